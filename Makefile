@@ -1,0 +1,38 @@
+# make run: the app on http://127.0.0.1:8501. make test: lint, types, tests. Both set up all they need, once.
+
+PYTHON ?= python3
+PY := .venv/bin/python
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: run test browser clean
+
+run: .venv/run.ok
+	@$(PY) app.py
+
+test: .venv/test.ok browser
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	$(PY) -m pytest -n 2 --dist loadfile
+
+# MNIST is tried for once, here: without a network the app starts on the embedded sample and offers the download.
+.venv/run.ok: .venv/installed.ok
+	-@$(PY) -m mnist_app data fetch || echo "Going on with the embedded sample; fetch the rest later from the Data page."
+	@touch $@
+
+.venv/installed.ok: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; name one: make run PYTHON=python3.12"; exit 1; }
+	test -x $(PY) || $(PYTHON) -m venv .venv
+	$(PY) -m pip install --quiet --editable .
+	@touch $@
+
+.venv/test.ok: .venv/installed.ok
+	$(PY) -m pip install --quiet --editable '.[test]'
+	@touch $@
+
+browser: .venv/test.ok
+	@$(PY) tests/browser/chromium.py
+
+clean:
+	rm -rf .venv *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,265 @@
+"""The same work without a screen: ``python -m mnist_app predict | evaluate | train | data | models``."""
+
+import argparse
+import dataclasses
+import itertools
+import json
+import platform
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mnist_app.errors import AppError
+
+if TYPE_CHECKING:  # imported where they are used: torch takes two seconds that `data fetch` need not wait for
+    from torch import nn
+
+    from mnist_app.evaluation import Evaluation
+    from mnist_app.recognition import Readable
+    from mnist_app.registry import Model, ModelCard
+    from mnist_app.training import TrainConfig
+
+BATCH = 256  # drawings read at once; more is no quicker
+STDIN = "-"
+# Fields of TrainConfig, which has their defaults and their limits.
+TRAIN_OPTIONS = {"architecture": str, "epochs": int, "batch_size": int, "learning_rate": float, "seed": int}
+
+
+def predict_command(arguments: argparse.Namespace) -> None:
+    """One JSON line for each image and each drawing, in order."""
+    from mnist_app.recognition import Prediction, recognise_each
+
+    model = _load(arguments.model)
+    for batch in _batched(itertools.chain.from_iterable(_readables(file) for file in arguments.files)):
+        for answer in recognise_each(model, batch):
+            if isinstance(answer, Prediction):
+                line: dict[str, object] = {
+                    "digit": answer.digit,
+                    "confidence": answer.confidence,
+                    "probabilities": answer.probabilities,
+                    "model": answer.model,
+                }
+            else:
+                line = {"error": str(answer)}
+            print(json.dumps(line))
+        sys.stdout.flush()
+
+
+def evaluate_command(arguments: argparse.Namespace) -> None:
+    """Figures of a model on a split and, if asked, on collections of drawings."""
+    from mnist_app.dataset import load_split
+    from mnist_app.evaluation import evaluate, evaluate_ink
+    from mnist_app.training import logits_of
+
+    model = _load(arguments.model)
+    digits = load_split(arguments.split)
+    found = evaluate(digits.labels, logits_of(model.network, digits.images).argmax(dim=1).numpy())
+    ink = evaluate_ink(model, arguments.ink) if arguments.ink else None
+    if arguments.json:
+        report = {
+            "model": model.card.name,
+            "split": arguments.split,
+            "accuracy": found.accuracy,
+            "per_digit": {digit: dataclasses.asdict(score) for digit, score in enumerate(found.per_digit)},
+            "confusion": found.confusion.tolist(),
+            "ink": ink and {"collections": ink.collections, "macro_mean": ink.macro_mean},
+        }
+        print(json.dumps(report))
+        return
+    print(f"{model.card.name}, {arguments.split} split, {len(digits):,} digits: {found.accuracy:.2%} read right\n")
+    print(_tables(found))
+    if ink:
+        print(f"\n{'collection':<20} accuracy")
+        for name, accuracy in ink.collections.items():
+            print(f"{name:<20} {accuracy:8.2%}")
+        print(f"{'macro mean':<20} {ink.macro_mean:8.2%}")
+
+
+def train_command(arguments: argparse.Namespace) -> None:
+    """Train on all of the train split, with a progress bar, and save the model with its card."""
+    import torch
+    from tqdm import tqdm
+
+    from mnist_app.dataset import load_split
+    from mnist_app.registry import new_model_folder, save_model
+    from mnist_app.training import BatchReport, TrainConfig, fresh_network, train
+
+    folder = arguments.output or new_model_folder(arguments.name)
+    given = {option: value for option, value in vars(arguments).items() if option in TRAIN_OPTIONS}
+    config = TrainConfig(**given)
+    torch.set_num_threads(1)  # the same weights whatever the number of cores: each number rounds sums differently
+    digits, validation = load_split("train"), load_split("validation")
+    network = fresh_network(config)
+    seconds = 0.0
+    with tqdm(unit="batch", mininterval=1) as bar:
+        for report in train(network, config, digits, validation):
+            if isinstance(report, BatchReport):
+                bar.total = report.batches * config.epochs
+                bar.update()
+                continue
+            seconds = report.seconds
+            bar.write(
+                f"epoch {report.epoch}/{config.epochs}: training loss {report.train_loss:.4f}, "
+                f"validation loss {report.validation_loss:.4f}, accuracy {report.validation_accuracy:.2%}"
+            )
+    where = f"--output {arguments.output}" if arguments.output else f"--name {arguments.name}"
+    options = [f"--{option.replace('_', '-')} {value}" for option, value in given.items()]
+    command = " ".join(["python -m mnist_app train", where, *options])
+    card = _card(folder.name, config, network, seconds, command)
+    save_model(folder, network, card)
+    print(f"Saved {folder}: {_figures(card.metrics)}.")
+
+
+def _card(name: str, config: "TrainConfig", network: "nn.Module", seconds: float, command: str) -> "ModelCard":
+    """What may be said of a network that was just trained, measured on validation and test."""
+    import torch
+
+    from mnist_app import preprocessing
+    from mnist_app.dataset import load_split
+    from mnist_app.evaluation import evaluate
+    from mnist_app.models import count_parameters
+    from mnist_app.registry import ModelCard
+    from mnist_app.training import logits_of
+
+    metrics = {}
+    for split in ("validation", "test"):
+        digits = load_split(split)
+        found = evaluate(digits.labels, logits_of(network, digits.images).argmax(dim=1).numpy())
+        metrics[split] = {"accuracy": found.accuracy}
+    return ModelCard(
+        name=name,
+        summary="A small convolutional network that has seen nothing but MNIST.",
+        architecture=config.architecture,
+        parameters=count_parameters(network),
+        preprocessing=preprocessing.VERSION,
+        data="MNIST, 55,000 of the training images (LeCun, Cortes and Burges; CC BY-SA 3.0)",
+        command=command,
+        config=dataclasses.asdict(config),
+        seconds=round(seconds, 1),
+        machine=f"{platform.machine()}, 1 thread, torch {torch.__version__}, Python {platform.python_version()}",
+        metrics=metrics,
+    )
+
+
+def data_command(arguments: argparse.Namespace) -> None:
+    """Fetch MNIST, or say where the digits come from."""
+    from mnist_app.dataset import find_source
+    from mnist_app.fetch import fetch
+
+    if arguments.action == "fetch":
+        print(f"MNIST is in {fetch(arguments.mirror)}")
+        return
+    source = find_source()
+    print(f"Source: {source.name}{f' ({source.folder})' if source.folder else ''}. Splits: {', '.join(source.splits)}.")
+
+
+def models_command(_: argparse.Namespace) -> None:
+    """List the models there are."""
+    from mnist_app.registry import load_card, model_folders
+
+    for name, folder in model_folders().items():
+        card = load_card(folder)
+        print(f"{name:<20} {card.parameters:>9,} parameters   {_figures(card.metrics)}")
+
+
+def _load(name: str | None) -> "Model":
+    import torch
+
+    from mnist_app.registry import DEFAULT_MODEL, find_model, load_model
+
+    torch.set_num_threads(1)
+    return load_model(find_model(name or DEFAULT_MODEL))
+
+
+def _readables(file: str) -> Iterator["Readable"]:
+    """The pictures in one file, or why there are none."""
+    from mnist_app.inkfiles import InkFileError, is_ink_file, read_records
+    from mnist_app.photo import ImageError, read_image
+    from mnist_app.preprocessing import BlankError, prepare_image
+    from mnist_app.recognition import readable
+
+    path = Path(file)
+    try:
+        if file == STDIN or is_ink_file(path):
+            for record in read_records(None if file == STDIN else path):
+                yield readable(record.drawing)
+        else:
+            yield prepare_image(read_image(path)).pixels
+    except (InkFileError, ImageError, BlankError) as error:
+        yield error
+
+
+def _batched(items: Iterable["Readable"]) -> Iterator[list["Readable"]]:
+    remaining = iter(items)
+    while batch := list(itertools.islice(remaining, BATCH)):
+        yield batch
+
+
+def _tables(found: "Evaluation") -> str:
+    lines = ["digit  precision  recall     F1  support"]
+    lines += [
+        f"{digit:>5}  {score.precision:9.2%} {score.recall:7.2%} {score.f1:6.2%} {score.support:8,}"
+        for digit, score in enumerate(found.per_digit)
+    ]
+    lines += ["", "confusion: rows are the labels, columns what was read"]
+    lines.append("     " + "".join(f"{digit:6}" for digit in range(10)))
+    lines += [f"{digit:>5}" + "".join(f"{count:6,}" for count in row) for digit, row in enumerate(found.confusion)]
+    return "\n".join(lines)
+
+
+def _figures(metrics: Mapping[str, Mapping[str, float]]) -> str:
+    return ", ".join(f"{split} {values['accuracy']:.2%}" for split, values in metrics.items()) or "not measured"
+
+
+def _parser() -> argparse.ArgumentParser:
+    from mnist_app.fetch import MIRROR
+
+    parser = argparse.ArgumentParser(prog="python -m mnist_app", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    predict = commands.add_parser("predict", help="read images or drawings", description=predict_command.__doc__)
+    predict.add_argument("files", nargs="+", metavar="FILE", help="an image, .jsonl, .jsonl.gz, or - for stdin")
+    predict.add_argument("--model", metavar="ID", help="a name that `models` lists")
+    predict.set_defaults(run=predict_command)
+
+    evaluate = commands.add_parser("evaluate", help="measure a model", description=evaluate_command.__doc__)
+    evaluate.add_argument("--model", metavar="ID", help="a name that `models` lists")
+    evaluate.add_argument("--split", choices=("validation", "test"), default="validation")
+    evaluate.add_argument("--ink", type=Path, metavar="FOLDER", help="collections of drawings, .jsonl or .jsonl.gz")
+    evaluate.add_argument("--json", action="store_true", help="one JSON object instead of tables")
+    evaluate.set_defaults(run=evaluate_command)
+
+    train = commands.add_parser("train", help="train a network", description=train_command.__doc__)
+    where = train.add_mutually_exclusive_group(required=True)
+    where.add_argument("--name", help="of the new model, among your own")
+    where.add_argument("--output", type=Path, metavar="FOLDER", help="of the model; replaced if it exists")
+    for option, kind in TRAIN_OPTIONS.items():
+        train.add_argument(f"--{option.replace('_', '-')}", type=kind, default=argparse.SUPPRESS)
+    train.set_defaults(run=train_command)
+
+    data = commands.add_parser("data", help="show or fetch the digits", description=data_command.__doc__)
+    data.add_argument("action", choices=("show", "fetch"), nargs="?", default="show")
+    data.add_argument("--mirror", default=MIRROR, help="URL of a folder with MNIST's four .gz files")
+    data.set_defaults(run=data_command)
+
+    models = commands.add_parser("models", help="list the models", description=models_command.__doc__)
+    models.set_defaults(run=models_command)
+    return parser
+
+
+def main() -> int:
+    arguments = _parser().parse_args()
+    try:
+        arguments.run(arguments)
+    except AppError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # the reader has seen enough, as `head` does
+        sys.stderr.close()
+        return 0
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

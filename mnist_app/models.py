@@ -1,0 +1,64 @@
+"""The networks. Each takes float32 pictures (B, 1, 28, 28), 0 = paper, 1 = ink, and gives logits (B, 10)."""
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+from mnist_app.errors import AppError
+
+CLASSES = 10
+
+
+def conv(inputs: int, outputs: int) -> nn.Sequential:
+    """A 3x3 convolution that keeps the picture's size, normalised over the batch and rectified."""
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)
+    )
+
+
+class ConvNet(nn.Module):
+    """Three pairs of 3x3 convolutions, each pair at half the size of the one before, then one linear layer.
+
+    The last feature maps are averaged rather than flattened: fewer weights, and nothing to memorise positions with.
+    """
+
+    def __init__(self, widths: tuple[int, int, int] = (16, 32, 64), dropout: float = 0.2) -> None:
+        super().__init__()
+        first, second, third = widths
+        self.features = nn.Sequential(
+            conv(1, first),  # (B, 16, 28, 28)
+            conv(first, first),
+            nn.MaxPool2d(2),  # (B, 16, 14, 14)
+            conv(first, second),  # (B, 32, 14, 14)
+            conv(second, second),
+            nn.MaxPool2d(2),  # (B, 32, 7, 7)
+            conv(second, third),  # (B, 64, 7, 7)
+            conv(third, third),
+            nn.AdaptiveAvgPool2d(1),  # (B, 64, 1, 1)
+            nn.Flatten(),  # (B, 64)
+        )
+        self.dropout = nn.Dropout(dropout)
+        self.classifier = nn.Linear(third, CLASSES)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        return self.classifier(self.dropout(self.features(pictures)))
+
+
+ARCHITECTURES: dict[str, Callable[[], nn.Module]] = {"convnet": ConvNet}
+
+
+def build(architecture: str) -> nn.Module:
+    """A network with fresh random weights. Raises AppError for a name that is not in ARCHITECTURES."""
+    try:
+        return ARCHITECTURES[architecture]()
+    except KeyError:
+        raise AppError(f"No architecture {architecture!r}. Available: {', '.join(ARCHITECTURES)}.") from None
+
+
+def count_parameters(network: nn.Module) -> int:
+    return sum(weights.numel() for weights in network.parameters())
+
+
+def batch_of(images: Tensor) -> Tensor:
+    """uint8 pictures (B, 28, 28), 0 to 255, as a network wants them: float32 (B, 1, 28, 28), 0 to 1."""
+    return images.unsqueeze(1).float() / 255

@@ -1,0 +1,132 @@
+"""Models on disk: a folder each, weights and card saved and loaded as a pair."""
+
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import nn
+
+from mnist_app.errors import AppError
+from mnist_app.models import ARCHITECTURES, build
+from mnist_app.storage import SHIPPED_WEIGHTS, user_models_folder
+
+DEFAULT_MODEL = "mnist-cnn"
+WEIGHTS, CARD = "model.safetensors", "card.json"
+LARGEST_FILE = 64 * 2**20  # bytes; the shipped models have well under one MB
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+
+
+class ModelError(AppError):
+    """The model asked for cannot be had; the message says what was found and what there is."""
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """Who a model is: all it takes to rebuild it, and what may be claimed of it."""
+
+    name: str
+    summary: str  # one sentence for people
+    architecture: str  # a key of models.ARCHITECTURES
+    parameters: int
+    preprocessing: int  # preprocessing.VERSION that it learned on
+    data: str  # what it learned from, with the licence
+    command: str  # makes it again
+    config: Mapping[str, Any]  # the whole TrainConfig
+    seconds: float  # of training
+    machine: str
+    metrics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # split -> measure -> value
+    parent: str | None = None  # the model that training started from
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A network with its card."""
+
+    network: nn.Module
+    card: ModelCard
+
+
+def save_model(folder: Path, network: nn.Module, card: ModelCard) -> None:
+    """Write weights and card as a pair: the folder appears whole or, on any failure, is as it was."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    staged = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    try:
+        staged.chmod(0o755)  # mkdtemp's folders are private
+        tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
+        (staged / WEIGHTS).write_bytes(save_tensors(tensors))
+        (staged / CARD).write_text(json.dumps(asdict(card), indent=2) + "\n")
+        if folder.exists():
+            shutil.rmtree(folder)
+        os.replace(staged, folder)
+    except BaseException:
+        shutil.rmtree(staged, ignore_errors=True)
+        raise
+
+
+def load_model(folder: Path) -> Model:
+    """Rebuild a model from its folder, ready to answer. Raises ModelError naming the file at fault."""
+    card = load_card(folder)
+    path = folder / WEIGHTS
+    network = build(card.architecture)
+    try:
+        if path.stat().st_size > LARGEST_FILE:
+            raise ModelError(f"{path} is larger than {LARGEST_FILE // 2**20} MB, too large to be one of our models.")
+        network.load_state_dict(load_tensors(path.read_bytes()))
+    except FileNotFoundError:
+        raise ModelError(f"{path} is missing: the card is there without its weights.") from None
+    except SafetensorError as error:
+        raise ModelError(f"{path} is not a whole safetensors file ({error}).") from None
+    except RuntimeError:  # PyTorch's word for tensors of other names or shapes
+        raise ModelError(f"{path} does not hold the weights of the architecture {card.architecture!r}.") from None
+    return Model(network.eval(), card)
+
+
+def load_card(folder: Path) -> ModelCard:
+    """A model's card alone, which is quick. Raises ModelError naming the file at fault."""
+    path = folder / CARD
+    try:
+        card = ModelCard(**json.loads(path.read_text()))
+    except FileNotFoundError:
+        raise ModelError(f"{path} is missing, so {folder.name!r} is no model.") from None
+    except (ValueError, TypeError) as error:
+        raise ModelError(f"{path} is not a model card ({error}).") from None
+    if card.architecture not in ARCHITECTURES:
+        raise ModelError(f"{path} names the architecture {card.architecture!r}, which this version does not know.")
+    return card
+
+
+def model_folders() -> dict[str, Path]:
+    """Every model by its name: the shipped ones first, then the users' own."""
+    found: dict[str, Path] = {}
+    for parent in (SHIPPED_WEIGHTS, user_models_folder()):
+        for folder in sorted(parent.glob("[!.]*/")):
+            found.setdefault(folder.name, folder)
+    return found
+
+
+def find_model(name: str) -> Path:
+    """The folder of the model called ``name``. Raises ModelError that lists what there is."""
+    folders = model_folders()
+    if name not in folders:
+        there_are = ", ".join(repr(known) for known in folders) or "none"
+        raise ModelError(f"No model named {name[:64]!r}. Available: {there_are}.")
+    return folders[name]
+
+
+def new_model_folder(name: str) -> Path:
+    """Where a new model of a user's may be saved under ``name``. Raises ModelError if it may not be called so."""
+    if not _NAME.fullmatch(name):
+        raise ModelError("A model's name is up to 64 small letters, digits, dots and hyphens, a letter or digit first.")
+    if name in model_folders():
+        raise ModelError(f"There is a model named {name!r} already. Choose another name.")
+    return user_models_folder() / name

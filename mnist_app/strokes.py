@@ -1,0 +1,123 @@
+"""Points, strokes and drawings: what a pen did, checked once at the door."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnist_app.errors import AppError
+
+MAX_STROKES = 200
+MAX_POINTS = 20_000  # over all strokes; a digit drawn with a mouse has about 100
+
+Stroke = NDArray[np.float64]
+
+
+class DrawingError(AppError):
+    """The input cannot be a drawing; the message says why in one sentence."""
+
+
+@dataclass(frozen=True, eq=False)
+class Drawing:
+    """Strokes in writing order, each float64 of shape (points, 2): x to the right, y downwards, any unit.
+
+    Every coordinate is finite, no stroke is empty, and the limits on strokes and points hold.
+    """
+
+    strokes: tuple[Stroke, ...]
+    pen_width: float | None = None  # as drawn, in the unit of the points; None where nothing says so
+
+    @classmethod
+    def from_points(cls, strokes: object) -> "Drawing":
+        """A drawing from plain lists ``[[[x, y], ...], ...]``. Raises DrawingError."""
+        return cls(_checked(_stroke_from_points(points) for points in _sequence(strokes, "strokes")))
+
+    @classmethod
+    def from_fabric(cls, canvas: object) -> "Drawing":
+        """A drawing from the canvas's Fabric.js JSON, ``{"objects": [{"type": "Path", ...}]}``. Raises DrawingError."""
+        if not isinstance(canvas, Mapping):
+            raise DrawingError(f"A canvas is a JSON object with a list of objects, not {type(canvas).__name__}.")
+        paths = [_mapping(path) for path in _sequence(canvas.get("objects", []), "objects")]
+        widths = [path.get("strokeWidth") for path in paths]
+        known = [float(width) for width in widths if isinstance(width, int | float) and 0 < width < 10_000]
+        return cls(_checked(_stroke_from_path(path) for path in paths), float(np.median(known)) if known else None)
+
+    def to_points(self) -> list[list[list[float]]]:
+        """The strokes as plain lists, ready for JSON."""
+        return [stroke.tolist() for stroke in self.strokes]
+
+    @property
+    def is_blank(self) -> bool:
+        return not self.strokes
+
+
+def _checked(strokes: Iterable[Stroke]) -> tuple[Stroke, ...]:
+    kept: list[Stroke] = []
+    points = 0
+    for stroke in strokes:
+        if not len(stroke):
+            continue  # the pen never touched: no ink, no harm
+        kept.append(stroke)
+        points += len(stroke)
+        if len(kept) > MAX_STROKES:
+            raise DrawingError(f"A drawing has at most {MAX_STROKES} strokes, and this one has more.")
+        if points > MAX_POINTS:
+            raise DrawingError(f"A drawing has at most {MAX_POINTS:,} points, and this one has more.")
+    if kept:
+        with np.errstate(over="ignore", invalid="ignore"):
+            extent = np.ptp(np.concatenate(kept), axis=0)
+        if not np.isfinite(extent).all():
+            raise DrawingError("Every coordinate is a finite number, and a drawing's extent is one too.")
+    return tuple(kept)
+
+
+def _sequence(value: object, name: str) -> Sequence[Any]:
+    if not isinstance(value, list | tuple):
+        raise DrawingError(f"A drawing's {name} are a list, not {type(value).__name__}.")
+    return value
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise DrawingError(f"An object on the canvas is a JSON object, not {type(value).__name__}.")
+    return value
+
+
+def _stroke_from_points(points: object) -> Stroke:
+    points = _sequence(points, "strokes")
+    if len(points) > MAX_POINTS:
+        raise DrawingError(f"A drawing has at most {MAX_POINTS:,} points, and this one has more.")
+    if not points:
+        return np.empty((0, 2))
+    try:
+        stroke = np.asarray(points)
+    except (ValueError, OverflowError):  # ragged
+        stroke = np.empty(0)
+    # Kinds i, u and f only: NumPy would turn "1", True and None into floats without a word.
+    if stroke.dtype.kind not in "iuf" or stroke.ndim != 2 or stroke.shape[1] != 2:
+        raise DrawingError("A stroke is a list of points, and a point is a pair of numbers [x, y].")
+    return stroke.astype(np.float64)
+
+
+# Where the pointer was, by Fabric's path command: a Q's control point is the sample, its end only a midpoint.
+_SAMPLE_AT = {"M": 1, "Q": 1, "L": 1}
+
+
+def _stroke_from_path(path: Mapping[str, Any]) -> Stroke:
+    kind = path.get("type")
+    if not isinstance(kind, str) or kind.lower() != "path":
+        raise DrawingError(f"Only pen strokes can be read from a canvas, not an object of type {str(kind)[:40]!r}.")
+    points = []
+    for command in _sequence(path.get("path"), "paths"):
+        command = _sequence(command, "path commands")
+        at = _SAMPLE_AT.get(command[0]) if command and isinstance(command[0], str) else None
+        if at is None:
+            raise DrawingError("A pen stroke on the canvas is made of the commands M, Q and L only.")
+        points.append(list(command[at : at + 2]))
+    stroke = _stroke_from_points(points)
+    width = path.get("strokeWidth")
+    if isinstance(width, int | float) and len(stroke) and np.ptp(stroke, axis=0).max() < width / 100:
+        return stroke[:1]  # Fabric draws a dot as a line of width / 500
+    return stroke

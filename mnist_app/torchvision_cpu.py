@@ -1,0 +1,24 @@
+"""Import torchvision beside a CPU build of torch.
+
+The wheel on PyPI is built against CUDA. Beside torch for the CPU its compiled operators do not load, and its import
+stops at the first Python code that extends one of them: "operator torchvision::nms does not exist". We call none of
+those operators, so declaring the two by name is enough. Where they do load, this module changes nothing.
+"""
+
+import importlib
+
+import torch
+
+_OPERATORS = {
+    "nms": "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+    "qnms": "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+}
+
+
+def make_torchvision_importable() -> None:
+    """Call before importing anything of torchvision."""
+    try:
+        importlib.import_module("torchvision")
+    except RuntimeError:
+        for name, schema in _OPERATORS.items():
+            torch.library.define(f"torchvision::{name}", schema)

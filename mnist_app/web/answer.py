@@ -1,0 +1,37 @@
+"""A prediction as HTML: the digit in large type, the confidence in words, ten bars."""
+
+from mnist_app.recognition import Prediction
+
+DIGITS = range(10)
+
+
+def answer_html(prediction: Prediction | None, invitation: str = "Draw a digit") -> str:
+    """The answer panel; without a prediction it invites and claims nothing."""
+    if prediction is None:
+        digit, words = "?", invitation
+        probabilities: tuple[float, ...] = (0.0,) * len(DIGITS)
+        spoken = f"{invitation}."
+    else:
+        digit, words = str(prediction.digit), f"{prediction.words} · {percent(prediction.confidence)}"
+        probabilities = prediction.probabilities
+        spoken = f"I read {digit}. {words}."
+    state = "blank" if prediction is None else "read"
+    bars = "".join(
+        f'<li class="bar{" read" if prediction and n == prediction.digit else ""}" style="--share:{p:.4f}">'
+        f'<span class="name">{n}</span><span class="track"><span class="fill"></span></span>'
+        f'<span class="share">{percent(p) if prediction else ""}</span></li>'
+        for n, p in zip(DIGITS, probabilities, strict=True)
+    )
+    return (
+        f'<section class="answer {state}" aria-label="Answer">'
+        f'<p class="digit" aria-hidden="true">{digit}</p><p class="words" aria-hidden="true">{words}</p>'
+        f'<p class="spoken" role="status">{spoken}</p>'
+        f'<ol class="bars" aria-label="Probability of each digit">{bars}</ol></section>'
+    )
+
+
+def percent(share: float) -> str:
+    """A probability in whole percent, as HTML, never rounded up to certainty or down to none."""
+    if 0.995 <= share < 1:
+        return "&gt;99%"
+    return "&lt;1%" if 0 < share < 0.005 else f"{share:.0%}"

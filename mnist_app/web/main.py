@@ -1,0 +1,22 @@
+"""Window settings and the list of pages."""
+
+from pathlib import Path
+
+import streamlit as st
+
+from mnist_app.web import session
+from mnist_app.web.pages import data, draw, models
+
+st.set_page_config(page_title="Draw a digit", page_icon="✍️", layout="wide")
+st.html(Path(__file__).parent / "style.css")
+
+page = st.navigation(
+    [
+        st.Page(draw.page, title="Draw", icon=":material/draw:", url_path="draw", default=True),
+        st.Page(models.page, title="Models", icon=":material/neurology:", url_path="models"),
+        st.Page(data.page, title="Data", icon=":material/dataset:", url_path="data"),
+    ],
+    position="top",
+)
+session.arrive_at(page.url_path)
+page.run()

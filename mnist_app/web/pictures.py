@@ -1,0 +1,39 @@
+"""Arrays of ink as pictures in HTML."""
+
+import base64
+import html
+import io
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from mnist_app.preprocessing import BOX, Step
+
+
+def png_url(pixels: NDArray[np.uint8]) -> str:
+    """Grey pixels (height, width), 0 = black, as a data URL."""
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+
+
+def steps_html(steps: Sequence[Step]) -> str:
+    """The way from ink to pixels as a strip of captioned pictures."""
+    figures = "".join(
+        f'<figure><img src="{png_url(_on_black(step.picture))}" alt="{html.escape(step.why)}">'
+        f"<figcaption><strong>{html.escape(step.name)}</strong> {html.escape(step.why)}</figcaption></figure>"
+        for step in steps
+    )
+    return f'<section class="steps" aria-label="What the network sees">{figures}</section>'
+
+
+def _on_black(ink: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Ink in white on a black square, as the network gets it, in the middle with a little room around."""
+    height, width = ink.shape
+    side = max(height, width) + 2 * (max(height, width) // BOX)
+    square = np.zeros((side, side), np.uint8)
+    top, left = (side - height) // 2, (side - width) // 2
+    square[top : top + height, left : left + width] = np.round(ink * 255)
+    return square

@@ -1,0 +1,82 @@
+"""Drawings, digits and folders that tests speak of."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mnist_app.dataset import Digits, load_split
+from mnist_app.registry import Model, find_model, load_model
+from mnist_app.strokes import Drawing
+
+# As a pen might write them, on a pad of 340 by 340.
+SEVEN = [[[95, 80], [150, 78], [240, 80], [205, 140], [170, 210], [145, 280]], [[130, 180], [175, 176], [220, 175]]]
+ONE = [[[170, 60], [170, 120], [169, 180], [170, 285]]]
+ZERO = [
+    [[170, 60], [120, 90], [95, 160], [105, 240], [150, 285], [205, 275], [245, 210], [240, 120], [210, 72], [170, 60]]
+]
+TWO = [
+    [[100, 120], [120, 80], [170, 62], [220, 85], [225, 130], [190, 185], [140, 235], [95, 280], [160, 278], [245, 280]]
+]
+
+
+@pytest.fixture
+def a_seven() -> Drawing:
+    return Drawing.from_points(SEVEN)
+
+
+@pytest.fixture
+def blank_drawing() -> Drawing:
+    return Drawing.from_points([])
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home of its own for every test, so that none sees another's files or the developer's."""
+    monkeypatch.setenv("MNIST_APP_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def no_mnist(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine on which nothing was fetched."""
+    monkeypatch.delenv("MNIST_APP_DATA", raising=False)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def validation() -> Iterator[Digits]:
+    """All 5,000 validation digits, which every machine has."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MNIST_APP_DATA", raising=False)
+        yield load_split("validation")
+
+
+@pytest.fixture
+def tiny_digits() -> Digits:
+    """Two batches of pictures that anyone can tell apart: digit n is a bar n rows from the top."""
+    labels = np.arange(64) % 10
+    images = np.zeros((64, 28, 28), np.uint8)
+    for image, label in zip(images, labels, strict=True):
+        image[2 + 2 * label : 4 + 2 * label, 4:24] = 255
+    return Digits(images, labels.astype(np.int64))
+
+
+@pytest.fixture(scope="session")
+def shipped_model() -> Model:
+    return load_model(find_model("mnist-cnn"))
+
+
+def full_mnist() -> Path:
+    """The folder with all of MNIST, for tests of what only the full set can show."""
+    folder = os.environ.get("MNIST_APP_DATA")
+    if not folder:
+        pytest.skip("needs all of MNIST: set MNIST_APP_DATA")
+    return Path(folder)
