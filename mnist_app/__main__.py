@@ -33,15 +33,7 @@ def predict_command(arguments: argparse.Namespace) -> None:
     model = _load(arguments.model)
     for batch in _batched(itertools.chain.from_iterable(_readables(file) for file in arguments.files)):
         for answer in recognise_each(model, batch):
-            if isinstance(answer, Prediction):
-                line: dict[str, object] = {
-                    "digit": answer.digit,
-                    "confidence": answer.confidence,
-                    "probabilities": answer.probabilities,
-                    "model": answer.model,
-                }
-            else:
-                line = {"error": str(answer)}
+            line = answer.to_json() if isinstance(answer, Prediction) else {"error": str(answer)}
             print(json.dumps(line))
         sys.stdout.flush()
 

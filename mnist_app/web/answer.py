@@ -5,12 +5,15 @@ from mnist_app.recognition import Prediction
 DIGITS = range(10)
 
 
-def answer_html(prediction: Prediction | None, invitation: str = "Draw a digit") -> str:
+INVITATION = "Draw a digit"
+
+
+def answer_html(prediction: Prediction | None) -> str:
     """The answer panel; without a prediction it invites and claims nothing."""
     if prediction is None:
-        digit, words = "?", invitation
+        digit, words = "?", INVITATION
         probabilities: tuple[float, ...] = (0.0,) * len(DIGITS)
-        spoken = f"{invitation}."
+        spoken = f"{INVITATION}."
     else:
         digit, words = str(prediction.digit), f"{prediction.words} · {percent(prediction.confidence)}"
         probabilities = prediction.probabilities
@@ -23,7 +26,7 @@ def answer_html(prediction: Prediction | None, invitation: str = "Draw a digit")
         for n, p in zip(DIGITS, probabilities, strict=True)
     )
     return (
-        f'<section class="answer {state}" aria-label="Answer">'
+        f'<section class="answer {state}" aria-label="Answer" data-invitation="{INVITATION}">'
         f'<p class="digit" aria-hidden="true">{digit}</p><p class="words" aria-hidden="true">{words}</p>'
         f'<p class="spoken" role="status">{spoken}</p>'
         f'<ol class="bars" aria-label="Probability of each digit">{bars}</ol></section>'

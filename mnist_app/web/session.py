@@ -6,7 +6,7 @@ from typing import Any, cast
 import streamlit as st
 
 from mnist_app.dataset import Digits, Source, load_split
-from mnist_app.registry import DEFAULT_MODEL, Model, find_model, load_model
+from mnist_app.registry import Model, find_model, load_model
 
 PAD_SIDE = 340  # CSS pixels: as large as a 390 px wide phone has room for
 PEN_WIDTHS, USUAL_PEN = (6, 40), 18  # CSS pixels
@@ -18,9 +18,9 @@ _PAGE = "page"
 
 
 @st.cache_resource(show_spinner=False)
-def default_model() -> Model:
-    """The model in use, loaded once for all sessions."""
-    return load_model(find_model(DEFAULT_MODEL))
+def model(name: str) -> Model:
+    """A model by its name, loaded once for all sessions. Raises ModelError."""
+    return load_model(find_model(name))
 
 
 @st.cache_resource(show_spinner="Reading the digits")

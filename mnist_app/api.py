@@ -1,0 +1,195 @@
+"""REST routes: predict, models, health. Every answer is JSON, every error one sentence with the right status.
+
+Nothing here runs the network or parses a body on the event loop: that would stop every visitor's page.
+"""
+
+import json
+import time
+from collections.abc import Callable, Collection
+from functools import partial
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from anyio import CapacityLimiter, to_thread
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+import mnist_app
+from mnist_app import photo
+from mnist_app.api_schema import OPENAPI
+from mnist_app.errors import AppError
+from mnist_app.preprocessing import pixels_of_drawing, prepare_image
+from mnist_app.recognition import Prediction, recognise
+from mnist_app.registry import DEFAULT_MODEL, Model, ModelError, load_card, model_folders
+from mnist_app.strokes import Drawing
+
+MOST_STROKES_BYTES = 256 * 1024
+IMAGE_TYPES = frozenset({"image/png", "image/jpeg", "image/webp"})
+MOST_WAITING = 64  # requests in line; at 2 ms each the last of them still has its answer within the blink of an eye
+
+T = TypeVar("T")
+
+
+class Desk:
+    """One worker thread with a short queue: a full one turns requests away at once instead of queueing for ever."""
+
+    def __init__(self, most_waiting: int = MOST_WAITING) -> None:
+        self._most_waiting = most_waiting
+        self._waiting = 0
+        self._limiter: CapacityLimiter | None = None  # made on first use: it belongs to a running event loop
+
+    async def run(self, work: Callable[..., T], *arguments: Any) -> T:
+        """The result of ``work(*arguments)``. Raises HTTPException 503 when too many wait already."""
+        if self._waiting >= self._most_waiting:
+            raise HTTPException(503, "Too many drawings are being read at once. Try again in a second.", RETRY)
+        self._limiter = self._limiter or CapacityLimiter(1)
+        self._waiting += 1
+        try:
+            return await to_thread.run_sync(partial(work, *arguments), limiter=self._limiter)
+        finally:
+            self._waiting -= 1
+
+
+RETRY = {"Retry-After": "1"}
+
+
+def create_api(load: Callable[[str], Model], own_origins: Collection[str] | None = ()) -> Starlette:
+    """The API as an application to be mounted under ``/api``.
+
+    ``load`` gives a model by its name, from a cache, and raises ModelError. ``own_origins`` are further origins whose
+    pages may call, beside the server's own; None lets every page call.
+    """
+    began = time.monotonic()
+    strokes_desk, image_desk = Desk(), Desk(8)  # apart: decoding a photograph takes a hundred times as long
+
+    async def predict(request: Request) -> Response:
+        kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
+        if kind == "application/json":
+            body = await _body(request, MOST_STROKES_BYTES)
+            prediction = await strokes_desk.run(read_strokes, body)
+        elif kind in IMAGE_TYPES:
+            body = await _body(request, photo.MOST_BYTES)
+            prediction = await image_desk.run(read_picture, body, request.query_params.get("model"))
+        else:
+            raise HTTPException(415, f"Send application/json or one of {', '.join(sorted(IMAGE_TYPES))}.")
+        return JSONResponse({**prediction.to_json(), "words": prediction.words})
+
+    def read_strokes(body: bytes) -> Prediction:
+        try:
+            content = json.loads(body)
+        except (ValueError, RecursionError):
+            raise HTTPException(400, "The body is not JSON.") from None
+        if not isinstance(content, dict) or "strokes" not in content:
+            raise HTTPException(422, 'The body is not a JSON object with "strokes".')
+        return _read(partial(pixels_of_drawing, Drawing.from_points(content["strokes"])), content.get("model"))
+
+    def read_picture(body: bytes, model: str | None) -> Prediction:
+        return _read(lambda: prepare_image(photo.open_image(body)).pixels, model)
+
+    def _read(pixels: Callable[[], Any], name: object) -> Prediction:
+        if name is not None and not isinstance(name, str):
+            raise HTTPException(422, 'The "model" is a name, a string.')
+        if name is not None and name not in model_folders():
+            raise HTTPException(404, f"There is no model {name[:64]!r}. See /api/models.")
+        return recognise(load(name or DEFAULT_MODEL), pixels()[None])[0]
+
+    async def models(_: Request) -> Response:
+        return JSONResponse({"models": await to_thread.run_sync(_list_models), "default": DEFAULT_MODEL})
+
+    async def health(_: Request) -> Response:
+        uptime = round(time.monotonic() - began, 3)
+        return JSONResponse({"version": mnist_app.__version__, "default_model": DEFAULT_MODEL, "uptime": uptime})
+
+    async def openapi(_: Request) -> Response:
+        return JSONResponse(OPENAPI)
+
+    return Starlette(
+        routes=[
+            Route("/predict", predict, methods=["POST"]),
+            Route("/models", models, methods=["GET"]),
+            Route("/health", health, methods=["GET"]),
+            Route("/openapi.json", openapi, methods=["GET"]),
+        ],
+        middleware=[Middleware(OwnOrigins, own_origins=own_origins)],
+        exception_handlers={HTTPException: _http_error, ModelError: _model_error, AppError: _app_error},
+    )
+
+
+class OwnOrigins:
+    """Refuses requests that another site's page made a browser send, as Streamlit does for its own socket."""
+
+    def __init__(self, app: ASGIApp, own_origins: Collection[str] | None) -> None:
+        self._app = app
+        self._own_origins = own_origins
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and not self._is_own(Request(scope)):
+            await _error(403, "Pages of another origin may not call this API.")(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    def _is_own(self, request: Request) -> bool:
+        origin = request.headers.get("origin")
+        if origin is None or self._own_origins is None or origin in self._own_origins:
+            return True
+        try:
+            return urlsplit(origin).netloc == request.headers.get("host")
+        except ValueError:  # not even a URL
+            return False
+
+
+async def _body(request: Request, most: int) -> bytes:
+    """The request's body, given up as soon as it is known to be longer than ``most`` bytes."""
+    too_long = HTTPException(413, f"The body is longer than {most // 1024} kB.")
+    announced = request.headers.get("content-length", "0")
+    if announced.isdecimal() and int(announced[:20]) > most:
+        raise too_long
+    body = bytearray()
+    try:
+        async for part in request.stream():
+            body += part
+            if len(body) > most:
+                raise too_long
+    except ClientDisconnect:
+        raise HTTPException(400, "The body ended early.") from None
+    return bytes(body)
+
+
+def _list_models() -> list[dict[str, Any]]:
+    listed = []
+    for name, folder in model_folders().items():
+        try:
+            card = load_card(folder)
+        except ModelError:
+            continue  # a broken model cannot be used, and its page says why
+        listed.append({"name": name, "summary": card.summary, "parameters": card.parameters, "metrics": card.metrics})
+    return listed
+
+
+def _error(status: int, sentence: str, headers: Any = None) -> JSONResponse:
+    return JSONResponse({"error": sentence}, status, headers)
+
+
+# Starlette's own word for each, and ours.
+_SENTENCES = {
+    "Not Found": "There is nothing at this path. See /api/openapi.json.",
+    "Method Not Allowed": "This path does not take that method. See /api/openapi.json.",
+}
+
+
+async def _http_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return _error(error.status_code, _SENTENCES.get(error.detail, error.detail), error.headers)
+
+
+async def _model_error(_: Request, error: Exception) -> Response:
+    return _error(503, str(error))
+
+
+async def _app_error(_: Request, error: Exception) -> Response:
+    return _error(422, str(error))

@@ -1,0 +1,102 @@
+"""The API in OpenAPI's words."""
+
+from typing import Any
+
+import mnist_app
+
+_ERROR = {
+    "description": "One sentence that says what is wrong.",
+    "content": {
+        "application/json": {
+            "schema": {"type": "object", "required": ["error"], "properties": {"error": {"type": "string"}}}
+        }
+    },
+}
+_REASONS = {400: "not JSON", 403: "foreign origin", 404: "no such model", 413: "too long", 415: "no such kind"}
+_BINARY = {"schema": {"type": "string", "format": "binary"}}
+
+
+def _json(description: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"description": description, "content": {"application/json": {"schema": schema}}}
+
+
+def _object(**properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "required": list(properties), "properties": properties}
+
+
+_POINT = {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2}
+_STROKES = {
+    "type": "array",
+    "maxItems": 200,
+    "items": {"type": "array", "items": _POINT},
+    "description": "Strokes in writing order, points [x, y] with y downwards, in any unit; 20,000 points at most.",
+}
+_SHARE = {"type": "number", "minimum": 0, "maximum": 1}
+_NAME = {"type": "string", "description": "A model's name, as listed by /models."}
+
+_PREDICTION = _object(
+    digit={"type": "integer", "minimum": 0, "maximum": 9},
+    confidence=_SHARE,
+    probabilities={"type": "array", "items": _SHARE, "minItems": 10, "maxItems": 10},
+    model=_NAME,
+    words={"type": "string", "description": "The confidence as a person would say it."},
+)
+_MODEL = _object(name=_NAME, summary={"type": "string"}, parameters={"type": "integer"}, metrics={"type": "object"})
+
+OPENAPI: dict[str, Any] = {
+    "openapi": "3.1.0",
+    "info": {"title": "Draw a digit", "version": mnist_app.__version__},
+    "servers": [{"url": "/api"}],
+    "paths": {
+        "/predict": {
+            "post": {
+                "summary": "Read a drawing or a picture of a digit.",
+                "parameters": [{"name": "model", "in": "query", "schema": _NAME, "description": "For pictures."}],
+                "requestBody": {
+                    "required": True,
+                    "content": {
+                        "application/json": {
+                            "schema": {
+                                "type": "object",
+                                "required": ["strokes"],
+                                "properties": {"strokes": _STROKES, "model": _NAME},
+                            }
+                        },
+                        "image/png": _BINARY,
+                        "image/jpeg": _BINARY,
+                        "image/webp": _BINARY,
+                    },
+                },
+                "responses": {
+                    "200": _json("What was read.", _PREDICTION),
+                    **{str(status): {**_ERROR, "summary": why} for status, why in _REASONS.items()},
+                    "422": {**_ERROR, "summary": "no drawing, no picture, or no ink"},
+                    "503": {**_ERROR, "summary": "too busy"},
+                },
+            }
+        },
+        "/models": {
+            "get": {
+                "summary": "The models there are.",
+                "responses": {
+                    "200": _json(
+                        "All models.", _object(models={"type": "array", "items": _MODEL}, default={"type": "string"})
+                    )
+                },
+            }
+        },
+        "/health": {
+            "get": {
+                "summary": "Whether the server is up.",
+                "responses": {
+                    "200": _json(
+                        "It is.",
+                        _object(
+                            version={"type": "string"}, default_model=_NAME, uptime={"type": "number", "minimum": 0}
+                        ),
+                    )
+                },
+            }
+        },
+    },
+}

@@ -1,0 +1,30 @@
+"""The browser's part of the Draw page: the answer changes while the pen moves."""
+
+from pathlib import Path
+
+import streamlit as st
+
+from mnist_app.recognition import Prediction
+from mnist_app.strokes import Drawing
+
+_element = st.components.v2.component(
+    "live_ink", js=(Path(__file__).parent / "live_ink.js").read_text(), isolate_styles=False
+)
+
+
+def live_ink(drawing: Drawing, version: int, prediction: Prediction | None, follows: bool) -> None:
+    """Let the answer panel follow the pen.
+
+    ``drawing`` and ``prediction`` are what the script knows; ``version`` changes whenever ink was replaced rather than
+    added to. Unless it ``follows``, the panel is left to the script: it shows a picture's answer.
+    """
+    base = str(st.get_option("server.baseUrlPath")).strip("/")
+    data = {
+        "url": f"/{base}/api/predict" if base else "/api/predict",
+        "version": version,
+        "strokes": drawing.to_points(),
+        "answer": prediction and {**prediction.to_json(), "words": prediction.words},
+        "follows": follows,
+    }
+    with st.container(key="live_ink", height="content"):
+        _element(data=data, key="live_ink_element")
