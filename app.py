@@ -10,9 +10,9 @@ import streamlit as st
 import torch
 import uvicorn
 from starlette.middleware import Middleware
-from starlette.routing import Mount
+from streamlit import config
 
-from mnist_app.api import create_api
+from mnist_app.api import api_routes
 from mnist_app.recognition import warm_up
 from mnist_app.registry import DEFAULT_MODEL
 from mnist_app.web import session
@@ -35,22 +35,28 @@ def own_origins() -> list[str] | None:
     return list(st.get_option("server.corsAllowedOrigins")) if st.get_option("server.enableCORS") else None
 
 
+def read_environment() -> None:
+    """Let STREAMLIT_SERVER_… variables have their say, as ``streamlit run`` does and an ASGI server does not."""
+    options = ("server.address", "server.port", "server.baseUrlPath")
+    given = {option: os.environ.get(config.get_config_options()[option].env_var) for option in options}
+    config.get_config_options(force_reparse=True, options_from_flags={k: v for k, v in given.items() if v})
+
+
+if __name__ == "__main__":
+    read_environment()  # before the app, which is built by these settings
+
 BASE = st.get_option("server.baseUrlPath").strip("/")
 
 app = st.App(
     Path(__file__).parent / "mnist_app" / "web" / "main.py",
-    routes=[Mount(f"/{BASE}/api".replace("//", "/"), create_api(session.model, own_origins()))],
+    routes=api_routes(f"/{BASE}/api".replace("//", "/"), session.model, own_origins()),
     middleware=[Middleware(CompressedAssets)],
     lifespan=lifespan,
 )
 
-
 if __name__ == "__main__":
     # Not app.run(): it binds a socket on which asyncio never turns off Nagle's algorithm, and every small answer
-    # would wait 40 ms for a delayed acknowledgement. Streamlit reads these two variables in `streamlit run` alone.
-    uvicorn.run(
-        app,
-        host=os.environ.get("STREAMLIT_SERVER_ADDRESS") or st.get_option("server.address"),
-        port=int(os.environ.get("STREAMLIT_SERVER_PORT") or st.get_option("server.port")),
-        log_level="warning",
-    )
+    # would wait 40 ms for a delayed acknowledgement.
+    host, port = st.get_option("server.address"), int(st.get_option("server.port"))
+    print(f"Draw a digit on http://{host}:{port}/{BASE}", flush=True)
+    uvicorn.run(app, host=host, port=port, log_level="warning", ws_per_message_deflate=False)

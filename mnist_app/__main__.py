@@ -5,6 +5,7 @@ import dataclasses
 import itertools
 import json
 import platform
+import shlex
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ from mnist_app.errors import AppError
 if TYPE_CHECKING:  # imported where they are used: torch takes two seconds that `data fetch` need not wait for
     from torch import nn
 
+    from mnist_app.dataset import Digits
     from mnist_app.evaluation import Evaluation
     from mnist_app.recognition import Readable
     from mnist_app.registry import Model, ModelCard
@@ -73,15 +75,17 @@ def train_command(arguments: argparse.Namespace) -> None:
     import torch
     from tqdm import tqdm
 
-    from mnist_app.dataset import load_split
-    from mnist_app.registry import new_model_folder, save_model
+    from mnist_app.dataset import SPLITS, load_split
+    from mnist_app.registry import check_replaceable, new_model_folder, save_model
     from mnist_app.training import BatchReport, TrainConfig, fresh_network, train
 
-    folder = arguments.output or new_model_folder(arguments.name)
+    folder = arguments.output.resolve() if arguments.output else new_model_folder(arguments.name)
+    check_replaceable(folder)
     given = {option: value for option, value in vars(arguments).items() if option in TRAIN_OPTIONS}
     config = TrainConfig(**given)
     torch.set_num_threads(1)  # the same weights whatever the number of cores: each number rounds sums differently
-    digits, validation = load_split("train"), load_split("validation")
+    # All three at once: that one is missing is better said before the training than after.
+    digits, validation, test = (load_split(split) for split in SPLITS)
     network = fresh_network(config)
     seconds = 0.0
     with tqdm(unit="batch", mininterval=1) as bar:
@@ -95,28 +99,33 @@ def train_command(arguments: argparse.Namespace) -> None:
                 f"epoch {report.epoch}/{config.epochs}: training loss {report.train_loss:.4f}, "
                 f"validation loss {report.validation_loss:.4f}, accuracy {report.validation_accuracy:.2%}"
             )
-    where = f"--output {arguments.output}" if arguments.output else f"--name {arguments.name}"
-    options = [f"--{option.replace('_', '-')} {value}" for option, value in given.items()]
-    command = " ".join(["python -m mnist_app train", where, *options])
-    card = _card(folder.name, config, network, seconds, command)
+    where = ["--output", str(arguments.output)] if arguments.output else ["--name", arguments.name]
+    options = [word for option, value in given.items() for word in (f"--{option.replace('_', '-')}", str(value))]
+    command = shlex.join(["python", "-m", "mnist_app", "train", *where, *options])
+    card = _card(folder.name, config, network, seconds, command, {"validation": validation, "test": test})
     save_model(folder, network, card)
     print(f"Saved {folder}: {_figures(card.metrics)}.")
 
 
-def _card(name: str, config: "TrainConfig", network: "nn.Module", seconds: float, command: str) -> "ModelCard":
-    """What may be said of a network that was just trained, measured on validation and test."""
+def _card(
+    name: str,
+    config: "TrainConfig",
+    network: "nn.Module",
+    seconds: float,
+    command: str,
+    splits: Mapping[str, "Digits"],
+) -> "ModelCard":
+    """What may be said of a network that was just trained, measured on the splits."""
     import torch
 
     from mnist_app import preprocessing
-    from mnist_app.dataset import load_split
     from mnist_app.evaluation import evaluate
     from mnist_app.models import count_parameters
     from mnist_app.registry import ModelCard
     from mnist_app.training import logits_of
 
     metrics = {}
-    for split in ("validation", "test"):
-        digits = load_split(split)
+    for split, digits in splits.items():
         found = evaluate(digits.labels, logits_of(network, digits.images).argmax(dim=1).numpy())
         metrics[split] = {"accuracy": found.accuracy}
     return ModelCard(
@@ -158,10 +167,11 @@ def models_command(_: argparse.Namespace) -> None:
 def _load(name: str | None) -> "Model":
     import torch
 
-    from mnist_app.registry import DEFAULT_MODEL, find_model, load_model
+    from mnist_app.recognition import load_recogniser
+    from mnist_app.registry import DEFAULT_MODEL
 
     torch.set_num_threads(1)
-    return load_model(find_model(name or DEFAULT_MODEL))
+    return load_recogniser(name or DEFAULT_MODEL)
 
 
 def _readables(file: str) -> Iterator["Readable"]:

@@ -5,7 +5,7 @@ Nothing here runs the network or parses a body on the event loop: that would sto
 
 import json
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 import mnist_app
@@ -56,6 +56,14 @@ class Desk:
 
 
 RETRY = {"Retry-After": "1"}
+
+
+def api_routes(
+    path: str, load: Callable[[str], Model], own_origins: Collection[str] | None = ()
+) -> Sequence[BaseRoute]:
+    """The API's routes under ``path``, for a server that answers every other path itself."""
+    api = create_api(load, own_origins)
+    return [Route(path, api), Mount(path, api)]  # a Mount answers for what lies below its path only
 
 
 def create_api(load: Callable[[str], Model], own_origins: Collection[str] | None = ()) -> Starlette:
@@ -108,7 +116,7 @@ def create_api(load: Callable[[str], Model], own_origins: Collection[str] | None
     async def openapi(_: Request) -> Response:
         return JSONResponse(OPENAPI)
 
-    return Starlette(
+    api = Starlette(
         routes=[
             Route("/predict", predict, methods=["POST"]),
             Route("/models", models, methods=["GET"]),
@@ -116,8 +124,15 @@ def create_api(load: Callable[[str], Model], own_origins: Collection[str] | None
             Route("/openapi.json", openapi, methods=["GET"]),
         ],
         middleware=[Middleware(OwnOrigins, own_origins=own_origins)],
-        exception_handlers={HTTPException: _http_error, ModelError: _model_error, AppError: _app_error},
+        exception_handlers={
+            HTTPException: _http_error,
+            ModelError: _model_error,
+            AppError: _app_error,
+            Exception: _our_error,
+        },
     )
+    api.router.redirect_slashes = False  # a redirect is no JSON, and its address no path of ours
+    return api
 
 
 class OwnOrigins:
@@ -193,3 +208,7 @@ async def _model_error(_: Request, error: Exception) -> Response:
 
 async def _app_error(_: Request, error: Exception) -> Response:
     return _error(422, str(error))
+
+
+async def _our_error(_: Request, __: Exception) -> Response:
+    return _error(500, "Something went wrong in the server. Its log says what.")

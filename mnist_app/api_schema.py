@@ -4,15 +4,15 @@ from typing import Any
 
 import mnist_app
 
-_ERROR = {
-    "description": "One sentence that says what is wrong.",
-    "content": {
-        "application/json": {
-            "schema": {"type": "object", "required": ["error"], "properties": {"error": {"type": "string"}}}
-        }
-    },
+_FOREIGN = {403: "A page of another origin called."}
+_REASONS = _FOREIGN | {
+    400: "The body is not JSON.",
+    404: "There is no such model.",
+    413: "The body is too long.",
+    415: "The body is of no kind that can be read.",
+    422: "There is no drawing, no picture or no ink in it.",
+    503: "Too many ask at once, or the model cannot be loaded.",
 }
-_REASONS = {400: "not JSON", 403: "foreign origin", 404: "no such model", 413: "too long", 415: "no such kind"}
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 
 
@@ -24,6 +24,11 @@ def _object(**properties: dict[str, Any]) -> dict[str, Any]:
     return {"type": "object", "required": list(properties), "properties": properties}
 
 
+def _errors(reasons: dict[int, str]) -> dict[str, Any]:
+    return {str(status): _json(why, _ERROR) for status, why in reasons.items()}
+
+
+_ERROR = _object(error={"type": "string", "description": "One sentence that says what is wrong."})
 _POINT = {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2}
 _STROKES = {
     "type": "array",
@@ -69,9 +74,7 @@ OPENAPI: dict[str, Any] = {
                 },
                 "responses": {
                     "200": _json("What was read.", _PREDICTION),
-                    **{str(status): {**_ERROR, "summary": why} for status, why in _REASONS.items()},
-                    "422": {**_ERROR, "summary": "no drawing, no picture, or no ink"},
-                    "503": {**_ERROR, "summary": "too busy"},
+                    **_errors(_REASONS),
                 },
             }
         },
@@ -81,7 +84,8 @@ OPENAPI: dict[str, Any] = {
                 "responses": {
                     "200": _json(
                         "All models.", _object(models={"type": "array", "items": _MODEL}, default={"type": "string"})
-                    )
+                    ),
+                    **_errors(_FOREIGN),
                 },
             }
         },
@@ -94,7 +98,8 @@ OPENAPI: dict[str, Any] = {
                         _object(
                             version={"type": "string"}, default_model=_NAME, uptime={"type": "number", "minimum": 0}
                         ),
-                    )
+                    ),
+                    **_errors(_FOREIGN),
                 },
             }
         },

@@ -29,6 +29,7 @@ def fetch(mirror: str = MIRROR, patience: float = PATIENCE) -> Path:
     target = data_folder()
     if is_fetched():
         return target
+    mirror = f"{mirror.rstrip('/')}/"  # torchvision puts the files' names right behind it
     if not _answers(mirror, min(patience, REACHABLE_WITHIN)):
         raise DatasetError(f"{mirror} cannot be reached. Is there a network? Try again: python -m mnist_app data fetch")
     staging = staging_folder()
@@ -73,9 +74,9 @@ def _answers(mirror: str, within: float) -> bool:
     def ask() -> None:
         try:
             urllib.request.urlopen(urllib.request.Request(mirror, method="HEAD"), timeout=within).close()
-        except urllib.error.HTTPError:
-            pass  # "403" is an answer
-        except (OSError, http.client.HTTPException):
+        except urllib.error.HTTPError as error:
+            error.close()  # "403" is an answer
+        except (OSError, http.client.HTTPException, ValueError):  # ValueError: the mirror is no URL
             return
         answered.set()
 

@@ -1,8 +1,11 @@
 """The networks. Each takes float32 pictures (B, 1, 28, 28), 0 = paper, 1 = ink, and gives logits (B, 10)."""
 
+import copy
+import itertools
 from collections.abc import Callable
 
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from mnist_app.errors import AppError
 
@@ -53,6 +56,20 @@ def build(architecture: str) -> nn.Module:
         return ARCHITECTURES[architecture]()
     except KeyError:
         raise AppError(f"No architecture {architecture!r}. Available: {', '.join(ARCHITECTURES)}.") from None
+
+
+def fold_batch_norm(network: nn.Module) -> nn.Module:
+    """A copy that answers the same and sooner: each batch norm is folded into the convolution before it.
+
+    For answering only; the copy cannot be trained, nor saved as the architecture it came from.
+    """
+    folded = copy.deepcopy(network).eval()
+    for block in folded.modules():
+        if isinstance(block, nn.Sequential):
+            for at, (first, second) in enumerate(itertools.pairwise(block)):
+                if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
+                    block[at], block[at + 1] = fuse_conv_bn_eval(first, second), nn.Identity()
+    return folded
 
 
 def count_parameters(network: nn.Module) -> int:

@@ -19,6 +19,9 @@ WORKING_SIDE = 1024  # pixels of the longer side that is looked at; 28 are wante
 FAINT = 0.08  # of full contrast: less than this between ink and paper is an empty sheet
 EVEN_PAPER = 0.02  # standard deviation along the border, of full contrast, above which paper is a photograph's
 COARSE_SIDE = 96  # pixels of the longer side that are enough to see where the light falls
+JOINED = 4  # pixels: marks on a photograph that are closer than twice that count as one
+FRAME = 0.03  # of the longer side: what reaches no further into a photograph is fading light
+LEAST = 1 / 60  # of the longer side: ink on a photograph that would fit into a square of this size is noise
 SPECK = 0.04  # of the largest mark's area: smaller marks on a photograph are dust and texture
 
 Ink = NDArray[np.float32]
@@ -48,7 +51,8 @@ def open_image(content: bytes) -> Image.Image:
         raise ImageError(f"This is no image of a known kind. Kinds: {', '.join(FORMATS)}.") from None
     except Image.DecompressionBombError:
         raise ImageError(f"The image has more than {MOST_PIXELS // 1_000_000} million pixels.") from None
-    except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:  # what Pillow's decoders raise on broken files
+    # What Pillow's decoders raise on broken files, the last one on broken EXIF.
+    except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
         if isinstance(error, ImageError):
             raise
         raise ImageError("The image file is broken or incomplete.") from None
@@ -94,14 +98,19 @@ def _ink_on_photographed_paper(grey: Ink) -> Ink:
     noise = 1.4826 * np.median(np.abs(darkness - np.median(darkness)))  # a robust standard deviation
     full = np.percentile(darkness, 99.9)  # a thin digit on a large sheet covers that little
     threshold = max(5 * noise, full / 3)
-    marks, count = ndimage.label(darkness > threshold)
-    if full < FAINT or not count:
-        return np.zeros_like(darkness)
-    areas = np.bincount(marks.ravel())
-    areas[0] = 0  # the paper
+    smallest = (LEAST * max(grey.shape)) ** 2
+    marked = darkness > threshold
+    marks, count = ndimage.label(ndimage.binary_dilation(marked, iterations=JOINED))
+    height, width = grey.shape
+    frame = round(FRAME * max(grey.shape))
+    inner = (slice(frame, height - frame), slice(frame, width - frame))
+    areas = np.bincount(marks[inner][marked[inner]], minlength=count + 1)
+    areas[marks[[0, 0, -1, -1], [0, -1, 0, -1]]] = 0  # dark corners
     edge = np.unique(np.concatenate([marks[0], marks[-1], marks[:, 0], marks[:, -1]]))
-    if len(edge) < count:  # the table's edge and dark corners, not ink, unless there is nothing else
+    if np.delete(areas, edge).max(initial=0) > smallest:  # the table's edge, not ink, unless there is nothing else
         areas[edge] = 0
+    if full < FAINT or areas.max() <= smallest:
+        return np.zeros_like(darkness)
     kept = ndimage.binary_dilation((areas >= SPECK * areas.max())[marks], iterations=2)
     low = threshold / 2
     ink = np.clip((darkness - low) / max(full - low, 1e-6), 0, 1)

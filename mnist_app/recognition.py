@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from mnist_app.errors import AppError
+from mnist_app.models import fold_batch_norm
 from mnist_app.preprocessing import BlankError, pixels_of_drawing
-from mnist_app.registry import Model
+from mnist_app.registry import Model, find_model, load_model
 from mnist_app.strokes import Drawing
 from mnist_app.training import logits_of
 
@@ -37,7 +39,7 @@ class Prediction:
     @property
     def runner_up(self) -> int:
         """The second most probable digit."""
-        return int(np.argsort(self.probabilities, kind="stable")[-2])
+        return int(np.argsort(-np.array(self.probabilities), kind="stable")[1])  # in a tie, not `digit` again
 
     @property
     def words(self) -> str:
@@ -56,6 +58,13 @@ class Prediction:
             "probabilities": list(self.probabilities),
             "model": self.model,
         }
+
+
+def load_recogniser(name: str) -> Model:
+    """The model called ``name``, arranged to answer as quickly as it can. Raises ModelError."""
+    model = load_model(find_model(name))
+    network = fold_batch_norm(model.network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return Model(network, model.card)
 
 
 def recognise(model: Model, images: NDArray[np.uint8]) -> list[Prediction]:

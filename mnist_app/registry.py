@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -58,19 +57,28 @@ class Model:
 
 def save_model(folder: Path, network: nn.Module, card: ModelCard) -> None:
     """Write weights and card as a pair: the folder appears whole or, on any failure, is as it was."""
+    check_replaceable(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    staged = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-    try:
-        staged.chmod(0o755)  # mkdtemp's folders are private
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as workshop:
+        new, old = Path(workshop, "new"), Path(workshop, "old")
+        new.mkdir()
         tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
-        (staged / WEIGHTS).write_bytes(save_tensors(tensors))
-        (staged / CARD).write_text(json.dumps(asdict(card), indent=2) + "\n")
+        (new / WEIGHTS).write_bytes(save_tensors(tensors))
+        (new / CARD).write_text(json.dumps(asdict(card), indent=2) + "\n")
         if folder.exists():
-            shutil.rmtree(folder)
-        os.replace(staged, folder)
-    except BaseException:
-        shutil.rmtree(staged, ignore_errors=True)
-        raise
+            os.replace(folder, old)
+        try:
+            os.replace(new, folder)
+        except BaseException:
+            if old.exists():
+                os.replace(old, folder)
+            raise
+
+
+def check_replaceable(folder: Path) -> None:
+    """Raises ModelError where saving a model would destroy something that is no model."""
+    if folder.exists() and not (folder.is_dir() and {path.name for path in folder.iterdir()} <= {WEIGHTS, CARD}):
+        raise ModelError(f"{folder} is there already and is no model. Choose another folder.")
 
 
 def load_model(folder: Path) -> Model:
@@ -100,7 +108,7 @@ def load_card(folder: Path) -> ModelCard:
         raise ModelError(f"{path} is missing, so {folder.name!r} is no model.") from None
     except (ValueError, TypeError) as error:
         raise ModelError(f"{path} is not a model card ({error}).") from None
-    if card.architecture not in ARCHITECTURES:
+    if card.architecture not in tuple(ARCHITECTURES):  # a tuple, because a card may hold what has no hash
         raise ModelError(f"{path} names the architecture {card.architecture!r}, which this version does not know.")
     return card
 

@@ -118,6 +118,6 @@ def _stroke_from_path(path: Mapping[str, Any]) -> Stroke:
         points.append(list(command[at : at + 2]))
     stroke = _stroke_from_points(points)
     width = path.get("strokeWidth")
-    if isinstance(width, int | float) and len(stroke) and np.ptp(stroke, axis=0).max() < width / 100:
+    if isinstance(width, int | float) and len(stroke) and 100 * float(np.ptp(stroke, axis=0).max()) < width:
         return stroke[:1]  # Fabric draws a dot as a line of width / 500
     return stroke

@@ -94,7 +94,10 @@ def train(
     batches = max(1, len(digits) // config.batch_size)
     optimiser = torch.optim.AdamW(network.parameters(), config.learning_rate, weight_decay=config.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, config.learning_rate, total_steps=batches * config.epochs, pct_start=0.25
+        optimiser,
+        config.learning_rate,
+        total_steps=max(5, batches * config.epochs),  # with 4 the rise has no length, and PyTorch divides by it
+        pct_start=0.25,
     )
     average = AveragedModel(network, multi_avg_fn=_moving_average(config.average), use_buffers=True)
     began = time.monotonic()

@@ -1,24 +1,29 @@
 """Drawings, digits and folders that tests speak of."""
 
+import hashlib
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from mnist_app.dataset import Digits, load_split
+from mnist_app.dataset import FILES, Digits, load_split
 from mnist_app.registry import Model, find_model, load_model
 from mnist_app.strokes import Drawing
 
+Strokes = list[list[list[float]]]
+
 # As a pen might write them, on a pad of 340 by 340.
-SEVEN = [[[95, 80], [150, 78], [240, 80], [205, 140], [170, 210], [145, 280]], [[130, 180], [175, 176], [220, 175]]]
-ONE = [[[170, 60], [170, 120], [169, 180], [170, 285]]]
-ZERO = [
+SEVEN: Strokes = [
+    [[95, 80], [150, 78], [240, 80], [205, 140], [170, 210], [145, 280]],
+    [[130, 180], [175, 176], [220, 175]],
+]
+ONE: Strokes = [[[170, 60], [170, 120], [169, 180], [170, 285]]]
+ZERO: Strokes = [
     [[170, 60], [120, 90], [95, 160], [105, 240], [150, 285], [205, 275], [245, 210], [240, 120], [210, 72], [170, 60]]
 ]
-TWO = [
+TWO: Strokes = [
     [[100, 120], [120, 80], [170, 62], [220, 85], [225, 130], [190, 185], [140, 235], [95, 280], [160, 278], [245, 280]]
 ]
 
@@ -52,11 +57,13 @@ def one_thread() -> None:
 
 
 @pytest.fixture(scope="session")
-def validation() -> Iterator[Digits]:
+def validation(tmp_path_factory: pytest.TempPathFactory) -> Digits:
     """All 5,000 validation digits, which every machine has."""
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MNIST_APP_DATA", raising=False)
-        yield load_split("validation")
+        # Fixtures of a session come before own_home, so this one brings its own.
+        patch.setenv("MNIST_APP_HOME", str(tmp_path_factory.mktemp("home")))
+        return load_split("validation")
 
 
 @pytest.fixture
@@ -67,6 +74,24 @@ def tiny_digits() -> Digits:
     for image, label in zip(images, labels, strict=True):
         image[2 + 2 * label : 4 + 2 * label, 4:24] = 255
     return Digits(images, labels.astype(np.int64))
+
+
+@pytest.fixture
+def toy_mnist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_mnist: None) -> Path:
+    """A folder like MNIST's with a handful of digits, whose files count as the originals for the length of a test."""
+    folder, rng = tmp_path / "toy", np.random.default_rng(0)
+    (folder / "MNIST" / "raw").mkdir(parents=True)
+    files = {}
+    for name, (_, shape) in FILES.items():
+        shape = (30, *shape[1:])
+        values = rng.integers(0, 256, shape) if len(shape) == 3 else np.arange(30) % 10
+        # IDX: two zeros, 8 for unsigned bytes, the number of dimensions, then one big-endian size for each.
+        header = bytes([0, 0, 8, len(shape)]) + np.array(shape, ">u4").tobytes()
+        content = header + values.astype(np.uint8).tobytes()
+        (folder / "MNIST" / "raw" / name).write_bytes(content)
+        files[name] = (hashlib.md5(content, usedforsecurity=False).hexdigest(), shape)
+    monkeypatch.setattr("mnist_app.dataset.FILES", files)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -48,7 +48,7 @@ def centroid(pixels: NDArray[np.uint8]) -> tuple[float, float]:
 def test_a_drawing_is_made_like_an_mnist_digit(strokes: list[list[list[float]]]) -> None:
     pixels = pixels_of_drawing(Drawing.from_points(strokes))
     rows, columns = np.flatnonzero(pixels.any(axis=1)), np.flatnonzero(pixels.any(axis=0))
-    assert (pixels.shape, pixels.dtype) == ((SIDE, SIDE), np.uint8)
+    assert pixels.shape == (SIDE, SIDE) and pixels.dtype == np.uint8
     assert max(np.ptp(rows), np.ptp(columns)) + 1 == BOX
     assert pixels.max() == 255
     assert all(13.5 <= at <= 14.5 for at in centroid(pixels))

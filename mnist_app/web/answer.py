@@ -1,5 +1,7 @@
 """A prediction as HTML: the digit in large type, the confidence in words, ten bars."""
 
+import math
+
 from mnist_app.recognition import Prediction
 
 DIGITS = range(10)
@@ -37,4 +39,5 @@ def percent(share: float) -> str:
     """A probability in whole percent, as HTML, never rounded up to certainty or down to none."""
     if 0.995 <= share < 1:
         return "&gt;99%"
-    return "&lt;1%" if 0 < share < 0.005 else f"{share:.0%}"
+    # Half a percent counts up, as in live_ink.js; format() would take it to the nearest even number, and 0.5 to none.
+    return "&lt;1%" if 0 < share < 0.005 else f"{math.floor(share * 100 + 0.5)}%"

@@ -1,12 +1,14 @@
 """Every state key and every cached loader, in one place."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, cast
 
 import streamlit as st
 
 from mnist_app.dataset import Digits, Source, load_split
-from mnist_app.registry import Model, find_model, load_model
+from mnist_app.recognition import load_recogniser
+from mnist_app.registry import Model
 
 PAD_SIDE = 340  # CSS pixels: as large as a 390 px wide phone has room for
 PEN_WIDTHS, USUAL_PEN = (6, 40), 18  # CSS pixels
@@ -20,7 +22,7 @@ _PAGE = "page"
 @st.cache_resource(show_spinner=False)
 def model(name: str) -> Model:
     """A model by its name, loaded once for all sessions. Raises ModelError."""
-    return load_model(find_model(name))
+    return load_recogniser(name)
 
 
 @st.cache_resource(show_spinner="Reading the digits")
@@ -51,7 +53,10 @@ class Pad:
         self.show(None)
 
     def undo(self) -> None:
-        """Take back the last stroke."""
+        """Take back the last stroke, even one that the canvas sent together with this."""
+        with suppress(KeyError, TypeError):  # nothing drawn on this canvas yet, or nothing that a canvas sends
+            newest = st.session_state[self.key]["drawing"]["raw"]
+            self.latest = newest if isinstance(newest, dict) else self.latest
         strokes = self.strokes
         if strokes:
             self.show({**(self.latest or {}), "objects": strokes[:-1]})

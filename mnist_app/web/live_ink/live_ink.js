@@ -105,6 +105,7 @@ export function percent(share) {
 export function paint(panel, answer, isFinal) {
   const words = answer ? `${answer.words} · ${percent(answer.confidence)}` : panel.dataset.invitation;
   panel.classList.toggle("blank", !answer);
+  panel.classList.toggle("read", Boolean(answer));
   panel.querySelector(".digit").textContent = answer ? answer.digit : "?";
   panel.querySelector(".words").textContent = words;
   panel.querySelectorAll(".bar").forEach((bar, digit) => {

@@ -1,7 +1,11 @@
-// Looks after the canvas beside it: hides its toolbar, names it for screen readers, hands pasted pictures to the
-// uploader. The canvas lives in an open shadow root that may be mounted later than this, and again at any rerun.
+// Looks after the canvas beside it: hides its toolbar, names it for screen readers, holds Undo back until the canvas
+// has told the script of the last stroke, and hands pasted pictures to the uploader.
 
 const HIDE_TOOLBAR = ".dc-toolbar { display: none !important; } canvas { touch-action: none; }";
+const CANVAS_SPEAKS_AFTER = 300; // ms: 200 after pen-up by its own clock, and some for the way
+
+let penUpAt = -Infinity;
+let retry = 0;
 
 function canvasRoot() {
   for (const host of document.querySelectorAll(".st-key-pad *")) {
@@ -10,16 +14,47 @@ function canvasRoot() {
   return null;
 }
 
+/** The canvas is mounted later than this element, and again under a new key; its shadow root fills later still. */
 function tend() {
+  cancelAnimationFrame(retry);
   const root = canvasRoot();
-  if (!root || root.querySelector("style.pad-guard")) return;
+  const canvas = root?.querySelector("canvas.upper-canvas");
+  if (!canvas) {
+    retry = requestAnimationFrame(tend);
+    return;
+  }
+  if (root.querySelector("style.pad-guard")) return;
   const style = document.createElement("style");
   style.className = "pad-guard";
   style.textContent = HIDE_TOOLBAR;
   root.append(style);
-  const canvas = root.querySelector("canvas.upper-canvas");
-  canvas?.setAttribute("role", "img");
-  canvas?.setAttribute("aria-label", "Drawing pad: draw a digit with mouse, pen or finger");
+  canvas.setAttribute("role", "img");
+  canvas.setAttribute("aria-label", "Drawing pad: draw a digit with mouse, pen or finger");
+}
+
+function notePenUp(event) {
+  if (event.composedPath().some((node) => node.classList?.contains("upper-canvas"))) penUpAt = performance.now();
+}
+
+/** An Undo that comes before the canvas has spoken would take back the stroke before the last, and lose both. */
+function holdUndo(event) {
+  const button = document.querySelector(".st-key-undo button");
+  const isUndo =
+    event.type === "click"
+      ? button?.contains(event.target)
+      : event.key.toLowerCase() === "z" && (event.ctrlKey || event.metaKey) && !event.shiftKey;
+  const wait = penUpAt + CANVAS_SPEAKS_AFTER - performance.now();
+  if (!isUndo || wait <= 0) return;
+  event.preventDefault();
+  event.stopImmediatePropagation();
+  penUpAt = -Infinity;
+  setTimeout(() => clickWhenEnabled(), wait);
+}
+
+function clickWhenEnabled(tries = 20) {
+  const button = document.querySelector(".st-key-undo button");
+  if (button && !button.disabled) button.click();
+  else if (tries) setTimeout(() => clickWhenEnabled(tries - 1), 50);
 }
 
 function paste(event) {
@@ -36,10 +71,17 @@ function paste(event) {
 export default function () {
   tend();
   const watcher = new MutationObserver(tend);
-  watcher.observe(document.querySelector(".st-key-pad") ?? document.body, { childList: true, subtree: true });
+  watcher.observe(document.querySelector(".st-key-pad"), { childList: true, subtree: true });
+  window.addEventListener("pointerup", notePenUp, true);
+  window.addEventListener("click", holdUndo, true);
+  window.addEventListener("keydown", holdUndo, true);
   document.addEventListener("paste", paste);
   return () => {
+    cancelAnimationFrame(retry);
     watcher.disconnect();
+    window.removeEventListener("pointerup", notePenUp, true);
+    window.removeEventListener("click", holdUndo, true);
+    window.removeEventListener("keydown", holdUndo, true);
     document.removeEventListener("paste", paste);
   };
 }

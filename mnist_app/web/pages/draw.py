@@ -49,8 +49,8 @@ def _pad() -> tuple[Drawing, str | None]:
         drawing, problem = Drawing(()), f"{error} The pad was cleared."
     with st.container(horizontal=True, key="pad_buttons"):
         blank = not pad.strokes
-        st.button("Undo", icon=":material/undo:", shortcut="Mod+Z", on_click=pad.undo, disabled=blank)
-        st.button("Clear", icon=":material/delete:", shortcut="Delete", on_click=pad.clear, disabled=blank)
+        st.button("Undo", icon=":material/undo:", shortcut="Mod+Z", on_click=pad.undo, disabled=blank, key="undo")
+        st.button("Clear", icon=":material/delete:", shortcut="Delete", on_click=pad.clear, disabled=blank, key="clear")
     return drawing, problem
 
 

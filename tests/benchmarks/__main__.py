@@ -1,0 +1,40 @@
+"""``python -m tests.benchmarks [NAME …] [--json FILE]``: measure, print a table, keep the figures as JSON.
+
+With INK_COLLECTIONS the strokes are real ones; with MNIST_APP_DATA a network can train beside the class.
+"""
+
+import argparse
+import json
+import platform
+from pathlib import Path
+
+from . import browser, classroom, reading
+from .figures import as_json, table
+
+BENCHMARKS = {
+    "reading": reading.measure,
+    "browser": browser.measure,
+    "classroom": classroom.measure,
+    "memory": classroom.measure_memory,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}; all without one")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="where to keep the figures")
+    arguments = parser.parse_args()
+    if unknown := set(arguments.names) - set(BENCHMARKS):
+        parser.error(f"no benchmark {sorted(unknown)[0]!r}; there are {', '.join(BENCHMARKS)}")
+    kept = {}
+    for name in arguments.names or BENCHMARKS:
+        figures = BENCHMARKS[name]()
+        print(f"\n{name}\n{table(figures)}", flush=True)
+        kept[name] = as_json(figures)
+    if arguments.json:
+        machine = {"machine": platform.platform(), "python": platform.python_version()}
+        arguments.json.write_text(json.dumps({**machine, "benchmarks": kept}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,147 @@
+"""What a visitor waits for, in Chromium: ours, and the stock pattern in the same run."""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from ..browser.chromium import FLAGS, find_chromium
+from ..browser.conftest import ROOT, serve
+from .figures import Figure
+from .ink import drawings
+
+SAMPLES = 100
+LOADS = 10
+STOCK = ["-m", "streamlit", "run", "tests/benchmarks/stock_page.py", "--server.headless", "true"]
+
+# Notes when the pen goes up, and when the element given by a selector next changes and that change is on the screen.
+STOPWATCH = """(selector) => {
+  window.upAt = null; window.waits = []; window.changes = 0;
+  window.addEventListener("pointerup", () => { window.upAt = performance.now(); }, true);
+  new MutationObserver(() => {
+    window.changes += 1;
+    if (window.upAt === null) return;
+    const upAt = window.upAt;
+    window.upAt = null;
+    requestAnimationFrame(() => window.waits.push(performance.now() - upAt));
+  }).observe(document.querySelector(selector), {childList: true, subtree: true, attributes: true, characterData: true});
+}"""
+
+
+def measure() -> list[Figure]:
+    home = Path(tempfile.mkdtemp())
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=find_chromium(), args=FLAGS)
+        with served(serve(home)) as ours, served(serve_stock(home)) as stock:
+            return [
+                *_pen_up(browser, ours, stock),
+                _updates(browser, ours),
+                *_first_load(browser, "ours", ours, ".st-key-live_ink_element"),
+                *_first_load(browser, "baseline: stock pattern", stock, ".stPlotlyChart .barlayer path"),
+            ]
+
+
+@contextmanager
+def served(server: Iterator[str]) -> Iterator[str]:
+    """The address of a server, which is stopped in the end."""
+    try:
+        yield next(server)
+    finally:
+        next(server, None)
+
+
+def serve_stock(home: Path) -> Iterator[str]:
+    """The stock page with Streamlit's default settings, which it finds outside this project's folder."""
+    command = [argument.replace("tests/", f"{ROOT}/tests/") for argument in STOCK]
+    yield from serve(home, command, health="/_stcore/health", folder=home, PYTHONPATH=str(ROOT))
+
+
+def _pen_up(browser: Browser, ours: str, stock: str) -> list[Figure]:
+    quick = _draw_all(browser, ours, ".answer .spoken", lambda page: page.locator(".st-key-clear button").click())
+    slow = _draw_all(browser, stock, ".stPlotlyChart", lambda page: page.reload())
+    return [
+        Figure.of("pen-up to bars on the screen: ours", quick),
+        Figure.of("pen-up to bars on the screen: baseline, stock pattern", slow),
+    ]
+
+
+def _draw_all(browser: Browser, address: str, selector: str, clear: Callable[[Page], Any]) -> list[float]:
+    """The waits after SAMPLES pen-ups, ms."""
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    waits: list[float] = []
+    page.goto(address)
+    for strokes in drawings(SAMPLES):
+        page.locator("canvas.upper-canvas").wait_for()
+        page.locator(selector).first.wait_for(state="attached")
+        page.wait_for_timeout(1000)
+        page.evaluate(STOPWATCH, selector)
+        for stroke in strokes:
+            _draw(page, stroke)
+            page.wait_for_timeout(700)
+        waits += page.evaluate("window.waits")
+        if len(waits) >= SAMPLES:
+            break
+        clear(page)
+    page.close()
+    return waits[:SAMPLES]
+
+
+def _draw(page: Page, stroke: list[list[float]]) -> None:
+    box: Any = page.locator("canvas.upper-canvas").bounding_box()
+    page.mouse.move(box["x"] + stroke[0][0], box["y"] + stroke[0][1])
+    page.mouse.down()
+    for x, y in stroke[1:]:
+        page.mouse.move(box["x"] + x, box["y"] + y)
+    page.mouse.up()
+
+
+def _updates(browser: Browser, address: str) -> Figure:
+    """Answers painted a second, over strokes of one second each with the pen always moving."""
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.goto(address)
+    page.locator(".st-key-live_ink_element").wait_for(state="attached")
+    page.wait_for_timeout(1000)
+    box: Any = page.locator("canvas.upper-canvas").bounding_box()
+    rates = []
+    for turn in range(SAMPLES // 5):
+        page.mouse.move(box["x"] + 60, box["y"] + 60)
+        page.mouse.down()
+        page.evaluate(STOPWATCH, ".answer .digit")
+        began = page.evaluate("performance.now()")
+        for step in range(10_000):
+            page.mouse.move(box["x"] + 60 + step % 200, box["y"] + 60 + (step * 7 + turn) % 200)
+            if step % 20 == 19 and page.evaluate("performance.now()") - began > 1000:
+                break
+        changes, ended = page.evaluate("[window.changes, performance.now()]")
+        page.mouse.up()
+        rates.append(changes / (ended - began) * 1000)
+        page.locator(".st-key-clear button").click()
+        page.wait_for_timeout(600)
+    page.close()
+    return Figure.of("answers painted a second while the pen moves", rates, "1/s")
+
+
+def _first_load(browser: Browser, whose: str, address: str, ready: str) -> list[Figure]:
+    """Bytes over the wire and time until the page can be used, with an empty cache."""
+    times, sizes = [], []
+    for _ in range(LOADS):
+        context = browser.new_context(viewport={"width": 1280, "height": 900})
+        page = context.new_page()
+        wire: list[float] = []
+        network = context.new_cdp_session(page)
+        network.send("Network.enable")
+        network.on("Network.loadingFinished", lambda event, wire=wire: wire.append(event["encodedDataLength"]))
+        network.on(
+            "Network.webSocketFrameReceived",
+            lambda event, wire=wire: wire.append(len(event["response"]["payloadData"]) * 3 / 4),  # it is base64
+        )
+        page.goto(address)
+        page.locator(ready).first.wait_for(state="attached")
+        times.append(page.evaluate("performance.now()"))
+        page.wait_for_timeout(1500)
+        sizes.append(sum(wire) / 1e6)
+        context.close()
+    return [Figure.of(f"first load until usable: {whose}", times), Figure.of(f"first load: {whose}", sizes, "MB")]

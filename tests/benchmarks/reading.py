@@ -1,0 +1,30 @@
+"""From strokes to pixels and to a prediction, on one thread, without a server."""
+
+import numpy as np
+import torch
+
+from mnist_app.preprocessing import pixels_of_drawing
+from mnist_app.recognition import load_recogniser, recognise
+from mnist_app.registry import DEFAULT_MODEL
+from mnist_app.strokes import Drawing
+
+from .figures import Figure, timed
+from .ink import drawings
+
+
+def measure() -> list[Figure]:
+    torch.set_num_threads(1)
+    model = load_recogniser(DEFAULT_MODEL)
+    subjects = [Drawing.from_points(strokes) for strokes in drawings(505)]
+    pixels = [pixels_of_drawing(drawing)[None] for drawing in subjects]
+    batch = np.concatenate(pixels)[:500]
+    return [
+        timed("strokes to pixels", pixels_of_drawing, subjects),
+        timed("pixels to prediction, one at a time", lambda picture: recognise(model, picture), pixels),
+        timed(
+            "strokes to prediction, one at a time",
+            lambda drawing: recognise(model, pixels_of_drawing(drawing)[None]),
+            subjects,
+        ),
+        timed("baseline: pixels to prediction, 500 at once", lambda _: recognise(model, batch), range(25)),
+    ]

@@ -1,0 +1,94 @@
+"""A server of our own and a Chromium that uses it."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from .chromium import FLAGS, find_chromium
+from .visitor import Visitor
+
+ROOT = Path(__file__).parents[2]
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def serve(
+    home: Path,
+    command: list[str] | None = None,
+    health: str = "/api/health",
+    folder: Path = ROOT,
+    base: str = "",
+    **environment: str,
+) -> Iterator[str]:
+    """The address of an app: ours, started as ``make run`` starts it, or another. Stopped at the end."""
+    port = free_port()
+    env = {**os.environ, "MNIST_APP_HOME": str(home), "STREAMLIT_SERVER_PORT": str(port), **environment}
+    with subprocess.Popen([sys.executable, *(command or ["app.py"])], cwd=folder, env=env) as server:
+        address = f"http://127.0.0.1:{port}{base}"
+        try:
+            wait_for(address + health, server)
+            yield address
+        finally:
+            server.terminate()
+
+
+def wait_for(url: str, server: "subprocess.Popen[bytes]", seconds: float = 60) -> None:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until and server.poll() is None:
+        try:
+            with urllib.request.urlopen(url, timeout=5):
+                return
+        except (urllib.error.URLError, TimeoutError):
+            time.sleep(0.1)
+    raise AssertionError(f"{url} did not answer")
+
+
+@pytest.fixture(scope="session")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    yield from serve(tmp_path_factory.mktemp("home"))
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    path = find_chromium()
+    assert path, "no Chromium: make test installs one"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(chromium: Browser) -> Iterator[Page]:
+    context = chromium.new_context(viewport={"width": 1280, "height": 900}, permissions=["clipboard-read"])
+    yield context.new_page()
+    context.close()
+
+
+@pytest.fixture
+def visitor(page: Page, address: str) -> Visitor:
+    """Somebody who has just opened the Draw page on a desktop."""
+    return Visitor(page).open(address)
+
+
+@pytest.fixture
+def phone_visitor(chromium: Browser, address: str) -> Iterator[Visitor]:
+    """Somebody who has just opened the Draw page on a phone with a dark theme."""
+    context = chromium.new_context(
+        viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True, color_scheme="dark"
+    )
+    yield Visitor(context.new_page()).open(address)
+    context.close()

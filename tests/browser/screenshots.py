@@ -1,0 +1,57 @@
+"""The README's pictures, taken of the running app: ``python -m tests.browser.screenshots``."""
+
+import tempfile
+from pathlib import Path
+
+from playwright.sync_api import Browser, ViewportSize, expect, sync_playwright
+
+from ..conftest import SEVEN, TWO
+from .chromium import FLAGS, find_chromium
+from .conftest import serve
+from .visitor import Visitor
+
+FOLDER = Path(__file__).parent / "screenshots"
+WIDE, PHONE = ViewportSize(width=1280, height=900), ViewportSize(width=390, height=844)
+
+
+def main() -> None:
+    FOLDER.mkdir(exist_ok=True)
+    server = serve(Path(tempfile.mkdtemp()))
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=find_chromium(), args=FLAGS)
+        address = next(server)
+        _pages(browser, address)
+        _phone(browser, address)
+        next(server, None)
+
+
+def _pages(browser: Browser, address: str) -> None:
+    for scheme in ("light", "dark"):
+        page = browser.new_page(viewport=WIDE, color_scheme=scheme)
+        visitor = Visitor(page).open(address)
+        page.screenshot(path=FOLDER / f"blank-{scheme}.png")
+        visitor.draw(SEVEN)
+        visitor.settle()
+        page.mouse.move(5, 5)
+        page.screenshot(path=FOLDER / f"draw-{scheme}.png")
+        for title in ("Models", "Data"):
+            visitor.visit(title)
+            visitor.settle()
+            page.screenshot(path=FOLDER / f"{title.lower()}-{scheme}.png")
+        page.close()
+
+
+def _phone(browser: Browser, address: str) -> None:
+    for scheme in ("light", "dark"):
+        context = browser.new_context(viewport=PHONE, color_scheme=scheme, has_touch=True, is_mobile=True)
+        page = context.new_page()
+        visitor = Visitor(page).open(address)
+        visitor.touch(TWO)
+        visitor.settle()
+        expect(visitor.digit).to_have_text("2")
+        page.screenshot(path=FOLDER / f"phone-{scheme}.png")
+        context.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,239 @@
+"""The Draw page as only a browser shows it."""
+
+import gzip
+import io
+import json
+import os
+from pathlib import Path
+
+import pytest
+from PIL import Image, ImageDraw
+from playwright.sync_api import Page, Route, expect
+
+from ..conftest import ONE, SEVEN, TWO, ZERO
+from .visitor import Stroke, Visitor
+
+BOX_SIDE = 220  # how large to draw real ink, canvas pixels
+
+
+def picture_of(strokes: list[Stroke], kind: str = "PNG") -> bytes:
+    image = Image.new("RGB", (400, 400), "white")
+    for stroke in strokes:
+        ImageDraw.Draw(image).line([tuple(point) for point in stroke], fill="black", width=20, joint="curve")
+    file = io.BytesIO()
+    image.save(file, kind)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(("strokes", "digit"), [(ZERO, "0"), (ONE, "1"), (TWO, "2"), (SEVEN, "7")])
+def test_a_digit_drawn_with_the_mouse_is_read(visitor: Visitor, strokes: list[Stroke], digit: str) -> None:
+    visitor.draw(strokes)
+    expect(visitor.digit).to_have_text(digit)
+    visitor.settle()
+    expect(visitor.digit).to_have_text(digit)
+    expect(visitor.page.locator(".steps figure")).to_have_count(4)
+    assert not visitor.errors
+
+
+def test_real_pen_strokes_are_read(visitor: Visitor) -> None:
+    folder = os.environ.get("INK_COLLECTIONS")
+    if not folder:
+        pytest.skip("needs real pen strokes: set INK_COLLECTIONS")
+    with gzip.open(Path(folder) / "unipen-syn.jsonl.gz") as file:
+        records = [json.loads(line) for line in file][:2400:240]
+    right = 0
+    for record in records:
+        scale = BOX_SIDE / 1000
+        visitor.draw([[[60 + x * scale, 60 + y * scale] for x, y in stroke] for stroke in record["strokes"]])
+        visitor.settle()
+        right += visitor.digit.inner_text() == str(record["label"])
+        visitor.page.get_by_role("button", name="Clear").click()
+        expect(visitor.digit).to_have_text("?")
+    assert right >= 9
+
+
+def test_a_blank_pad_invites_and_predicts_nothing(visitor: Visitor) -> None:
+    expect(visitor.page.locator(".answer .words")).to_have_text("Draw a digit")
+    assert visitor.page.locator(".answer .share").all_inner_texts() == [""] * 10
+    expect(visitor.page.get_by_role("button", name="Undo")).to_be_disabled()
+
+
+def test_the_bars_change_before_the_pen_is_lifted(visitor: Visitor) -> None:
+    visitor.press(ONE[0][0])
+    for point in ONE[0][1:]:
+        visitor.move(point)
+    expect(visitor.digit).to_have_text("1")
+    spoken = visitor.page.locator(".answer .spoken")
+    assert "I read" not in spoken.inner_text()  # a screen reader hears of it once, when the pen is up
+    visitor.page.mouse.up()
+    expect(spoken).to_contain_text("I read 1.")
+
+
+def test_undo_takes_back_one_stroke_and_clear_all(visitor: Visitor) -> None:
+    visitor.draw(ONE)
+    visitor.settle()
+    one_stroke = visitor.inked_pixels()
+    visitor.draw([[[100, 100], [250, 100]]])
+    visitor.settle()
+    visitor.page.get_by_role("button", name="Undo").click()
+    expect(visitor.digit).to_have_text("1")
+    visitor.settle()
+    assert visitor.inked_pixels() == pytest.approx(one_stroke, rel=0.02)
+    visitor.page.get_by_role("button", name="Clear").click()
+    expect(visitor.digit).to_have_text("?", timeout=1000)
+    visitor.settle()
+    assert visitor.inked_pixels() == 0
+
+
+@pytest.mark.parametrize("keys", ["Control+z", "button"])
+def test_undo_right_after_the_pen_is_up_takes_back_that_stroke(visitor: Visitor, keys: str) -> None:
+    visitor.draw(ONE)
+    visitor.settle()
+    one_stroke = visitor.inked_pixels()
+    visitor.draw([[[100, 100], [250, 100]]])
+    if keys == "button":
+        visitor.page.get_by_role("button", name="Undo").click()
+    else:
+        visitor.page.keyboard.press(keys)
+    visitor.settle()
+    assert visitor.inked_pixels() == pytest.approx(one_stroke, rel=0.02)
+    expect(visitor.digit).to_have_text("1")
+
+
+def test_shortcuts_undo_and_clear(visitor: Visitor) -> None:
+    visitor.draw(SEVEN)
+    visitor.settle()
+    visitor.page.keyboard.press("Control+z")
+    visitor.settle()
+    assert visitor.inked_pixels() > 0
+    visitor.page.keyboard.press("Delete")
+    expect(visitor.digit).to_have_text("?")
+
+
+def test_the_canvas_toolbar_cannot_erase_the_drawing(visitor: Visitor) -> None:
+    visitor.draw(TWO)
+    visitor.settle()
+    for x in range(200, 340, 14):
+        visitor.draw([[[x, 6]]])
+    visitor.settle()
+    assert visitor.inked_pixels() > 2000
+
+
+def test_the_drawing_survives_a_visit_to_another_page(visitor: Visitor) -> None:
+    visitor.draw(SEVEN)
+    visitor.settle()
+    drawn = visitor.inked_pixels()
+    visitor.visit("Models")
+    expect(visitor.page.get_by_text("99.71%")).to_be_visible()
+    visitor.visit("Draw")
+    visitor.canvas.wait_for()
+    visitor.settle()
+    assert visitor.inked_pixels() == pytest.approx(drawn, rel=0.02)
+    expect(visitor.digit).to_have_text("7")
+    visitor.draw([[[60, 320], [300, 320]]])  # and the pad goes on from there
+    visitor.settle()
+    visitor.page.get_by_role("button", name="Undo").click()
+    visitor.settle()
+    assert visitor.inked_pixels() == pytest.approx(drawn, rel=0.02)
+
+
+def test_the_drawing_survives_a_change_of_theme_and_of_pen(visitor: Visitor) -> None:
+    visitor.draw(SEVEN)
+    visitor.settle()
+    drawn = visitor.inked_pixels()
+    visitor.page.emulate_media(color_scheme="dark")
+    visitor.settle()
+    assert visitor.inked_pixels() == pytest.approx(drawn, rel=0.02)
+    slider = visitor.page.get_by_role("slider", name="Pen width")
+    slider.press("ArrowRight")
+    visitor.settle()
+    assert visitor.inked_pixels() == pytest.approx(drawn, rel=0.02)
+    expect(visitor.digit).to_have_text("7")
+
+
+def test_a_finger_on_a_phone_draws_without_scrolling(phone_visitor: Visitor) -> None:
+    visitor = phone_visitor
+    visitor.touch(SEVEN)
+    expect(visitor.digit).to_have_text("7")
+    visitor.settle()
+    expect(visitor.digit).to_have_text("7")
+    assert visitor.page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert visitor.page.evaluate("document.querySelector('[data-testid=stMain]').scrollTop") == 0
+
+
+def test_a_picture_is_read_and_removing_it_goes_back_to_the_pad(visitor: Visitor) -> None:
+    visitor.draw(ONE)
+    visitor.settle()
+    upload = visitor.page.locator(".st-key-upload input[type=file]")
+    upload.set_input_files({"name": "two.png", "mimeType": "image/png", "buffer": picture_of(TWO)})
+    expect(visitor.digit).to_have_text("2")
+    visitor.page.locator(".st-key-upload").get_by_role("button", name="Remove").click()
+    expect(visitor.digit).to_have_text("1")
+
+
+def test_a_broken_picture_is_one_sentence_and_loses_nothing(visitor: Visitor) -> None:
+    visitor.draw(ONE)
+    visitor.settle()
+    upload = visitor.page.locator(".st-key-upload input[type=file]")
+    upload.set_input_files({"name": "x.png", "mimeType": "image/png", "buffer": picture_of(TWO)[:200]})
+    expect(visitor.page.get_by_text("x.png: The image file is broken or incomplete.")).to_be_visible()
+    visitor.page.locator(".st-key-upload").get_by_role("button", name="Remove").click()
+    expect(visitor.digit).to_have_text("1")
+
+
+def test_a_pasted_picture_is_read(visitor: Visitor) -> None:
+    visitor.page.evaluate(
+        """(bytes) => {
+          const clipboardData = new DataTransfer();
+          clipboardData.items.add(new File([new Uint8Array(bytes)], "pasted.png", {type: "image/png"}));
+          document.dispatchEvent(new ClipboardEvent("paste", {clipboardData, bubbles: true, cancelable: true}));
+        }""",
+        list(picture_of(TWO)),
+    )
+    expect(visitor.digit).to_have_text("2")
+
+
+def test_without_the_api_the_answer_comes_after_the_stroke(page: Page, address: str) -> None:
+    page.route("**/api/predict", lambda route: route.abort())
+    visitor = Visitor(page).open(address)
+    visitor.draw(SEVEN)
+    expect(visitor.digit).to_have_text("7")
+    visitor.draw([[[60, 320], [300, 320]]])
+    visitor.settle()
+    assert not visitor.errors
+
+
+def test_a_slow_api_says_nothing_false(page: Page, address: str) -> None:
+    def late(route: Route) -> None:
+        page.wait_for_timeout(700)
+        route.continue_()
+
+    visitor = Visitor(page).open(address)
+    page.route("**/api/predict", late)
+    visitor.draw(SEVEN)
+    expect(visitor.digit).to_have_text("7")
+    visitor.page.get_by_role("button", name="Clear").click()
+    expect(visitor.digit).to_have_text("?")
+    page.wait_for_timeout(1500)
+    expect(visitor.digit).to_have_text("?")
+
+
+def test_an_error_in_the_live_part_leaves_the_page_working(page: Page, address: str) -> None:
+    page.add_init_script(
+        """const real = window.fetch;
+        window.fetch = (url, ...rest) => {
+          if (String(url).includes("/api/predict")) throw new Error("broken on purpose");
+          return real(url, ...rest);
+        };"""
+    )
+    visitor = Visitor(page).open(address)
+    visitor.draw(SEVEN)
+    expect(visitor.digit).to_have_text("7")
+
+
+def test_controls_have_names_that_can_be_said(visitor: Visitor) -> None:
+    page = visitor.page
+    for role, name in [("button", "Undo"), ("button", "Clear"), ("slider", "Pen width"), ("link", "Draw")]:
+        expect(page.get_by_role(role, name=name)).to_be_visible()  # type: ignore[arg-type]
+    expect(page.get_by_role("img", name="Drawing pad")).to_be_visible()
+    expect(page.get_by_role("status")).to_have_text("Draw a digit.")

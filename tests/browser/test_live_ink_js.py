@@ -1,0 +1,243 @@
+"""The browser's part of the Draw page on its own: no server, no Streamlit."""
+
+import html
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page
+
+from mnist_app.recognition import Prediction
+from mnist_app.web.answer import answer_html, percent
+
+SCRIPT = Path(__file__).parents[2] / "mnist_app" / "web" / "live_ink" / "live_ink.js"
+
+# A pen, and a server whose answers the test gives: `asked` lists the ink of each request, `shown` what was painted.
+SET_UP = """async (script) => {
+  const url = URL.createObjectURL(new Blob([script], { type: "text/javascript" }));
+  Object.assign(window, await import(url), { asked: [], shown: [], waiting: [], inFlight: 0, mostInFlight: 0 });
+  const ask = (strokes) => {
+    asked.push({ at: performance.now(), strokes: JSON.parse(JSON.stringify(strokes)) });
+    mostInFlight = Math.max(mostInFlight, ++inFlight);
+    return new Promise((resolve, reject) => waiting.push({ resolve, reject })).finally(() => inFlight--);
+  };
+  window.newInk = (asking = ask) => new LiveInk(asking, (answer, isFinal) => shown.push([answer, isFinal]));
+  window.ink = newInk();
+  window.pause = (time) => new Promise((done) => setTimeout(done, time));
+  window.answer = async (text) => { waiting.shift().resolve(text); await pause(0); };
+  window.fail = async () => { waiting.shift().reject(new Error("no network")); await pause(0); };
+}"""
+
+
+@pytest.fixture
+def script(page: Page) -> Page:
+    """A blank page with the script's exports."""
+    page.evaluate(SET_UP, SCRIPT.read_text())
+    return page
+
+
+def run(script: Page, steps: str) -> Any:
+    return script.evaluate(f"async () => {{ {steps} }}")
+
+
+def test_the_first_touch_asks_at_once(script: Page) -> None:
+    assert run(script, "ink.down([1, 2]); return asked.map((each) => each.strokes)") == [[[[1, 2]]]]
+
+
+def test_one_request_is_in_flight_at_a_time_and_the_newest_ink_goes_next(script: Page) -> None:
+    steps = """
+        ink.down([0, 0]);
+        for (let x = 1; x < 9; x++) { ink.move([[x, 0]]); await pause(10); }
+        const before = asked.length;
+        await answer("first");
+        await pause(40);
+        return [before, mostInFlight, asked.length, asked.at(-1).strokes[0].length];
+        """
+    assert run(script, steps) == [1, 1, 2, 9]
+
+
+def test_an_intermediate_answer_is_shown_but_not_final(script: Page) -> None:
+    steps = """
+        ink.down([0, 0]);
+        ink.move([[1, 0]]);
+        await answer("early");
+        ink.up();
+        await answer("last");
+        return shown;
+        """
+    assert run(script, steps) == [["early", False], ["last", True]]
+
+
+def test_an_answer_is_not_final_while_the_pen_is_down(script: Page) -> None:
+    assert run(script, "ink.down([0, 0]); await answer('a'); return shown") == [["a", False]]
+
+
+def test_an_answer_about_an_earlier_stroke_is_not_final(script: Page) -> None:
+    steps = """
+        ink.down([0, 0]); await answer("dot");
+        ink.up();
+        ink.down([9, 9]); ink.up();
+        await answer("first stroke");
+        await answer("both strokes");
+        return [shown, asked.at(-1).strokes];
+        """
+    shown, strokes = run(script, steps)
+    assert shown == [["dot", False], ["first stroke", False], ["both strokes", True]]
+    assert strokes == [[[0, 0]], [[9, 9]]]
+
+
+def test_answers_about_replaced_ink_are_dropped(script: Page) -> None:
+    steps = """
+        ink.down([0, 0]); ink.up();
+        ink.replace([]);
+        await answer("gone");
+        return [shown, asked.length, ink.strokes];
+        """
+    assert run(script, steps) == [[], 1, []]
+
+
+def test_replacing_ink_asks_nothing_not_even_later(script: Page) -> None:
+    steps = """
+        ink.down([0, 0]); await answer("a");
+        ink.move([[1, 1]]);  // waits for its turn
+        ink.replace([[[5, 5]]]);
+        await pause(60);
+        return [asked.length, ink.isDown, ink.strokes];
+        """
+    assert run(script, steps) == [1, False, [[[5, 5]]]]
+
+
+def test_ink_drawn_after_a_replacement_is_added_to_it(script: Page) -> None:
+    steps = """
+        const given = [[[5, 5]]];
+        ink.down([0, 0]);
+        ink.replace(given);
+        ink.down([7, 7]); ink.up();
+        await answer("gone");
+        await answer("both");
+        return [shown, asked.at(-1).strokes, given];
+        """
+    assert run(script, steps) == [[["both", True]], [[[5, 5]], [[7, 7]]], [[[5, 5]]]]
+
+
+def test_a_moving_pen_asks_at_most_every_30_ms(script: Page) -> None:
+    steps = """
+        ink = newInk(async (strokes) => { asked.push(performance.now()); return "a"; });
+        ink.down([0, 0]);
+        for (let x = 1; x < 60; x++) { ink.move([[x, 0]]); await pause(5); }
+        return asked.slice(1).map((at, n) => at - asked[n]);
+        """
+    gaps = run(script, steps)
+    assert len(gaps) >= 5
+    assert min(gaps) > 29  # a browser's timer may be a little early
+
+
+def test_the_last_word_on_a_stroke_does_not_wait(script: Page) -> None:
+    steps = """
+        ink.down([0, 0]);
+        await answer("a");
+        ink.move([[1, 1]]);
+        const before = asked.length;
+        ink.up();
+        return [before, asked.length];
+        """
+    assert run(script, steps) == [1, 2]
+
+
+def test_the_pen_up_asks_once(script: Page) -> None:
+    steps = """
+        ink.down([0, 0]); await answer("a");
+        ink.move([[1, 1]]); ink.up();
+        await answer("b"); await pause(60);
+        return [asked.length, shown.at(-1)];
+        """
+    assert run(script, steps) == [2, ["b", True]]
+
+
+def test_a_pen_that_is_not_down_leaves_no_ink(script: Page) -> None:
+    assert run(script, "ink.move([[1, 1]]); ink.up(); await pause(40); return [asked.length, ink.strokes]") == [0, []]
+
+
+def test_a_failed_request_does_not_stop_the_next(script: Page) -> None:
+    steps = """
+        ink.down([0, 0]);
+        await fail();
+        ink.up();
+        await answer("b");
+        return shown;
+        """
+    assert run(script, steps) == [["b", True]]
+
+
+def test_an_ask_that_throws_does_not_stop_the_next(script: Page) -> None:
+    steps = """
+        let broken = true;
+        ink = newInk((strokes) => { if (broken) throw new Error("broken"); return Promise.resolve("b"); });
+        ink.down([0, 0]);
+        await pause(0);
+        broken = false;
+        ink.up();
+        await pause(10);
+        return shown;
+        """
+    assert run(script, steps) == [["b", True]]
+
+
+def test_no_answer_paints_nothing(script: Page) -> None:
+    assert run(script, "ink.down([0, 0]); await answer(null); return shown") == []
+
+
+# What is painted is what answer.py writes
+
+
+def prediction(seed: int) -> Prediction:
+    chance = random.Random(seed)
+    weights = [chance.random() ** (4 * seed) for _ in range(10)]
+    return Prediction(tuple(weight / sum(weights) for weight in weights), "mnist-cnn")
+
+
+PREDICTIONS = [prediction(seed) for seed in range(12)] + [
+    Prediction((0.0,) * 7 + (1.0, 0.0, 0.0), "mnist-cnn"),
+    Prediction((0.5, 0.5) + (0.0,) * 8, "mnist-cnn"),
+    Prediction((0.005, 0.995 - 8e-9) + (1e-9,) * 8, "mnist-cnn"),
+    Prediction((0.125, 0.125, 0.625, 0.125) + (0.0,) * 6, "mnist-cnn"),
+]
+
+
+def test_percent_is_the_same_in_both_languages(script: Page) -> None:
+    chance = random.Random(0)
+    shares = [n / 200 for n in range(201)] + [n / 1024 for n in range(1025)] + [chance.random() for _ in range(2000)]
+    shares += [1e-300, 0.00499999, 0.9949999999, 1 - 2**-53, *(chance.random() ** 9 for _ in range(500))]
+    assert script.evaluate("(shares) => shares.map(percent)", shares) == [html.unescape(percent(p)) for p in shares]
+
+
+# Everything that a visitor could see or hear of the panel.
+DESCRIBE = """(panel) => [panel, ...panel.querySelectorAll("*")].map((element) => [
+  element.tagName, [...element.classList].sort().join(" "), element.getAttribute("aria-label"),
+  element.children.length ? "" : element.textContent, Number(element.style.getPropertyValue("--share")).toFixed(3),
+])"""
+PAINT = f"""([before, answer, isFinal]) => {{
+  document.body.innerHTML = before;
+  paint(document.querySelector(".answer"), answer, isFinal);
+  return ({DESCRIBE})(document.querySelector(".answer"));
+}}"""
+WRITE = f"(text) => {{ document.body.innerHTML = text; return ({DESCRIBE})(document.querySelector('.answer')); }}"
+
+
+def sent(prediction: Prediction | None) -> Any:
+    return prediction and {**prediction.to_json(), "words": prediction.words}
+
+
+@pytest.mark.parametrize("before", [None, PREDICTIONS[3]])
+@pytest.mark.parametrize("after", [*PREDICTIONS, None])
+def test_paint_makes_of_any_panel_what_the_page_would_have_written(
+    script: Page, before: Prediction | None, after: Prediction | None
+) -> None:
+    painted = script.evaluate(PAINT, [answer_html(before), sent(after), True])
+    assert painted == script.evaluate(WRITE, answer_html(after))
+
+
+def test_screen_readers_hear_of_final_answers_only(script: Page) -> None:
+    painted = script.evaluate(PAINT, [answer_html(None), sent(PREDICTIONS[3]), False])
+    assert "Draw a digit." in [text for _, _, _, text, _ in painted]

@@ -1,0 +1,82 @@
+"""What a visitor does: open the page, draw with mouse or finger, read the answer."""
+
+from typing import Any, Self
+
+from playwright.sync_api import Page, expect
+
+Stroke = list[list[float]]
+HEADINGS = {"Draw": "Draw a digit", "Models": "Models", "Data": "The digits"}
+
+
+class Visitor:
+    """Hands and eyes on one page."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.errors: list[str] = []
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.canvas = page.locator(".st-key-pad canvas.upper-canvas")
+        self.digit = page.locator(".answer .digit")
+
+    def open(self, address: str) -> Self:
+        self.page.goto(address)
+        self.canvas.wait_for()
+        expect(self.digit).to_have_text("?")
+        self.page.wait_for_function("document.querySelector('.st-key-live_ink_element')")
+        return self
+
+    def draw(self, strokes: list[Stroke]) -> None:
+        """Draw strokes given in the canvas's pixels."""
+        for stroke in strokes:
+            self.press(stroke[0])
+            for point in stroke[1:]:
+                self.move(point)
+            self.page.mouse.up()
+
+    def press(self, point: list[float]) -> None:
+        self.page.mouse.move(*self._at(point))
+        self.page.mouse.down()
+
+    def move(self, point: list[float], steps: int = 6) -> None:
+        self.page.mouse.move(*self._at(point), steps=steps)
+
+    def touch(self, strokes: list[Stroke]) -> None:
+        """Draw strokes with a finger."""
+        session = self.page.context.new_cdp_session(self.page)
+
+        def send(kind: str, points: list[dict[str, float]]) -> None:
+            session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+        for stroke in strokes:
+            for number, point in enumerate(stroke):
+                x, y = self._at(point)
+                send("touchMove" if number else "touchStart", [{"x": x, "y": y}])
+            send("touchEnd", [])
+
+    def inked_pixels(self) -> int:
+        """How many pixels of the canvas are dark."""
+        return int(
+            self.page.evaluate(
+                """() => {
+                  const root = [...document.querySelectorAll('.st-key-pad *')].find((e) => e.shadowRoot).shadowRoot;
+                  const canvas = root.querySelector('.dc-canvas.lower-canvas');
+                  const {data} = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+                  let dark = 0;
+                  for (let i = 0; i < data.length; i += 4) dark += data[i] < 128 && data[i + 3] > 128;
+                  return dark;
+                }"""
+            )
+        )
+
+    def settle(self) -> None:
+        """Until the canvas has spoken and the script has run."""
+        self.page.wait_for_timeout(500)
+        expect(self.page.locator("[data-testid=stStatusWidget]")).to_have_count(0)
+
+    def visit(self, title: str) -> None:
+        self.page.get_by_role("link", name=title).click()
+        expect(self.page.get_by_role("heading", level=1)).to_have_text(HEADINGS[title])
+
+    def _at(self, point: list[float]) -> tuple[float, float]:
+        box: Any = self.canvas.bounding_box()
+        return box["x"] + point[0], box["y"] + point[1]

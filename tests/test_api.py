@@ -1,0 +1,519 @@
+import io
+import json
+import struct
+import threading
+import time
+import zlib
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import Future, wait
+from typing import Any
+
+import httpx
+import jsonschema  # type: ignore[import-untyped] # comes with Streamlit
+import pytest
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageDraw
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+import mnist_app
+from mnist_app.api import IMAGE_TYPES, MOST_STROKES_BYTES, MOST_WAITING, api_routes, create_api
+from mnist_app.api_schema import OPENAPI
+from mnist_app.photo import MOST_BYTES, open_image
+from mnist_app.preprocessing import pixels_of_drawing, prepare_image
+from mnist_app.recognition import recognise
+from mnist_app.registry import Model, ModelError, load_card, model_folders
+from mnist_app.strokes import MAX_POINTS, MAX_STROKES, Drawing
+
+from .conftest import ONE, SEVEN, TWO, ZERO
+
+Strokes = list[list[list[float]]]
+DIGITS = [(ZERO, 0), (ONE, 1), (TWO, 2), (SEVEN, 7)]
+SOON = 5  # seconds in which anything that is not blocked has happened, however busy the machine
+
+
+class Caller:
+    """Speaks to the API in its own event loop, mounted as the server mounts it, in front of another site's pages."""
+
+    def __init__(
+        self,
+        portal: BlockingPortal,
+        load: Callable[[str], Model],
+        own_origins: list[str] | None = None,
+        raises_faults: bool = True,
+    ) -> None:
+        self._portal = portal
+        page = Route("/{rest:path}", lambda _: PlainTextResponse("a page"))
+        app = Starlette(routes=[*api_routes("/api", load, own_origins), page])
+        transport = httpx.ASGITransport(app, raise_app_exceptions=raises_faults)
+        self._client = httpx.AsyncClient(transport=transport, base_url="http://here")
+
+    def begin(self, method: str, path: str | httpx.URL, **request: Any) -> "Future[httpx.Response]":
+        async def send() -> httpx.Response:
+            return await self._client.request(method, path, **request)
+
+        return self._portal.start_task_soon(send)
+
+    def __call__(self, method: str, path: str | httpx.URL, **request: Any) -> httpx.Response:
+        return self.begin(method, path, **request).result(timeout=60)
+
+    def predict(self, content: Any, kind: str = "application/json", **request: Any) -> httpx.Response:
+        headers = {"Content-Type": kind, **request.pop("headers", {})}
+        return self("POST", "/api/predict", content=content, headers=headers, **request)
+
+
+MakeApi = Callable[..., Caller]
+
+
+@pytest.fixture(scope="module")
+def make_api(shipped_model: Model) -> Iterator[MakeApi]:
+    with start_blocking_portal() as portal:
+
+        def make(load: Callable[[str], Model] = lambda _: shipped_model, own_origins: Any = (), **how: Any) -> Caller:
+            return Caller(portal, load, own_origins, **how)
+
+        yield make
+
+
+@pytest.fixture(scope="module")
+def api(make_api: MakeApi) -> Caller:
+    return make_api()
+
+
+@pytest.fixture
+def gate() -> Iterator[threading.Event]:
+    """Closed at first; open at the end, whatever happened."""
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+def body(strokes: object, **more: object) -> bytes:
+    return json.dumps({"strokes": strokes, **more}).encode()
+
+
+def picture(strokes: Strokes, kind: str = "PNG") -> bytes:
+    image = Image.new("L", (340, 340), 255)
+    for stroke in strokes:
+        ImageDraw.Draw(image).line([(x, y) for x, y in stroke], fill=0, width=18, joint="curve")
+    file = io.BytesIO()
+    image.save(file, kind)
+    return file.getvalue()
+
+
+def png_that_claims(width: int, height: int) -> bytes:
+    """A small file with an honest checksum over a dishonest size."""
+    content = picture(SEVEN)
+    header = b"IHDR" + struct.pack(">II", width, height) + content[24:29]
+    return content[:12] + header + struct.pack(">I", zlib.crc32(header)) + content[33:]
+
+
+def error_of(answer: httpx.Response) -> str:
+    """The one sentence of an error."""
+    content = answer.json()
+    assert list(content) == ["error"] and content["error"].endswith((".", "json"))
+    return str(content["error"])
+
+
+# What is read
+
+
+@pytest.mark.parametrize(("strokes", "digit"), DIGITS)
+def test_strokes_are_read_as_the_core_reads_them(
+    api: Caller, shipped_model: Model, strokes: Strokes, digit: int
+) -> None:
+    answer = api.predict(body(strokes))
+    expected = recognise(shipped_model, pixels_of_drawing(Drawing.from_points(strokes))[None])[0]
+    assert answer.status_code == 200
+    assert answer.json() == {**expected.to_json(), "words": expected.words}
+    assert answer.json()["digit"] == digit
+
+
+@pytest.mark.parametrize("kind", sorted(IMAGE_TYPES))
+@pytest.mark.parametrize(("strokes", "digit"), DIGITS)
+def test_a_picture_is_read_as_the_core_reads_it(
+    api: Caller, shipped_model: Model, strokes: Strokes, digit: int, kind: str
+) -> None:
+    content = picture(strokes, kind.removeprefix("image/"))
+    answer = api.predict(content, kind).json()
+    expected = recognise(shipped_model, prepare_image(open_image(content)).pixels[None])[0]
+    assert (answer["digit"], answer["probabilities"]) == (digit, list(expected.probabilities))
+
+
+@pytest.mark.parametrize("model", ["mnist-cnn", None])
+def test_a_model_can_be_named(make_api: MakeApi, shipped_model: Model, model: str | None) -> None:
+    asked: list[str] = []
+
+    def load(name: str) -> Model:
+        asked.append(name)
+        return shipped_model
+
+    api = make_api(load)
+    assert api.predict(body(SEVEN, model=model)).json()["model"] == "mnist-cnn"
+    query = {"model": model} if model else {}
+    assert api.predict(picture(SEVEN), "image/png", params=query).json()["model"] == "mnist-cnn"
+    assert asked == ["mnist-cnn"] * 2
+
+
+@pytest.mark.parametrize("kind", ["application/json; charset=utf-8", "Application/JSON", " application/json"])
+def test_a_content_type_may_be_spelt_in_many_ways(api: Caller, kind: str) -> None:
+    assert api.predict(body(SEVEN), kind).json()["digit"] == 7
+
+
+def test_drawings_up_to_the_limits_are_read(api: Caller) -> None:
+    line = [[n, n % 7] for n in range(MAX_POINTS // MAX_STROKES)]
+    assert api.predict(body([line] * MAX_STROKES)).status_code == 200
+
+
+# What is refused
+
+REFUSED = {
+    "not JSON": ({"content": b"{"}, 400, "not JSON"),
+    "no body": ({"content": b""}, 400, "not JSON"),
+    "not text": ({"content": b"\xff\xfe\x00"}, 400, "not JSON"),
+    "nested deeply": ({"content": b'{"strokes":' + b"[" * 100_000}, 400, "not JSON"),
+    "a number of many digits": ({"content": b'{"strokes":' + b"9" * 5000 + b"}"}, 400, "not JSON"),
+    "no strokes": ({"content": b"{}"}, 422, '"strokes"'),
+    "no object": ({"content": b'["strokes"]'}, 422, '"strokes"'),
+    "strokes of text": ({"content": body("seven")}, 422, "strokes are a list, not str"),
+    "points of one number": ({"content": body([[[1], [2]]])}, 422, "pair of numbers"),
+    "points of text": ({"content": body([[["1", "2"]]])}, 422, "pair of numbers"),
+    "not a number": ({"content": b'{"strokes": [[[NaN, 1]]]}'}, 422, "finite"),
+    "too large a number": ({"content": b'{"strokes": [[[1e999, 1]]]}'}, 422, "finite"),
+    "too many strokes": ({"content": body([[[1, 1]]] * (MAX_STROKES + 1))}, 422, "at most 200 strokes"),
+    "too many points": ({"content": body([[[1, 1]] * (MAX_POINTS + 1)])}, 422, "at most 20,000 points"),
+    "a blank drawing": ({"content": body([])}, 422, "no ink"),
+    "strokes without points": ({"content": body([[], []])}, 422, "no ink"),
+    "a model that is a number": ({"content": body(SEVEN, model=5)}, 422, "a name, a string"),
+    "an unknown model": ({"content": body(SEVEN, model="cnn-3")}, 404, "no model 'cnn-3'"),
+    "a model's path": ({"content": body(SEVEN, model="../weights/mnist-cnn")}, 404, "no model"),
+    "half a letter as a model": ({"content": body(SEVEN, model="\ud800")}, 404, "no model"),
+    "an empty name as a model": ({"content": body(SEVEN, model="")}, 404, "no model ''"),
+    "an unknown model for a picture": (
+        {"content": picture(SEVEN), "kind": "image/png", "params": {"model": "x"}},
+        404,
+        "no model 'x'",
+    ),
+    "a picture cut short": ({"content": picture(SEVEN)[:200], "kind": "image/png"}, 422, "broken or incomplete"),
+    "no picture": ({"content": b"hello", "kind": "image/png"}, 422, "no image of a known kind"),
+    "a GIF": ({"content": picture(SEVEN, "GIF"), "kind": "image/png"}, 422, "no image of a known kind"),
+    "an empty picture": ({"content": b"", "kind": "image/webp"}, 422, "no image"),
+    "a picture that unpacks into gigabytes": (
+        {"content": png_that_claims(60_000, 60_000), "kind": "image/png"},
+        422,
+        "more than 64 million pixels",
+    ),
+    "a blank picture": ({"content": picture([]), "kind": "image/png"}, 422, "no ink"),
+    "strokes that are too long": ({"content": b" " * (MOST_STROKES_BYTES + 1)}, 413, "longer than 256 kB"),
+    "a picture that is too long": ({"content": bytes(MOST_BYTES + 1), "kind": "image/png"}, 413, "longer than 8192 kB"),
+    "another kind": ({"content": b"x", "kind": "image/gif"}, 415, "application/json or one of image/jpeg, image/png"),
+    "a form": ({"content": b"strokes=1", "kind": "application/x-www-form-urlencoded"}, 415, "Send application/json"),
+    "no kind": ({"content": body(SEVEN), "kind": ""}, 415, "Send application/json"),
+}
+
+
+@pytest.mark.parametrize(("request_", "status", "words"), REFUSED.values(), ids=REFUSED)
+def test_what_cannot_be_read_is_refused_with_its_reason(
+    api: Caller, request_: dict[str, Any], status: int, words: str
+) -> None:
+    answer = api.predict(**request_)
+    assert (answer.status_code, words in error_of(answer)) == (status, True), answer.text
+    assert str(status) in OPENAPI["paths"]["/predict"]["post"]["responses"]
+
+
+async def pieces(sent: list[int], kilobytes: int) -> AsyncIterator[bytes]:
+    for number in range(kilobytes):
+        sent.append(number)
+        yield b" " * 1024
+
+
+@pytest.mark.parametrize(("kind", "limit"), [("application/json", MOST_STROKES_BYTES), ("image/png", MOST_BYTES)])
+def test_a_body_of_unannounced_length_is_given_up_at_the_limit(api: Caller, kind: str, limit: int) -> None:
+    sent: list[int] = []
+    answer = api.predict(pieces(sent, 2 * limit // 1024), kind)
+    assert answer.status_code == 413 and "longer than" in error_of(answer)
+    assert len(sent) == limit // 1024 + 1
+
+
+def test_a_body_that_is_announced_as_too_long_is_not_even_read(api: Caller) -> None:
+    sent: list[int] = []
+    answer = api.predict(pieces(sent, 1), headers={"Content-Length": "9" * 30})
+    assert (answer.status_code, sent) == (413, [])
+
+
+@pytest.mark.parametrize("path", ["/api", "/api/", "/api/nothing", "/api/predict/", "/api//health", "/api/%2e%2e/x"])
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+def test_an_unknown_path_is_not_found(api: Caller, method: str, path: str) -> None:
+    answer = api(method, path)
+    assert (answer.status_code, error_of(answer)) == (404, "There is nothing at this path. See /api/openapi.json.")
+
+
+def test_other_paths_are_left_to_the_pages(api: Caller) -> None:
+    assert [api("GET", path).text for path in ("/", "/apis", "/api.json")] == ["a page"] * 3
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "predict"), ("PUT", "predict"), ("OPTIONS", "predict"), ("POST", "models"), ("DELETE", "health")],
+)
+def test_another_method_is_refused(api: Caller, method: str, path: str) -> None:
+    answer = api(method, f"/api/{path}")
+    assert (answer.status_code, "does not take that method" in error_of(answer)) == (405, True)
+    assert answer.headers["allow"]
+
+
+@pytest.mark.parametrize(
+    "origin", ["http://elsewhere", "http://here.elsewhere", "http://here:81", "null", "here", "http://[", "", "x://"]
+)
+@pytest.mark.parametrize(("method", "path"), [("POST", "predict"), ("GET", "models"), ("GET", "nothing")])
+def test_pages_of_another_origin_are_refused(make_api: MakeApi, origin: str, method: str, path: str) -> None:
+    api = make_api(own_origins=["https://listed"])
+    answer = api(method, f"/api/{path}", headers={"Origin": origin})
+    assert (answer.status_code, error_of(answer)) == (403, "Pages of another origin may not call this API.")
+
+
+@pytest.mark.parametrize("origin", ["http://here", "https://here", "https://listed"])
+def test_own_pages_may_call(make_api: MakeApi, origin: str) -> None:
+    api = make_api(own_origins=["https://listed"])
+    assert api.predict(body(SEVEN), headers={"Origin": origin}).json()["digit"] == 7
+
+
+def test_every_page_may_call_where_the_server_says_so(make_api: MakeApi) -> None:
+    api = make_api(own_origins=None)
+    assert api.predict(body(SEVEN), headers={"Origin": "http://elsewhere"}).json()["digit"] == 7
+
+
+# What goes wrong on our side
+
+
+def test_a_model_that_cannot_be_loaded_is_reported(make_api: MakeApi) -> None:
+    def broken(name: str) -> Model:
+        raise ModelError(f"{name} is broken.")
+
+    answer = make_api(broken).predict(body(SEVEN))
+    assert (answer.status_code, error_of(answer)) == (503, "mnist-cnn is broken.")
+
+
+def test_a_fault_of_ours_is_logged_and_says_nothing_of_the_inside(make_api: MakeApi) -> None:
+    def faulty(_: str) -> Model:
+        raise ZeroDivisionError("secret")
+
+    answer = make_api(faulty, raises_faults=False).predict(body(SEVEN))
+    assert (answer.status_code, "secret" in error_of(answer)) == (500, False)
+    with pytest.raises(ZeroDivisionError):
+        make_api(faulty).predict(body(SEVEN))
+
+
+def slow(gate: threading.Event, model: Model) -> Callable[[str], Model]:
+    def load(_: str) -> Model:
+        gate.wait(2 * SOON)
+        return model
+
+    return load
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "room"), [(body(SEVEN), "application/json", MOST_WAITING), (picture(SEVEN), "image/png", 8)]
+)
+def test_when_too_many_wait_the_next_are_refused_at_once(
+    make_api: MakeApi, shipped_model: Model, gate: threading.Event, content: bytes, kind: str, room: int
+) -> None:
+    api = make_api(slow(gate, shipped_model))
+    headers = {"Content-Type": kind}
+    asked = [api.begin("POST", "/api/predict", content=content, headers=headers) for _ in range(room)]
+    began = time.monotonic()
+    refused = [api.predict(content, kind) for _ in range(5)]
+    assert time.monotonic() - began < SOON / 2
+    assert {(answer.status_code, answer.headers["retry-after"]) for answer in refused} == {(503, "1")}
+    assert all("Try again in a second." in error_of(answer) for answer in refused)
+    assert not any(future.done() for future in asked)
+    gate.set()
+    assert [future.result(SOON).json()["digit"] for future in asked] == [7] * room
+    assert api.predict(content, kind).status_code == 200
+
+
+def test_refused_requests_leave_no_trace_in_the_queue(api: Caller) -> None:
+    for _ in range(2 * MOST_WAITING):
+        assert api.predict(body([])).status_code == 422
+    assert api.predict(body(SEVEN)).status_code == 200
+
+
+def test_pictures_do_not_hold_up_strokes(make_api: MakeApi, shipped_model: Model, gate: threading.Event) -> None:
+    loading = threading.Event()
+
+    def only_the_first_is_slow(name: str) -> Model:
+        if not loading.is_set():
+            loading.set()
+            gate.wait(2 * SOON)
+        return shipped_model
+
+    api = make_api(only_the_first_is_slow)
+    held_up = api.begin("POST", "/api/predict", content=picture(SEVEN), headers={"Content-Type": "image/png"})
+    assert loading.wait(SOON)
+    assert api.predict(body(SEVEN)).json()["digit"] == 7
+    assert not held_up.done()
+
+
+def test_the_server_answers_others_while_it_reads(
+    make_api: MakeApi, shipped_model: Model, gate: threading.Event
+) -> None:
+    api = make_api(slow(gate, shipped_model))
+    reading = api.begin("POST", "/api/predict", content=body(SEVEN), headers={"Content-Type": "application/json"})
+    assert [api("GET", f"/api/{path}").status_code for path in ("health", "models", "openapi.json")] == [200] * 3
+    assert not reading.done()
+
+
+def test_answers_come_in_whatever_order_but_to_whom_they_belong(api: Caller) -> None:
+    headers = {"Content-Type": "application/json"}
+    asked = [
+        (digit, api.begin("POST", "/api/predict", content=body(strokes), headers=headers))
+        for strokes, digit in DIGITS * 10
+    ]
+    wait([future for _, future in asked], SOON)
+    assert all(future.result().json()["digit"] == digit for digit, future in asked)
+
+
+# What it says of itself
+
+
+def test_the_models_are_the_registry_s(api: Caller) -> None:
+    answer = api("GET", "/api/models").json()
+    cards = {name: load_card(folder) for name, folder in model_folders().items()}
+    assert [(model["name"], model["parameters"]) for model in answer["models"]] == [
+        (name, card.parameters) for name, card in cards.items()
+    ]
+    assert answer["default"] in cards
+
+
+def test_a_broken_model_is_not_listed(api: Caller, own_home: Any) -> None:
+    (own_home / "models" / "broken").mkdir(parents=True)
+    assert [model["name"] for model in api("GET", "/api/models").json()["models"]] == ["mnist-cnn"]
+
+
+def test_health_tells_version_and_uptime(api: Caller) -> None:
+    first, second = (api("GET", "/api/health").json() for _ in range(2))
+    assert first["version"] == mnist_app.__version__
+    assert 0 <= first["uptime"] <= second["uptime"]
+
+
+def schema(path: str, method: str, status: int = 200) -> Any:
+    response = OPENAPI["paths"][path][method]["responses"][str(status)]
+    return response["content"]["application/json"]["schema"]
+
+
+def test_the_document_lists_every_route_and_no_other(api: Caller, shipped_model: Model) -> None:
+    routes = [route for route in create_api(lambda _: shipped_model).routes if isinstance(route, Route)]
+    offered = {route.path: {*(route.methods or ())} - {"HEAD"} for route in routes if route.path != "/openapi.json"}
+    listed = {path: {method.upper() for method in methods} for path, methods in OPENAPI["paths"].items()}
+    assert listed == offered
+    assert api("GET", "/api/openapi.json").json() == OPENAPI
+
+
+def test_the_document_is_valid_json_schema_in_a_valid_frame() -> None:
+    operations = [operation for path in OPENAPI["paths"].values() for operation in path.values()]
+    for response in [response for operation in operations for response in operation["responses"].values()]:
+        assert set(response) <= {"description", "headers", "content", "links"}  # OpenAPI 3.1's response object
+        jsonschema.Draft202012Validator.check_schema(response["content"]["application/json"]["schema"])
+
+
+@pytest.mark.parametrize("path", ["/models", "/health"])
+def test_answers_are_as_documented(api: Caller, path: str) -> None:
+    jsonschema.validate(api("GET", f"/api{path}").json(), schema(path, "get"))
+
+
+@pytest.mark.parametrize("strokes", [SEVEN, [[[0, 0]]], [[[0, 0], [1e-9, 9]], [[5, 5]]]])
+def test_requests_and_predictions_are_as_documented(api: Caller, strokes: Strokes) -> None:
+    request = OPENAPI["paths"]["/predict"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    jsonschema.validate({"strokes": strokes}, request)
+    jsonschema.validate(api.predict(body(strokes)).json(), schema("/predict", "post"))
+
+
+# Whatever is sent, the answer makes sense
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=12,
+)
+points = st.tuples(st.floats(-1e6, 1e6) | st.integers() | st.floats(), st.floats(-400, 400) | st.integers(-9, 9))
+PICTURES = {kind: picture(SEVEN, kind.removeprefix("image/")) for kind in IMAGE_TYPES}
+CHUNKS = b"tEXt zTXt iTXt iCCP gAMA eXIf tRNS PLTE pHYs sRGB cHRM acTL fcTL fdAT IHDR IDAT IEND".split()
+unheard = pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # what Pillow thinks of a picture is for the log
+many = settings(max_examples=500, deadline=None)
+some = settings(max_examples=300, deadline=None)
+
+
+def assert_it_makes_sense(answer: httpx.Response) -> None:
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.status_code == 200 or 400 <= answer.status_code < 500, answer.text
+    jsonschema.validate(answer.json(), schema("/predict", "post", 200 if answer.status_code == 200 else 400))
+    if answer.status_code == 200:
+        assert sum(answer.json()["probabilities"]) == pytest.approx(1)
+
+
+@many
+@given(st.binary(max_size=60))
+def test_any_bytes_are_answered(api: Caller, content: bytes) -> None:
+    assert_it_makes_sense(api.predict(content))
+
+
+@many
+@given(json_values, json_values)
+def test_any_json_is_answered(api: Caller, strokes: object, model: object) -> None:
+    assert_it_makes_sense(api.predict(body(strokes)))
+    assert_it_makes_sense(api.predict(body(SEVEN, model=model)))
+
+
+@many
+@given(st.lists(st.lists(points, max_size=6), max_size=5))
+def test_any_strokes_are_answered(api: Caller, strokes: Any) -> None:
+    assert_it_makes_sense(api.predict(body(strokes)))
+
+
+@many
+@given(st.integers(0, len(body(SEVEN)) - 1), st.integers(0, 20), st.binary(max_size=5))
+def test_strokes_with_a_broken_spot_are_answered(api: Caller, at: int, length: int, instead: bytes) -> None:
+    whole = body(SEVEN)
+    assert_it_makes_sense(api.predict(whole[:at] + instead + whole[at + length :]))
+
+
+@some
+@given(
+    st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=30)
+    | st.sampled_from(["application/json", *IMAGE_TYPES])
+)
+def test_any_content_type_is_answered(api: Caller, kind: str) -> None:
+    assert_it_makes_sense(api.predict(body(SEVEN), kind))
+
+
+@some
+@given(
+    st.sampled_from(["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "BREW"]),
+    st.lists(st.sampled_from(["predict", "models", "health", "openapi.json", "", "é", "%00"]) | st.text("a/%5")),
+)
+def test_any_method_and_path_are_answered(api: Caller, method: str, parts: list[str]) -> None:
+    answer = api(method, httpx.URL("http://here", path="/api/" + "/".join(parts)))
+    assert answer.status_code in (200, 404, 405, 415) and answer.headers["content-type"] == "application/json"
+
+
+@unheard
+@some
+@given(st.sampled_from(sorted(IMAGE_TYPES)), st.integers(0, 10**6), st.integers(0, 30), st.binary(max_size=8))
+def test_pictures_with_a_broken_spot_are_answered(api: Caller, kind: str, at: int, length: int, instead: bytes) -> None:
+    whole = PICTURES[kind]
+    at %= len(whole)
+    assert_it_makes_sense(api.predict(whole[:at] + instead + whole[at + length :], kind))
+
+
+@unheard
+@some
+@given(st.lists(st.tuples(st.sampled_from(CHUNKS), st.binary(max_size=40)), max_size=4))
+def test_pngs_with_strange_chunks_are_answered(api: Caller, chunks: list[tuple[bytes, bytes]]) -> None:
+    whole = PICTURES["image/png"]
+    strange = [
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+    ]
+    assert_it_makes_sense(api.predict(whole[:33] + b"".join(strange) + whole[33:], "image/png"))

@@ -1,0 +1,230 @@
+import gzip
+import io
+import json
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+from PIL import Image, ImageDraw
+
+from mnist_app.__main__ import main
+from mnist_app.dataset import DatasetError, Digits
+from mnist_app.preprocessing import prepare_image
+from mnist_app.registry import find_model, load_card, load_model
+from mnist_app.storage import user_models_folder
+from mnist_app.training import TrainConfig
+
+from .conftest import ONE, SEVEN, TWO, ZERO
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs a command: exit code, standard output, standard error."""
+
+    def command(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["mnist_app", *map(str, arguments)])
+        code = main()
+        return code, *capsys.readouterr()
+
+    return command
+
+
+@pytest.fixture
+def tiny_splits(monkeypatch: pytest.MonkeyPatch, tiny_digits: Digits) -> Digits:
+    """All splits are the same few digits."""
+    monkeypatch.setattr("mnist_app.dataset.load_split", lambda split: tiny_digits)
+    return tiny_digits
+
+
+def ink(*drawings: object) -> bytes:
+    return b"".join(json.dumps({"strokes": strokes}).encode() + b"\n" for strokes in drawings)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    """A folder with a picture of a seven, drawings plain and zipped, and what cannot be read."""
+    pixels = prepare_image(seven_on_paper()).pixels
+    Image.fromarray(255 - pixels).resize((280, 280)).save(tmp_path / "seven.png")
+    (tmp_path / "plain.jsonl").write_bytes(ink(ONE) + b"nonsense\n" + ink([], TWO))
+    (tmp_path / "zipped.jsonl.gz").write_bytes(gzip.compress(ink(ZERO)))
+    (tmp_path / "cut.jsonl.gz").write_bytes(gzip.compress(ink(ZERO))[:20])
+    (tmp_path / "text.png").write_text("no picture")
+    Image.new("L", (50, 50), 255).save(tmp_path / "blank.png")
+    return tmp_path
+
+
+def seven_on_paper() -> Image.Image:
+    image = Image.new("L", (340, 340), 255)
+    for stroke in SEVEN:
+        ImageDraw.Draw(image).line([(x, y) for x, y in stroke], fill=0, width=18)
+    return image
+
+
+def answers(output: str) -> list[object]:
+    """The digit of each line, or its error."""
+    lines = [json.loads(line) for line in output.splitlines()]
+    return [line.get("digit", line.get("error")) for line in lines]
+
+
+def test_everything_is_read_in_order(run: Run, files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(ink(TWO, ONE))))
+    code, out, err = run("predict", files / "seven.png", "-", files / "zipped.jsonl.gz")
+    assert (code, answers(out), err) == (0, [7, 2, 1, 0], "")
+
+
+def test_an_answer_holds_all_there_is_to_know(run: Run, files: Path) -> None:
+    (line,) = run("predict", files / "seven.png")[1].splitlines()
+    answer = json.loads(line)
+    assert list(answer) == ["digit", "confidence", "probabilities", "model"]
+    assert sum(answer["probabilities"]) == pytest.approx(1)
+    assert answer["confidence"] == answer["probabilities"][7]
+    assert answer["model"] == "mnist-cnn"
+
+
+def test_errors_take_their_place_and_the_rest_goes_on(run: Run, files: Path) -> None:
+    names = ["text.png", "plain.jsonl", "none.png", "cut.jsonl.gz", "blank.png", "none.jsonl", "seven.png"]
+    code, out, _ = run("predict", *(files / name for name in names))
+    expected = ["no image", 1, "not JSON", "no ink", 2, "none.png", "incomplete", "no ink", "none.jsonl", 7]
+    assert code == 0
+    assert all(str(part) in str(answer) for part, answer in zip(expected, answers(out), strict=True))
+
+
+def test_more_drawings_than_are_read_at_once_stay_in_order(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "many.jsonl").write_bytes(ink(*[ONE, TWO, []] * 100))
+    assert answers(run("predict", tmp_path / "many.jsonl")[1]) == [1, 2, "There is no ink to read yet."] * 100
+
+
+@pytest.mark.parametrize("command", [["predict", "x.png"], ["evaluate"]])
+def test_an_unknown_model_is_one_sentence_and_exit_code_1(run: Run, command: list[str]) -> None:
+    code, out, err = run(*command, "--model", "gpt")
+    assert (code, out) == (1, "")
+    assert err.startswith("No model named 'gpt'. Available: 'mnist-cnn'") and err.count("\n") == 1
+
+
+def test_as_a_process_it_reads_and_stops_when_no_one_listens(tmp_path: Path) -> None:
+    (tmp_path / "many.jsonl").write_bytes(ink(*[SEVEN] * 2000))
+    command = f"set -o pipefail; {shlex.quote(sys.executable)} -m mnist_app predict many.jsonl | head -n 1"
+    root = Path(__file__).parent.parent
+    done = subprocess.run(
+        ["bash", "-c", command.replace("many.jsonl", shlex.quote(str(tmp_path / "many.jsonl")))],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, answers(done.stdout), done.stderr) == (0, [7], "")
+
+
+def test_an_evaluation_in_json_has_the_keys_it_promises(run: Run, tiny_splits: Digits, files: Path) -> None:
+    (files / "plain.jsonl").write_text(json.dumps({"strokes": SEVEN, "label": 7}) + "\n")
+    (files / "zipped.jsonl.gz").write_bytes(gzip.compress(json.dumps({"strokes": TWO, "label": 3}).encode()))
+    (files / "cut.jsonl.gz").unlink()
+    report = json.loads(run("evaluate", "--json", "--ink", files)[1])
+    assert set(report) == {"model", "split", "accuracy", "per_digit", "confusion", "ink"}
+    assert (report["model"], report["split"]) == ("mnist-cnn", "validation")
+    assert report["ink"] == {"collections": {"plain": 1.0, "zipped": 0.0}, "macro_mean": 0.5}
+    assert set(report["per_digit"]) == {str(digit) for digit in range(10)}
+    assert set(report["per_digit"]["0"]) == {"precision", "recall", "f1", "support"}
+    assert sum(map(sum, report["confusion"])) == len(tiny_splits)
+
+
+def test_without_ink_the_json_says_so(run: Run, tiny_splits: Digits) -> None:
+    assert json.loads(run("evaluate", "--json", "--split", "test")[1])["ink"] is None
+
+
+def test_an_evaluation_in_words_has_a_row_for_each_digit(run: Run, tiny_splits: Digits) -> None:
+    code, out, _ = run("evaluate")
+    assert code == 0
+    assert out.startswith("mnist-cnn, validation split, 64 digits: ")
+    assert all(f"\n{digit:>5}  " in out for digit in range(10))
+
+
+def test_a_split_that_is_not_there_is_one_sentence(run: Run, no_mnist: None) -> None:
+    code, out, err = run("evaluate", "--split", "test")
+    assert (code, out) == (1, "")
+    assert "python -m mnist_app data fetch" in err
+
+
+def test_a_trained_model_has_a_card_that_tells_how(run: Run, tiny_splits: Digits) -> None:
+    code, out, _ = run("train", "--name", "mine", "--epochs", "1", "--batch-size", "32", "--seed", "4")
+    card = load_card(find_model("mine"))
+    assert (code, f"Saved {user_models_folder() / 'mine'}: validation" in out) == (0, True)
+    assert card.command == "python -m mnist_app train --name mine --epochs 1 --batch-size 32 --seed 4"
+    assert card.config == asdict(TrainConfig(epochs=1, batch_size=32, seed=4))
+    assert set(card.metrics) == {"validation", "test"}
+    assert load_model(find_model("mine")).card == card
+
+
+def test_the_cards_command_makes_the_same_weights_again(run: Run, tiny_splits: Digits, tmp_path: Path) -> None:
+    folder = tmp_path / "with a space" / "model"
+    run("train", "--output", folder, "--epochs", "1", "--batch-size", "16")
+    before = (folder / "model.safetensors").read_bytes()
+    (folder / "model.safetensors").write_bytes(b"")
+    python, dash_m, name, *arguments = shlex.split(load_card(folder).command)
+    assert [python, dash_m, name] == ["python", "-m", "mnist_app"]
+    assert run(*arguments)[0] == 0
+    assert (folder / "model.safetensors").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--name", "mnist-cnn"], "There is a model named 'mnist-cnn' already"),
+        (["--name", "../x"], "A model's name is up to 64"),
+        (["--name", "x", "--epochs", "0"], "epochs is between 1 and 1000, not 0"),
+        (["--name", "x", "--architecture", "mlp"], "No architecture 'mlp'"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_at_once(
+    run: Run, tiny_splits: Digits, arguments: list[str], says: str
+) -> None:
+    code, _, err = run("train", *arguments)
+    assert (code, says in err, err.count("\n")) == (1, True, 1)
+    assert not user_models_folder().exists()
+
+
+def test_training_never_replaces_what_is_no_model(
+    run: Run, tiny_splits: Digits, files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mnist_app.training.train", lambda *_: pytest.fail("it trained first"))
+    code, _, err = run("train", "--output", files, "--epochs", "1")
+    assert (code, "is no model" in err) == (1, True)
+    assert (files / "seven.png").exists()
+
+
+def test_a_missing_test_split_is_noticed_before_the_training(
+    run: Run, tiny_digits: Digits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load_split(split: str) -> Digits:
+        if split == "test":
+            raise DatasetError("no test split")
+        return tiny_digits
+
+    monkeypatch.setattr("mnist_app.dataset.load_split", load_split)
+    monkeypatch.setattr("mnist_app.training.train", lambda *_: pytest.fail("it trained first"))
+    assert run("train", "--name", "x") == (1, "", "no test split\n")
+
+
+def test_the_source_of_the_digits_is_shown(run: Run, toy_mnist: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run("data", "show")[1] == "Source: the embedded sample. Splits: validation.\n"
+    monkeypatch.setenv("MNIST_APP_DATA", str(toy_mnist))
+    assert run("data")[1] == (
+        f"Source: the folder named by MNIST_APP_DATA ({toy_mnist}). Splits: train, validation, test.\n"
+    )
+
+
+def test_a_mirror_that_is_not_there_is_one_sentence(run: Run, no_mnist: None) -> None:
+    code, _, err = run("data", "fetch", "--mirror", "http://127.0.0.1:1")
+    assert (code, "cannot be reached" in err, err.count("\n")) == (1, True, 1)
+
+
+def test_models_are_listed_with_their_figures(run: Run) -> None:
+    out = run("models")[1]
+    assert out.startswith("mnist-cnn ")
+    assert "72,666 parameters   validation 99." in out

@@ -1,0 +1,31 @@
+import itertools
+
+import pytest
+import torch
+
+from mnist_app.errors import AppError
+from mnist_app.models import ARCHITECTURES, batch_of, build, count_parameters
+
+
+def test_the_shipped_architecture_has_the_parameters_it_is_known_for() -> None:
+    # Six 3x3 convolutions without bias, a scale and a shift for each of their outputs, one linear layer.
+    widths = [1, 16, 16, 32, 32, 64, 64]
+    convolutions = sum(9 * a * b + 2 * b for a, b in itertools.pairwise(widths))
+    assert count_parameters(build("convnet")) == convolutions + 64 * 10 + 10 == 72_666
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_a_network_gives_ten_finite_logits_for_each_picture(architecture: str) -> None:
+    logits = build(architecture).eval()(torch.rand(3, 1, 28, 28))
+    assert logits.shape == (3, 10) and logits.dtype == torch.float32
+    assert logits.isfinite().all()
+
+
+def test_an_unknown_architecture_is_answered_with_those_there_are() -> None:
+    with pytest.raises(AppError, match=r"No architecture 'perceptron'\. Available: .*convnet"):
+        build("perceptron")
+
+
+def test_a_batch_is_scaled_from_bytes_to_ink() -> None:
+    batch = batch_of(torch.tensor([[[0, 51], [102, 255]]], dtype=torch.uint8))
+    torch.testing.assert_close(batch, torch.tensor([[[[0, 0.2], [0.4, 1]]]]))

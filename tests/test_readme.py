@@ -1,0 +1,61 @@
+"""What the README says is compared with what there is."""
+
+import re
+import subprocess
+from pathlib import Path
+
+from mnist_app.__main__ import _parser
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+TREE = README.split("## The tree")[1].split("```")[1]
+
+
+def files_in_the_tree() -> set[str]:
+    """The paths that the annotated tree names, by indentation."""
+    parents: list[str] = []
+    found = set()
+    for line in filter(str.strip, TREE.splitlines()):
+        name = line.split()[0]
+        depth = (len(line) - len(line.lstrip())) // 2
+        parents[depth:] = [name]
+        if not name.endswith("/"):
+            found.add("".join(parents))
+    return found
+
+
+def tracked(*patterns: str) -> set[str]:
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", *patterns]
+    return set(subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split())
+
+
+def test_the_tree_names_every_file_of_the_app_and_no_other() -> None:
+    on_disk = {path for path in tracked("app.py", "mnist_app") if not path.endswith("__init__.py")}
+    assert files_in_the_tree() - {".streamlit/config.toml"} == on_disk
+
+
+def test_every_command_in_the_readme_is_understood() -> None:
+    parser = _parser()
+    commands = re.findall(r"python -m mnist_app ([^#`\n]+)", README)
+    assert len(commands) >= 5
+    for command in commands:
+        parser.parse_args(command.split())
+
+
+def test_every_setting_in_the_readme_is_read_somewhere() -> None:
+    names = set(re.findall(r"`((?:MNIST_APP|INK)_[A-Z_]+)`", README))
+    code = "".join((ROOT / path).read_text() for path in tracked("*.py"))
+    assert names
+    assert {name for name in names if f'"{name}"' not in code} == set()
+
+
+def test_every_picture_and_file_that_is_linked_is_there() -> None:
+    links = re.findall(r"\]\(([^)#]+)\)", README)
+    assert links
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_make_run_and_make_test_are_targets() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    for target in re.findall(r"make (\w+)", README):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
