@@ -37,9 +37,9 @@ def own_origins() -> list[str] | None:
 
 def read_environment() -> None:
     """Let STREAMLIT_SERVER_… variables have their say, as ``streamlit run`` does and an ASGI server does not."""
-    options = ("server.address", "server.port", "server.baseUrlPath")
-    given = {option: os.environ.get(config.get_config_options()[option].env_var) for option in options}
-    config.get_config_options(force_reparse=True, options_from_flags={k: v for k, v in given.items() if v})
+    for option in ("server.address", "server.port", "server.baseUrlPath"):
+        if value := os.environ.get(config.get_config_options()[option].env_var):
+            config.set_option(option, value)
 
 
 if __name__ == "__main__":

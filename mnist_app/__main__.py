@@ -157,11 +157,14 @@ def data_command(arguments: argparse.Namespace) -> None:
 
 def models_command(_: argparse.Namespace) -> None:
     """List the models there are."""
-    from mnist_app.registry import load_card, model_folders
+    from mnist_app.registry import ModelError, load_card, model_folders
 
     for name, folder in model_folders().items():
-        card = load_card(folder)
-        print(f"{name:<20} {card.parameters:>9,} parameters   {_figures(card.metrics)}")
+        try:
+            card = load_card(folder)
+            print(f"{name:<20} {card.parameters:>9,} parameters   {_figures(card.metrics)}")
+        except ModelError as error:
+            print(f"{name:<20} {error}")
 
 
 def _load(name: str | None) -> "Model":

@@ -138,7 +138,11 @@ def _grey(image: Image.Image) -> Ink:
     shade, cover = layered[..., 0], layered[..., 1]
     if not cover.any():
         return np.ones_like(shade)
-    paper = np.float32(np.average(shade, weights=cover) <= 0.5)
+    opaque = shade[cover > 0.9]
+    if opaque.size and np.ptp(opaque) > 0.5:  # a sheet with transparent margins: its paper goes on
+        paper = np.median(opaque)
+    else:  # ink alone: whatever paper shows it best
+        paper = np.float32(np.average(shade, weights=cover) <= 0.5)
     return shade * cover + paper * (1 - cover)
 
 

@@ -99,7 +99,7 @@ def thicken(ink: Ink) -> Ink:
         size = max(1, round(width * scale)), max(1, round(height * scale))
         ink = np.asarray(Image.fromarray(ink).resize(size, Image.Resampling.BOX))
     pixel = max(ink.shape) / BOX  # of the finished picture
-    inside = ink > ink.max() / 2
+    inside = ink > FAINTEST * ink.max()
     ring = ndimage.binary_dilation(np.pad(inside, 1)).sum() - inside.sum()
     thickness = 2 * inside.sum() / ring / pixel  # a line's area over half of what a one-pixel ring adds to it
     if thickness >= HAIRLINE:

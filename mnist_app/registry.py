@@ -56,8 +56,18 @@ class Model:
 
 
 def save_model(folder: Path, network: nn.Module, card: ModelCard) -> None:
-    """Write weights and card as a pair: the folder appears whole or, on any failure, is as it was."""
+    """Write weights and card as a pair: the folder appears whole or, on any failure, is as it was.
+
+    Raises ModelError where the folder is something else or the disk refuses.
+    """
     check_replaceable(folder)
+    try:
+        _write_pair(folder, network, card)
+    except OSError as error:
+        raise ModelError(f"{folder} could not be written: {error.strerror}.") from None
+
+
+def _write_pair(folder: Path, network: nn.Module, card: ModelCard) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as workshop:
         new, old = Path(workshop, "new"), Path(workshop, "old")

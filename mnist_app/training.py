@@ -36,6 +36,9 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if self.architecture not in ARCHITECTURES:
             raise AppError(f"No architecture {self.architecture!r}. Available: {', '.join(ARCHITECTURES)}.")
+        for name in ("epochs", "batch_size", "seed"):
+            if not isinstance(getattr(self, name), int):
+                raise AppError(f"{name} is a whole number, not {getattr(self, name)!r}.")
         for name, least, most in (
             ("epochs", 1, 1000),
             ("batch_size", 2, 4096),

@@ -58,7 +58,7 @@ class Caller:
         return self._portal.start_task_soon(send)
 
     def __call__(self, method: str, path: str | httpx.URL, **request: Any) -> httpx.Response:
-        return self.begin(method, path, **request).result(timeout=60)
+        return self.begin(method, path, **request).result(timeout=4 * SOON)
 
     def predict(self, content: Any, kind: str = "application/json", **request: Any) -> httpx.Response:
         headers = {"Content-Type": kind, **request.pop("headers", {})}

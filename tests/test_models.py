@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mnist_app.errors import AppError
-from mnist_app.models import ARCHITECTURES, batch_of, build, count_parameters
+from mnist_app.models import ARCHITECTURES, batch_of, build, count_parameters, fold_batch_norm
 
 
 def test_the_shipped_architecture_has_the_parameters_it_is_known_for() -> None:
@@ -19,6 +19,15 @@ def test_a_network_gives_ten_finite_logits_for_each_picture(architecture: str) -
     logits = build(architecture).eval()(torch.rand(3, 1, 28, 28))
     assert logits.shape == (3, 10) and logits.dtype == torch.float32
     assert logits.isfinite().all()
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_folding_changes_the_layers_but_not_the_answers(architecture: str) -> None:
+    network, pictures = build(architecture), torch.rand(64, 1, 28, 28)
+    network.train()(pictures)  # so that the norms have something to do
+    folded = fold_batch_norm(network.eval())
+    torch.testing.assert_close(folded(pictures), network(pictures), atol=1e-5, rtol=1e-4)
+    assert not any(isinstance(layer, torch.nn.BatchNorm2d) for layer in folded.modules())
 
 
 def test_an_unknown_architecture_is_answered_with_those_there_are() -> None:

@@ -206,6 +206,7 @@ def test_ink_that_no_canvas_makes_is_cleared_with_a_reason() -> None:
     assert at.warning[0].value == (
         "Only pen strokes can be read from a canvas, not an object of type 'Circle'. The pad was cleared."
     )
+    assert not at.run().warning
 
 
 # The answer and the pictures

@@ -106,11 +106,11 @@ def test_a_failure_at_the_last_step_leaves_the_old_model(
 
     def replace_or_fail(source: Path, target: Path) -> None:
         if Path(source).name == "new":
-            raise OSError("no luck")
+            raise OSError(28, "No space left on device")
         replace(source, target)
 
     monkeypatch.setattr(os, "replace", replace_or_fail)
-    with pytest.raises(OSError, match="no luck"):
+    with pytest.raises(ModelError, match="could not be written: No space left on device"):
         save_model(mine, network, dataclasses.replace(a_card, summary="Another."))
     assert content(mine) == before
     assert [path.name for path in mine.parent.iterdir()] == ["mine"]
