@@ -4,6 +4,7 @@ Nothing here runs the network or parses a body on the event loop: that would sto
 """
 
 import json
+import logging
 import time
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
@@ -203,7 +204,8 @@ async def _http_error(_: Request, error: Exception) -> Response:
 
 
 async def _model_error(_: Request, error: Exception) -> Response:
-    return _error(503, str(error))
+    logging.getLogger(__name__).error("%s", error)  # names paths of this machine, which are no visitor's business
+    return _error(503, "This model cannot be loaded. The server's log says why.")
 
 
 async def _app_error(_: Request, error: Exception) -> Response:

@@ -1,7 +1,6 @@
 """From an image file to ink: open it safely, find the paper, keep what is not paper."""
 
 import io
-import struct
 import warnings
 from pathlib import Path
 
@@ -51,10 +50,9 @@ def open_image(content: bytes) -> Image.Image:
         raise ImageError(f"This is no image of a known kind. Kinds: {', '.join(FORMATS)}.") from None
     except Image.DecompressionBombError:
         raise ImageError(f"The image has more than {MOST_PIXELS // 1_000_000} million pixels.") from None
-    # What Pillow's decoders raise on broken files, the last one on broken EXIF.
-    except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
-        if isinstance(error, ImageError):
-            raise
+    except ImageError:
+        raise
+    except Exception:  # on broken files Pillow's decoders raise OSError, SyntaxError, struct.error, IndexError and more
         raise ImageError("The image file is broken or incomplete.") from None
 
 

@@ -1,6 +1,7 @@
 """Models on disk: a folder each, weights and card saved and loaded as a pair."""
 
 import json
+import math
 import os
 import re
 import tempfile
@@ -45,6 +46,17 @@ class ModelCard:
     machine: str
     metrics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # split -> measure -> value
     parent: str | None = None  # the model that training started from
+
+    def __post_init__(self) -> None:
+        """Raises TypeError where a field that people are shown is of another kind: a card may come from anywhere."""
+        texts = (self.name, self.summary, self.architecture, self.data, self.command, self.machine)
+        numbers = [self.parameters, self.preprocessing, self.seconds]
+        for measures in self.metrics.values() if isinstance(self.metrics, Mapping) else [None]:
+            numbers += [measures["accuracy"], *measures.values()] if isinstance(measures, Mapping) else [math.nan]
+        if not all(isinstance(text, str) for text in texts) or not isinstance(self.config, Mapping):
+            raise TypeError("a text or the config is of another kind")
+        if not all(isinstance(number, int | float) and math.isfinite(number) for number in numbers):
+            raise TypeError("a number is missing or no number")
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,9 +128,11 @@ def load_card(folder: Path) -> ModelCard:
         card = ModelCard(**json.loads(path.read_text()))
     except FileNotFoundError:
         raise ModelError(f"{path} is missing, so {folder.name!r} is no model.") from None
-    except (ValueError, TypeError) as error:
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error.strerror}.") from None
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise ModelError(f"{path} is not a model card ({error}).") from None
-    if card.architecture not in tuple(ARCHITECTURES):  # a tuple, because a card may hold what has no hash
+    if card.architecture not in ARCHITECTURES:
         raise ModelError(f"{path} names the architecture {card.architecture!r}, which this version does not know.")
     return card
 

@@ -294,7 +294,7 @@ def test_a_model_that_cannot_be_loaded_is_reported(make_api: MakeApi) -> None:
         raise ModelError(f"{name} is broken.")
 
     answer = make_api(broken).predict(body(SEVEN))
-    assert (answer.status_code, error_of(answer)) == (503, "mnist-cnn is broken.")
+    assert (answer.status_code, error_of(answer)) == (503, "This model cannot be loaded. The server's log says why.")
 
 
 def test_a_fault_of_ours_is_logged_and_says_nothing_of_the_inside(make_api: MakeApi) -> None:

@@ -190,7 +190,9 @@ def card_made_of(text: bytes) -> Callable[[Path], None]:
         (card_made_of(b"{}"), CARD, "is not a model card"),
         (card_that_says(colour="red"), CARD, "is not a model card.*colour"),
         (card_that_says(architecture="transformer"), CARD, "the architecture 'transformer', which this version does"),
-        (card_that_says(architecture=["convnet"]), CARD, "which this version does not know"),
+        (card_that_says(architecture=["convnet"]), CARD, "is of another kind"),
+        (card_that_says(metrics="x"), CARD, "number"),
+        (card_that_says(seconds=None), CARD, "number"),
     ],
 )
 def test_a_damaged_model_is_refused_with_the_file_at_fault(

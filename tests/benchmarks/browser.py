@@ -25,7 +25,9 @@ STOPWATCH = """(selector) => {
   window.upAt = null; window.waits = []; window.changes = 0;
   window.watch?.disconnect();
   window.onUp ??= window.addEventListener("pointerup", () => { window.upAt = performance.now(); }, true) ?? true;
-  window.watch = new MutationObserver(() => {
+  const isInside = (node) => (node.nodeType === 1 ? node : node.parentElement)?.closest(selector);
+  window.watch = new MutationObserver((mutations) => {
+    if (!mutations.some((mutation) => isInside(mutation.target))) return;
     window.changes += 1;
     if (window.upAt === null) return;
     const upAt = window.upAt;
@@ -33,7 +35,7 @@ STOPWATCH = """(selector) => {
     requestAnimationFrame(() => window.waits.push(performance.now() - upAt));
   });
   const anything = {childList: true, subtree: true, attributes: true, characterData: true};
-  window.watch.observe(document.querySelector(selector), anything);
+  window.watch.observe(document.body, anything);
 }"""
 
 
