@@ -17,13 +17,15 @@ test: .venv/test.ok browser
 
 # MNIST is tried for once, here: without a network the app starts on the embedded sample and offers the download.
 .venv/run.ok: .venv/installed.ok
-	-@$(PY) -m mnist_app data fetch || echo "Going on with the embedded sample; fetch the rest later from the Data page."
+	@test -n "$$MNIST_APP_DATA" || $(PY) -m mnist_app data fetch || \
+		echo "Going on with the embedded sample; the Data page fetches the rest later."
 	@touch $@
 
+# A venv without pip is what a Debian without python3-venv leaves behind.
 .venv/installed.ok: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed; name one: make run PYTHON=python3.12"; exit 1; }
-	test -x $(PY) || $(PYTHON) -m venv .venv
+	@$(PY) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
 	$(PY) -m pip install --quiet --editable .
 	@touch $@
 

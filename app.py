@@ -13,6 +13,7 @@ from starlette.middleware import Middleware
 from streamlit import config
 
 from mnist_app.api import api_routes
+from mnist_app.errors import AppError
 from mnist_app.recognition import warm_up
 from mnist_app.registry import DEFAULT_MODEL
 from mnist_app.web import session
@@ -23,11 +24,16 @@ from mnist_app.web.compression import CompressedAssets
 async def lifespan(_: st.App) -> AsyncIterator[None]:
     """Load and warm what every visitor needs, so that the first one waits no longer than the rest."""
     torch.set_num_threads(1)  # two busy threads on two cores can be a hundred times slower than one
-    warm_up(session.model(DEFAULT_MODEL))
+    try:
+        warm_up(session.model(DEFAULT_MODEL))
+    except AppError as error:
+        raise SystemExit(f"The app cannot start without its model. {error}") from None
     # What is loaded now stays; leaving it out of every later collection keeps those short.
     gc.collect()
     gc.freeze()
     yield
+    for download in session.downloads():
+        download.stop()
 
 
 def own_origins() -> list[str] | None:
@@ -57,6 +63,7 @@ app = st.App(
 if __name__ == "__main__":
     # Not app.run(): it binds a socket on which asyncio never turns off Nagle's algorithm, and every small answer
     # would wait 40 ms for a delayed acknowledgement.
-    host, port = st.get_option("server.address"), int(st.get_option("server.port"))
-    print(f"Draw a digit on http://{host}:{port}/{BASE}", flush=True)
+    host, port = st.get_option("server.address") or "127.0.0.1", int(st.get_option("server.port"))
+    print(f"Draw a digit: http://{host}:{port}/{BASE}", flush=True)
+    # Messages are small and frequent: compressing each costs more time than it saves.
     uvicorn.run(app, host=host, port=port, log_level="warning", ws_per_message_deflate=False)

@@ -31,29 +31,32 @@ from mnist_app.strokes import Drawing
 
 MOST_STROKES_BYTES = 256 * 1024
 IMAGE_TYPES = frozenset({"image/png", "image/jpeg", "image/webp"})
-MOST_WAITING = 64  # requests in line; at 2 ms each the last of them still has its answer within the blink of an eye
+MOST_WAITING = 64  # requests in line: a class's, each of which has one
+PATIENCE = 0.5  # seconds that the oldest of them may have waited before the next are turned away
 
 T = TypeVar("T")
 
 
 class Desk:
-    """One worker thread with a short queue: a full one turns requests away at once instead of queueing for ever."""
+    """One worker thread with a short queue: a full or a slow one turns requests away instead of queueing for ever."""
 
-    def __init__(self, most_waiting: int = MOST_WAITING) -> None:
+    def __init__(self, most_waiting: int = MOST_WAITING, patience: float = PATIENCE) -> None:
         self._most_waiting = most_waiting
-        self._waiting = 0
+        self._patience = patience
+        self._arrivals: list[float] = []  # of those who wait or are being served, the oldest first
         self._limiter: CapacityLimiter | None = None  # made on first use: it belongs to a running event loop
 
     async def run(self, work: Callable[..., T], *arguments: Any) -> T:
-        """The result of ``work(*arguments)``. Raises HTTPException 503 when too many wait already."""
-        if self._waiting >= self._most_waiting:
+        """The result of ``work(*arguments)``. Raises HTTPException 503 when too many wait already, or one too long."""
+        now = time.monotonic()
+        if len(self._arrivals) >= self._most_waiting or (self._arrivals and now - self._arrivals[0] > self._patience):
             raise HTTPException(503, "Too many drawings are being read at once. Try again in a second.", RETRY)
         self._limiter = self._limiter or CapacityLimiter(1)
-        self._waiting += 1
+        self._arrivals.append(now)
         try:
             return await to_thread.run_sync(partial(work, *arguments), limiter=self._limiter)
         finally:
-            self._waiting -= 1
+            self._arrivals.remove(now)
 
 
 RETRY = {"Retry-After": "1"}
@@ -74,7 +77,8 @@ def create_api(load: Callable[[str], Model], own_origins: Collection[str] | None
     pages may call, beside the server's own; None lets every page call.
     """
     began = time.monotonic()
-    strokes_desk, image_desk = Desk(), Desk(8)  # apart: decoding a photograph takes a hundred times as long
+    # Apart, because decoding a photograph takes a hundred times as long.
+    strokes_desk, image_desk = Desk(), Desk(8, patience=5)
 
     async def predict(request: Request) -> Response:
         kind = request.headers.get("content-type", "").split(";")[0].strip().lower()

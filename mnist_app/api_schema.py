@@ -34,7 +34,7 @@ _STROKES = {
     "type": "array",
     "maxItems": 200,
     "items": {"type": "array", "items": _POINT},
-    "description": "Strokes in writing order, points [x, y] with y downwards, in any unit; 20,000 points at most.",
+    "description": "Strokes in writing order, points [x, y] with y downwards, any unit; at most 20,000 points, 256 kB.",
 }
 _SHARE = {"type": "number", "minimum": 0, "maximum": 1}
 _NAME = {"type": "string", "description": "A model's name, as listed by /models."}
@@ -51,7 +51,7 @@ _MODEL = _object(name=_NAME, summary={"type": "string"}, parameters={"type": "in
 OPENAPI: dict[str, Any] = {
     "openapi": "3.1.0",
     "info": {"title": "Draw a digit", "version": mnist_app.__version__},
-    "servers": [{"url": "/api"}],
+    "servers": [{"url": "../api"}],
     "paths": {
         "/predict": {
             "post": {

@@ -1,4 +1,4 @@
-"""MNIST as arrays: where it comes from, how it is split, how it is fetched."""
+"""MNIST as arrays: where it comes from, how it is split."""
 
 import hashlib
 import importlib.util
@@ -51,6 +51,7 @@ class Source:
     folder: Path | None  # holds MNIST/raw; None is the sample that comes with a dependency
     name: str
     splits: tuple[str, ...]
+    is_ours: bool = False  # the app may fetch it again
 
 
 def find_source() -> Source:
@@ -62,7 +63,7 @@ def find_source() -> Source:
     if named:
         return Source(Path(named), "the folder named by MNIST_APP_DATA", SPLITS)
     if raw_folder(data_folder()).is_dir():
-        return Source(data_folder(), "the downloaded MNIST", SPLITS)
+        return Source(data_folder(), "the downloaded MNIST", SPLITS, is_ours=True)
     return Source(None, "the embedded sample", ("validation",))
 
 

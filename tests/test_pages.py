@@ -3,7 +3,8 @@ import html
 import io
 import re
 import textwrap
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +20,16 @@ from streamlit.testing.v1 import AppTest
 
 from mnist_app.preprocessing import Step
 from mnist_app.recognition import Prediction
+from mnist_app.web import session
 from mnist_app.web.answer import answer_html, percent
 from mnist_app.web.compression import ASSETS, CompressedAssets
+from mnist_app.web.notice import plain
 from mnist_app.web.pictures import png_url, steps_html
 
-from .conftest import ONE, SEVEN, TWO, ZERO
+from .conftest import ONE, SEVEN, TWO, ZERO, Strokes
 
 MAIN = Path(__file__).parents[1] / "mnist_app" / "web" / "main.py"
 FIRST_PAD = "pad-1"  # arriving at a page brings a new canvas
-
-Strokes = list[list[list[float]]]
 
 
 def ink(strokes: Strokes) -> dict[str, Any]:
@@ -138,7 +139,7 @@ def test_the_pen_s_width_changes_nothing_but_the_canvas() -> None:
     assert at.session_state["pad"].key == before
 
 
-def test_ink_survives_a_visit_to_anopen_page() -> None:
+def test_ink_survives_a_visit_to_an_open_page() -> None:
     at = draw(open_page("draw").run(), SEVEN).run()
     at.session_state["page"] = "models"
     assert digit_of(at.run()) == "7"
@@ -202,9 +203,9 @@ def test_ink_that_no_canvas_makes_is_cleared_with_a_reason() -> None:
     at = draw(open_page("draw").run(), SEVEN).run()
     at.session_state[at.session_state["pad"].key] = {"drawing": {"raw": {"objects": [{"type": "Circle"}]}}}
     at.run()
-    assert digit_of(at) == "?"
+    assert digit_of(at) == "7"  # what was there before is still there
     assert at.warning[0].value == (
-        "Only pen strokes can be read from a canvas, not an object of type 'Circle'. The pad was cleared."
+        "Only pen strokes can be read from a canvas, not an object of type 'Circle'. The last stroke was taken back."
     )
     assert not at.run().warning
 
@@ -240,8 +241,7 @@ def test_no_share_is_rounded_to_certainty_or_to_none(share: float) -> None:
 
 def test_the_answer_says_digit_confidence_and_ten_bars() -> None:
     said = answer_html(prediction(d7=0.8, d1=0.19))
-    assert '<p class="digit" aria-hidden="true">7</p>' in said
-    assert '<p class="spoken" role="status">I read 7. I am fairly sure, perhaps 1 · 80%.</p>' in said
+    assert '<p class="digit">7</p><p class="words">I am fairly sure, perhaps 1 · 80%</p>' in said
     assert re.findall('class="bar( read)?" style="--share:([0-9.]+)"', said)[7] == (" read", "0.8000")
     assert re.findall('class="share">([^<]*)<', said) == ["&lt;1%", "19%", *["&lt;1%"] * 5, "80%", *["&lt;1%"] * 2]
 
@@ -289,18 +289,32 @@ def test_the_data_page_shows_the_sample_and_says_what_is_missing(no_mnist: None)
     at = open_page("data").run()
     assert not at.exception
     assert at.info[0].value == (
-        "Only the sample that comes with the app is here: 5,000 digits. The splits train, test are missing."
+        "Only the sample that comes with the app is here: 5,000 digits. The splits train and test are missing."
     )
     assert at.button[0].label == "Fetch all of MNIST (11 MB)"
     assert "5,000 digits of the validation split, from the embedded sample." in at.caption[0].value
     assert 'class="sheet"' in html_of(at)
 
 
+def wait_until(is_so: Callable[[], bool], seconds: float = 30) -> None:
+    until = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < until
+        time.sleep(0.1)
+
+
+def test_a_file_name_is_shown_as_it_stands() -> None:
+    assert plain("![x](http://a.example) $5$ :smile: <b>") == r"!\[x\](http\://a.example) \$5\$ \:smile\: \<b\>"
+
+
 def test_without_a_network_fetching_ends_in_one_sentence(no_mnist: None, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")  # nothing listens there
     at = open_page("data").run()
+    session.downloads.clear()
     at.button[0].click().run()
+    wait_until(lambda: not session.downloads()[-1].is_running)
+    at.run()
     assert not at.exception
     assert len(at.warning) == 1
     assert "cannot be reached. Is there a network?" in at.warning[0].value
@@ -311,7 +325,7 @@ def test_a_broken_data_folder_is_one_sentence(monkeypatch: pytest.MonkeyPatch, t
     monkeypatch.setenv("MNIST_APP_DATA", str(tmp_path))
     at = open_page("data").run()
     assert not at.exception and not at.info
-    assert "is missing. Put the original there, or unset MNIST_APP_DATA." in at.warning[0].value
+    assert r"is missing. Put the original there, or unset MNIST\_APP\_DATA." in at.warning[0].value
 
 
 # Streamlit's own files

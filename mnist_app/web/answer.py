@@ -5,8 +5,6 @@ import math
 from mnist_app.recognition import Prediction
 
 DIGITS = range(10)
-
-
 INVITATION = "Draw a digit"
 
 
@@ -15,11 +13,9 @@ def answer_html(prediction: Prediction | None) -> str:
     if prediction is None:
         digit, words = "?", INVITATION
         probabilities: tuple[float, ...] = (0.0,) * len(DIGITS)
-        spoken = f"{INVITATION}."
     else:
         digit, words = str(prediction.digit), f"{prediction.words} · {percent(prediction.confidence)}"
         probabilities = prediction.probabilities
-        spoken = f"I read {digit}. {words}."
     state = "blank" if prediction is None else "read"
     bars = "".join(
         f'<li class="bar{" read" if prediction and n == prediction.digit else ""}" style="--share:{p:.4f}">'
@@ -29,8 +25,7 @@ def answer_html(prediction: Prediction | None) -> str:
     )
     return (
         f'<section class="answer {state}" aria-label="Answer" data-invitation="{INVITATION}">'
-        f'<p class="digit" aria-hidden="true">{digit}</p><p class="words" aria-hidden="true">{words}</p>'
-        f'<p class="spoken" role="status">{spoken}</p>'
+        f'<p class="digit">{digit}</p><p class="words">{words}</p>'
         f'<ol class="bars" aria-label="Probability of each digit">{bars}</ol></section>'
     )
 

@@ -1,5 +1,6 @@
 """Streamlit sends its own scripts and styles uncompressed; this sends them compressed once and for all."""
 
+import asyncio
 import gzip
 from pathlib import Path
 
@@ -24,14 +25,17 @@ class CompressedAssets:
         # Only what Streamlit ships can be asked for: a path is looked up, never followed.
         self._files = {path.name: path for path in ASSETS.glob("*/*") if path.suffix in KINDS}
         self._compressed: dict[str, bytes] = {}
+        self._one_at_a_time = asyncio.Lock()  # thirty first visits at once want each file compressed once
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         name = scope["path"].rpartition("/")[2] if scope["type"] == "http" and "/static/" in scope["path"] else ""
         if name not in self._files or "gzip" not in Request(scope).headers.get("accept-encoding", ""):
             await self._app(scope, receive, send)
             return
-        if name not in self._compressed:
-            self._compressed[name] = await run_in_threadpool(lambda: gzip.compress(self._files[name].read_bytes(), 6))
+        async with self._one_at_a_time:
+            if name not in self._compressed:
+                content = await run_in_threadpool(self._files[name].read_bytes)
+                self._compressed[name] = await run_in_threadpool(gzip.compress, content, 6)
         headers = {
             "Content-Encoding": "gzip",
             "Vary": "Accept-Encoding",

@@ -2,13 +2,19 @@
 
 from contextlib import suppress
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any, cast
 
 import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from mnist_app.dataset import Digits, Source, load_split
+from mnist_app.fetch import Download
+from mnist_app.photo import open_image
+from mnist_app.preprocessing import Prepared, prepare_image
 from mnist_app.recognition import load_recogniser
 from mnist_app.registry import Model
+from mnist_app.strokes import Drawing, DrawingError
 
 PAD_SIDE = 340  # CSS pixels: as large as a 390 px wide phone has room for
 PEN_WIDTHS, USUAL_PEN = (6, 40), 18  # CSS pixels
@@ -17,6 +23,9 @@ PEN_WIDTH = "pen_width"
 UPLOAD = "upload"
 _PAD = "pad"
 _PAGE = "page"
+_PREPARED = "prepared_upload"
+
+_decoding = Lock()  # one picture at a time: decoded, a large one takes a quarter of a GB
 
 
 @st.cache_resource(show_spinner=False)
@@ -29,6 +38,22 @@ def model(name: str) -> Model:
 def split(name: str, source: Source) -> Digits:
     """One split, read once for all sessions; ``source`` only says when to read again."""
     return load_split(name)
+
+
+def prepared_upload(upload: UploadedFile) -> Prepared:
+    """An uploaded picture ready to be read; worked out once, however often the page runs. Raises AppError."""
+    kept = st.session_state.get(_PREPARED)
+    if kept is None or kept[0] != upload.file_id:
+        with _decoding:
+            kept = upload.file_id, prepare_image(open_image(upload.getvalue()))
+        st.session_state[_PREPARED] = kept
+    return cast(Prepared, kept[1])
+
+
+@st.cache_resource
+def downloads() -> list[Download]:
+    """The download that is under way or ended last, if any: one for all visitors."""
+    return []
 
 
 @dataclass
@@ -52,20 +77,30 @@ class Pad:
         """Start over on a blank canvas."""
         self.show(None)
 
+    def accept(self, state: Any) -> None:
+        """Take over what the browser holds as the state of this canvas, if it can be that. Raises DrawingError."""
+        try:
+            drawing, fit = state.get("drawing"), state.get("backgroundFit")
+            ink = drawing if drawing is None else drawing["raw"]
+        except (AttributeError, KeyError, TypeError):
+            raise DrawingError("The canvas sent something that is no drawing.") from None
+        if fit is not None or not isinstance(ink, dict | None):
+            raise DrawingError("The canvas sent something that is no drawing.")
+        if ink is not None:
+            Drawing.from_fabric(ink)
+            self.latest = ink
+
     def undo(self) -> None:
         """Take back the last stroke, even one that the canvas sent together with this."""
-        with suppress(KeyError, TypeError):  # nothing drawn on this canvas yet, or nothing that a canvas sends
-            newest = st.session_state[self.key]["drawing"]["raw"]
-            self.latest = newest if isinstance(newest, dict) else self.latest
-        strokes = self.strokes
-        if strokes:
-            self.show({**(self.latest or {}), "objects": strokes[:-1]})
+        with suppress(KeyError, DrawingError):  # nothing drawn on this canvas yet, or nothing that a canvas sends
+            self.accept(st.session_state[self.key])
+        if self.strokes:
+            self.show({**(self.latest or {}), "objects": self.strokes[:-1]})
 
     @property
     def strokes(self) -> list[Any]:
         """The objects on the canvas."""
-        objects = (self.latest or {}).get("objects", [])
-        return objects if isinstance(objects, list) else []
+        return list((self.latest or {}).get("objects", []))
 
 
 def pad() -> Pad:
@@ -75,6 +110,8 @@ def pad() -> Pad:
 
 def arrive_at(page: str) -> None:
     """Note which page this run shows. A canvas that was out of sight comes back with the ink it last had."""
+    if PEN_WIDTH in st.session_state:
+        st.session_state[PEN_WIDTH] = st.session_state[PEN_WIDTH]  # or Streamlit forgets it on a page without it
     if st.session_state.get(_PAGE) != page:
         st.session_state[_PAGE] = page
         pad().show(pad().latest)

@@ -10,12 +10,14 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from ..browser.chromium import FLAGS, find_chromium
 from ..browser.conftest import ROOT, serve
+from ..conftest import Strokes
 from .figures import Figure
 from .ink import drawings
 
 SAMPLES = 100
 STROKES_A_SHEET = 20  # before the canvas is cleared
 LOADS = 10
+TWO_ONES: Strokes = [[[170, 60], [170, 170], [170, 285]], [[60, 60], [60, 170], [60, 285]]]
 # Streamlit's default settings but for the address, a browser window and usage statistics.
 STOCK = ["-m", "streamlit", "run", "tests/benchmarks/stock_page.py", "--server.address", "127.0.0.1"]
 STOCK += ["--server.headless", "true", "--browser.gatherUsageStats", "false"]
@@ -39,13 +41,29 @@ STOPWATCH = """(selector) => {
 }"""
 
 
+# From a press of a button until the words beside the digit are others.
+AGREEMENT = """(button) => new Promise((resolve) => {
+  const words = () => document.querySelector(".answer .words").textContent;
+  const before = words(), pressed = performance.now();
+  const watch = new MutationObserver(() => {
+    if (words() === before) return;
+    watch.disconnect();
+    resolve(performance.now() - pressed);
+  });
+  watch.observe(document.body, {childList: true, subtree: true, characterData: true});
+  document.querySelector(`.st-key-${button} button`).click();
+})"""
+
+
 def measure() -> list[Figure]:
     home = Path(tempfile.mkdtemp())
+    chromium = find_chromium()
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=find_chromium(), args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         with served(serve(home)) as ours, served(serve_stock(home)) as stock:
             return [
                 *_pen_up(browser, ours, stock),
+                *_agree(browser, ours),
                 _updates(browser, ours),
                 *_first_load(browser, "ours", ours, ".st-key-live_ink_element"),
                 *_first_load(browser, "baseline: stock pattern", stock, ".stPlotlyChart .barlayer path"),
@@ -68,7 +86,9 @@ def serve_stock(home: Path) -> Iterator[str]:
 
 
 def _pen_up(browser: Browser, ours: str, stock: str) -> list[Figure]:
-    quick = _draw_all(browser, ours, ".answer .spoken", lambda page: page.locator(".st-key-clear button").click())
+    quick = _draw_all(
+        browser, ours, ".answer[aria-busy=false]", lambda page: page.locator(".st-key-clear button").click()
+    )
     slow = _draw_all(browser, stock, ".stPlotlyChart", lambda page: page.reload())
     return [
         Figure.of("pen-up to bars on the screen: ours", quick),
@@ -94,6 +114,23 @@ def _draw_all(browser: Browser, address: str, selector: str, clear: Callable[[Pa
         clear(page)
     page.close()
     return waits
+
+
+def _agree(browser: Browser, address: str) -> list[Figure]:
+    """How long the panel still shows the old answer after Undo and after Clear."""
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.goto(address)
+    page.locator(".st-key-live_ink_element").wait_for(state="attached")
+    page.wait_for_timeout(1000)
+    waits: dict[str, list[float]] = {"undo": [], "clear": []}
+    for _ in range(SAMPLES):
+        for stroke in TWO_ONES:
+            _draw(page, stroke)
+            page.wait_for_timeout(400)
+        for button in waits:
+            waits[button].append(page.evaluate(AGREEMENT, button))
+    page.close()
+    return [Figure.of(f"{button} to the panel agreeing", values) for button, values in waits.items()]
 
 
 def _draw(page: Page, stroke: list[list[float]]) -> None:

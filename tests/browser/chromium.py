@@ -19,15 +19,20 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 
 
 def find_chromium() -> str | None:
-    """The path of a Chromium on this machine, its own or Playwright's."""
-    for name in NAMES:
-        if path := shutil.which(name):
-            return path
+    """The path of a Chromium that runs on this machine, its own or Playwright's."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        path = playwright.chromium.executable_path
-    return path if os.path.exists(path) else None
+        downloaded = playwright.chromium.executable_path
+    return next((path for path in (*map(shutil.which, NAMES), downloaded) if path and _runs(path)), None)
+
+
+def _runs(path: str) -> bool:
+    """Whether the program starts: it may be a stub that only names a package, or lack libraries."""
+    try:
+        return subprocess.run([path, "--version"], capture_output=True, timeout=60).returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        return False
 
 
 def install_chromium() -> None:

@@ -17,8 +17,9 @@ WIDE, PHONE = ViewportSize(width=1280, height=900), ViewportSize(width=390, heig
 def main() -> None:
     FOLDER.mkdir(exist_ok=True)
     server = serve(Path(tempfile.mkdtemp()))
+    chromium = find_chromium()
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=find_chromium(), args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         address = next(server)
         _pages(browser, address)
         _phone(browser, address)

@@ -217,9 +217,9 @@ DESCRIBE = """(panel) => [panel, ...panel.querySelectorAll("*")].map((element) =
   element.tagName, [...element.classList].sort().join(" "), element.getAttribute("aria-label"),
   element.children.length ? "" : element.textContent, Number(element.style.getPropertyValue("--share")).toFixed(3),
 ])"""
-PAINT = f"""([before, answer, isFinal]) => {{
+PAINT = f"""([before, answer]) => {{
   document.body.innerHTML = before;
-  paint(document.querySelector(".answer"), answer, isFinal);
+  paint(document.querySelector(".answer"), answer);
   return ({DESCRIBE})(document.querySelector(".answer"));
 }}"""
 WRITE = f"(text) => {{ document.body.innerHTML = text; return ({DESCRIBE})(document.querySelector('.answer')); }}"
@@ -234,10 +234,21 @@ def sent(prediction: Prediction | None) -> Any:
 def test_paint_makes_of_any_panel_what_the_page_would_have_written(
     script: Page, before: Prediction | None, after: Prediction | None
 ) -> None:
-    painted = script.evaluate(PAINT, [answer_html(before), sent(after), True])
+    painted = script.evaluate(PAINT, [answer_html(before), sent(after)])
     assert painted == script.evaluate(WRITE, answer_html(after))
 
 
-def test_screen_readers_hear_of_final_answers_only(script: Page) -> None:
-    painted = script.evaluate(PAINT, [answer_html(None), sent(PREDICTIONS[3]), False])
-    assert "Draw a digit." in [text for _, _, _, text, _ in painted]
+def test_screen_readers_hear_an_answer_and_not_the_same_again(script: Page) -> None:
+    said = script.evaluate(
+        """async (answer) => {
+          document.body.innerHTML = "<p></p>";
+          const status = document.querySelector("p"), said = [];
+          new MutationObserver(() => said.push(status.textContent)).observe(status, {childList: true});
+          say(status, answer); await pause(0); say(status, answer); await pause(0); say(status, null); await pause(0);
+          return said;
+        }""",
+        sent(PREDICTIONS[3]),
+    )
+    assert len(said) == 2
+    assert said[0].startswith(f"I read {PREDICTIONS[3].digit}. {PREDICTIONS[3].words}")
+    assert said[1] == ""

@@ -8,7 +8,10 @@ from mnist_app.recognition import Prediction
 from mnist_app.strokes import Drawing
 
 _element = st.components.v2.component(
-    "live_ink", js=(Path(__file__).parent / "live_ink.js").read_text(), isolate_styles=False
+    "live_ink",
+    html='<p class="spoken" role="status"></p>',
+    js=(Path(__file__).parent / "live_ink.js").read_text(),
+    isolate_styles=False,
 )
 
 

@@ -4,6 +4,8 @@
 
 const SHORTEST_INTERVAL = 30; // ms between requests: 30 answers a second is as many as an eye can use
 const PATIENCE = 3000; // ms after which an answer is no longer waited for
+const CLOSEST = 1; // canvas pixels between two points that are worth sending
+const CANVAS_HAS_SPOKEN = 400; // ms after pen-up: by then the script knows of the stroke
 
 /** The strokes on the pad and the answers about them. Knows no page: `ask` and `show` are given, and so is the clock. */
 export class LiveInk {
@@ -17,9 +19,10 @@ export class LiveInk {
   #isAsking = false;
   #lastSent = -Infinity;
   #timer = null;
+  #request = null; // lets go of the answer that is waited for
   #clock;
 
-  /** `ask(strokes)` promises an answer or null; `show(answer, isFinal)` paints it. */
+  /** `ask(strokes, signal)` promises an answer or null; `show(answer, isFinal)` paints it. */
   constructor(ask, show, clock = () => performance.now()) {
     this.#ask = ask;
     this.#show = show;
@@ -38,10 +41,16 @@ export class LiveInk {
   replace(strokes) {
     this.#strokes = strokes.map((stroke) => [...stroke]);
     this.#isDown = false;
+    this.settle();
+  }
+
+  /** The page itself says what it reads in this ink: whatever is still to come about it is late. */
+  settle() {
     this.#epoch += 1;
-    this.#asked = ++this.#state; // the page itself says what it reads there
+    this.#asked = ++this.#state;
     clearTimeout(this.#timer);
     this.#timer = null;
+    this.#request?.abort();
   }
 
   down(point) {
@@ -52,7 +61,11 @@ export class LiveInk {
 
   move(points) {
     if (!this.#isDown) return;
-    this.#strokes.at(-1).push(...points);
+    const stroke = this.#strokes.at(-1);
+    for (const [x, y] of points) {
+      const [lastX, lastY] = stroke.at(-1);
+      if (Math.hypot(x - lastX, y - lastY) >= CLOSEST) stroke.push([x, y]);
+    }
     this.#changed();
   }
 
@@ -83,8 +96,9 @@ export class LiveInk {
     const state = (this.#asked = this.#state);
     const epoch = this.#epoch;
     let answer = null;
+    this.#request = new AbortController();
     try {
-      answer = await this.#ask(this.#strokes);
+      answer = await this.#ask(this.#strokes, this.#request.signal);
     } catch {
       // No network, no server, no sense: the page's own answer comes after the stroke.
     }
@@ -101,8 +115,8 @@ export function percent(share) {
   return `${Math.round(share * 100)}%`;
 }
 
-/** Paint an answer, or null for a blank pad, into the panel. Screen readers hear of it only once the pen is up. */
-export function paint(panel, answer, isFinal) {
+/** Paint an answer, or null for a blank pad, into the panel. */
+export function paint(panel, answer) {
   const words = answer ? `${answer.words} · ${percent(answer.confidence)}` : panel.dataset.invitation;
   panel.classList.toggle("blank", !answer);
   panel.classList.toggle("read", Boolean(answer));
@@ -113,15 +127,20 @@ export function paint(panel, answer, isFinal) {
     bar.querySelector(".share").textContent = answer ? percent(answer.probabilities[digit]) : "";
     bar.classList.toggle("read", answer?.digit === digit);
   });
-  if (isFinal) panel.querySelector(".spoken").textContent = answer ? `I read ${answer.digit}. ${words}.` : `${words}.`;
 }
 
-async function askServer(url, strokes) {
+/** Say an answer to screen readers: once for each pen-up, so not again what was said already. */
+export function say(status, answer) {
+  const sentence = answer ? `I read ${answer.digit}. ${answer.words}, ${percent(answer.confidence)}.` : "";
+  if (status.textContent !== sentence) status.textContent = sentence;
+}
+
+async function askServer(url, strokes, signal) {
   const response = await fetch(url, {
     method: "POST",
     headers: { "Content-Type": "application/json" },
     body: JSON.stringify({ strokes }),
-    signal: AbortSignal.timeout(PATIENCE),
+    signal: AbortSignal.any([signal, AbortSignal.timeout(PATIENCE)]),
   });
   return response.ok ? response.json() : null;
 }
@@ -143,21 +162,34 @@ function canvasUnder(event) {
 // One pad, one panel: what follows outlives the reruns that mount this element again.
 let page = { url: "", version: null, follows: false };
 let pointer = null; // {id, canvas} of the pen that is down
-const panel = () => document.querySelector(".answer");
+let penUpAt = -Infinity;
+let check = 0;
 const ink = new LiveInk(
-  (strokes) => askServer(page.url, strokes),
-  (answer, isFinal) => page.follows && panel() && paint(panel(), answer, isFinal),
+  (strokes, signal) => askServer(page.url, strokes, signal),
+  (answer, isFinal) => page.follows && show(answer, isFinal),
 );
+
+function show(answer, isFinal) {
+  const panel = document.querySelector(".answer");
+  const status = document.querySelector(".st-key-live_ink .spoken");
+  if (panel) paint(panel, answer);
+  panel?.setAttribute("aria-busy", String(!isFinal));
+  if (status && isFinal) say(status, answer);
+}
 
 function onDown(event) {
   const canvas = canvasUnder(event);
-  if (!canvas || pointer || !page.follows || event.button > 0) return;
+  if (!canvas || !page.follows || event.button > 0 || (pointer && !event.isPrimary)) return;
   pointer = { id: event.pointerId, canvas };
   ink.down(place(event, canvas));
 }
 
 function onMove(event) {
   if (pointer?.id !== event.pointerId) return;
+  if (event.buttons === 0) {
+    onUp(event); // the pen was lifted where nobody saw it
+    return;
+  }
   const samples = event.getCoalescedEvents?.() ?? [];
   ink.move((samples.length ? samples : [event]).map((sample) => place(sample, pointer.canvas)));
 }
@@ -165,20 +197,37 @@ function onMove(event) {
 function onUp(event) {
   if (pointer?.id !== event.pointerId) return;
   pointer = null;
+  penUpAt = performance.now();
   ink.up();
+}
+
+/** Agree with the script: on the ink, unless the pen has gone on since, and then on the answer. */
+function agree(isOtherInk) {
+  clearTimeout(check);
+  if (!isOtherInk && ink.isDown) return;
+  if (!isOtherInk && page.strokes.length !== ink.strokes.length) {
+    const wait = penUpAt + CANVAS_HAS_SPOKEN - performance.now();
+    if (wait > 0) {
+      check = setTimeout(() => agree(false), wait);
+      return;
+    }
+    isOtherInk = true;
+  }
+  if (isOtherInk) {
+    pointer = null;
+    ink.replace(page.strokes);
+  } else {
+    ink.settle();
+  }
+  show(page.answer, true);
 }
 
 const LISTENERS = { pointerdown: onDown, pointermove: onMove, pointerup: onUp, pointercancel: onUp };
 
 export default function ({ data }) {
-  const isOther = data.version !== page.version || data.follows !== page.follows;
+  const isOtherInk = data.version !== page.version || data.follows !== page.follows;
   page = data;
-  if (isOther || (!ink.isDown && data.strokes.length > ink.strokes.length)) {
-    pointer = null;
-    ink.replace(data.strokes);
-  }
-  // The script's answer is the newest one unless the pen has moved on since it was sent.
-  if (!ink.isDown && data.strokes.length === ink.strokes.length && panel()) paint(panel(), data.answer, true);
+  agree(isOtherInk);
   for (const [name, listener] of Object.entries(LISTENERS)) document.addEventListener(name, listener, true);
   return () => {
     for (const [name, listener] of Object.entries(LISTENERS)) document.removeEventListener(name, listener, true);

@@ -3,9 +3,13 @@
 
 const HIDE_TOOLBAR = ".dc-toolbar { display: none !important; } canvas { touch-action: none; }";
 const CANVAS_SPEAKS_AFTER = 300; // ms: 200 after pen-up by its own clock, and some for the way
+const TRIES = 20;
+const RETRY_EVERY = 50; // ms
 
 let penUpAt = -Infinity;
 let retry = 0;
+let held = 0; // presses of Undo that wait
+let isReplayed = false;
 
 function canvasRoot() {
   for (const host of document.querySelectorAll(".st-key-pad *")) {
@@ -23,13 +27,13 @@ function tend() {
     retry = requestAnimationFrame(tend);
     return;
   }
+  canvas.setAttribute("role", "img");
+  canvas.setAttribute("aria-label", "Drawing pad: draw a digit with mouse, pen or finger");
   if (root.querySelector("style.pad-guard")) return;
   const style = document.createElement("style");
   style.className = "pad-guard";
   style.textContent = HIDE_TOOLBAR;
   root.append(style);
-  canvas.setAttribute("role", "img");
-  canvas.setAttribute("aria-label", "Drawing pad: draw a digit with mouse, pen or finger");
 }
 
 function notePenUp(event) {
@@ -38,23 +42,35 @@ function notePenUp(event) {
 
 /** An Undo that comes before the canvas has spoken would take back the stroke before the last, and lose both. */
 function holdUndo(event) {
+  if (isReplayed) return;
   const button = document.querySelector(".st-key-undo button");
   const isUndo =
     event.type === "click"
       ? button?.contains(event.target)
       : event.key.toLowerCase() === "z" && (event.ctrlKey || event.metaKey) && !event.shiftKey;
-  const wait = penUpAt + CANVAS_SPEAKS_AFTER - performance.now();
-  if (!isUndo || wait <= 0) return;
+  if (!isUndo || (held === 0 && performance.now() > penUpAt + CANVAS_SPEAKS_AFTER)) return;
   event.preventDefault();
   event.stopImmediatePropagation();
-  penUpAt = -Infinity;
-  setTimeout(() => clickWhenEnabled(), wait);
+  held += 1;
+  if (held === 1) setTimeout(release, penUpAt + CANVAS_SPEAKS_AFTER - performance.now());
 }
 
-function clickWhenEnabled(tries = 20) {
+/** Press Undo once for each time it was held back, each when the one before has been dealt with. */
+function release(tries = TRIES) {
   const button = document.querySelector(".st-key-undo button");
-  if (button && !button.disabled) button.click();
-  else if (tries) setTimeout(() => clickWhenEnabled(tries - 1), 50);
+  const isReady = button && !button.disabled; // it is not while the script has yet to hear of the first stroke
+  if (isReady) {
+    press(button);
+    held -= 1;
+  }
+  if (!isReady && tries === 0) held = 0;
+  if (held > 0) setTimeout(() => release(isReady ? TRIES : tries - 1), isReady ? CANVAS_SPEAKS_AFTER : RETRY_EVERY);
+}
+
+function press(button) {
+  isReplayed = true;
+  button.click();
+  isReplayed = false;
 }
 
 function paste(event) {
