@@ -110,8 +110,7 @@ def pad() -> Pad:
 
 def arrive_at(page: str) -> None:
     """Note which page this run shows. A canvas that was out of sight comes back with the ink it last had."""
-    if PEN_WIDTH in st.session_state:
-        st.session_state[PEN_WIDTH] = st.session_state[PEN_WIDTH]  # or Streamlit forgets it on a page without it
+    st.session_state[PEN_WIDTH] = st.session_state.get(PEN_WIDTH, USUAL_PEN)  # or a page without it forgets it
     if st.session_state.get(_PAGE) != page:
         st.session_state[_PAGE] = page
         pad().show(pad().latest)

@@ -165,6 +165,9 @@ def test_the_drawing_survives_a_change_of_theme_and_of_pen(visitor: Visitor) -> 
     visitor.settle()
     assert visitor.inked_pixels() == pytest.approx(drawn, rel=0.02)
     expect(visitor.digit).to_have_text("7")
+    visitor.visit("Data")
+    visitor.visit("Draw")
+    expect(slider).to_have_value("19")
 
 
 def test_a_finger_on_a_phone_draws_without_scrolling(phone_visitor: Visitor) -> None:

@@ -39,7 +39,7 @@ def page() -> None:
 def _pad() -> Drawing:
     """The pad with its buttons, and what is drawn on it."""
     pad = session.pad()
-    if problem := drawing_pad(pad, st.session_state.get(session.PEN_WIDTH, session.USUAL_PEN)):
+    if problem := drawing_pad(pad, st.session_state[session.PEN_WIDTH]):
         problem_notice(f"{problem} The last stroke was taken back.")
     with st.container(horizontal=True, key="pad_buttons"):
         blank = not pad.strokes
@@ -54,7 +54,6 @@ def _controls() -> Prepared | None:
     pen.slider(
         "Pen width",
         *session.PEN_WIDTHS,
-        session.USUAL_PEN,
         key=session.PEN_WIDTH,
         help="For your eyes only: the network always sees strokes as thick as MNIST's pen.",
     )
