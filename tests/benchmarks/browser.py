@@ -41,16 +41,16 @@ STOPWATCH = """(selector) => {
 }"""
 
 
-# From a press of a button until the words beside the digit are others.
+# From a press of a button until the bars are others.
 AGREEMENT = """(button) => new Promise((resolve) => {
-  const words = () => document.querySelector(".answer .words").textContent;
-  const before = words(), pressed = performance.now();
+  const bars = () => document.querySelector(".answer .bars").innerHTML;
+  const before = bars(), pressed = performance.now();
   const watch = new MutationObserver(() => {
-    if (words() === before) return;
+    if (bars() === before) return;
     watch.disconnect();
     resolve(performance.now() - pressed);
   });
-  watch.observe(document.body, {childList: true, subtree: true, characterData: true});
+  watch.observe(document.body, {childList: true, subtree: true, attributes: true});
   document.querySelector(`.st-key-${button} button`).click();
 })"""
 
