@@ -55,6 +55,10 @@ def test_every_picture_and_file_that_is_linked_is_there() -> None:
     assert [link for link in links if not (ROOT / link).exists()] == []
 
 
+def test_no_placeholder_was_left_behind() -> None:
+    assert not re.search(r"@[A-Z]+@", README)
+
+
 def test_make_run_and_make_test_are_targets() -> None:
     makefile = (ROOT / "Makefile").read_text()
     for target in re.findall(r"make (\w+)", README):
