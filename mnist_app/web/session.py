@@ -50,7 +50,7 @@ def prepared_upload(upload: UploadedFile) -> Prepared:
     return cast(Prepared, kept[1])
 
 
-@st.cache_resource
+@st.cache_resource(show_spinner=False)
 def downloads() -> list[Download]:
     """The download that is under way or ended last, if any: one for all visitors."""
     return []
