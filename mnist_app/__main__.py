@@ -1,4 +1,4 @@
-"""The same work without a screen: ``python -m mnist_app predict | evaluate | train | data | models``."""
+"""The same work without a screen: ``python -m mnist_app predict | evaluate | train | calibrate | data | models``."""
 
 import argparse
 import dataclasses
@@ -18,56 +18,67 @@ if TYPE_CHECKING:  # imported where they are used: torch takes two seconds that 
 
     from mnist_app.dataset import Digits
     from mnist_app.evaluation import Evaluation
-    from mnist_app.recognition import Readable
+    from mnist_app.number import Readable
     from mnist_app.registry import Model, ModelCard
     from mnist_app.training import TrainConfig
 
 BATCH = 256  # drawings read at once; more is no quicker
 STDIN = "-"
 # Fields of TrainConfig, which has their defaults and their limits.
+WITH_INK = "A small convolutional network that has learned from MNIST and from real pen strokes."
 TRAIN_OPTIONS = {"architecture": str, "epochs": int, "batch_size": int, "learning_rate": float, "seed": int}
 
 
 def predict_command(arguments: argparse.Namespace) -> None:
     """One JSON line for each image and each drawing, in order."""
-    from mnist_app.recognition import Prediction, recognise_each
+    from mnist_app.number import Reading, read_each
 
     model = _load(arguments.model)
     for batch in _batched(itertools.chain.from_iterable(_readables(file) for file in arguments.files)):
-        for answer in recognise_each(model, batch):
-            line = answer.to_json() if isinstance(answer, Prediction) else {"error": str(answer)}
+        for answer in read_each(model, batch):
+            line = answer.to_json() if isinstance(answer, Reading) else {"error": str(answer)}
             print(json.dumps(line))
         sys.stdout.flush()
 
 
 def evaluate_command(arguments: argparse.Namespace) -> None:
     """Figures of a model on a split and, if asked, on collections of drawings."""
+    import numpy as np
+
+    from mnist_app.calibration import calibration_error
     from mnist_app.dataset import load_split
     from mnist_app.evaluation import evaluate, evaluate_ink
-    from mnist_app.training import logits_of
+    from mnist_app.recognition import recognise
 
     model = _load(arguments.model)
     digits = load_split(arguments.split)
-    found = evaluate(digits.labels, logits_of(model.network, digits.images).argmax(dim=1).numpy())
+    answers = recognise(model, digits.images)
+    probabilities = np.array([answer.probabilities for answer in answers])
+    refused = sum(not answer.is_digit for answer in answers) / len(answers)
+    found = evaluate(digits.labels, probabilities.argmax(axis=1))
     ink = evaluate_ink(model, arguments.ink) if arguments.ink else None
     if arguments.json:
         report = {
             "model": model.card.name,
             "split": arguments.split,
             "accuracy": found.accuracy,
+            "calibration_error": calibration_error(probabilities, digits.labels),
+            "refused": refused,
             "per_digit": {digit: dataclasses.asdict(score) for digit, score in enumerate(found.per_digit)},
             "confusion": found.confusion.tolist(),
-            "ink": ink and {"collections": ink.collections, "macro_mean": ink.macro_mean},
+            "ink": ink and dataclasses.asdict(ink) | {"macro_mean": ink.macro_mean},
         }
         print(json.dumps(report))
         return
     print(f"{model.card.name}, {arguments.split} split, {len(digits):,} digits: {found.accuracy:.2%} read right\n")
     print(_tables(found))
+    print(f"\nrefused {refused:.2%}, calibration error {calibration_error(probabilities, digits.labels):.2%}")
     if ink:
         print(f"\n{'collection':<20} accuracy")
         for name, accuracy in ink.collections.items():
             print(f"{name:<20} {accuracy:8.2%}")
         print(f"{'macro mean':<20} {ink.macro_mean:8.2%}")
+        print(f"refused {ink.refused:.2%}, calibration error {ink.calibration_error:.2%}")
 
 
 def train_command(arguments: argparse.Namespace) -> None:
@@ -76,20 +87,23 @@ def train_command(arguments: argparse.Namespace) -> None:
     from tqdm import tqdm
 
     from mnist_app.dataset import SPLITS, load_split
+    from mnist_app.inkset import InkConfig, load_ink, sources_of
     from mnist_app.registry import check_replaceable, new_model_folder, save_model
     from mnist_app.training import BatchReport, TrainConfig, fresh_network, train
 
     folder = arguments.output.resolve() if arguments.output else new_model_folder(arguments.name)
     check_replaceable(folder)
     given = {option: value for option, value in vars(arguments).items() if option in TRAIN_OPTIONS}
-    config = TrainConfig(**given)
+    ink_config = InkConfig(without=tuple(arguments.without)) if arguments.ink else None
+    config = TrainConfig(**given, ink=ink_config)
     torch.set_num_threads(1)  # the same weights whatever the number of cores: each number rounds sums differently
     # All three at once: that one is missing is better said before the training than after.
     digits, validation, test = (load_split(split) for split in SPLITS)
+    ink = load_ink(arguments.ink, arguments.without) if arguments.ink else None
     network = fresh_network(config)
     seconds = 0.0
     with tqdm(unit="batch", mininterval=1) as bar:
-        for report in train(network, config, digits, validation):
+        for report in train(network, config, digits, validation, ink):
             if isinstance(report, BatchReport):
                 bar.total = report.batches * config.epochs
                 bar.update()
@@ -101,8 +115,12 @@ def train_command(arguments: argparse.Namespace) -> None:
             )
     where = ["--output", str(arguments.output)] if arguments.output else ["--name", arguments.name]
     options = [word for option, value in given.items() for word in (f"--{option.replace('_', '-')}", str(value))]
+    if arguments.ink:
+        options += ["--ink", "INK_FOLDER", *(word for name in arguments.without for word in ("--without", name))]
     command = shlex.join(["python", "-m", "mnist_app", "train", *where, *options])
     card = _card(folder.name, config, network, seconds, command, {"validation": validation, "test": test})
+    if ink:
+        card = dataclasses.replace(card, summary=WITH_INK, data=f"{card.data}; {'; '.join(sources_of(ink.names))}")
     save_model(folder, network, card)
     print(f"Saved {folder}: {_figures(card.metrics)}.")
 
@@ -120,13 +138,13 @@ def _card(
 
     from mnist_app import preprocessing
     from mnist_app.evaluation import evaluate
-    from mnist_app.models import count_parameters
+    from mnist_app.models import CLASSES, count_parameters
     from mnist_app.registry import ModelCard
     from mnist_app.training import logits_of
 
     metrics = {}
     for split, digits in splits.items():
-        found = evaluate(digits.labels, logits_of(network, digits.images).argmax(dim=1).numpy())
+        found = evaluate(digits.labels, logits_of(network, digits.images)[:, :CLASSES].argmax(dim=1).numpy())
         metrics[split] = {"accuracy": found.accuracy}
     return ModelCard(
         name=name,
@@ -141,6 +159,26 @@ def _card(
         machine=f"{platform.machine()}, 1 thread, torch {torch.__version__}, Python {platform.python_version()}",
         metrics=metrics,
     )
+
+
+def calibrate_command(arguments: argparse.Namespace) -> None:
+    """Fit a model's confidence and refusal on what it has not learned from, and write them on its card.
+
+    That is the validation split, and real ink as twins of the model read it: each trained by the same recipe without
+    some of the collections, which it is then asked to read.
+    """
+    import torch
+
+    from mnist_app.dataset import load_split
+    from mnist_app.registry import load_model, save_model
+    from mnist_app.twins import answers_of, calibrated, unseen_ink
+
+    torch.set_num_threads(1)
+    model = load_model(arguments.folder)
+    ink = unseen_ink([load_model(twin) for twin in arguments.twins], arguments.ink)
+    card = calibrated(model.card, answers_of(model, load_split("validation")), ink)
+    save_model(arguments.folder.resolve(), model.network, card)
+    print(f"Temperature {card.temperature:.3f}, refused above a doubt of {card.refusal:.3f}: {_figures(card.metrics)}.")
 
 
 def data_command(arguments: argparse.Namespace) -> None:
@@ -182,13 +220,12 @@ def _readables(file: str) -> Iterator["Readable"]:
     from mnist_app.inkfiles import InkFileError, is_ink_file, read_records
     from mnist_app.photo import ImageError, read_image
     from mnist_app.preprocessing import BlankError, prepare_image
-    from mnist_app.recognition import readable
 
     path = Path(file)
     try:
         if file == STDIN or is_ink_file(path):
             for record in read_records(None if file == STDIN else path):
-                yield readable(record.drawing)
+                yield record.drawing
         else:
             yield prepare_image(read_image(path)).pixels
     except (InkFileError, ImageError, BlankError) as error:
@@ -239,9 +276,17 @@ def _parser() -> argparse.ArgumentParser:
     where = train.add_mutually_exclusive_group(required=True)
     where.add_argument("--name", help="of the new model, among your own")
     where.add_argument("--output", type=Path, metavar="FOLDER", help="of the model; replaced if it exists")
+    train.add_argument("--ink", type=Path, metavar="FOLDER", help="collections of drawings to learn from as well")
+    train.add_argument("--without", action="append", default=[], metavar="NAME", help="a collection to keep out")
     for option, kind in TRAIN_OPTIONS.items():
         train.add_argument(f"--{option.replace('_', '-')}", type=kind, default=argparse.SUPPRESS)
     train.set_defaults(run=train_command)
+
+    calibrate = commands.add_parser("calibrate", help="fit confidence", description=calibrate_command.__doc__)
+    calibrate.add_argument("folder", type=Path, metavar="MODEL", help="the model's folder; its card is rewritten")
+    calibrate.add_argument("twins", nargs="+", type=Path, metavar="TWIN", help="folder of one trained --without some")
+    calibrate.add_argument("--ink", type=Path, metavar="FOLDER", required=True, help="all of the collections")
+    calibrate.set_defaults(run=calibrate_command)
 
     data = commands.add_parser("data", help="show or fetch the digits", description=data_command.__doc__)
     data.add_argument("action", choices=("show", "fetch"), nargs="?", default="show")

@@ -24,8 +24,8 @@ import mnist_app
 from mnist_app import photo
 from mnist_app.api_schema import OPENAPI
 from mnist_app.errors import AppError
-from mnist_app.preprocessing import pixels_of_drawing, prepare_image
-from mnist_app.recognition import Prediction, recognise
+from mnist_app.number import Reading, read_drawing, read_picture
+from mnist_app.preprocessing import prepare_image
 from mnist_app.registry import DEFAULT_MODEL, Model, ModelError, load_card, model_folders
 from mnist_app.strokes import Drawing
 
@@ -84,32 +84,34 @@ def create_api(load: Callable[[str], Model], own_origins: Collection[str] | None
         kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
         if kind == "application/json":
             body = await _body(request, MOST_STROKES_BYTES)
-            prediction = await strokes_desk.run(read_strokes, body)
+            reading = await strokes_desk.run(read_strokes, body)
         elif kind in IMAGE_TYPES:
             body = await _body(request, photo.MOST_BYTES)
-            prediction = await image_desk.run(read_picture, body, request.query_params.get("model"))
+            reading = await image_desk.run(read_image, body, request.query_params.get("model"))
         else:
             raise HTTPException(415, f"Send application/json or one of {', '.join(sorted(IMAGE_TYPES))}.")
-        return JSONResponse({**prediction.to_json(), "words": prediction.words})
+        return JSONResponse(reading.to_json())
 
-    def read_strokes(body: bytes) -> Prediction:
+    def read_strokes(body: bytes) -> Reading:
         try:
             content = json.loads(body)
         except (ValueError, RecursionError):
             raise HTTPException(400, "The body is not JSON.") from None
         if not isinstance(content, dict) or "strokes" not in content:
             raise HTTPException(422, 'The body is not a JSON object with "strokes".')
-        return _read(partial(pixels_of_drawing, Drawing.from_points(content["strokes"])), content.get("model"))
+        model = _model(content.get("model"))
+        return read_drawing(model, Drawing.from_points(content["strokes"]))
 
-    def read_picture(body: bytes, model: str | None) -> Prediction:
-        return _read(lambda: prepare_image(photo.open_image(body)).pixels, model)
+    def read_image(body: bytes, name: str | None) -> Reading:
+        model = _model(name)
+        return read_picture(model, prepare_image(photo.open_image(body)).pixels)
 
-    def _read(pixels: Callable[[], Any], name: object) -> Prediction:
+    def _model(name: object) -> Model:
         if name is not None and not isinstance(name, str):
             raise HTTPException(422, 'The "model" is a name, a string.')
         if name is not None and name not in model_folders():
             raise HTTPException(404, f"There is no model {name[:64]!r}. See /api/models.")
-        return recognise(load(name or DEFAULT_MODEL), pixels()[None])[0]
+        return load(name or DEFAULT_MODEL)
 
     async def models(_: Request) -> Response:
         return JSONResponse({"models": await to_thread.run_sync(_list_models), "default": DEFAULT_MODEL})

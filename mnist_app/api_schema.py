@@ -39,12 +39,28 @@ _STROKES = {
 _SHARE = {"type": "number", "minimum": 0, "maximum": 1}
 _NAME = {"type": "string", "description": "A model's name, as listed by /models."}
 
-_PREDICTION = _object(
-    digit={"type": "integer", "minimum": 0, "maximum": 9},
+_DIGIT = {"type": "integer", "minimum": 0, "maximum": 9}
+_BOX = {
+    "type": ["array", "null"],
+    "items": {"type": "number"},
+    "minItems": 4,
+    "maxItems": 4,
+    "description": "Left, top, right and bottom, in the drawing's unit; null in a picture.",
+}
+_READING = _object(
+    text={"type": ["string", "null"], "description": "The digit or digits read; null where it is no digit."},
+    words={"type": "string", "description": "The confidence as a person would say it."},
+    digits={
+        "type": "array",
+        "items": _object(digit=_DIGIT, confidence=_SHARE, box=_BOX),
+        "minItems": 1,
+        "description": "From left to right.",
+    },
+    digit={**_DIGIT, "description": "The digit read with the least confidence; what follows is said of it."},
+    is_digit={"type": "boolean", "description": "False where it most likely is none: a letter, a scribble."},
     confidence=_SHARE,
     probabilities={"type": "array", "items": _SHARE, "minItems": 10, "maxItems": 10},
     model=_NAME,
-    words={"type": "string", "description": "The confidence as a person would say it."},
 )
 _MODEL = _object(name=_NAME, summary={"type": "string"}, parameters={"type": "integer"}, metrics={"type": "object"})
 
@@ -73,7 +89,7 @@ OPENAPI: dict[str, Any] = {
                     },
                 },
                 "responses": {
-                    "200": _json("What was read.", _PREDICTION),
+                    "200": _json("What was read.", _READING),
                     **_errors(_REASONS),
                 },
             }

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support
 
+from mnist_app.calibration import calibration_error
 from mnist_app.inkfiles import InkFileError, collections, read_records
 from mnist_app.recognition import Prediction, readable, recognise_each
 from mnist_app.registry import Model
@@ -43,9 +44,11 @@ def evaluate(labels: NDArray[np.int64], read: NDArray[np.int64]) -> Evaluation:
 
 @dataclass(frozen=True)
 class InkEvaluation:
-    """Share of drawings read right, by collection."""
+    """How real drawings fared."""
 
-    collections: Mapping[str, float]  # name -> accuracy, 0 to 1
+    collections: Mapping[str, float]  # name -> share of its drawings read right, 0 to 1
+    refused: float  # share of all drawings that were taken for no digit
+    calibration_error: float  # expected calibration error over all drawings, 0 to 1
 
     @property
     def macro_mean(self) -> float:
@@ -58,15 +61,21 @@ def evaluate_ink(model: Model, folder: Path) -> InkEvaluation:
 
     Raises InkFileError where a file fails or holds no labels.
     """
-    accuracies = {}
+    accuracies: dict[str, float] = {}
+    read: list[tuple[Prediction, int]] = []
+    drawings = 0
     for name, path in collections(folder).items():
         records = [record for record in read_records(path) if record.label is not None]
         if not records:
             raise InkFileError(f"{path} holds no labelled drawings.")
         answers = recognise_each(model, [readable(record.drawing) for record in records])
-        right = [
-            isinstance(answer, Prediction) and answer.digit == record.label
-            for answer, record in zip(answers, records, strict=True)
-        ]
-        accuracies[name] = sum(right) / len(right)
-    return InkEvaluation(accuracies)
+        pairs = [(a, r.label) for a, r in zip(answers, records, strict=True) if isinstance(a, Prediction)]
+        accuracies[name] = sum(answer.digit == label for answer, label in pairs) / len(records)
+        read += [(answer, label) for answer, label in pairs if label is not None]
+        drawings += len(records)
+    probabilities = np.array([answer.probabilities for answer, _ in read]).reshape(-1, len(CLASSES))
+    return InkEvaluation(
+        accuracies,
+        refused=sum(not answer.is_digit for answer, _ in read) / drawings,
+        calibration_error=calibration_error(probabilities, np.array([label for _, label in read], np.int64)),
+    )

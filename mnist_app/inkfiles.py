@@ -25,6 +25,7 @@ class Record:
 
     drawing: Drawing | DrawingError
     label: int | None = None
+    writer: str | None = None  # unique within a collection
 
 
 def is_ink_file(path: Path) -> bool:
@@ -63,10 +64,11 @@ def parse_line(line: bytes) -> Record:
         return Record(DrawingError('The line is not a JSON object with "strokes".'))
     label = content.get("label")
     known = label if isinstance(label, int) and not isinstance(label, bool) and 0 <= label <= 9 else None
+    writer = str(content["writer"]) if "writer" in content else None
     try:
-        return Record(Drawing.from_points(content["strokes"]), known)
+        return Record(Drawing.from_points(content["strokes"]), known, writer)
     except DrawingError as error:
-        return Record(error, known)
+        return Record(error, known, writer)
 
 
 def collections(folder: Path) -> dict[str, Path]:

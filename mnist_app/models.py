@@ -1,15 +1,20 @@
-"""The networks. Each takes float32 pictures (B, 1, 28, 28), 0 = paper, 1 = ink, and gives logits (B, 10)."""
+"""The networks. Each takes float32 pictures (B, 1, 28, 28), 0 = paper, 1 = ink, and gives logits (B, 10), by digit.
+
+One that has learned to refuse gives an eleventh logit: that the picture is no digit.
+"""
 
 import copy
 import itertools
 from collections.abc import Callable
+from functools import partial
 
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from mnist_app.errors import AppError
 
-CLASSES = 10
+CLASSES = 10  # digits
+NO_DIGIT = 10  # index of the logit, and the label, of what is no digit
 
 
 def conv(inputs: int, outputs: int) -> nn.Sequential:
@@ -25,7 +30,9 @@ class ConvNet(nn.Module):
     The last feature maps are averaged rather than flattened: fewer weights, and nothing to memorise positions with.
     """
 
-    def __init__(self, widths: tuple[int, int, int] = (16, 32, 64), dropout: float = 0.2) -> None:
+    def __init__(
+        self, widths: tuple[int, int, int] = (16, 32, 64), classes: int = CLASSES, dropout: float = 0.2
+    ) -> None:
         super().__init__()
         first, second, third = widths
         self.features = nn.Sequential(
@@ -41,13 +48,16 @@ class ConvNet(nn.Module):
             nn.Flatten(),  # (B, 64)
         )
         self.dropout = nn.Dropout(dropout)
-        self.classifier = nn.Linear(third, CLASSES)
+        self.classifier = nn.Linear(third, classes)
 
     def forward(self, pictures: Tensor) -> Tensor:
         return self.classifier(self.dropout(self.features(pictures)))
 
 
-ARCHITECTURES: dict[str, Callable[[], nn.Module]] = {"convnet": ConvNet}
+ARCHITECTURES: dict[str, Callable[[], nn.Module]] = {
+    "convnet": ConvNet,
+    "inknet": partial(ConvNet, (24, 48, 96), NO_DIGIT + 1),  # wider: more hands to tell apart
+}
 
 
 def build(architecture: str) -> nn.Module:

@@ -146,9 +146,9 @@ def quantise(ink: Ink) -> NDArray[np.uint8]:
     return np.round(ink * 255).astype(np.uint8)
 
 
-def pixels_of_drawing(drawing: Drawing) -> NDArray[np.uint8]:
+def pixels_of_drawing(drawing: Drawing, pen: float = PEN) -> NDArray[np.uint8]:
     """The (28, 28) picture of a drawing, without its history: the quick way. Raises BlankError."""
-    return quantise(centre(stretch(shrink(paint(drawing, PEN)))))
+    return quantise(centre(stretch(shrink(paint(drawing, pen)))))
 
 
 def shrink(painting: Ink) -> Ink:

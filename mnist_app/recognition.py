@@ -6,15 +6,16 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from mnist_app.errors import AppError
-from mnist_app.models import fold_batch_norm
+from mnist_app.models import CLASSES, NO_DIGIT, fold_batch_norm
 from mnist_app.preprocessing import BlankError, pixels_of_drawing
 from mnist_app.registry import Model, find_model, load_model
 from mnist_app.strokes import Drawing
 from mnist_app.training import logits_of
 
-Readable = NDArray[np.uint8] | AppError  # a picture (28, 28), or why there is none
+Picture = NDArray[np.uint8] | AppError  # (28, 28), or why there is none
 
 CERTAIN, CONFIDENT = 0.95, 0.75  # probabilities from which the words change
 RIVAL = 0.15  # probability from which the runner-up is worth a word
@@ -22,10 +23,15 @@ RIVAL = 0.15  # probability from which the runner-up is worth a word
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model reads: ten probabilities that sum to 1, by digit, and the model's name."""
+    """What a model reads: ten probabilities that sum to 1, by digit, and the model's name.
+
+    The probabilities answer "which digit, if it is one". Where ``is_digit`` is false, it most likely is none.
+    """
 
     probabilities: tuple[float, ...]
     model: str
+    doubt: float = 0.0  # the probability that it is no digit at all, 0 to 1
+    is_digit: bool = True
 
     @property
     def digit(self) -> int:
@@ -42,18 +48,25 @@ class Prediction:
         return int(np.argsort(-np.array(self.probabilities), kind="stable")[1])  # in a tie, not `digit` again
 
     @property
+    def is_certain(self) -> bool:
+        return self.is_digit and self.confidence >= CERTAIN
+
+    @property
     def words(self) -> str:
         """The confidence as a person would say it."""
-        if self.confidence >= CERTAIN:
+        if not self.is_digit:
+            return "Not a digit I know"
+        if self.is_certain:
             return "I am sure"
-        second = self.probabilities[self.runner_up]
-        perhaps = f", perhaps {self.runner_up}" if second >= RIVAL else ""
-        return ("I am fairly sure" if self.confidence >= CONFIDENT else "I can hardly tell") + perhaps
+        if self.probabilities[self.runner_up] >= RIVAL:
+            return f"{self.digit}, perhaps {self.runner_up}"
+        return "I am fairly sure" if self.confidence >= CONFIDENT else "I can hardly tell"
 
     def to_json(self) -> dict[str, object]:
         """What the API, the command line and the browser's part of the page are told."""
         return {
             "digit": self.digit,
+            "is_digit": self.is_digit,
             "confidence": self.confidence,
             "probabilities": list(self.probabilities),
             "model": self.model,
@@ -71,11 +84,24 @@ def recognise(model: Model, images: NDArray[np.uint8]) -> list[Prediction]:
     """Read pictures of shape (N, 28, 28), 0 = paper, 255 = ink: a prediction each, in order."""
     if not len(images):
         return []
-    probabilities = logits_of(model.network, images).double().softmax(dim=1)
-    return [Prediction(tuple(row), model.card.name) for row in probabilities.tolist()]
+    logits = logits_of(model.network, images).double()
+    probabilities = (logits[:, :CLASSES] / model.card.temperature).softmax(dim=1)
+    doubts = doubts_of(logits)
+    refusal = model.card.refusal
+    return [
+        Prediction(tuple(row), model.card.name, doubt, doubt <= refusal)
+        for row, doubt in zip(probabilities.tolist(), doubts.tolist(), strict=True)
+    ]
 
 
-def readable(drawing: Drawing | AppError) -> Readable:
+def doubts_of(logits: Tensor) -> Tensor:
+    """How probable it is (N,) that pictures are no digit, 0 to 1: 0 from a network that never learned to refuse."""
+    if logits.shape[1] <= NO_DIGIT:
+        return torch.zeros(len(logits), dtype=logits.dtype)
+    return logits.softmax(dim=1)[:, NO_DIGIT]
+
+
+def readable(drawing: Drawing | AppError) -> Picture:
     """A drawing's picture, or why there is none."""
     if isinstance(drawing, AppError):
         return drawing
@@ -85,7 +111,7 @@ def readable(drawing: Drawing | AppError) -> Readable:
         return error
 
 
-def recognise_each(model: Model, batch: Sequence[Readable]) -> list[Prediction | AppError]:
+def recognise_each(model: Model, batch: Sequence[Picture]) -> list[Prediction | AppError]:
     """Read what can be read, all at once; what came as an error stays one, in its place."""
     pictures = [picture for picture in batch if not isinstance(picture, AppError)]
     answers = iter(recognise(model, np.stack(pictures)) if pictures else [])

@@ -19,7 +19,7 @@ from mnist_app.errors import AppError
 from mnist_app.models import ARCHITECTURES, build
 from mnist_app.storage import SHIPPED_WEIGHTS, user_models_folder
 
-DEFAULT_MODEL = "mnist-cnn"
+DEFAULT_MODEL = "ink-cnn"
 WEIGHTS, CARD = "model.safetensors", "card.json"
 LARGEST_FILE = 64 * 2**20  # bytes; the shipped models have well under one MB
 
@@ -46,17 +46,21 @@ class ModelCard:
     machine: str
     metrics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # split -> measure -> value
     parent: str | None = None  # the model that training started from
+    temperature: float = 1.0  # the logits are divided by it, so that confidence is neither too high nor too low
+    refusal: float = 1.0  # probability of being no digit above which a drawing is refused; 1 never refuses
 
     def __post_init__(self) -> None:
         """Raises TypeError where a field that people are shown is of another kind: a card may come from anywhere."""
         texts = (self.name, self.summary, self.architecture, self.data, self.command, self.machine)
-        numbers = [self.parameters, self.preprocessing, self.seconds]
+        numbers = [self.parameters, self.preprocessing, self.seconds, self.temperature, self.refusal]
         for measures in self.metrics.values() if isinstance(self.metrics, Mapping) else [None]:
             numbers += [measures["accuracy"], *measures.values()] if isinstance(measures, Mapping) else [math.nan]
         if not all(isinstance(text, str) for text in texts) or not isinstance(self.config, Mapping):
             raise TypeError("a text or the config is of another kind")
         if not all(isinstance(number, int | float) and math.isfinite(number) for number in numbers):
             raise TypeError("a number is missing or no number")
+        if self.temperature <= 0:
+            raise TypeError("the temperature is not above 0")
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from mnist_app.augmentation import Augmentation, augment
 from mnist_app.dataset import Digits
 from mnist_app.errors import AppError
-from mnist_app.models import ARCHITECTURES, batch_of, build
+from mnist_app.inkset import Ink, InkConfig, fresh_digits
+from mnist_app.models import ARCHITECTURES, CLASSES, batch_of, build
 
 _Tensors = tuple[Tensor, ...] | list[Tensor]
 
@@ -31,6 +32,7 @@ class TrainConfig:
     label_smoothing: float = 0.05  # keeps confidence honest on ink that is no textbook digit
     average: float = 0.998  # decay a batch of the moving average of weights that is kept in the end
     augmentation: Augmentation = field(default_factory=Augmentation)
+    ink: InkConfig | None = None  # None learns from MNIST alone
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -82,9 +84,11 @@ def fresh_network(config: TrainConfig) -> nn.Module:
 
 
 def train(
-    network: nn.Module, config: TrainConfig, digits: Digits, validation: Digits
+    network: nn.Module, config: TrainConfig, digits: Digits, validation: Digits, ink: Ink | None = None
 ) -> Iterator[BatchReport | EpochReport]:
     """Train ``network`` in place, a report after each batch and each epoch.
+
+    With ``ink``, as ``config.ink`` says, each epoch has new pictures of it besides the digits.
 
     After an EpochReport and until the next BatchReport the network holds the averaged weights, the ones it was
     measured with and the ones to keep. Stop by not asking for the next report. The same config, digits and number of
@@ -92,9 +96,10 @@ def train(
     """
     torch.manual_seed(config.seed)  # dropout draws from the global generator
     generator = torch.Generator().manual_seed(config.seed)
-    images, labels = torch.from_numpy(digits.images.copy()), torch.from_numpy(digits.labels)
+    course = _course(config, digits, ink)
+    lesson = next(course)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a fifth quicker on a CPU
-    batches = max(1, len(digits) // config.batch_size)
+    batches = max(1, len(lesson) // config.batch_size)
     optimiser = torch.optim.AdamW(network.parameters(), config.learning_rate, weight_decay=config.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser,
@@ -106,7 +111,8 @@ def train(
     began = time.monotonic()
     for epoch in range(1, config.epochs + 1):
         network.train()
-        order = torch.randperm(len(digits), generator=generator)
+        images, labels = torch.from_numpy(lesson.images.copy()), torch.from_numpy(lesson.labels)
+        order = torch.randperm(len(labels), generator=generator)
         losses: list[float] = []
         for batch in range(1, batches + 1):
             chosen = order[(batch - 1) * config.batch_size : batch * config.batch_size]
@@ -127,11 +133,23 @@ def train(
             epoch,
             train_loss=sum(losses) / len(losses),
             validation_loss=functional.cross_entropy(logits, answers).item(),
-            validation_accuracy=(logits.argmax(dim=1) == answers).float().mean().item(),
+            validation_accuracy=(logits[:, :CLASSES].argmax(dim=1) == answers).float().mean().item(),
             seconds=time.monotonic() - began,
         )
         if epoch < config.epochs:
             network.load_state_dict(learning)
+            lesson = next(course)
+
+
+def _course(config: TrainConfig, digits: Digits, ink: Ink | None) -> Iterator[Digits]:
+    """What is learned from in one epoch after another."""
+    random = np.random.default_rng(config.seed)
+    while True:
+        if ink is None or config.ink is None:
+            yield digits
+        else:
+            fresh = fresh_digits(ink, config.ink, random)
+            yield Digits(np.concatenate([digits.images, fresh.images]), np.concatenate([digits.labels, fresh.labels]))
 
 
 def _moving_average(decay: float) -> Callable[[_Tensors, _Tensors, Tensor | int], None]:

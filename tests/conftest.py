@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from mnist_app.dataset import FILES, Digits, load_split
-from mnist_app.registry import Model, find_model, load_model
+from mnist_app.registry import DEFAULT_MODEL, Model, find_model, load_model
 from mnist_app.strokes import Drawing
 
 Strokes = list[list[list[float]]]
@@ -96,7 +96,7 @@ def toy_mnist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_mnist: None) -
 
 @pytest.fixture(scope="session")
 def shipped_model() -> Model:
-    return load_model(find_model("mnist-cnn"))
+    return load_model(find_model(DEFAULT_MODEL))
 
 
 def full_mnist() -> Path:

@@ -81,10 +81,13 @@ def test_everything_is_read_in_order(run: Run, files: Path, monkeypatch: pytest.
 def test_an_answer_holds_all_there_is_to_know(run: Run, files: Path) -> None:
     (line,) = run("predict", files / "seven.png")[1].splitlines()
     answer = json.loads(line)
-    assert list(answer) == ["digit", "confidence", "probabilities", "model"]
+    assert set(answer) == {
+        *("digit", "is_digit", "confidence", "probabilities", "model"),
+        *("text", "words", "digits"),
+    }
     assert sum(answer["probabilities"]) == pytest.approx(1)
     assert answer["confidence"] == answer["probabilities"][7]
-    assert answer["model"] == "mnist-cnn"
+    assert answer["model"] == "ink-cnn"
 
 
 def test_errors_take_their_place_and_the_rest_goes_on(run: Run, files: Path) -> None:
@@ -104,7 +107,7 @@ def test_more_drawings_than_are_read_at_once_stay_in_order(run: Run, tmp_path: P
 def test_an_unknown_model_is_one_sentence_and_exit_code_1(run: Run, command: list[str]) -> None:
     code, out, err = run(*command, "--model", "gpt")
     assert (code, out) == (1, "")
-    assert err.startswith("No model named 'gpt'. Available: 'mnist-cnn'") and err.count("\n") == 1
+    assert err.startswith("No model named 'gpt'. Available: 'ink-cnn'") and err.count("\n") == 1
 
 
 def test_as_a_process_it_reads_and_stops_when_no_one_listens(tmp_path: Path) -> None:
@@ -126,9 +129,13 @@ def test_an_evaluation_in_json_has_the_keys_it_promises(run: Run, tiny_splits: D
     (files / "zipped.jsonl.gz").write_bytes(gzip.compress(json.dumps({"strokes": TWO, "label": 3}).encode()))
     (files / "cut.jsonl.gz").unlink()
     report = json.loads(run("evaluate", "--json", "--ink", files)[1])
-    assert set(report) == {"model", "split", "accuracy", "per_digit", "confusion", "ink"}
-    assert (report["model"], report["split"]) == ("mnist-cnn", "validation")
-    assert report["ink"] == {"collections": {"plain": 1.0, "zipped": 0.0}, "macro_mean": 0.5}
+    assert set(report) == {
+        *("model", "split", "accuracy", "calibration_error", "refused", "per_digit", "confusion", "ink"),
+    }
+    assert (report["model"], report["split"]) == ("ink-cnn", "validation")
+    assert set(report["ink"]) == {"collections", "macro_mean", "calibration_error", "refused"}
+    assert report["ink"]["collections"] == {"plain": 1.0, "zipped": 0.0}
+    assert report["ink"]["macro_mean"] == 0.5
     assert set(report["per_digit"]) == {str(digit) for digit in range(10)}
     assert set(report["per_digit"]["0"]) == {"precision", "recall", "f1", "support"}
     assert sum(map(sum, report["confusion"])) == len(tiny_splits)
@@ -141,7 +148,7 @@ def test_without_ink_the_json_says_so(run: Run, tiny_splits: Digits) -> None:
 def test_an_evaluation_in_words_has_a_row_for_each_digit(run: Run, tiny_splits: Digits) -> None:
     code, out, _ = run("evaluate")
     assert code == 0
-    assert out.startswith("mnist-cnn, validation split, 64 digits: ")
+    assert out.startswith("ink-cnn, validation split, 64 digits: ")
     assert all(f"\n{digit:>5}  " in out for digit in range(10))
 
 
@@ -226,5 +233,5 @@ def test_a_mirror_that_is_not_there_is_one_sentence(run: Run, no_mnist: None) ->
 
 def test_models_are_listed_with_their_figures(run: Run) -> None:
     out = run("models")[1]
-    assert out.startswith("mnist-cnn ")
+    assert out.startswith("ink-cnn ")
     assert "72,666 parameters   validation 99." in out

@@ -38,7 +38,7 @@ def test_rows_are_labels_and_columns_what_was_read() -> None:
 
 
 def test_the_macro_mean_counts_every_collection_alike() -> None:
-    assert InkEvaluation({"large": 1.0, "small": 0.5, "tiny": 0.0}).macro_mean == pytest.approx(0.5)
+    assert InkEvaluation({"large": 1.0, "small": 0.5, "tiny": 0.0}, 0, 0).macro_mean == pytest.approx(0.5)
 
 
 def collection(path: Path, *drawings: tuple[object, object]) -> None:

@@ -7,16 +7,27 @@ ROOT = Path(__file__).parent.parent
 
 # Which of our modules each one imports, anywhere in its code; mnist_app/web may import all but __main__.
 MAP = {
-    "api": {"api_schema", "errors", "photo", "preprocessing", "recognition", "registry", "strokes"},
+    "api": {"api_schema", "errors", "number", "photo", "preprocessing", "registry", "strokes"},
     "__main__": {
-        *("dataset", "errors", "evaluation", "fetch", "inkfiles"),
-        *("models", "photo", "preprocessing", "recognition", "registry", "training"),
+        *("calibration", "dataset", "errors", "evaluation", "fetch", "inkfiles", "inkset"),
+        *("models", "number", "photo", "preprocessing", "recognition", "registry", "training", "twins"),
     },
     "api_schema": set(),
-    "evaluation": {"inkfiles", "recognition", "registry"},
+    "twins": {
+        *("calibration", "dataset", "errors", "inkfiles", "inkset"),
+        *("models", "preprocessing", "recognition", "registry", "training"),
+    },
+    "evaluation": {"calibration", "inkfiles", "recognition", "registry"},
+    "number": {"errors", "preprocessing", "recognition", "registry", "strokes"},
     "recognition": {"errors", "models", "preprocessing", "registry", "strokes", "training"},
-    "training": {"augmentation", "dataset", "errors", "models"},
+    "training": {"augmentation", "dataset", "errors", "inkset", "models"},
+    "inkset": {
+        *("dataset", "errors", "inkfiles", "models", "nondigits", "preprocessing", "restyling", "strokes"),
+    },
+    "nondigits": {"restyling", "strokes"},
+    "restyling": {"strokes"},
     "augmentation": {"errors"},
+    "calibration": set(),
     "registry": {"errors", "models", "storage"},
     "models": {"errors"},
     "fetch": {"dataset", "storage", "torchvision_cpu"},

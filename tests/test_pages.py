@@ -18,6 +18,7 @@ from PIL import Image
 from starlette.responses import PlainTextResponse
 from streamlit.testing.v1 import AppTest
 
+from mnist_app.number import ReadDigit, Reading
 from mnist_app.preprocessing import Step
 from mnist_app.recognition import Prediction
 from mnist_app.web import session
@@ -213,10 +214,11 @@ def test_ink_that_no_canvas_makes_is_cleared_with_a_reason() -> None:
 # The answer and the pictures
 
 
-def prediction(**shares: float) -> Prediction:
+def reading(**shares: float) -> Reading:
     """Shares by digit, as in d7=0.9; the rest of the probability is spread evenly."""
     rest = (1 - sum(shares.values())) / (10 - len(shares))
-    return Prediction(tuple(shares.get(f"d{digit}", rest) for digit in range(10)), "mnist-cnn")
+    read = Prediction(tuple(shares.get(f"d{digit}", rest) for digit in range(10)), "mnist-cnn")
+    return Reading((ReadDigit(read, np.zeros((28, 28), np.uint8)),))
 
 
 SAID = {0: "0%", 1e-12: "<1%", 0.00499: "<1%", 0.005: "1%", 0.125: "13%", 0.285: "28%", 0.5: "50%", 0.994: "99%"} | {
@@ -240,14 +242,14 @@ def test_no_share_is_rounded_to_certainty_or_to_none(share: float) -> None:
 
 
 def test_the_answer_says_digit_confidence_and_ten_bars() -> None:
-    said = answer_html(prediction(d7=0.8, d1=0.19))
-    assert '<p class="digit">7</p><p class="words">I am fairly sure, perhaps 1 · 80%</p>' in said
+    said = answer_html(reading(d7=0.8, d1=0.19))
+    assert '<p class="digit" style="--length:1">7</p><p class="words">7, perhaps 1 · 80%</p>' in said
     assert re.findall('class="bar( read)?" style="--share:([0-9.]+)"', said)[7] == (" read", "0.8000")
     assert re.findall('class="share">([^<]*)<', said) == ["&lt;1%", "19%", *["&lt;1%"] * 5, "80%", *["&lt;1%"] * 2]
 
 
 def test_only_one_bar_is_the_one_that_was_read() -> None:
-    assert answer_html(prediction(d3=0.5, d5=0.5)).count("bar read") == 1
+    assert answer_html(reading(d3=0.5, d5=0.5)).count("bar read") == 1
     assert "bar read" not in answer_html(None)
 
 
@@ -268,7 +270,7 @@ def test_a_picture_s_url_holds_its_pixels() -> None:
 
 def test_the_models_page_shows_the_default_model_with_its_figures() -> None:
     at = open_page("models").run()
-    assert at.subheader[0].value == "mnist-cnn · in use"
+    assert at.subheader[0].value == "ink-cnn · in use"
     assert {metric.label: metric.value for metric in at.metric}["read right of 10,000 test digits"] == "99.71%"
     assert not at.exception and not at.warning
 
@@ -281,7 +283,7 @@ def test_a_broken_model_is_one_sentence_beside_the_others(own_home: Path, card: 
         (folder / "card.json").write_bytes(card.encode(errors="surrogatepass"))
     at = open_page("models").run()
     assert not at.exception
-    assert [heading.value for heading in at.subheader] == ["mnist-cnn · in use", "broken"]
+    assert [heading.value for heading in at.subheader] == ["ink-cnn · in use", "mnist-cnn", "broken"]
     assert "card.json" in at.warning[0].value and at.warning[0].value.endswith(".")
 
 

@@ -1,9 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from mnist_app.preprocessing import BlankError, pixels_of_drawing
 from mnist_app.recognition import Prediction, readable, recognise, recognise_each, warm_up
-from mnist_app.registry import Model
+from mnist_app.registry import DEFAULT_MODEL, Model
 from mnist_app.strokes import Drawing, DrawingError
 
 from .conftest import ONE, SEVEN, TWO, ZERO
@@ -28,7 +30,7 @@ def test_probabilities_sum_to_1_and_name_their_model(shipped_model: Model, a_sev
     assert len(read.probabilities) == 10
     assert sum(read.probabilities) == pytest.approx(1, abs=1e-12)
     assert read.confidence == read.probabilities[7] == max(read.probabilities)
-    assert read.model == "mnist-cnn"
+    assert read.model == DEFAULT_MODEL
 
 
 def test_nothing_to_read_gives_no_answers(shipped_model: Model) -> None:
@@ -62,12 +64,13 @@ def test_only_blanks_give_only_errors(shipped_model: Model, blank_drawing: Drawi
         (prediction(_4=0.99), "I am sure"),
         (prediction(_4=0.95), "I am sure"),
         (prediction(_4=0.94), "I am fairly sure"),
-        (prediction(_4=0.75, _9=0.2), "I am fairly sure, perhaps 9"),
+        (prediction(_4=0.75, _9=0.2), "4, perhaps 9"),
         (prediction(_4=0.75, _9=0.14), "I am fairly sure"),
-        (prediction(_4=0.5, _9=0.45), "I can hardly tell, perhaps 9"),
-        (prediction(_9=0.5, _4=0.5), "I can hardly tell, perhaps 9"),
+        (prediction(_4=0.5, _9=0.45), "4, perhaps 9"),
+        (prediction(_9=0.5, _4=0.5), "4, perhaps 9"),
         (prediction(_4=0.3), "I can hardly tell"),
         (prediction(), "I can hardly tell"),
+        (replace(prediction(_4=0.99), is_digit=False), "Not a digit I know"),
     ],
 )
 def test_confidence_is_put_into_words(read: Prediction, words: str) -> None:

@@ -125,7 +125,9 @@ def test_saving_never_replaces_what_is_no_model(tmp_path: Path, network: nn.Modu
 
 
 def test_an_unknown_name_is_answered_with_the_names_there_are(mine: Path) -> None:
-    with pytest.raises(ModelError, match=r"No model named 'mnist-cnn-3'\. Available: 'mnist-cnn', .*'mine'\."):
+    with pytest.raises(
+        ModelError, match=r"No model named 'mnist-cnn-3'\. Available: 'ink-cnn', 'mnist-cnn', .*'mine'\."
+    ):
         find_model("mnist-cnn-3")
 
 

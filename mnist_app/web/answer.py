@@ -1,33 +1,57 @@
-"""A prediction as HTML: the digit in large type, the confidence in words, ten bars."""
+"""A reading as HTML: the digit in large type, the confidence in words, ten bars; and boxes around several digits."""
 
 import math
 
-from mnist_app.recognition import Prediction
+from mnist_app.number import Reading
 
 DIGITS = range(10)
 INVITATION = "Draw a digit"
 
 
-def answer_html(prediction: Prediction | None) -> str:
-    """The answer panel; without a prediction it invites and claims nothing."""
-    if prediction is None:
-        digit, words = "?", INVITATION
-        probabilities: tuple[float, ...] = (0.0,) * len(DIGITS)
-    else:
-        digit, words = str(prediction.digit), f"{prediction.words} · {percent(prediction.confidence)}"
-        probabilities = prediction.probabilities
-    state = "blank" if prediction is None else "read"
+def answer_html(reading: Reading | None) -> str:
+    """The answer panel; without a reading it invites, and of what is no digit it claims nothing.
+
+    The bars are those of the weakest digit, of which the words speak. live_ink.js writes the same into it.
+    """
+    state, text, words = "blank", "?", INVITATION
+    probabilities: tuple[float, ...] | None = None
+    read = None
+    if reading and reading.text:
+        state, text = "read", reading.text
+        words = f"{reading.words} · {percent(reading.weakest.confidence)}"
+        probabilities, read = reading.weakest.probabilities, reading.weakest.digit
+    elif reading:
+        state, words = "refused", reading.words
     bars = "".join(
-        f'<li class="bar{" read" if prediction and n == prediction.digit else ""}" style="--share:{p:.4f}">'
+        f'<li class="bar{" read" if n == read else ""}" style="--share:{probabilities[n] if probabilities else 0:.4f}">'
         f'<span class="name">{n}</span><span class="track"><span class="fill"></span></span>'
-        f'<span class="share">{percent(p) if prediction else ""}</span></li>'
-        for n, p in zip(DIGITS, probabilities, strict=True)
+        f'<span class="share">{percent(probabilities[n]) if probabilities else ""}</span></li>'
+        for n in DIGITS
     )
     return (
         f'<section class="answer {state}" aria-label="Answer" data-invitation="{INVITATION}">'
-        f'<p class="digit">{digit}</p><p class="words">{words}</p>'
+        f'<p class="digit" style="--length:{len(text)}">{text}</p><p class="words">{words}</p>'
         f'<ol class="bars" aria-label="Probability of each digit">{bars}</ol></section>'
     )
+
+
+def boxes_html(reading: Reading | None, side: int) -> str:
+    """A box around each digit of a number on the pad, which is ``side`` pixels wide and high; else none."""
+    return f'<div class="boxes" data-side="{side}" aria-hidden="true">{_boxes(reading, side)}</div>'
+
+
+def _boxes(reading: Reading | None, side: int) -> str:
+    if reading is None or not reading.is_number:
+        return ""
+    boxes = ""
+    for read in reading.digits:
+        if read.box:
+            left, top, right, bottom = (100 * edge / side for edge in read.box)
+            boxes += (
+                f'<span class="box" style="left:{left:.2f}%;top:{top:.2f}%;width:{right - left:.2f}%;'
+                f'height:{bottom - top:.2f}%">{read.prediction.digit} {percent(read.prediction.confidence)}</span>'
+            )
+    return boxes
 
 
 def percent(share: float) -> str:

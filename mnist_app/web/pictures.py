@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from mnist_app.number import Reading
 from mnist_app.preprocessing import BOX, Step
+from mnist_app.web.answer import percent
 
 
 def png_url(pixels: NDArray[np.uint8]) -> str:
@@ -27,6 +29,16 @@ def steps_html(steps: Sequence[Step]) -> str:
         for step in steps
     )
     return f'<section class="steps" aria-label="What the network sees">{figures}</section>'
+
+
+def digits_html(reading: Reading) -> str:
+    """The digits of a number as the network saw them, one by one."""
+    figures = "".join(
+        f'<figure><img src="{png_url(pixels)}" alt="The picture that was read as {read.digit}">'
+        f"<figcaption><strong>{read.digit}</strong> {percent(read.confidence)}</figcaption></figure>"
+        for pixels, read in ((digit.pixels, digit.prediction) for digit in reading.digits)
+    )
+    return f'<section class="steps" aria-label="What the network sees, digit by digit">{figures}</section>'
 
 
 def _on_black(ink: NDArray[np.float32]) -> NDArray[np.uint8]:

@@ -2,14 +2,17 @@
 
 import html
 import random
+import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from playwright.sync_api import Page
 
+from mnist_app.number import Box, ReadDigit, Reading
 from mnist_app.recognition import Prediction
-from mnist_app.web.answer import answer_html, percent
+from mnist_app.web.answer import answer_html, boxes_html, percent
 
 SCRIPT = Path(__file__).parents[2] / "mnist_app" / "web" / "live_ink" / "live_ink.js"
 
@@ -191,18 +194,25 @@ def test_no_answer_paints_nothing(script: Page) -> None:
 # What is painted is what answer.py writes
 
 
-def prediction(seed: int) -> Prediction:
+def digit(*probabilities: float, doubt: float = 0.0, box: Box | None = (0.0, 0.0, 9.0, 9.0)) -> ReadDigit:
+    read = Prediction(probabilities + (0.0,) * (10 - len(probabilities)), "any", doubt, is_digit=doubt < 0.5)
+    return ReadDigit(read, np.zeros((28, 28), np.uint8), box)
+
+
+def at_random(seed: int) -> ReadDigit:
     chance = random.Random(seed)
     weights = [chance.random() ** (4 * seed) for _ in range(10)]
-    return Prediction(tuple(weight / sum(weights) for weight in weights), "mnist-cnn")
+    return digit(*(weight / sum(weights) for weight in weights))
 
 
-PREDICTIONS = [prediction(seed) for seed in range(12)] + [
-    Prediction((0.0,) * 7 + (1.0, 0.0, 0.0), "mnist-cnn"),
-    Prediction((0.5, 0.5) + (0.0,) * 8, "mnist-cnn"),
-    Prediction((0.005, 0.995 - 8e-9) + (1e-9,) * 8, "mnist-cnn"),
-    Prediction((0.125, 0.125, 0.625, 0.125) + (0.0,) * 6, "mnist-cnn"),
+READINGS = [Reading((at_random(seed),)) for seed in range(12)] + [
+    Reading((digit(0, 0, 0, 0, 0, 0, 0, 1),)),
+    Reading((digit(0.5, 0.5),)),
+    Reading((digit(0.005, 0.995 - 8e-9, *(1e-9,) * 8),)),
+    Reading((digit(0.125, 0.125, 0.625, 0.125),)),
 ]
+NUMBER = Reading((digit(0, 1, box=(10, 20, 30.5, 80)), digit(0.7, 0.3, box=(40, 21, 70, 81)), digit(0, 0.5, 0.5)))
+REFUSED = Reading((digit(0.9, 0.1, doubt=0.9),))
 
 
 def test_percent_is_the_same_in_both_languages(script: Page) -> None:
@@ -216,6 +226,7 @@ def test_percent_is_the_same_in_both_languages(script: Page) -> None:
 DESCRIBE = """(panel) => [panel, ...panel.querySelectorAll("*")].map((element) => [
   element.tagName, [...element.classList].sort().join(" "), element.getAttribute("aria-label"),
   element.children.length ? "" : element.textContent, Number(element.style.getPropertyValue("--share")).toFixed(3),
+  element.style.getPropertyValue("--length"),
 ])"""
 PAINT = f"""([before, answer]) => {{
   document.body.innerHTML = before;
@@ -225,14 +236,14 @@ PAINT = f"""([before, answer]) => {{
 WRITE = f"(text) => {{ document.body.innerHTML = text; return ({DESCRIBE})(document.querySelector('.answer')); }}"
 
 
-def sent(prediction: Prediction | None) -> Any:
-    return prediction and {**prediction.to_json(), "words": prediction.words}
+def sent(reading: Reading | None) -> Any:
+    return reading and reading.to_json()
 
 
-@pytest.mark.parametrize("before", [None, PREDICTIONS[3]])
-@pytest.mark.parametrize("after", [*PREDICTIONS, None])
+@pytest.mark.parametrize("before", [None, READINGS[3], NUMBER, REFUSED])
+@pytest.mark.parametrize("after", [*READINGS, NUMBER, REFUSED, None])
 def test_paint_makes_of_any_panel_what_the_page_would_have_written(
-    script: Page, before: Prediction | None, after: Prediction | None
+    script: Page, before: Reading | None, after: Reading | None
 ) -> None:
     painted = script.evaluate(PAINT, [answer_html(before), sent(after)])
     assert painted == script.evaluate(WRITE, answer_html(after))
@@ -247,8 +258,38 @@ def test_screen_readers_hear_an_answer_and_not_the_same_again(script: Page) -> N
           say(status, answer); await pause(0); say(status, answer); await pause(0); say(status, null); await pause(0);
           return said;
         }""",
-        sent(PREDICTIONS[3]),
+        sent(READINGS[3]),
     )
     assert len(said) == 2
-    assert said[0].startswith(f"I read {PREDICTIONS[3].digit}. {PREDICTIONS[3].words}")
+    assert said[0].startswith(f"I read {READINGS[3].text}. {READINGS[3].words}")
     assert said[1] == ""
+
+
+def test_screen_readers_hear_that_it_is_no_digit(script: Page) -> None:
+    heard = """(answer) => {
+      document.body.innerHTML = "<p></p>";
+      say(document.querySelector("p"), answer);
+      return document.querySelector("p").textContent;
+    }"""
+    assert script.evaluate(heard, sent(REFUSED)) == "Not a digit I know."
+
+
+@pytest.mark.parametrize("before", [None, NUMBER])
+@pytest.mark.parametrize("after", [READINGS[0], NUMBER, REFUSED, None])
+def test_boxes_are_drawn_as_the_page_would_have_drawn_them(
+    script: Page, before: Reading | None, after: Reading | None
+) -> None:
+    draw = """([before, answer]) => {
+      document.body.innerHTML = before;
+      frame(document.querySelector(".boxes"), answer);
+      return document.body.innerHTML;
+    }"""
+    drawn, written = script.evaluate(draw, [boxes_html(before, 340), sent(after)]), boxes_html(after, 340)
+    assert boxes_in(drawn) == boxes_in(written)
+    assert len(boxes_in(written)) == (3 if after is NUMBER else 0)
+
+
+def boxes_in(text: str) -> list[tuple[list[float], str]]:
+    """Each box: left, top, width and height in percent, and what is written at it."""
+    found = re.findall(r'class="box" style="([^"]*)">([^<]*)<', text)
+    return [([round(float(share), 2) for share in re.findall(r"([0-9.]+)%", style)], said) for style, said in found]

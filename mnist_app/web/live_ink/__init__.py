@@ -4,7 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from mnist_app.recognition import Prediction
+from mnist_app.number import Reading
 from mnist_app.strokes import Drawing
 
 _element = st.components.v2.component(
@@ -15,10 +15,10 @@ _element = st.components.v2.component(
 )
 
 
-def live_ink(drawing: Drawing, version: int, prediction: Prediction | None, follows: bool) -> None:
+def live_ink(drawing: Drawing, version: int, reading: Reading | None, follows: bool) -> None:
     """Let the answer panel follow the pen.
 
-    ``drawing`` and ``prediction`` are what the script knows; ``version`` changes whenever ink was replaced rather than
+    ``drawing`` and ``reading`` are what the script knows; ``version`` changes whenever ink was replaced rather than
     added to. Unless it ``follows``, the panel is left to the script: it shows a picture's answer.
     """
     base = str(st.get_option("server.baseUrlPath")).strip("/")
@@ -26,7 +26,7 @@ def live_ink(drawing: Drawing, version: int, prediction: Prediction | None, foll
         "url": f"/{base}/api/predict" if base else "/api/predict",
         "version": version,
         "strokes": drawing.to_points(),
-        "answer": prediction and {**prediction.to_json(), "words": prediction.words},
+        "answer": reading and reading.to_json(),
         "follows": follows,
     }
     with st.container(key="live_ink", height="content"):

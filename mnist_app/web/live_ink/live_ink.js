@@ -115,23 +115,51 @@ export function percent(share) {
   return `${Math.round(share * 100)}%`;
 }
 
-/** Paint an answer, or null for a blank pad, into the panel. */
+/** Paint an answer, or null for a blank pad, into the panel, as answer.py writes it. */
 export function paint(panel, answer) {
-  const words = answer ? `${answer.words} · ${percent(answer.confidence)}` : panel.dataset.invitation;
+  const isRead = Boolean(answer?.text);
+  const digit = panel.querySelector(".digit");
   panel.classList.toggle("blank", !answer);
-  panel.classList.toggle("read", Boolean(answer));
-  panel.querySelector(".digit").textContent = answer ? answer.digit : "?";
-  panel.querySelector(".words").textContent = words;
+  panel.classList.toggle("read", isRead);
+  panel.classList.toggle("refused", Boolean(answer) && !isRead);
+  digit.textContent = isRead ? answer.text : "?";
+  digit.style.setProperty("--length", digit.textContent.length);
+  panel.querySelector(".words").textContent = answer ? inWords(answer) : panel.dataset.invitation;
   panel.querySelectorAll(".bar").forEach((bar, digit) => {
-    bar.style.setProperty("--share", answer ? answer.probabilities[digit].toFixed(4) : 0);
-    bar.querySelector(".share").textContent = answer ? percent(answer.probabilities[digit]) : "";
-    bar.classList.toggle("read", answer?.digit === digit);
+    bar.style.setProperty("--share", isRead ? answer.probabilities[digit].toFixed(4) : 0);
+    bar.querySelector(".share").textContent = isRead ? percent(answer.probabilities[digit]) : "";
+    bar.classList.toggle("read", isRead && answer.digit === digit);
   });
+}
+
+function inWords(answer) {
+  return answer.text ? `${answer.words} · ${percent(answer.confidence)}` : answer.words;
+}
+
+/** Draw a box around each digit of a number, as answer.py does; `boxes` lies on the pad. */
+export function frame(boxes, answer) {
+  const side = Number(boxes.dataset.side);
+  const share = (length) => `${((100 * length) / side).toFixed(2)}%`;
+  const digits = answer?.digits.length > 1 ? answer.digits : [];
+  boxes.replaceChildren(
+    ...digits.map(({ digit, confidence, box: [left, top, right, bottom] }) => {
+      const box = document.createElement("span");
+      box.className = "box";
+      Object.assign(box.style, {
+        left: share(left),
+        top: share(top),
+        width: share(right - left),
+        height: share(bottom - top),
+      });
+      box.textContent = `${digit} ${percent(confidence)}`;
+      return box;
+    }),
+  );
 }
 
 /** Say an answer to screen readers: once for each pen-up, so not again what was said already. */
 export function say(status, answer) {
-  const sentence = answer ? `I read ${answer.digit}. ${answer.words}, ${percent(answer.confidence)}.` : "";
+  const sentence = answer ? (answer.text ? `I read ${answer.text}. ` : "") + `${inWords(answer).replace(" · ", ", ")}.` : "";
   if (status.textContent !== sentence) status.textContent = sentence;
 }
 
@@ -172,7 +200,9 @@ const ink = new LiveInk(
 function show(answer, isFinal) {
   const panel = document.querySelector(".answer");
   const status = document.querySelector(".st-key-live_ink .spoken");
+  const boxes = document.querySelector(".st-key-pad .boxes");
   if (panel) paint(panel, answer);
+  if (boxes) frame(boxes, answer);
   panel?.setAttribute("aria-busy", String(!isFinal));
   if (status && isFinal) say(status, answer);
 }

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 from streamlit_drawable_canvas import st_canvas
 
 from mnist_app.strokes import DrawingError
@@ -15,8 +16,8 @@ _guard = st.components.v2.component(
 )
 
 
-def drawing_pad(pad: Pad, pen_width: int) -> str | None:
-    """Show the canvas with the ink of ``pad``; what was wrong with the ink it sent, if anything was.
+def drawing_pad(pad: Pad, pen_width: int) -> tuple[str | None, DeltaGenerator]:
+    """Show the canvas with the ink of ``pad``: what was wrong with the ink it sent, if anything, and a place on top.
 
     Ink that cannot be read, or is more than a drawing may have, is given up for what was there before it.
     """
@@ -38,4 +39,5 @@ def drawing_pad(pad: Pad, pen_width: int) -> str | None:
             key=pad.key,
         )
         _guard(key="pad_guard")
-    return problem
+        overlay = st.empty()
+    return problem, overlay

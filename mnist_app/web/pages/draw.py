@@ -1,18 +1,19 @@
 """Draw a digit, see it read, see what the network really saw."""
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from mnist_app.errors import AppError
+from mnist_app.number import Reading, read_drawing, read_picture
 from mnist_app.preprocessing import Prepared, prepare_drawing
-from mnist_app.recognition import recognise
 from mnist_app.registry import DEFAULT_MODEL
 from mnist_app.strokes import Drawing
 from mnist_app.web import session
-from mnist_app.web.answer import answer_html
+from mnist_app.web.answer import answer_html, boxes_html
 from mnist_app.web.live_ink import live_ink
 from mnist_app.web.notice import problem_notice
 from mnist_app.web.pad import drawing_pad
-from mnist_app.web.pictures import steps_html
+from mnist_app.web.pictures import digits_html, steps_html
 
 PICTURES = ["png", "jpg", "jpeg", "webp"]
 
@@ -21,31 +22,42 @@ def page() -> None:
     st.title("Draw a digit", anchor=False)
     with st.container(horizontal=True, gap="large"):
         with st.container(width=session.PAD_SIDE + 2):
-            drawing = _pad()
+            drawing, boxes = _pad()
         answer = st.container(width="stretch", key="answer")
     picture = _controls()
     with answer:
-        drawn = None if drawing.is_blank else prepare_drawing(drawing)
-        prepared = picture or drawn
-        prediction = recognise(session.model(DEFAULT_MODEL), prepared.pixels[None])[0] if prepared else None
-        st.html(answer_html(prediction))
-        live_ink(drawing, session.pad().version, prediction, follows=picture is None)
+        reading = _read(drawing, picture)
+        st.html(answer_html(reading))
+        live_ink(drawing, session.pad().version, reading, follows=picture is None)
         if picture:
             st.caption("Read from the picture. Remove it to go back to the pad.")
-        if prepared:
-            st.html(steps_html(prepared.steps))
+            st.html(steps_html(picture.steps))
+        elif reading and reading.is_number:
+            st.html(digits_html(reading))
+        elif reading:
+            st.html(steps_html(prepare_drawing(drawing).steps))
+    boxes.html(boxes_html(None if picture else reading, session.PAD_SIDE))
 
 
-def _pad() -> Drawing:
-    """The pad with its buttons, and what is drawn on it."""
+def _read(drawing: Drawing, picture: Prepared | None) -> Reading | None:
+    """What is read: the picture if there is one, else the drawing; None of a blank pad."""
+    model = session.model(DEFAULT_MODEL)
+    if picture:
+        return read_picture(model, picture.pixels)
+    return None if drawing.is_blank else read_drawing(model, drawing)
+
+
+def _pad() -> tuple[Drawing, DeltaGenerator]:
+    """The pad with its buttons: what is drawn on it, and a place on it for the boxes around digits."""
     pad = session.pad()
-    if problem := drawing_pad(pad, st.session_state[session.PEN_WIDTH]):
+    problem, boxes = drawing_pad(pad, st.session_state[session.PEN_WIDTH])
+    if problem:
         problem_notice(f"{problem} The last stroke was taken back.")
     with st.container(horizontal=True, key="pad_buttons"):
         blank = not pad.strokes
         st.button("Undo", icon=":material/undo:", shortcut="Mod+Z", on_click=pad.undo, disabled=blank, key="undo")
         st.button("Clear", icon=":material/delete:", shortcut="Delete", on_click=pad.clear, disabled=blank, key="clear")
-    return Drawing.from_fabric(pad.latest or {})
+    return Drawing.from_fabric(pad.latest or {}), boxes
 
 
 def _controls() -> Prepared | None:
