@@ -237,14 +237,28 @@ function agree(isOtherInk) {
   show(page.answer, true);
 }
 
-const LISTENERS = { pointerdown: onDown, pointermove: onMove, pointerup: onUp, pointercancel: onUp };
+/** After an error of its own this part has missed some ink: the rest of the stroke is left to the script. */
+function safely(listener) {
+  return (event) => {
+    try {
+      listener(event);
+    } catch (error) {
+      agree(true);
+      reportError(error);
+    }
+  };
+}
+
+const LISTENERS = Object.entries({ pointerdown: onDown, pointermove: onMove, pointerup: onUp, pointercancel: onUp }).map(
+  ([name, listener]) => [name, safely(listener)],
+);
 
 export default function ({ data }) {
   const isOtherInk = data.version !== page.version || data.follows !== page.follows;
   page = data;
   agree(isOtherInk);
-  for (const [name, listener] of Object.entries(LISTENERS)) document.addEventListener(name, listener, true);
+  for (const [name, listener] of LISTENERS) document.addEventListener(name, listener, true);
   return () => {
-    for (const [name, listener] of Object.entries(LISTENERS)) document.removeEventListener(name, listener, true);
+    for (const [name, listener] of LISTENERS) document.removeEventListener(name, listener, true);
   };
 }
