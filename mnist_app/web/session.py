@@ -16,6 +16,7 @@ from mnist_app.recognition import load_recogniser
 from mnist_app.registry import Model
 from mnist_app.strokes import Drawing, DrawingError
 
+CANVASES = 8  # names in turn: Streamlit remembers each name for as long as the session lasts
 PAD_SIDE = 340  # CSS pixels: as large as a 390 px wide phone has room for
 PEN_WIDTHS, USUAL_PEN = (6, 40), 18  # CSS pixels
 
@@ -63,10 +64,12 @@ class Pad:
     version: int = 0
     restored: dict[str, Any] | None = None  # Fabric JSON that this version of the canvas started with
     latest: dict[str, Any] | None = None  # Fabric JSON as the canvas last sent it
+    is_untouched: bool = True  # nothing was drawn, cleared or brought back yet: ink from before a reload is welcome
 
     @property
     def key(self) -> str:
-        return f"pad-{self.version}"
+        """The canvas's name; by the time it comes again, whatever the earlier one had to say has long been said."""
+        return f"pad-{self.version % CANVASES}"
 
     def show(self, ink: dict[str, Any] | None) -> None:
         """Put ink on a new canvas; what is on the present one is given up."""
@@ -75,7 +78,16 @@ class Pad:
 
     def clear(self) -> None:
         """Start over on a blank canvas."""
+        self.is_untouched = False
         self.show(None)
+
+    def bring_back(self, ink: Any) -> None:
+        """Show what the browser kept over a reload, if this visitor has drawn nothing since and it can be a drawing."""
+        if self.is_untouched:
+            with suppress(DrawingError):
+                self.accept({"drawing": {"raw": ink}})
+                self.show(self.latest)
+        self.is_untouched = False
 
     def accept(self, state: Any) -> None:
         """Take over what the browser holds as the state of this canvas, if it can be that. Raises DrawingError."""
@@ -89,6 +101,7 @@ class Pad:
         if ink is not None:
             Drawing.from_fabric(ink)
             self.latest = ink
+            self.is_untouched = False
 
     def undo(self) -> None:
         """Take back the last stroke, even one that the canvas sent together with this."""

@@ -2,194 +2,249 @@
 
 import asyncio
 import json
+import math
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import websockets
-from streamlit.proto.BackMsg_pb2 import BackMsg
-from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+import numpy as np
 
 from mnist_app.dataset import load_split
 
 from ..browser.conftest import serve
+from ..browser.wire import WirePage
 from ..conftest import Strokes
 from .browser import served
 from .figures import Figure
 from .ink import drawings
 
 PUPILS = 30
+SAMPLES = 100  # at least, of every figure
 STROKES_EACH = 10  # in the steady state, one every STROKE_EVERY seconds
 STROKE_EVERY, STROKE_TAKES = 2.0, 0.7  # seconds
-LIVE_EVERY = 0.03  # seconds between live requests, as in live_ink.js
+SAMPLES_A_SECOND = 60  # of a pointer, one for each frame of a screen
+SHORTEST_INTERVAL = 0.03  # seconds between live requests, and how they are paced: as in live_ink.js
+CANVAS_SPEAKS_AFTER = 0.2  # seconds after pen-up
 RERUNS = 10_000
 
 
-class Pupil:
-    """One browser's worth of traffic: a page on a WebSocket and an API client beside it."""
+class Api:
+    """A browser's connection to the API, by hand: thirty of a client library's cost more than what they measure."""
 
     def __init__(self, address: str) -> None:
-        self._address = address
-        self._socket: Any = None
-        self._api: Any = None  # a connection's two ends
-        self._canvas = ""  # the widget's id
-        self.live: list[float] = []  # ms for each answer, by kind
+        self.asked = self.answered = self.let_go = 0
+        self._host, self._port = address.removeprefix("http://").split(":")
+        self._reader: asyncio.StreamReader | None = None
+        self._writer: asyncio.StreamWriter | None = None
+
+    async def ask(self, strokes: Strokes) -> float:
+        """How long the answer took, ms. Raises AssertionError for any other answer than a digit."""
+        body = json.dumps({"strokes": strokes}).encode()
+        head = "POST /api/predict HTTP/1.1\r\nHost: class\r\nContent-Type: application/json\r\n"
+        began = time.perf_counter()
+        self.asked += 1
+        if not self._writer:
+            self._reader, self._writer = await asyncio.open_connection(self._host, int(self._port))
+        assert self._reader
+        self._writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        answer = (await self._reader.readuntil(b"\r\n\r\n")).lower()
+        content = await self._reader.readexactly(int(answer.split(b"content-length:")[1].split()[0]))
+        assert b'"digit"' in content, content
+        self.answered += 1
+        return (time.perf_counter() - began) * 1000
+
+    def stop_waiting(self) -> None:
+        """Let go of an answer that is waited for: over HTTP/1.1 that costs a browser its connection."""
+        self.let_go += 1
+        self.close()
+
+    def close(self) -> None:
+        if self._writer:
+            self._writer.close()
+        self._writer = None
+
+
+class Pupil:
+    """One browser's worth of traffic: a page on a WebSocket and live_ink's requests beside it."""
+
+    def __init__(self, address: str) -> None:
+        self._page = WirePage(address)
+        self._api = Api(address)
+        self.opening: list[float] = []  # ms, by what was waited for
+        self.live: list[float] = []
         self.pen_up: list[float] = []
         self.rerun: list[float] = []
 
     async def open(self) -> None:
-        uri = self._address.replace("http", "ws") + "/_stcore/stream"
-        protocols: Any = ["streamlit"]
-        self._socket = await websockets.connect(uri, subprotocols=protocols, max_size=None)
-        host, port = self._address.removeprefix("http://").split(":")
-        self._api = await asyncio.open_connection(host, int(port))
-        await self._run_script({})
-        assert self._canvas, "the page has no canvas"
+        began = time.perf_counter()
+        await self._page.open()
+        self.opening.append((time.perf_counter() - began) * 1000)
 
     async def close(self) -> None:
-        await self._socket.close()
-        self._api[1].close()
+        """Go home. Raises AssertionError if an answer that was waited for never came."""
+        assert self._api.asked == self._api.answered + self._api.let_go, "an answer was lost"
+        self._api.close()
+        await self._page.close()
 
     async def draw(self, strokes: Strokes) -> None:
-        """Draw the last of the strokes on top of the others, with live answers, then lift the pen."""
-        before, stroke = strokes[:-1], strokes[-1]
-        began = time.perf_counter()
-        while (passed := time.perf_counter() - began) < STROKE_TAKES:
-            asked = time.perf_counter()
-            so_far = stroke[: max(1, int(len(stroke) * passed / STROKE_TAKES))]
-            self.live.append(await self._ask([*before, so_far]))
-            await asyncio.sleep(max(0.0, LIVE_EVERY - (time.perf_counter() - asked)))
+        """Draw the last of the strokes beside the others, with live answers, then lift the pen."""
+        following = asyncio.create_task(self._follow(strokes[:-1], strokes[-1]))
+        await asyncio.wait([following], timeout=STROKE_TAKES)
+        if not following.cancel():
+            following.result()  # it ends of itself only by an error
+        await asyncio.wait([following])
         await self.lift(strokes)
+
+    async def _follow(self, others: Strokes, stroke: list[list[float]]) -> None:
+        """Ask about the stroke so far, as often as live_ink would."""
+        began = time.perf_counter()
+        while True:
+            passed = (time.perf_counter() - began) / STROKE_TAKES
+            try:
+                waited = await self._api.ask([*others, stroke[: 1 + int(len(stroke) * passed)]])
+            except asyncio.CancelledError:
+                self._api.stop_waiting()
+                raise
+            self.live.append(waited)
+            interval = max(SHORTEST_INTERVAL, 2 * waited / 1000 - SHORTEST_INTERVAL)
+            await asyncio.sleep(interval - waited / 1000)
 
     async def lift(self, strokes: Strokes) -> None:
         """The pen goes up: the last live request, and 200 ms later what the canvas sends."""
-        self.pen_up.append(await self._ask(strokes))
-        await asyncio.sleep(0.2)
+        up = time.perf_counter()
+        self.pen_up.append(await self._api.ask(strokes))
+        await asyncio.sleep(CANVAS_SPEAKS_AFTER - (time.perf_counter() - up))
         self.rerun.append(await self.send(strokes))
 
     async def send(self, strokes: Strokes) -> float:
         """The canvas's message and the rerun it brings, ms."""
-        objects = [
-            {"type": "Path", "strokeWidth": 18, "path": [["M", *s[0]], *(["Q", *p, *p] for p in s), ["L", *s[-1]]]}
-            for s in strokes
-        ]
         began = time.perf_counter()
-        await self._run_script({"drawing": {"raw": {"objects": objects}, "data": None}})
+        await self._page.draw(strokes)
         return (time.perf_counter() - began) * 1000
 
-    async def _ask(self, strokes: Strokes) -> float:
-        # By hand, because thirty of a client library's own cost more than the server they are to measure.
-        body = json.dumps({"strokes": strokes}).encode()
-        head = "POST /api/predict HTTP/1.1\r\nHost: class\r\nContent-Type: application/json\r\n"
-        reader, writer = self._api
-        began = time.perf_counter()
-        writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
-        answer = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
-        length = int(answer.split("content-length:")[1].split()[0])
-        prediction = json.loads(await reader.readexactly(length))
-        waited = (time.perf_counter() - began) * 1000
-        assert "digit" in prediction, prediction
-        return waited
 
-    async def _run_script(self, state: dict[str, Any]) -> None:
-        message = BackMsg()
-        message.rerun_script.query_string = ""
-        if state:
-            message.rerun_script.widget_states.widgets.add(id=self._canvas, json_value=json.dumps(state))
-        await self._socket.send(message.SerializeToString())
-        while True:
-            heard = ForwardMsg()
-            heard.ParseFromString(await self._socket.recv())
-            element = heard.delta.new_element
-            assert element.WhichOneof("type") != "exception", element
-            if element.bidi_component.component_name.startswith("streamlit-drawable-canvas"):
-                self._canvas = element.bidi_component.id
-            if heard.WhichOneof("type") == "script_finished":
-                return
+def as_sampled(drawing: Strokes) -> Strokes:
+    """The strokes with as many points as a pointer gives in STROKE_TAKES, rounded as live_ink rounds them."""
+    marks = np.linspace(0, 1, round(STROKE_TAKES * SAMPLES_A_SECOND))
+    sampled = []
+    for stroke in drawing:
+        points = np.array(stroke)
+        at = np.linspace(0, 1, len(points))
+        sampled.append(np.column_stack([np.interp(marks, at, points[:, axis]) for axis in (0, 1)]).round(1).tolist())
+    return sampled
 
 
 def measure() -> list[Figure]:
     """Steady state and burst, alone, as a class, and as a class while a network trains; the server's memory."""
     load_split("train")  # without it nothing could train beside the class: better said now than after the lesson
-    figures = []
     home = Path(tempfile.mkdtemp())
     with served(serve(home)) as address:
         server = _server_pid(address)
-        figures.append(_memory("server memory before the class", server))
-        figures += asyncio.run(_lesson(address, 1, "baseline: one pupil alone"))
-        figures += asyncio.run(_lesson(address, PUPILS, f"{PUPILS} pupils"))
-        figures.append(_memory("server memory after the class", server))
+        figures = [Figure.of("server memory before the class", [memory(server)], "MB")]
+        figures += asyncio.run(_alone(address))
+        figures += asyncio.run(_with_memory(_class(address, f"{PUPILS} pupils"), server))
+        figures.append(Figure.of("server memory after the class", [memory(server)], "MB"))
         with training(home):
-            figures += asyncio.run(_lesson(address, PUPILS, f"{PUPILS} pupils and a training"))
+            figures += asyncio.run(_class(address, f"{PUPILS} pupils and a training"))
     return figures
 
 
 def measure_memory() -> list[Figure]:
-    """Whether memory stays level over many reruns of the page."""
-    figures = []
+    """Whether memory stays level while a visitor draws, undoes and clears: each a rerun, two of them a new canvas."""
     with served(serve(Path(tempfile.mkdtemp()))) as address:
         server = _server_pid(address)
-        for done in range(0, RERUNS + 1, RERUNS // 5):
-            if done:
-                asyncio.run(_rerun(address, RERUNS // 5))
-            figures.append(_memory(f"server memory after {done:,} reruns", server))
-    return figures
+        samples = asyncio.run(_rerun(address, server))
+    each = len(samples) // 10
+    thousands = (samples[first : first + each] for first in range(0, len(samples), each))
+    return [
+        Figure.of(f"server memory, reruns {n * RERUNS // 10 + 1:,} to {(n + 1) * RERUNS // 10:,}", part, "MB")
+        for n, part in enumerate(thousands)
+    ]
 
 
-async def _lesson(address: str, pupils: int, who: str) -> list[Figure]:
-    group = [Pupil(address) for _ in range(pupils)]
-    opened = time.perf_counter()
-    await asyncio.gather(*(pupil.open() for pupil in group))
-    opening = (time.perf_counter() - opened) * 1000
-    subjects = drawings(pupils)
-    # One pupil alone draws without a pause, to have as many samples sooner.
-    strokes, every = (STROKES_EACH, STROKE_EVERY) if pupils > 1 else (STROKES_EACH * 10, 0.0)
+async def _alone(address: str) -> list[Figure]:
+    """One pupil, who draws without a pause, to have as many samples sooner."""
+    pupil, subjects = Pupil(address), [as_sampled(drawing) for drawing in drawings(SAMPLES)]
+    await _open([pupil])
+    for subject in subjects:
+        await pupil.draw(subject)
+    await pupil.close()
+    return _figures([pupil], "baseline: one pupil alone")
+
+
+async def _class(address: str, who: str) -> list[Figure]:
+    """Pupils who draw in turn, then all lift their pens at once, a few times over."""
+    group, subjects = [Pupil(address) for _ in range(PUPILS)], [as_sampled(drawing) for drawing in drawings(PUPILS)]
+    await _open(group)
 
     async def work(number: int, pupil: Pupil) -> None:
-        await asyncio.sleep(number * STROKE_EVERY / pupils)
-        for turn in range(strokes):
+        await asyncio.sleep(number * STROKE_EVERY / PUPILS)
+        for turn in range(STROKES_EACH):
             began = time.perf_counter()
-            await pupil.draw(subjects[(number + turn) % pupils])
-            await asyncio.sleep(max(0.0, every - (time.perf_counter() - began)))
+            await pupil.draw(subjects[(number + turn) % PUPILS])
+            await asyncio.sleep(max(0.0, STROKE_EVERY - (time.perf_counter() - began)))
 
     await asyncio.gather(*(work(number, pupil) for number, pupil in enumerate(group)))
-    steady = [
+    steady = _figures(group, who)
+    for pupil in group:
+        pupil.pen_up.clear()
+        pupil.rerun.clear()
+    for _ in range(math.ceil(SAMPLES / PUPILS)):
+        await asyncio.gather(*(pupil.lift(subject) for pupil, subject in zip(group, subjects, strict=True)))
+    await asyncio.gather(*(pupil.close() for pupil in group))
+    return [*steady, *_figures(group, f"burst of {who}")[-2:]]
+
+
+async def _open(group: list[Pupil]) -> None:
+    """Everyone opens the page at once, and again until there are enough samples."""
+    for turn in range(math.ceil(SAMPLES / len(group))):
+        if turn:
+            await asyncio.gather(*(pupil.close() for pupil in group))
+        await asyncio.gather(*(pupil.open() for pupil in group))
+
+
+def _figures(group: list[Pupil], who: str) -> list[Figure]:
+    return [
+        Figure.of(f"page opened, {who}", [ms for pupil in group for ms in pupil.opening]),
         Figure.of(f"live answer, {who}", [ms for pupil in group for ms in pupil.live]),
         Figure.of(f"pen-up to answer, {who}", [ms for pupil in group for ms in pupil.pen_up]),
         Figure.of(f"canvas message to page updated, {who}", [ms for pupil in group for ms in pupil.rerun]),
     ]
-    for pupil in group:
-        pupil.pen_up.clear()
-        pupil.rerun.clear()
-    for _ in range(4 if pupils > 1 else 100):  # at least a hundred pen-ups
-        await asyncio.gather(*(pupil.lift(subject) for pupil, subject in zip(group, subjects, strict=True)))
-    burst = [
-        Figure.of(f"burst: pen-up to answer, {who}", [ms for pupil in group for ms in pupil.pen_up]),
-        Figure.of(f"burst: canvas message to page updated, {who}", [ms for pupil in group for ms in pupil.rerun]),
-    ]
-    await asyncio.gather(*(pupil.close() for pupil in group))
-    return [Figure.of(f"all pages open, {who}", [opening]), *steady, *burst]
 
 
-async def _rerun(address: str, times: int) -> None:
-    pupil = Pupil(address)
-    await pupil.open()
-    subjects = drawings(10)
-    for turn in range(times):
-        await pupil.send(subjects[turn % 10])
-    await pupil.close()
+async def _with_memory(lesson: Coroutine[Any, Any, list[Figure]], server: int) -> list[Figure]:
+    """A lesson's figures, and the server's memory while it lasts."""
+    task, samples = asyncio.create_task(lesson), []
+    while not task.done():
+        samples.append(memory(server))
+        await asyncio.wait([task], timeout=0.2)
+    return [*task.result(), Figure.of("server memory during the class", samples, "MB")]
+
+
+async def _rerun(address: str, server: int) -> list[float]:
+    """The server's memory, MB, SAMPLES times over many reruns of one page."""
+    subjects, samples, done = drawings(10), [], 0
+    async with WirePage(address) as page:
+        while done < RERUNS:
+            subject = subjects[done % 10]
+            for act in (page.draw(subject), page.press("Undo"), page.draw(subject), page.press("Clear")):
+                await act
+                done += 1
+            if done % (RERUNS // SAMPLES) == 0:
+                samples.append(memory(server))
+    return samples
 
 
 @contextmanager
 def training(home: Path) -> Iterator[None]:
     """A network is trained beside the server, with lowered priority, as a job would be."""
-    command = ["nice", "-n", "10", sys.executable, "-m", "mnist_app", "train", "--name", "bench", "--epochs", "1000"]
+    command = ["nice", "-n", "19", sys.executable, "-m", "mnist_app", "train", "--name", "bench", "--epochs", "1000"]
     env = {**os.environ, "MNIST_APP_HOME": str(home)}
     with subprocess.Popen(command, env=env, stderr=subprocess.PIPE) as trainer:
         assert trainer.stderr
@@ -218,8 +273,7 @@ def _server_pid(address: str) -> int:
     raise AssertionError(f"nothing serves at {address}")
 
 
-def _memory(what: str, pid: int) -> Figure:
-    """Resident memory of a process (Linux)."""
+def memory(pid: int) -> float:
+    """Resident memory of a process, MB (Linux)."""
     status = Path(f"/proc/{pid}/status").read_text()
-    kilobytes = int(status.split("VmRSS:")[1].split()[0])
-    return Figure.of(what, [kilobytes / 1024], "MB")
+    return int(status.split("VmRSS:")[1].split()[0]) / 1024

@@ -153,6 +153,41 @@ def test_the_drawing_survives_a_visit_to_another_page(visitor: Visitor) -> None:
     assert visitor.inked_pixels() == pytest.approx(drawn, rel=0.02)
 
 
+def test_the_drawing_survives_a_reload_and_clear_forgets_it(visitor: Visitor) -> None:
+    visitor.draw(SEVEN)
+    visitor.settle()
+    drawn = visitor.inked_pixels()
+    for _ in range(2):
+        visitor.page.reload()
+        visitor.canvas.wait_for()
+        expect(visitor.digit).to_have_text("7")
+        visitor.settle()
+        assert visitor.inked_pixels() == pytest.approx(drawn, rel=0.02)
+    visitor.page.get_by_role("button", name="Undo").click()
+    visitor.settle()
+    assert 0 < visitor.inked_pixels() < drawn
+    visitor.page.get_by_role("button", name="Clear").click()
+    expect(visitor.digit).to_have_text("?")
+    visitor.settle()
+    visitor.page.reload()
+    visitor.canvas.wait_for()
+    visitor.settle()
+    expect(visitor.digit).to_have_text("?")
+    assert visitor.inked_pixels() == 0
+
+
+@pytest.mark.parametrize("kept", ["{", "5", '{"objects": 5}', '{"objects": [{"type": "Image", "src": "x"}]}'])
+def test_what_no_canvas_made_is_not_brought_back(visitor: Visitor, kept: str) -> None:
+    visitor.page.evaluate("(kept) => sessionStorage.setItem('draw-a-digit', kept)", kept)
+    visitor.page.reload()
+    visitor.canvas.wait_for()
+    visitor.settle()
+    expect(visitor.digit).to_have_text("?")
+    visitor.draw(SEVEN)
+    expect(visitor.digit).to_have_text("7")
+    assert not visitor.errors
+
+
 def test_the_drawing_survives_a_change_of_theme_and_of_pen(visitor: Visitor) -> None:
     visitor.draw(SEVEN)
     visitor.settle()
@@ -178,6 +213,71 @@ def test_a_finger_on_a_phone_draws_without_scrolling(phone_visitor: Visitor) -> 
     expect(visitor.digit).to_have_text("7")
     assert visitor.page.evaluate("document.documentElement.scrollWidth") <= 390
     assert visitor.page.evaluate("document.querySelector('[data-testid=stMain]').scrollTop") == 0
+
+
+def test_a_pen_draws_and_is_read_while_it_moves(visitor: Visitor) -> None:
+    visitor.page.evaluate(
+        """() => {
+          window.kinds = new Set();
+          document.addEventListener("pointermove", (event) => window.kinds.add(event.pointerType), true);
+        }"""
+    )
+    with visitor.page.expect_request("**/api/predict"):
+        visitor.write(SEVEN)
+    expect(visitor.digit).to_have_text("7")
+    visitor.settle()
+    expect(visitor.digit).to_have_text("7")
+    assert visitor.page.evaluate("[...window.kinds]") == ["pen"]
+
+
+def test_a_second_finger_does_not_disturb_the_first(phone_visitor: Visitor) -> None:
+    visitor, [stroke] = phone_visitor, ONE
+    visitor.put_fingers("touchStart", stroke[0])
+    visitor.put_fingers("touchMove", stroke[1])
+    visitor.put_fingers("touchStart", stroke[1], [40, 300])
+    visitor.put_fingers("touchMove", stroke[2], [300, 300])
+    visitor.put_fingers("touchEnd", stroke[2])
+    visitor.put_fingers("touchMove", stroke[3])
+    visitor.put_fingers("touchEnd")
+    expect(visitor.digit).to_have_text("1")
+    visitor.settle()
+    expect(visitor.digit).to_have_text("1")
+
+
+def test_a_stroke_that_goes_on_while_the_page_is_switched_is_let_go(visitor: Visitor) -> None:
+    visitor.draw(ONE)
+    visitor.settle()
+    visitor.press([60, 60])
+    visitor.move([280, 60])
+    visitor.page.get_by_role("link", name="Models").evaluate("(link) => link.click()")
+    expect(visitor.page.get_by_role("heading", level=1)).to_have_text("Models")
+    visitor.page.mouse.move(300, 300, steps=5)
+    visitor.page.mouse.up()
+    visitor.visit("Draw")
+    visitor.canvas.wait_for()
+    visitor.settle()
+    expect(visitor.digit).to_have_text("1")
+    visitor.page.get_by_role("button", name="Clear").click()
+    expect(visitor.digit).to_have_text("?")
+    visitor.draw(SEVEN)
+    expect(visitor.digit).to_have_text("7")
+    assert not visitor.errors
+
+
+@pytest.mark.parametrize(("motion", "moves"), [("no-preference", True), ("reduce", False)])
+def test_bars_move_unless_the_visitor_wants_less_motion(page: Page, address: str, motion: str, moves: bool) -> None:
+    page.emulate_media(reduced_motion=motion)  # type: ignore[arg-type]
+    visitor = Visitor(page).open(address)
+    page.evaluate(
+        """() => {
+          window.moved = 0;
+          document.addEventListener("transitionrun", (event) => (window.moved += event.target.matches(".fill")));
+        }"""
+    )
+    visitor.draw(SEVEN)
+    visitor.settle()
+    expect(visitor.digit).to_have_text("7")
+    assert (page.evaluate("window.moved") > 0) == moves
 
 
 def test_a_picture_is_read_and_removing_it_goes_back_to_the_pad(visitor: Visitor) -> None:
@@ -248,6 +348,27 @@ def test_an_error_in_the_live_part_leaves_the_page_working(page: Page, address: 
     visitor = Visitor(page).open(address)
     visitor.draw(SEVEN)
     expect(visitor.digit).to_have_text("7")
+
+
+def test_an_error_while_the_pen_moves_leaves_the_stroke_to_the_script(page: Page, address: str) -> None:
+    visitor = Visitor(page).open(address)
+    visitor.draw(ONE)
+    visitor.settle()
+    page.evaluate(
+        """() => {
+          PointerEvent.prototype.getCoalescedEvents = () => { throw new Error("broken on purpose"); };
+          window.said = new Set();
+          const digit = document.querySelector(".answer .digit");
+          new MutationObserver(() => window.said.add(digit.textContent)).observe(digit, {childList: true});
+        }"""
+    )
+    visitor.page.get_by_role("button", name="Clear").click()
+    expect(visitor.digit).to_have_text("?")
+    visitor.draw(SEVEN)
+    visitor.settle()
+    expect(visitor.digit).to_have_text("7")
+    assert set(visitor.errors) == {"broken on purpose"}
+    assert set(page.evaluate("[...window.said]")) <= {"?", "7"}
 
 
 def test_controls_have_names_that_can_be_said(visitor: Visitor) -> None:

@@ -20,8 +20,8 @@ SCRIPT = Path(__file__).parents[2] / "mnist_app" / "web" / "live_ink" / "live_in
 SET_UP = """async (script) => {
   const url = URL.createObjectURL(new Blob([script], { type: "text/javascript" }));
   Object.assign(window, await import(url), { asked: [], shown: [], waiting: [], inFlight: 0, mostInFlight: 0 });
-  const ask = (strokes) => {
-    asked.push({ at: performance.now(), strokes: JSON.parse(JSON.stringify(strokes)) });
+  const ask = (strokes, signal) => {
+    asked.push({ at: performance.now(), strokes: JSON.parse(JSON.stringify(strokes)), signal });
     mostInFlight = Math.max(mostInFlight, ++inFlight);
     return new Promise((resolve, reject) => waiting.push({ resolve, reject })).finally(() => inFlight--);
   };
@@ -54,7 +54,7 @@ def test_one_request_is_in_flight_at_a_time_and_the_newest_ink_goes_next(script:
         for (let x = 1; x < 9; x++) { ink.move([[x, 0]]); await pause(10); }
         const before = asked.length;
         await answer("first");
-        await pause(40);
+        await pause(150);
         return [before, mostInFlight, asked.length, asked.at(-1).strokes[0].length];
         """
     assert run(script, steps) == [1, 1, 2, 9]
@@ -78,15 +78,16 @@ def test_an_answer_is_not_final_while_the_pen_is_down(script: Page) -> None:
 
 def test_an_answer_about_an_earlier_stroke_is_not_final(script: Page) -> None:
     steps = """
-        ink.down([0, 0]); await answer("dot");
-        ink.up();
-        ink.down([9, 9]); ink.up();
+        ink.down([0, 0]); ink.up();
+        ink.down([9, 9]);
         await answer("first stroke");
+        await pause(40);
+        ink.up();
         await answer("both strokes");
         return [shown, asked.at(-1).strokes];
         """
     shown, strokes = run(script, steps)
-    assert shown == [["dot", False], ["first stroke", False], ["both strokes", True]]
+    assert shown == [["first stroke", False], ["both strokes", True]]
     assert strokes == [[[0, 0]], [[9, 9]]]
 
 
@@ -156,6 +157,53 @@ def test_the_pen_up_asks_once(script: Page) -> None:
         return [asked.length, shown.at(-1)];
         """
     assert run(script, steps) == [2, ["b", True]]
+
+
+def test_the_last_word_lets_go_of_the_answer_before_it(script: Page) -> None:
+    steps = """
+        ink.down([0, 0]);
+        ink.move([[1, 1]]); ink.up();
+        const state = [asked.length, asked[0].signal.aborted, asked[1].signal.aborted];
+        await answer("late");
+        await answer("last");
+        return [state, shown];
+        """
+    assert run(script, steps) == [[2, True, False], [["last", True]]]
+
+
+def test_nothing_is_asked_twice_of_the_same_ink(script: Page) -> None:
+    steps = """
+        ink.down([0, 0]); ink.move([[0.1, 0]]); ink.up();
+        await answer("on its way"); await pause(60);
+        ink.down([9, 9]); await pause(40); await answer("said"); ink.up();
+        await pause(60);
+        return [asked.length, shown];
+        """
+    shown = [["on its way", True], ["said", False], ["said", True]]
+    assert run(script, steps) == [2, shown]
+
+
+def test_a_late_server_is_given_a_rest(script: Page) -> None:
+    steps = """
+        ink = newInk(async () => { asked.push(performance.now()); await pause(100); return "a"; });
+        ink.down([0, 0]);
+        for (let x = 1; x < 70; x++) { ink.move([[x, 0]]); await pause(8); }
+        return asked.slice(1).map((at, n) => at - asked[n]);
+        """
+    gaps = run(script, steps)
+    assert len(gaps) >= 2
+    assert min(gaps) > 165  # twice the 100 ms that an answer takes, less the usual 30
+
+
+def test_a_refusal_is_not_asked_again_before_the_pen_is_up(script: Page) -> None:
+    steps = """
+        ink.down([0, 0]); await answer(null);
+        for (let x = 1; x < 30; x++) { ink.move([[x, 0]]); await pause(8); }
+        const before = asked.length;
+        ink.up();
+        return [before, asked.length];
+        """
+    assert run(script, steps) == [1, 2]
 
 
 def test_a_pen_that_is_not_down_leaves_no_ink(script: Page) -> None:

@@ -1,8 +1,9 @@
 """What a visitor does: open the page, draw with mouse or finger, read the answer."""
 
+from functools import cached_property
 from typing import Any, Self
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import CDPSession, Page, expect
 
 Stroke = list[list[float]]
 HEADINGS = {"Draw": "Draw a digit", "Models": "Models", "Data": "The digits"}
@@ -42,16 +43,29 @@ class Visitor:
 
     def touch(self, strokes: list[Stroke]) -> None:
         """Draw strokes with a finger."""
-        session = self.page.context.new_cdp_session(self.page)
-
-        def send(kind: str, points: list[dict[str, float]]) -> None:
-            session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
-
         for stroke in strokes:
             for number, point in enumerate(stroke):
+                self.put_fingers("touchMove" if number else "touchStart", point)
+            self.put_fingers("touchEnd")
+
+    def put_fingers(self, kind: str, *points: list[float]) -> None:
+        """One event of all fingers that are on the canvas, in the order in which they came."""
+        places = [dict(zip("xy", self._at(point), strict=True)) for point in points]
+        self._cdp.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": places})
+
+    def write(self, strokes: list[Stroke]) -> None:
+        """Draw strokes with a pen."""
+        for stroke in strokes:
+            kinds = ["mousePressed", *["mouseMoved"] * (len(stroke) - 1), "mouseReleased"]
+            for kind, point in zip(kinds, [*stroke, stroke[-1]], strict=True):
                 x, y = self._at(point)
-                send("touchMove" if number else "touchStart", [{"x": x, "y": y}])
-            send("touchEnd", [])
+                pen = {"pointerType": "pen", "button": "left", "buttons": int(kind != "mouseReleased"), "clickCount": 1}
+                self._cdp.send("Input.dispatchMouseEvent", {"type": kind, "x": x, "y": y, **pen})
+
+    @cached_property
+    def _cdp(self) -> CDPSession:
+        """One for all events: the browser forgets with a session which fingers are down."""
+        return self.page.context.new_cdp_session(self.page)
 
     def inked_pixels(self) -> int:
         """How many pixels of the canvas are dark."""

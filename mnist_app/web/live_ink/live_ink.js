@@ -3,6 +3,7 @@
 // panel still shows what the script writes into it after each stroke.
 
 const SHORTEST_INTERVAL = 30; // ms between requests: 30 answers a second is as many as an eye can use
+const INTERVAL_AFTER_NONE = 1000; // ms to the next request after one that was refused or lost
 const PATIENCE = 3000; // ms after which an answer is no longer waited for
 const CLOSEST = 1; // canvas pixels between two points that are worth sending
 const CANVAS_HAS_SPOKEN = 400; // ms after pen-up: by then the script knows of the stroke
@@ -11,16 +12,16 @@ const CANVAS_HAS_SPOKEN = 400; // ms after pen-up: by then the script knows of t
 export class LiveInk {
   #ask;
   #show;
+  #clock;
   #strokes = [];
   #isDown = false;
-  #asked = 0; // state of the ink that was last sent, counted up with every change
-  #state = 0;
-  #epoch = 0; // counted up when the ink is replaced: answers about what was there before are dropped
-  #isAsking = false;
-  #lastSent = -Infinity;
+  #state = 0; // of the ink, counted up with every change
+  #asked = 0; // the state that was last asked about
+  #answered = { state: -1, answer: null };
+  #request = null; // what lets go of the answer that is waited for; one at a time
+  #sentAt = -Infinity;
+  #interval = SHORTEST_INTERVAL;
   #timer = null;
-  #request = null; // lets go of the answer that is waited for
-  #clock;
 
   /** `ask(strokes, signal)` promises an answer or null; `show(answer, isFinal)` paints it. */
   constructor(ask, show, clock = () => performance.now()) {
@@ -46,11 +47,8 @@ export class LiveInk {
 
   /** The page itself says what it reads in this ink: whatever is still to come about it is late. */
   settle() {
-    this.#epoch += 1;
     this.#asked = ++this.#state;
-    clearTimeout(this.#timer);
-    this.#timer = null;
-    this.#request?.abort();
+    this.#letGo();
   }
 
   down(point) {
@@ -62,18 +60,20 @@ export class LiveInk {
   move(points) {
     if (!this.#isDown) return;
     const stroke = this.#strokes.at(-1);
+    const before = stroke.length;
     for (const [x, y] of points) {
       const [lastX, lastY] = stroke.at(-1);
       if (Math.hypot(x - lastX, y - lastY) >= CLOSEST) stroke.push([x, y]);
     }
-    this.#changed();
+    if (stroke.length > before) this.#changed();
   }
 
+  /** The last word on a stroke waits for nothing; often it has been said, or is on its way, when the pen goes up. */
   up() {
     if (!this.#isDown) return;
     this.#isDown = false;
-    this.#lastSent = -Infinity; // the last word on a stroke does not wait
-    this.#changed();
+    if (this.#answered.state === this.#state) this.#show(this.#answered.answer, true);
+    else if (!this.#request || this.#asked !== this.#state) this.#send();
   }
 
   #changed() {
@@ -82,29 +82,44 @@ export class LiveInk {
   }
 
   #next() {
-    if (this.#isAsking || this.#asked === this.#state) return;
-    const wait = this.#lastSent + SHORTEST_INTERVAL - this.#clock();
+    if (this.#request || this.#asked === this.#state) return;
+    const wait = this.#sentAt + this.#interval - this.#clock();
     clearTimeout(this.#timer);
     if (wait > 0) this.#timer = setTimeout(() => this.#send(), wait);
     else this.#send();
   }
 
+  #letGo() {
+    clearTimeout(this.#timer);
+    this.#request?.abort();
+    this.#request = null;
+  }
+
   async #send() {
-    this.#timer = null;
-    this.#isAsking = true;
-    this.#lastSent = this.#clock();
+    this.#letGo();
+    const request = (this.#request = new AbortController());
     const state = (this.#asked = this.#state);
-    const epoch = this.#epoch;
+    this.#sentAt = this.#clock();
     let answer = null;
-    this.#request = new AbortController();
     try {
-      answer = await this.#ask(this.#strokes, this.#request.signal);
+      answer = await this.#ask(this.#strokes, request.signal);
     } catch {
       // No network, no server, no sense: the page's own answer comes after the stroke.
     }
-    this.#isAsking = false;
-    if (answer && epoch === this.#epoch) this.#show(answer, !this.#isDown && state === this.#state);
+    if (this.#request !== request) return; // nobody waits for it any more
+    this.#request = null;
+    this.#pace(answer);
+    if (answer) {
+      this.#answered = { state, answer };
+      this.#show(answer, !this.#isDown && state === this.#state);
+    }
     this.#next();
+  }
+
+  /** A server that is late gets that time again as a rest: so a class shares it, and all are answered soon. */
+  #pace(answer) {
+    const took = this.#clock() - this.#sentAt;
+    this.#interval = answer ? Math.max(SHORTEST_INTERVAL, 2 * took - SHORTEST_INTERVAL) : INTERVAL_AFTER_NONE;
   }
 }
 
@@ -252,14 +267,28 @@ function agree(isOtherInk) {
   show(page.answer, true);
 }
 
-const LISTENERS = { pointerdown: onDown, pointermove: onMove, pointerup: onUp, pointercancel: onUp };
+/** After an error of its own this part has missed some ink: the rest of the stroke is left to the script. */
+function safely(listener) {
+  return (event) => {
+    try {
+      listener(event);
+    } catch (error) {
+      agree(true);
+      reportError(error);
+    }
+  };
+}
+
+const LISTENERS = Object.entries({ pointerdown: onDown, pointermove: onMove, pointerup: onUp, pointercancel: onUp }).map(
+  ([name, listener]) => [name, safely(listener)],
+);
 
 export default function ({ data }) {
   const isOtherInk = data.version !== page.version || data.follows !== page.follows;
   page = data;
   agree(isOtherInk);
-  for (const [name, listener] of Object.entries(LISTENERS)) document.addEventListener(name, listener, true);
+  for (const [name, listener] of LISTENERS) document.addEventListener(name, listener, true);
   return () => {
-    for (const [name, listener] of Object.entries(LISTENERS)) document.removeEventListener(name, listener, true);
+    for (const [name, listener] of LISTENERS) document.removeEventListener(name, listener, true);
   };
 }

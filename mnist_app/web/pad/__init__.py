@@ -1,4 +1,4 @@
-"""The drawing pad: the canvas component with its traps disarmed, its ink kept over reruns and page changes."""
+"""The drawing pad: the canvas component with its traps disarmed, its ink kept over reruns, page changes and reloads."""
 
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from mnist_app.strokes import DrawingError
 from mnist_app.web.session import PAD_SIDE, Pad
 
 PAPER, INK = "#ffffff", "#1a1a1a"  # the same in both themes: another background would wipe the drawing
+_GUARD = "pad_guard"
 
 _guard = st.components.v2.component(
     "pad_guard", js=(Path(__file__).parent / "guard.js").read_text(), isolate_styles=False
@@ -38,6 +39,10 @@ def drawing_pad(pad: Pad, pen_width: int) -> tuple[str | None, DeltaGenerator]:
             initial_drawing=pad.restored,
             key=pad.key,
         )
-        _guard(key="pad_guard")
+        _guard(
+            data={"ink": pad.latest, "isUntouched": pad.is_untouched},
+            on_kept_change=lambda: pad.bring_back(st.session_state[_GUARD].kept),
+            key=_GUARD,
+        )
         overlay = st.empty()
     return problem, overlay

@@ -1,10 +1,11 @@
 // Looks after the canvas beside it: hides its toolbar, names it for screen readers, holds Undo back until the canvas
-// has told the script of the last stroke, and hands pasted pictures to the uploader.
+// has told the script of the last stroke, hands pasted pictures to the uploader, and keeps the ink over a reload.
 
 const HIDE_TOOLBAR = ".dc-toolbar { display: none !important; } canvas { touch-action: none; }";
 const CANVAS_SPEAKS_AFTER = 300; // ms: 200 after pen-up by its own clock, and some for the way
 const TRIES = 20;
 const RETRY_EVERY = 50; // ms
+const KEPT = "draw-a-digit"; // the ink's name in the tab's own memory, which is gone when the tab is closed
 
 let penUpAt = -Infinity;
 let retry = 0;
@@ -84,8 +85,21 @@ function paste(event) {
   uploader.dispatchEvent(new Event("change", { bubbles: true }));
 }
 
-export default function () {
+/** Keep what the script knows of the ink; give it back once to a script that knows of none. */
+function keep({ ink, isUntouched }, giveBack) {
+  try {
+    const kept = sessionStorage.getItem(KEPT);
+    if (isUntouched && kept) giveBack(JSON.parse(kept));
+    else if (ink) sessionStorage.setItem(KEPT, JSON.stringify(ink));
+    else sessionStorage.removeItem(KEPT);
+  } catch {
+    // A browser that keeps nothing, or has no more room: then a reload starts with a blank pad.
+  }
+}
+
+export default function ({ data, setTriggerValue }) {
   tend();
+  keep(data, (ink) => setTriggerValue("kept", ink));
   const watcher = new MutationObserver(tend);
   watcher.observe(document.querySelector(".st-key-pad"), { childList: true, subtree: true });
   window.addEventListener("pointerup", notePenUp, true);

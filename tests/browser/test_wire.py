@@ -1,0 +1,57 @@
+"""What a browser that is none may send over Streamlit's WebSocket."""
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+from anyio.from_thread import start_blocking_portal
+
+from ..conftest import ONE, SEVEN
+from .wire import ScriptError, WirePage
+
+NONSENSE = [
+    "5",
+    "null",
+    '"x"',
+    "[]",
+    '{"drawing": "x"}',
+    '{"drawing": {"raw": 5}}',
+    '{"drawing": {"raw": {"objects": [{"type": "Circle"}]}}}',
+    '{"drawing": {"raw": {"objects": [{"type": "Path", "path": [["M", NaN, 1]]}]}}}',
+    '{"backgroundFit": 3}',
+    '{"a": ' * 500 + "1" + "}" * 500,
+]
+
+
+def visit(steps: Callable[[], Awaitable[None]]) -> None:
+    with start_blocking_portal() as portal:  # the browser tests' own loop runs in this thread
+        portal.call(steps)
+
+
+@pytest.mark.parametrize("nonsense", NONSENSE)
+def test_a_canvas_that_sends_nonsense_breaks_no_session(address: str, nonsense: str) -> None:
+    async def steps() -> None:
+        async with WirePage(address) as vandal, WirePage(address) as neighbour:
+            await neighbour.draw(SEVEN)
+            await vandal.send_canvas(nonsense)
+            await vandal.send_canvas(nonsense)  # and again on the canvas that came after
+            await vandal.draw(ONE)
+            assert '<p class="digit">1</p>' in vandal.answer
+            await neighbour.press("Undo")
+            await neighbour.draw(SEVEN)
+            assert '<p class="digit">7</p>' in neighbour.answer
+
+    visit(steps)
+
+
+def test_text_that_is_no_json_ends_no_session_but_its_own(address: str) -> None:
+    async def steps() -> None:
+        async with WirePage(address) as vandal, WirePage(address) as neighbour:
+            with pytest.raises(ScriptError):  # Streamlit parses it before any code of ours is run, and keeps it
+                await vandal.send_canvas("{")
+            await neighbour.draw(SEVEN)
+            assert '<p class="digit">7</p>' in neighbour.answer
+        async with WirePage(address) as reloaded:
+            await reloaded.draw(ONE)
+            assert '<p class="digit">1</p>' in reloaded.answer
+
+    visit(steps)
