@@ -230,6 +230,9 @@ def test_a_pen_draws_and_is_read_while_it_moves(visitor: Visitor) -> None:
     assert visitor.page.evaluate("[...window.kinds]") == ["pen"]
 
 
+@pytest.mark.xfail(
+    reason="ink-cnn refuses what the canvas makes of two fingers; which of them is at fault is not known yet"
+)
 def test_a_second_finger_does_not_disturb_the_first(phone_visitor: Visitor) -> None:
     visitor, [stroke] = phone_visitor, ONE
     visitor.put_fingers("touchStart", stroke[0])

@@ -35,10 +35,10 @@ def test_a_canvas_that_sends_nonsense_breaks_no_session(address: str, nonsense: 
             await vandal.send_canvas(nonsense)
             await vandal.send_canvas(nonsense)  # and again on the canvas that came after
             await vandal.draw(ONE)
-            assert '<p class="digit">1</p>' in vandal.answer
+            assert '<p class="digit" style="--length:1">1</p>' in vandal.answer
             await neighbour.press("Undo")
             await neighbour.draw(SEVEN)
-            assert '<p class="digit">7</p>' in neighbour.answer
+            assert '<p class="digit" style="--length:1">7</p>' in neighbour.answer
 
     visit(steps)
 
@@ -49,9 +49,9 @@ def test_text_that_is_no_json_ends_no_session_but_its_own(address: str) -> None:
             with pytest.raises(ScriptError):  # Streamlit parses it before any code of ours is run, and keeps it
                 await vandal.send_canvas("{")
             await neighbour.draw(SEVEN)
-            assert '<p class="digit">7</p>' in neighbour.answer
+            assert '<p class="digit" style="--length:1">7</p>' in neighbour.answer
         async with WirePage(address) as reloaded:
             await reloaded.draw(ONE)
-            assert '<p class="digit">1</p>' in reloaded.answer
+            assert '<p class="digit" style="--length:1">1</p>' in reloaded.answer
 
     visit(steps)
