@@ -1,4 +1,4 @@
-"""The same work without a screen: ``python -m mnist_app predict | evaluate | train | data | models``."""
+"""The same work without a screen: ``python -m mnist_app predict | evaluate | train | prepare | data | models``."""
 
 import argparse
 import dataclasses
@@ -143,6 +143,22 @@ def _card(
     )
 
 
+def prepare_command(arguments: argparse.Namespace) -> None:
+    """Compute what the Explore page shows of a model, so that nobody waits for it: predictions, neighbours, map."""
+    import torch
+
+    from mnist_app.prepare import prepare, ship
+    from mnist_app.registry import DEFAULT_MODEL
+
+    torch.set_num_threads(1)
+    model = arguments.model or DEFAULT_MODEL
+    if arguments.ship:
+        for path in ship(model):
+            print(f"{path} ({path.stat().st_size / 1e6:.2f} MB)")
+    else:
+        prepare(model, arguments.split)
+
+
 def data_command(arguments: argparse.Namespace) -> None:
     """Fetch MNIST, or say where the digits come from."""
     from mnist_app.dataset import find_source
@@ -218,6 +234,7 @@ def _figures(metrics: Mapping[str, Mapping[str, float]]) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
+    from mnist_app.dataset import SPLITS
     from mnist_app.fetch import MIRROR
 
     parser = argparse.ArgumentParser(prog="python -m mnist_app", description=__doc__)
@@ -242,6 +259,12 @@ def _parser() -> argparse.ArgumentParser:
     for option, kind in TRAIN_OPTIONS.items():
         train.add_argument(f"--{option.replace('_', '-')}", type=kind, default=argparse.SUPPRESS)
     train.set_defaults(run=train_command)
+
+    prepare = commands.add_parser("prepare", help="compute a model's maps", description=prepare_command.__doc__)
+    prepare.add_argument("--model", metavar="ID", help="a name that `models` lists")
+    prepare.add_argument("--split", choices=SPLITS, default="validation")
+    prepare.add_argument("--ship", action="store_true", help="validation and test, into weights/ beside the model")
+    prepare.set_defaults(run=prepare_command)
 
     data = commands.add_parser("data", help="show or fetch the digits", description=data_command.__doc__)
     data.add_argument("action", choices=("show", "fetch"), nargs="?", default="show")
