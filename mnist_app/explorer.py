@@ -57,6 +57,12 @@ class Readings:
         return slant(self.digits.images)
 
     @cached_property
+    def averages(self) -> NDArray[np.uint8]:
+        """The average picture of each digit (10, 28, 28), by label; blank for a digit that never occurs."""
+        means = [self.digits.images[self.digits.labels == digit] for digit in range(CLASSES)]
+        return np.array([np.round(mean.mean(axis=0)) if len(mean) else np.zeros((28, 28)) for mean in means], np.uint8)
+
+    @cached_property
     def doubtful(self) -> Mask:
         """Whose labels are in doubt; known for the test split only."""
         doubtful = np.zeros(len(self), bool)
