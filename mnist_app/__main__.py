@@ -50,6 +50,8 @@ def evaluate_command(arguments: argparse.Namespace) -> None:
     digits = load_split(arguments.split)
     found = evaluate(digits.labels, logits_of(model.network, digits.images).argmax(dim=1).numpy())
     ink = evaluate_ink(model, arguments.ink) if arguments.ink else None
+    if arguments.mistakes:
+        _write_mistakes(arguments.mistakes, model.card.name, arguments.split, digits)
     if arguments.json:
         report = {
             "model": model.card.name,
@@ -68,6 +70,19 @@ def evaluate_command(arguments: argparse.Namespace) -> None:
         for name, accuracy in ink.collections.items():
             print(f"{name:<20} {accuracy:8.2%}")
         print(f"{'macro mean':<20} {ink.macro_mean:8.2%}")
+
+
+def _write_mistakes(path: Path, model: str, split: str, digits: "Digits") -> None:
+    """What a model misreads, the surest mistakes first, as CSV with probabilities and what is known of the ink."""
+    from mnist_app.explorer import Filters, Readings, View, to_csv
+    from mnist_app.predictions import predictions_of
+
+    readings = Readings(split, digits, predictions_of(model, split, digits)[0])
+    chosen = View(model, split, Filters(verdict="wrong")).chosen(readings)
+    try:
+        path.write_text(to_csv(readings, chosen))
+    except OSError as error:
+        raise AppError(f"{path} cannot be written: {error.strerror}.") from None
 
 
 def train_command(arguments: argparse.Namespace) -> None:
@@ -249,6 +264,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--model", metavar="ID", help="a name that `models` lists")
     evaluate.add_argument("--split", choices=("validation", "test"), default="validation")
     evaluate.add_argument("--ink", type=Path, metavar="FOLDER", help="collections of drawings, .jsonl or .jsonl.gz")
+    evaluate.add_argument("--mistakes", type=Path, metavar="FILE", help="CSV of all that is misread")
     evaluate.add_argument("--json", action="store_true", help="one JSON object instead of tables")
     evaluate.set_defaults(run=evaluate_command)
 

@@ -111,9 +111,10 @@ def keep(path: Path, arrays: Arrays) -> None:
 
 def _read(path: Path, shapes: Mapping[str, tuple[int | None, ...]]) -> Arrays | None:
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in shapes}
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError):
+        # Opened here: where the content is no archive, np.load would leave the file open.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in shapes}
+    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error, NotImplementedError):
         return None
     for name, shape in shapes.items():
         found = arrays[name].shape

@@ -9,8 +9,8 @@ ROOT = Path(__file__).parent.parent
 MAP = {
     "api": {"api_schema", "errors", "photo", "preprocessing", "recognition", "registry", "strokes"},
     "__main__": {
-        *("dataset", "errors", "evaluation", "fetch", "inkfiles"),
-        *("models", "photo", "prepare", "preprocessing", "recognition", "registry", "training"),
+        *("dataset", "errors", "evaluation", "explorer", "fetch", "inkfiles", "models", "photo"),
+        *("predictions", "prepare", "preprocessing", "recognition", "registry", "training"),
     },
     "prepare": {"dataset", "errors", "kept", "neighbours", "predictions", "projection", "storage"},
     "explorer": {"dataset", "label_errors", "morphometry", "predictions", "projection"},

@@ -52,7 +52,7 @@ def page() -> None:
     area = view.filters.area
     chosen = view.chosen(readings, session.places(view.model, readings, area.method) if area else None)
     st.html(_summary(view, readings))
-    left, right = st.columns([5, 6], gap="large")
+    left, right = st.columns([5, 7], gap="large")
     with left:
         panel = _panels(view)
         if panel == "picture" and view.opened is not None:
@@ -91,11 +91,17 @@ def _choose(view: View) -> None:
         )
 
     st.session_state["explore_model"], st.session_state["explore_split"] = view.model, view.split
-    with st.container(horizontal=True, vertical_alignment="bottom"):
+    with st.container(horizontal=True, vertical_alignment="center"):
         st.segmented_control(
-            "Split", splits, format_func=str.capitalize, key="explore_split", required=True, on_change=changed
+            "Split",
+            splits,
+            format_func=str.capitalize,
+            key="explore_split",
+            required=True,
+            label_visibility="collapsed",
+            on_change=changed,
         )
-        st.selectbox("Model", models, key="explore_model", on_change=changed, width=220)
+        st.selectbox("Model", models, key="explore_model", label_visibility="collapsed", on_change=changed, width=200)
 
 
 @st.fragment(run_every=0.3)
@@ -166,9 +172,11 @@ def _numbers(view: View, explored: session.Explored) -> None:
 
 def _filters(view: View) -> None:
     """What pictures must be to be in the gallery, and their order."""
-    filters, digits = view.filters, [None, *range(CLASSES)]
+    filters, digits = view.filters, [ANY, *map(str, range(CLASSES))]
     state = st.session_state
-    state["explore_label"], state["explore_read"], state["explore_order"] = filters.label, filters.read, view.order
+    state["explore_order"] = view.order
+    for name, digit in (("label", filters.label), ("read", filters.read)):
+        state[f"explore_{name}"] = ANY if digit is None else str(digit)
     state["explore_verdict"] = filters.verdict or ANY
     state["explore_confidence"] = (filters.least, filters.most)
     state["explore_stroke"], state["explore_lean"] = filters.stroke or ANY, filters.lean or ANY
@@ -178,6 +186,10 @@ def _filters(view: View) -> None:
         value = st.session_state[f"explore_{name}"]
         session.show(view.where(**{name: None if value == ANY else value}))
 
+    def changed_digit(name: str) -> None:
+        value = st.session_state[f"explore_{name}"]
+        session.show(view.where(**{name: None if value == ANY else int(value)}))
+
     def changed_confidence() -> None:
         least, most = st.session_state["explore_confidence"]
         session.show(view.where(least=least, most=most))
@@ -185,16 +197,17 @@ def _filters(view: View) -> None:
     def changed_order() -> None:
         session.show(replace(view, order=st.session_state["explore_order"], page=1))
 
-    def name_of(digit: int | None) -> str:
-        return "Any" if digit is None else str(digit)
-
-    with st.container(horizontal=True, vertical_alignment="bottom", key="explore_filters"):
-        st.selectbox(
-            "Digit", digits, format_func=name_of, key="explore_label", on_change=changed, args=("label",), width=84
-        )
-        st.selectbox(
-            "Read as", digits, format_func=name_of, key="explore_read", on_change=changed, args=("read",), width=84
-        )
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="explore_filters"):
+        for label, name in (("Digit", "label"), ("Read as", "read")):
+            st.selectbox(
+                label,
+                digits,
+                format_func=str.capitalize,
+                key=f"explore_{name}",
+                on_change=changed_digit,
+                args=(name,),
+                width=84,
+            )
         st.selectbox(
             "Answer",
             [ANY, "wrong", "right"],
