@@ -11,18 +11,23 @@ import torch
 import uvicorn
 from starlette.middleware import Middleware
 from streamlit import config
+from streamlit.runtime.pages_manager import PagesManager
 
 from mnist_app.api import api_routes
+from mnist_app.dataset import find_source
 from mnist_app.errors import AppError
 from mnist_app.recognition import warm_up
 from mnist_app.registry import DEFAULT_MODEL
 from mnist_app.web import session
 from mnist_app.web.compression import CompressedAssets
+from mnist_app.web.thumbnails import thumbnail_routes
 
 
 @asynccontextmanager
 async def lifespan(_: st.App) -> AsyncIterator[None]:
     """Load and warm what every visitor needs, so that the first one waits no longer than the rest."""
+    # Else the first visitor of all, if sent to a page by a link, gets the module of that name in web/pages/ run alone.
+    PagesManager.uses_pages_directory = False
     torch.set_num_threads(1)  # two busy threads on two cores can be a hundred times slower than one
     try:
         warm_up(session.model(DEFAULT_MODEL))
@@ -34,6 +39,8 @@ async def lifespan(_: st.App) -> AsyncIterator[None]:
     yield
     for download in session.downloads():
         download.stop()
+    for layout in session.layouts().values():
+        layout.stop()
 
 
 def own_origins() -> list[str] | None:
@@ -55,7 +62,10 @@ BASE = st.get_option("server.baseUrlPath").strip("/")
 
 app = st.App(
     Path(__file__).parent / "mnist_app" / "web" / "main.py",
-    routes=api_routes(f"/{BASE}/api".replace("//", "/"), session.model, own_origins()),
+    routes=[
+        *api_routes(f"/{BASE}/api".replace("//", "/"), session.model, own_origins()),
+        *thumbnail_routes(f"/{BASE}/digits".replace("//", "/"), lambda name: session.split(name, find_source())),
+    ],
     middleware=[Middleware(CompressedAssets)],
     lifespan=lifespan,
 )

@@ -1,4 +1,4 @@
-"""The same work without a screen: ``python -m mnist_app predict | evaluate | train | calibrate | data | models``."""
+"""The same work without a screen: ``python -m mnist_app predict | evaluate | train | calibrate | prepare | …``."""
 
 import argparse
 import dataclasses
@@ -57,6 +57,8 @@ def evaluate_command(arguments: argparse.Namespace) -> None:
     refused = sum(not answer.is_digit for answer in answers) / len(answers)
     found = evaluate(digits.labels, probabilities.argmax(axis=1))
     ink = evaluate_ink(model, arguments.ink) if arguments.ink else None
+    if arguments.mistakes:
+        _write_mistakes(arguments.mistakes, model.card.name, arguments.split, digits)
     if arguments.json:
         report = {
             "model": model.card.name,
@@ -79,6 +81,19 @@ def evaluate_command(arguments: argparse.Namespace) -> None:
             print(f"{name:<20} {accuracy:8.2%}")
         print(f"{'macro mean':<20} {ink.macro_mean:8.2%}")
         print(f"refused {ink.refused:.2%}, calibration error {ink.calibration_error:.2%}")
+
+
+def _write_mistakes(path: Path, model: str, split: str, digits: "Digits") -> None:
+    """What a model misreads, the surest mistakes first, as CSV with probabilities and what is known of the ink."""
+    from mnist_app.explorer import Filters, Readings, View, to_csv
+    from mnist_app.predictions import predictions_of
+
+    readings = Readings(split, digits, predictions_of(model, split, digits)[0])
+    chosen = View(model, split, Filters(verdict="wrong")).chosen(readings)
+    try:
+        path.write_text(to_csv(readings, chosen))
+    except OSError as error:
+        raise AppError(f"{path} cannot be written: {error.strerror}.") from None
 
 
 def train_command(arguments: argparse.Namespace) -> None:
@@ -181,6 +196,22 @@ def calibrate_command(arguments: argparse.Namespace) -> None:
     print(f"Temperature {card.temperature:.3f}, refused above a doubt of {card.refusal:.3f}: {_figures(card.metrics)}.")
 
 
+def prepare_command(arguments: argparse.Namespace) -> None:
+    """Compute what the Explore page shows of a model, so that nobody waits for it: predictions, neighbours, map."""
+    import torch
+
+    from mnist_app.prepare import prepare, ship
+    from mnist_app.registry import DEFAULT_MODEL
+
+    torch.set_num_threads(1)
+    model = arguments.model or DEFAULT_MODEL
+    if arguments.ship:
+        for path in ship(model):
+            print(f"{path} ({path.stat().st_size / 1e6:.2f} MB)")
+    else:
+        prepare(model, arguments.split)
+
+
 def data_command(arguments: argparse.Namespace) -> None:
     """Fetch MNIST, or say where the digits come from."""
     from mnist_app.dataset import find_source
@@ -255,6 +286,7 @@ def _figures(metrics: Mapping[str, Mapping[str, float]]) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
+    from mnist_app.dataset import SPLITS
     from mnist_app.fetch import MIRROR
 
     parser = argparse.ArgumentParser(prog="python -m mnist_app", description=__doc__)
@@ -269,6 +301,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--model", metavar="ID", help="a name that `models` lists")
     evaluate.add_argument("--split", choices=("validation", "test"), default="validation")
     evaluate.add_argument("--ink", type=Path, metavar="FOLDER", help="collections of drawings, .jsonl or .jsonl.gz")
+    evaluate.add_argument("--mistakes", type=Path, metavar="FILE", help="CSV of all that is misread")
     evaluate.add_argument("--json", action="store_true", help="one JSON object instead of tables")
     evaluate.set_defaults(run=evaluate_command)
 
@@ -287,6 +320,12 @@ def _parser() -> argparse.ArgumentParser:
     calibrate.add_argument("twins", nargs="+", type=Path, metavar="TWIN", help="folder of one trained --without some")
     calibrate.add_argument("--ink", type=Path, metavar="FOLDER", required=True, help="all of the collections")
     calibrate.set_defaults(run=calibrate_command)
+
+    prepare = commands.add_parser("prepare", help="compute a model's maps", description=prepare_command.__doc__)
+    prepare.add_argument("--model", metavar="ID", help="a name that `models` lists")
+    prepare.add_argument("--split", choices=SPLITS, default="validation")
+    prepare.add_argument("--ship", action="store_true", help="validation and test, into weights/ beside the model")
+    prepare.set_defaults(run=prepare_command)
 
     data = commands.add_parser("data", help="show or fetch the digits", description=data_command.__doc__)
     data.add_argument("action", choices=("show", "fetch"), nargs="?", default="show")

@@ -21,3 +21,8 @@ def data_folder() -> Path:
 def user_models_folder() -> Path:
     """Where models trained by users are kept; the shipped ones are read-only."""
     return home() / "models"
+
+
+def computed_folder() -> Path:
+    """Where results that take time are kept; all of it may be deleted at any time."""
+    return home() / "computed"

@@ -9,9 +9,19 @@ ROOT = Path(__file__).parent.parent
 MAP = {
     "api": {"api_schema", "errors", "number", "photo", "preprocessing", "registry", "strokes"},
     "__main__": {
-        *("calibration", "dataset", "errors", "evaluation", "fetch", "inkfiles", "inkset"),
-        *("models", "number", "photo", "preprocessing", "recognition", "registry", "training", "twins"),
+        *("calibration", "dataset", "errors", "evaluation", "explorer", "fetch", "inkfiles", "inkset", "models"),
+        *("number", "photo", "predictions", "prepare", "preprocessing", "recognition", "registry", "training"),
+        "twins",
     },
+    "prepare": {"dataset", "errors", "kept", "neighbours", "predictions", "projection", "storage"},
+    "explorer": {"dataset", "label_errors", "morphometry", "predictions", "projection"},
+    "label_errors": set(),
+    "projection": {"dataset", "kept", "neighbours", "predictions"},
+    "neighbours": {"dataset", "kept", "predictions"},
+    "predictions": {"dataset", "kept", "models", "recognition", "registry"},
+    "kept": {"errors", "storage"},
+    "work": {"errors"},
+    "morphometry": set(),
     "api_schema": set(),
     "twins": {
         *("calibration", "dataset", "errors", "inkfiles", "inkset"),

@@ -5,18 +5,18 @@ from pathlib import Path
 import streamlit as st
 
 from mnist_app.web import session
-from mnist_app.web.pages import data, draw, models
+from mnist_app.web.pages import data, draw, explore, models
 
 st.set_page_config(page_title="Draw a digit", page_icon="✍️", layout="wide")
 st.html(Path(__file__).parent / "style.css")
 
-page = st.navigation(
-    [
-        st.Page(draw.page, title="Draw", icon=":material/draw:", url_path="draw", default=True),
-        st.Page(models.page, title="Models", icon=":material/neurology:", url_path="models"),
-        st.Page(data.page, title="Data", icon=":material/dataset:", url_path="data"),
-    ],
-    position="top",
-)
+pages = [
+    st.Page(draw.page, title="Draw", icon=":material/draw:", url_path="draw", default=True),
+    st.Page(explore.page, title="Explore", icon=":material/search:", url_path="explore"),
+    st.Page(models.page, title="Models", icon=":material/neurology:", url_path="models"),
+    st.Page(data.page, title="Data", icon=":material/dataset:", url_path="data"),
+]
+page = st.navigation(pages, position="top")
+session.know_pages(pages)
 session.arrive_at(page.url_path)
 page.run()

@@ -1,20 +1,29 @@
 """Every state key and every cached loader, in one place."""
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Any, cast
 
+import numpy as np
 import streamlit as st
+from numpy.typing import NDArray
+from streamlit.navigation.page import Page
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from mnist_app.dataset import Digits, Source, load_split
+from mnist_app.dataset import Digits, Source, find_source, load_split
+from mnist_app.evaluation import Evaluation, evaluate
+from mnist_app.explorer import Readings, View
 from mnist_app.fetch import Download
+from mnist_app.neighbours import Neighbours, known_neighbours
 from mnist_app.photo import open_image
-from mnist_app.preprocessing import Prepared, prepare_image
+from mnist_app.predictions import predict, predictions_of
+from mnist_app.preprocessing import Prepared, Step, prepare_image
+from mnist_app.projection import Layout, Places, known_tsne, pca
 from mnist_app.recognition import load_recogniser
-from mnist_app.registry import Model
+from mnist_app.registry import DEFAULT_MODEL, WEIGHTS, Model, ModelError, find_model
 from mnist_app.strokes import Drawing, DrawingError
+from mnist_app.work import Progress, Work
 
 CANVASES = 8  # names in turn: Streamlit remembers each name for as long as the session lasts
 PAD_SIDE = 340  # CSS pixels: as large as a 390 px wide phone has room for
@@ -25,7 +34,11 @@ UPLOAD = "upload"
 _PAD = "pad"
 _PAGE = "page"
 _PREPARED = "prepared_upload"
+_VIEW, _ADDRESS, _ANSWERED = "view", "address", "answered"
+_PAGES, _TAKEN = "pages", "taken"
+SHOW_DRAWING = "show_drawing"
 
+_beginning = Lock()  # two visitors may ask for the same map at once
 _decoding = Lock()  # one picture at a time: decoded, a large one takes a quarter of a GB
 
 
@@ -35,7 +48,7 @@ def model(name: str) -> Model:
     return load_recogniser(name)
 
 
-@st.cache_resource(show_spinner="Reading the digits")
+@st.cache_resource(show_spinner=False)
 def split(name: str, source: Source) -> Digits:
     """One split, read once for all sessions; ``source`` only says when to read again."""
     return load_split(name)
@@ -127,3 +140,179 @@ def arrive_at(page: str) -> None:
     if st.session_state.get(_PAGE) != page:
         st.session_state[_PAGE] = page
         pad().show(pad().latest)
+
+
+# Going from page to page
+
+
+def know_pages(pages: list[Page]) -> None:
+    """Note the pages there are, so that one can lead to another."""
+    st.session_state[_PAGES] = {page.title: page for page in pages}
+
+
+def go_to(title: str) -> None:
+    """Show another page instead of the rest of this one."""
+    if page := st.session_state.get(_PAGES, {}).get(title):
+        st.switch_page(page)
+
+
+@dataclass(frozen=True, eq=False)
+class Taken:
+    """A picture of a split that was taken to the Draw page."""
+
+    pixels: NDArray[np.uint8]  # (28, 28), 0 = paper, 255 = ink
+    name: str
+
+    @property
+    def prepared(self) -> Prepared:
+        step = Step(
+            "28 × 28", "As MNIST has it: all that the network sees.", self.pixels.astype(np.float32) / np.float32(255)
+        )
+        return Prepared(self.pixels, (step,))
+
+
+def take(pixels: NDArray[np.uint8], name: str) -> None:
+    """Have the Draw page read a picture until it is put back."""
+    st.session_state[_TAKEN] = Taken(pixels, name)
+
+
+def taken() -> Taken | None:
+    """The picture that the Draw page is to read, if one was taken there."""
+    return cast("Taken | None", st.session_state.get(_TAKEN))
+
+
+def put_back() -> None:
+    """Have the Draw page read the pad again."""
+    st.session_state.pop(_TAKEN, None)
+
+
+# Exploring
+
+
+def usual_view() -> View:
+    """What Explore shows when nobody asks for anything: the default model on test, or on what there is."""
+    return View(DEFAULT_MODEL, find_source().splits[-1])
+
+
+def view() -> tuple[View, tuple[str, ...]]:
+    """What this visitor looks at, and the names of query parameters that made no sense.
+
+    The address decides when it is new: opened, reloaded, gone back to. A run that answers a press does not ask it, for
+    the browser may have sent it before it heard of the view that it is now.
+    """
+    asked = st.query_params.to_dict()
+    is_answer = st.session_state.pop(_ANSWERED, False)
+    refused: tuple[str, ...] = ()
+    if asked and not is_answer and asked != st.session_state.get(_ADDRESS):
+        st.session_state[_VIEW], refused = View.from_query(asked, usual_view())
+    return cast(View, st.session_state.setdefault(_VIEW, usual_view())), refused
+
+
+def show(view: View) -> None:
+    """Look at something else, from the callback of what was pressed."""
+    st.session_state[_VIEW], st.session_state[_ANSWERED] = view, True
+
+
+def write_address(view: View) -> None:
+    """Put the view into the address bar."""
+    query = view.to_query()
+    st.session_state[_VIEW], st.session_state[_ADDRESS] = view, query
+    if st.query_params.to_dict() != query:
+        st.query_params.from_dict(query)
+
+
+def stamp_of(model: str) -> tuple[int, int]:
+    """Changes whenever a model's weights do. Raises ModelError."""
+    path = find_model(model) / WEIGHTS
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error.strerror}.") from None
+    return found.st_mtime_ns, found.st_size
+
+
+@dataclass(frozen=True, eq=False)
+class Explored:
+    """A split with what a model makes of it, and why that could not be kept for the next time, if so."""
+
+    readings: Readings
+    evaluation: Evaluation
+    problem: str | None
+
+
+@st.cache_resource(show_spinner=False)
+def _exploring(model: str, stamp: tuple[int, int], name: str, source: Source) -> Work[Explored]:
+    def explore(progress: Progress) -> Explored:
+        digits = split(name, source)
+        predictions, problem = predictions_of(model, name, digits, progress)
+        readings = Readings(name, digits, predictions)
+        _ = readings.thickness, readings.slant, readings.averages, readings.losses  # now rather than in a click
+        return Explored(readings, evaluate(digits.labels, predictions.read), problem)
+
+    return Work(explore)
+
+
+def exploring(model: str, name: str) -> Work[Explored]:
+    """The computation of a model's readings of a split, done or under way: one for all visitors. Raises ModelError."""
+    key = model, stamp_of(model), name, find_source()
+    work = _exploring(*key)
+    if work.problem:
+        _exploring.clear(*key)  # the next one to ask tries again
+    return work
+
+
+@st.cache_resource(show_spinner=False)
+def _pca(model: str, stamp: tuple[int, int], name: str, source: Source, _readings: Readings) -> Places:
+    return pca(_readings.predictions.features)[0]
+
+
+@st.cache_resource(show_spinner=False)
+def _known_tsne(model: str, stamp: tuple[int, int], name: str, source: Source, tries: int) -> Places | None:
+    return known_tsne(model, name, split(name, source))
+
+
+@st.cache_resource(show_spinner=False)
+def layouts() -> dict[tuple[str, str], Layout]:
+    """The maps that are being computed or were, by model and split: one for all visitors."""
+    return {}
+
+
+def places(model: str, readings: Readings, method: str) -> Places | None:
+    """Where the pictures lie on a map; None while that is not known."""
+    key = model, stamp_of(model), readings.split, find_source()
+    if method == "pca":
+        return _pca(*key, readings)
+    layout = layouts().get((model, readings.split))
+    if layout and layout.is_running:
+        return None
+    return _known_tsne(*key, id(layout))
+
+
+def lay_out(model: str, name: str) -> None:
+    """Begin to compute a t-SNE map, unless that is under way."""
+    with _beginning:
+        layout = layouts().get((model, name))
+        if layout is None or not layout.is_running:
+            layouts()[model, name] = Layout(model, name)
+
+
+def see_drawing() -> None:
+    """Look at the map with what is drawn on the pad."""
+    seen = st.session_state.get(_VIEW) or usual_view()
+    show(replace(seen, panel="map"))
+    st.session_state[SHOW_DRAWING] = True
+
+
+@st.cache_resource(show_spinner=False)
+def _known_neighbours(model: str, stamp: tuple[int, int], name: str, source: Source) -> Neighbours | None:
+    return known_neighbours(model, name, split(name, source), split("train", source))
+
+
+def shipped_neighbours(model: str, name: str) -> Neighbours | None:
+    """The nearest training pictures of every picture of a split, where they were computed beforehand."""
+    return _known_neighbours(model, stamp_of(model), name, find_source())
+
+
+def features_of(name: str, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """A picture's (28, 28) last features (1, F)."""
+    return predict(model(name).network, pixels[None]).features

@@ -31,6 +31,13 @@ def page() -> None:
         live_ink(drawing, session.pad().version, reading, follows=picture is None)
         if picture:
             st.caption("Read from the picture. Remove it to go back to the pad.")
+        if session.taken():
+            _way_back()
+        elif reading and not picture:
+            to_map = st.button("See it on the map", icon=":material/map:", on_click=session.see_drawing, key="to_map")
+            if to_map:
+                session.go_to("Explore")
+        if picture:
             st.html(steps_html(picture.steps))
         elif reading and reading.is_number:
             st.html(digits_html(reading))
@@ -76,4 +83,14 @@ def _controls() -> Prepared | None:
                 return session.prepared_upload(upload)
             except AppError as error:
                 problem_notice(f"{upload.name}: {error} The pad is read instead.")
-    return None
+    taken = session.taken()
+    return taken.prepared if taken else None
+
+
+def _way_back() -> None:
+    """Where the picture that is read was taken from, and what to do with it."""
+    with st.container(horizontal=True):
+        back = st.button("Back to it", icon=":material/arrow_back:", key="back")
+        st.button("Draw instead", icon=":material/draw:", on_click=session.put_back, key="put_back")
+    if back:
+        session.go_to("Explore")

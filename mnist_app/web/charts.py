@@ -1,0 +1,98 @@
+"""Figures as HTML, and every colour that carries a meaning. One colour, one meaning, on every page."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from mnist_app.evaluation import Evaluation
+from mnist_app.explorer import Filters
+
+READ = "#0072b2"  # what the network read; style.css has it as --read
+WRONG = "#d55e00"  # a mistake; --wrong
+# The ten digits, on the map. Found by search: under normal vision and the three kinds of colour blindness any two, and
+# any one and the two above, are far enough apart to be told from each other, on white and on Streamlit's dark paper.
+DIGIT_COLOURS = (
+    *("#78c3ff", "#8700b4", "#a5b400", "#e169b4", "#3c1eff"),
+    *("#4b5a1e", "#f0a5a5", "#7878ff", "#b42d78", "#87874b"),
+)
+ANY = "any"  # in a cell's name: all of the row, or all of the column
+
+
+def confusion_html(found: Evaluation, percent: bool, filters: Filters) -> str:
+    """The confusion matrix as a table of buttons ``LABEL-READ``; mistakes stand out, right answers stand back."""
+    counts = found.confusion
+    mistakes = counts * (1 - np.eye(len(counts), dtype=np.int64))
+    rows = counts.sum(axis=1, keepdims=True)
+    shares = np.divide(counts, rows, out=np.zeros(counts.shape), where=rows > 0)
+    # By the root: one mistake is to be seen beside fifty.
+    depths = np.sqrt((shares if percent else counts) * (mistakes > 0))
+    depths = depths / max(float(depths.max()), 1e-9)
+    heads = "".join(f'<th scope="col">{_head(ANY, str(digit), filters)}</th>' for digit in range(len(counts)))
+    body = ""
+    for label, row in enumerate(counts.tolist()):
+        cells = ""
+        for read, count in enumerate(row):
+            said = _cell_text(count, float(shares[label, read]), percent)
+            kind = "right" if label == read else "mistake" if count else "none"
+            current = (filters.label, filters.read) == (label, read)
+            cells += (
+                f'<td><button type="button" class="{kind}" data-pick="{label}-{read}" '
+                f'style="--depth:{depths[label, read]:.3f}" aria-current="{str(current).lower()}" '
+                f'aria-label="{label} read as {read}: {count:,} of {sum(row):,}"{"" if count else " disabled"}>'
+                f"{said}</button></td>"
+            )
+        body += f'<tr><th scope="row">{_head(str(label), ANY, filters)}</th>{cells}</tr>'
+    return (
+        '<table class="confusion"><caption>Rows: what it is by its label. Columns: what it was read as. '
+        "Pick a cell to see its pictures.</caption>"
+        f"<thead><tr><td></td>{heads}</tr></thead><tbody>{body}</tbody></table>"
+    )
+
+
+def _head(label: str, read: str, filters: Filters) -> str:
+    digit = label if read == ANY else read
+    words = f"All pictures of {digit}" if read == ANY else f"All that was read as {digit}"
+    here = (str(ANY if filters.label is None else filters.label), str(ANY if filters.read is None else filters.read))
+    return (
+        f'<button type="button" class="head" data-pick="{label}-{read}" aria-label="{words}" '
+        f'aria-current="{str(here == (label, read)).lower()}">{digit}</button>'
+    )
+
+
+def _cell_text(count: int, share: float, percent: bool) -> str:
+    if not count:
+        return "·"
+    if not percent:
+        return f"{count:,}"
+    return "100" if share == 1 else f"{share * 100:.1f}"
+
+
+def scores_html(found: Evaluation) -> str:
+    """How many there are of each digit, and its precision, recall and F1."""
+    most = max(score.support for score in found.per_digit)
+    rows = "".join(
+        f'<tr><th scope="row">{digit}</th><td class="count"><span class="track">'
+        f'<span class="fill" style="--share:{score.support / max(most, 1):.4f}"></span></span>{score.support:,}</td>'
+        f"<td>{_percent(score.precision)}</td><td>{_percent(score.recall)}</td><td>{_percent(score.f1)}</td></tr>"
+        for digit, score in enumerate(found.per_digit)
+    )
+    return (
+        '<table class="scores"><thead><tr><th scope="col">Digit</th><th scope="col">Pictures</th>'
+        '<th scope="col">Precision</th><th scope="col">Recall</th><th scope="col">F1</th></tr></thead>'
+        f"<tbody>{rows}</tbody></table>"
+    )
+
+
+def _percent(share: float) -> str:
+    return f"{share * 100:.2f}%"
+
+
+def bars_html(shares: Sequence[float], read: int, label: int | None, said: Sequence[str]) -> str:
+    """Ten bars by digit: blue is what was read, as on the Draw page; a label stands beside its own bar in words."""
+    bars = "".join(
+        f'<li class="bar{" read" if digit == read else ""}" style="--share:{share:.4f}">'
+        f'<span class="name">{digit}</span><span class="track"><span class="fill"></span></span>'
+        f'<span class="share">{words}</span><span class="note">{"label" if digit == label else ""}</span></li>'
+        for digit, (share, words) in enumerate(zip(shares, said, strict=True))
+    )
+    return f'<ol class="bars" aria-label="Probability of each digit">{bars}</ol>'

@@ -1,0 +1,346 @@
+// A map of up to 55,000 points on one canvas. Hover shows a point's picture, a click opens it; with a tool in hand a
+// drag marks a box or a lasso, whose corners the script is told. Arrow keys walk from point to point, Enter opens.
+
+const REACH = 14; // CSS pixels from a point within which it is meant
+const CELL = 40; // map units; the points are filed by such squares
+const MOST_CORNERS = 64; // as in explorer.py
+const DRAG = 5; // CSS pixels that make a click a drag
+
+const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+
+/** Points filed by square, to find the nearest without asking all of them. */
+export class Points {
+  constructor(x, y) {
+    this.x = x;
+    this.y = y;
+    this.cells = new Map();
+    for (let i = 0; i < x.length; i++) {
+      const key = Points.#key(x[i], y[i]);
+      if (!this.cells.has(key)) this.cells.set(key, []);
+      this.cells.get(key).push(i);
+    }
+  }
+
+  static #key(x, y) {
+    return Math.floor(x / CELL) * 1000 + Math.floor(y / CELL);
+  }
+
+  /** The point nearest to a place, or -1 where none lies within reach. */
+  nearest(x, y, reach) {
+    let best = -1;
+    let least = reach * reach;
+    for (let cx = x - reach; cx < x + reach + CELL; cx += CELL) {
+      for (let cy = y - reach; cy < y + reach + CELL; cy += CELL) {
+        for (const i of this.cells.get(Points.#key(cx, cy)) ?? []) {
+          const distance = (this.x[i] - x) ** 2 + (this.y[i] - y) ** 2;
+          if (distance < least) [best, least] = [i, distance];
+        }
+      }
+    }
+    return best;
+  }
+
+  /** The nearest point in a direction, within 45 degrees of straight; -1 at the edge. */
+  towards(from, dx, dy) {
+    let best = -1;
+    let least = Infinity;
+    for (let i = 0; i < this.x.length; i++) {
+      const along = (this.x[i] - this.x[from]) * dx + (this.y[i] - this.y[from]) * dy;
+      const aside = Math.abs((this.x[i] - this.x[from]) * dy - (this.y[i] - this.y[from]) * dx);
+      if (along <= 0 || aside > along) continue;
+      const distance = along + 2 * aside;
+      if (distance < least) [best, least] = [i, distance];
+    }
+    return best;
+  }
+}
+
+/** Corners of a drawn line, thinned to as many as the script takes, whole and on the map. */
+export function corners(line, side) {
+  const every = Math.ceil(line.length / MOST_CORNERS);
+  const held = (value) => Math.round(Math.min(side, Math.max(0, value)));
+  return line.filter((_, at) => at % every === 0).map(([x, y]) => [held(x), held(y)]);
+}
+
+function median(values) {
+  return values.sort((a, b) => a - b)[values.length >> 1];
+}
+
+/** What the script sent, ready to be drawn. */
+function unpack(data) {
+  const raw = new Uint16Array(bytes(data.places).buffer);
+  const count = raw.length / 2;
+  const scale = data.side / 65535;
+  const x = Float32Array.from({ length: count }, (_, i) => raw[2 * i] * scale);
+  const y = Float32Array.from({ length: count }, (_, i) => raw[2 * i + 1] * scale);
+  const labels = bytes(data.labels);
+  const names = data.colours.map((_, digit) => {
+    const own = [...labels.keys()].filter((i) => labels[i] === digit);
+    return own.length ? [median(own.map((i) => x[i])), median(own.map((i) => y[i]))] : null;
+  });
+  return { points: new Points(x, y), x, y, count, labels, read: bytes(data.read), names, percent: bytes(data.percent) };
+}
+
+const maps = new WeakMap(); // root -> the map that lives there
+
+class DigitMap {
+  constructor(root) {
+    this.root = root;
+    this.canvas = root.querySelector("canvas");
+    this.card = root.querySelector("figure");
+    this.status = root.querySelector("[role=status]");
+    this.tool = matchMedia("(pointer: coarse)").matches ? null : "box";
+    this.line = []; // of the drag under way, map units
+    this.hovered = -1;
+    this.canvas.addEventListener("pointermove", (event) => this.onMove(event));
+    this.canvas.addEventListener("pointerdown", (event) => this.onDown(event));
+    this.canvas.addEventListener("pointerup", (event) => this.onUp(event));
+    this.canvas.addEventListener("pointercancel", () => this.drop());
+    this.canvas.addEventListener("pointerleave", () => this.hover(-1));
+    this.canvas.addEventListener("keydown", (event) => this.onKey(event));
+    this.canvas.addEventListener("blur", () => this.hover(-1));
+    root.querySelector(".tools").addEventListener("click", (event) => this.take(event.target.dataset.tool));
+    new ResizeObserver(() => this.draw()).observe(this.canvas.parentElement);
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => setTimeout(() => this.draw(), 200));
+    this.showTool();
+  }
+
+  update(data, tell) {
+    const isOther = data.places !== this.data?.places || data.labels !== this.data?.labels || data.read !== this.data?.read;
+    this.data = data;
+    this.tell = tell;
+    if (isOther) Object.assign(this, unpack(data));
+    this.chosen = bytes(data.chosen);
+    this.canvas.setAttribute(
+      "aria-label",
+      `Map of ${this.count.toLocaleString("en")} digits. Arrow keys go from digit to digit, Enter opens one.`,
+    );
+    this.draw();
+  }
+
+  isChosen(i) {
+    return (this.chosen[i >> 3] >> (i & 7)) & 1;
+  }
+
+  take(tool) {
+    if (tool === "none") {
+      this.tell("area", "");
+      return;
+    }
+    if (!tool) return;
+    this.tool = this.tool === tool ? null : tool;
+    this.showTool();
+  }
+
+  showTool() {
+    for (const button of this.root.querySelectorAll("[aria-pressed]")) {
+      button.setAttribute("aria-pressed", String(button.dataset.tool === this.tool));
+    }
+    this.canvas.style.touchAction = this.tool ? "none" : "auto"; // without a tool a finger scrolls the page
+    this.canvas.style.cursor = this.tool ? "crosshair" : "pointer";
+  }
+
+  /** Canvas pixels for each map unit, and the margin that keeps marks from the edge. */
+  get scale() {
+    return (this.canvas.clientWidth - 24) / this.data.side;
+  }
+
+  place(event) {
+    const box = this.canvas.getBoundingClientRect();
+    return [(event.clientX - box.left - 12) / this.scale, (event.clientY - box.top - 12) / this.scale];
+  }
+
+  onDown(event) {
+    if (event.button > 0) return;
+    this.pressed = [event.clientX, event.clientY];
+    this.line = [this.place(event)];
+    if (this.tool) this.canvas.setPointerCapture(event.pointerId);
+  }
+
+  onMove(event) {
+    const isDrag = this.pressed && Math.hypot(event.clientX - this.pressed[0], event.clientY - this.pressed[1]) > DRAG;
+    if (this.tool && (isDrag || this.line.length > 1)) {
+      const to = this.place(event);
+      const [x, y] = this.line[0];
+      if (this.tool === "box") this.line = [[x, y], [to[0], y], to, [x, to[1]]];
+      else this.line.push(to);
+      this.hover(-1);
+      this.draw();
+    } else if (!this.pressed) {
+      this.hover(this.points.nearest(...this.place(event), REACH / this.scale));
+    }
+  }
+
+  onUp(event) {
+    if (!this.pressed) return;
+    if (this.line.length > 2) {
+      const drawn = corners(this.line, this.data.side);
+      this.tell("area", drawn.map(([x, y]) => `${x}.${y}`).join("_"));
+    } else {
+      const found = this.points.nearest(...this.place(event), REACH / this.scale);
+      if (found >= 0) this.tell("pick", found);
+    }
+    this.drop();
+  }
+
+  drop() {
+    this.pressed = null;
+    this.line = [];
+    this.draw();
+  }
+
+  onKey(event) {
+    const [dx, dy] = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key] ?? [];
+    if (event.key === "Enter" && this.hovered >= 0) this.tell("pick", this.hovered);
+    if (dx === undefined) return;
+    event.preventDefault();
+    event.stopPropagation();
+    const start = this.data.opened ?? this.points.nearest(this.data.side / 2, this.data.side / 2, this.data.side);
+    const to = this.hovered < 0 ? start : this.points.towards(this.hovered, dx, dy);
+    if (to >= 0) this.hover(to);
+    this.status.textContent = this.words(this.hovered);
+  }
+
+  words(i) {
+    const isRight = this.labels[i] === this.read[i];
+    return isRight ? `${this.labels[i]}, ${this.percent[i]}% sure` : `${this.labels[i]} read as ${this.read[i]}, ${this.percent[i]}% sure`;
+  }
+
+  /** Show the picture of a point beside it; -1 for none. */
+  hover(i) {
+    if (i === this.hovered) return;
+    this.hovered = i;
+    this.card.hidden = i < 0;
+    if (i >= 0) {
+      this.card.querySelector("img").src = `${this.data.pictures}/${i}.png`;
+      this.card.querySelector("figcaption").textContent = this.words(i);
+      this.card.classList.toggle("wrong", this.labels[i] !== this.read[i]);
+      const x = this.x[i] * this.scale + 12;
+      const y = this.y[i] * this.scale + 12;
+      const side = this.canvas.clientWidth;
+      this.card.style.left = `${Math.min(Math.max(x - 60, 0), side - 120)}px`;
+      this.card.style.top = `${y > 150 ? y - 142 : y + 18}px`;
+    }
+    this.draw();
+  }
+
+  draw() {
+    if (!this.data || !this.canvas.clientWidth) return;
+    const ratio = devicePixelRatio;
+    const side = Math.round(this.canvas.clientWidth * ratio);
+    if (this.canvas.width !== side) this.canvas.width = this.canvas.height = side;
+    const pen = this.canvas.getContext("2d");
+    const style = getComputedStyle(this.root);
+    this.ink = style.color;
+    this.paper = getComputedStyle(document.querySelector(".stApp") ?? document.body).backgroundColor;
+    pen.setTransform(1, 0, 0, 1, 0, 0);
+    pen.clearRect(0, 0, side, side);
+    pen.setTransform(ratio, 0, 0, ratio, 12 * ratio, 12 * ratio);
+    this.drawPoints(pen);
+    this.drawMistakes(pen);
+    this.drawNames(pen);
+    this.drawMarks(pen);
+  }
+
+  drawPoints(pen) {
+    const size = this.count > 20000 ? 2 : 3;
+    for (const alpha of [0.1, 0.8]) {
+      pen.globalAlpha = alpha;
+      this.data.colours.forEach((colour, digit) => {
+        pen.fillStyle = colour;
+        for (let i = 0; i < this.count; i++) {
+          if (this.labels[i] !== digit || Boolean(this.isChosen(i)) !== alpha > 0.5) continue;
+          pen.fillRect(this.x[i] * this.scale - size / 2, this.y[i] * this.scale - size / 2, size, size);
+        }
+      });
+    }
+    pen.globalAlpha = 1;
+  }
+
+  /** Crosses, so that they are told from the rest without their colour. */
+  drawMistakes(pen) {
+    for (const [width, colour] of [[4.5, this.paper], [2, this.data.wrong]]) {
+      for (const isOn of [0, 1]) {
+        pen.globalAlpha = isOn ? 1 : 0.25;
+        pen.lineWidth = width;
+        pen.strokeStyle = colour;
+        pen.beginPath();
+        for (let i = 0; i < this.count; i++) {
+          if (this.labels[i] === this.read[i] || this.isChosen(i) !== isOn) continue;
+          const x = this.x[i] * this.scale;
+          const y = this.y[i] * this.scale;
+          pen.moveTo(x - 4, y - 4);
+          pen.lineTo(x + 4, y + 4);
+          pen.moveTo(x - 4, y + 4);
+          pen.lineTo(x + 4, y - 4);
+        }
+        pen.stroke();
+      }
+    }
+    pen.globalAlpha = 1;
+  }
+
+  drawNames(pen) {
+    pen.font = "650 26px sans-serif";
+    pen.textAlign = "center";
+    pen.textBaseline = "middle";
+    pen.lineWidth = 6;
+    pen.lineJoin = "round";
+    this.names.forEach((place, digit) => {
+      if (!place) return;
+      const [x, y] = [place[0] * this.scale, place[1] * this.scale];
+      pen.strokeStyle = this.paper;
+      pen.strokeText(digit, x, y);
+      pen.fillStyle = this.ink;
+      pen.fillText(digit, x, y);
+    });
+  }
+
+  drawMarks(pen) {
+    pen.strokeStyle = this.ink;
+    pen.lineWidth = 2;
+    for (const i of [this.hovered, this.data.opened ?? -1]) {
+      if (i < 0 || i >= this.count) continue;
+      pen.beginPath();
+      pen.arc(this.x[i] * this.scale, this.y[i] * this.scale, 8, 0, 7);
+      pen.stroke();
+    }
+    const outline = this.line.length > 1 ? this.line : this.data.area;
+    if (outline) {
+      pen.setLineDash([6, 4]);
+      pen.beginPath();
+      for (const [x, y] of outline) pen.lineTo(x * this.scale, y * this.scale);
+      pen.closePath();
+      pen.stroke();
+      pen.setLineDash([]);
+    }
+    if (this.data.drawn) this.drawDrawing(pen);
+  }
+
+  /** The visitor's own digit: a picture in a frame, tied to its nearest neighbours. */
+  drawDrawing(pen) {
+    const [x, y] = this.data.drawn.place.map((value) => value * this.scale);
+    pen.beginPath();
+    for (const i of this.data.drawn.near) {
+      pen.moveTo(x, y);
+      pen.lineTo(this.x[i] * this.scale, this.y[i] * this.scale);
+    }
+    pen.stroke();
+    if (this.own?.src !== this.data.drawn.picture) {
+      this.own = new Image();
+      this.own.onload = () => this.draw();
+      this.own.src = this.data.drawn.picture;
+    }
+    if (!this.own.complete) return;
+    pen.imageSmoothingEnabled = false;
+    pen.drawImage(this.own, x - 21, y - 21, 42, 42);
+    pen.lineWidth = 3;
+    pen.strokeRect(x - 22.5, y - 22.5, 45, 45);
+  }
+}
+
+export default function ({ parentElement, data, setTriggerValue }) {
+  const root = parentElement.querySelector(".digit-map");
+  if (!maps.has(root)) maps.set(root, new DigitMap(root));
+  maps.get(root).update(data, setTriggerValue);
+}

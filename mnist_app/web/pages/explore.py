@@ -1,0 +1,446 @@
+"""Browse the digits, and everything the network gets wrong: numbers, map and pictures lead to each other."""
+
+from dataclasses import replace
+
+import numpy as np
+import streamlit as st
+
+from mnist_app.dataset import CLASSES, find_source
+from mnist_app.errors import AppError
+from mnist_app.explorer import LEANS, ORDERS, PANELS, PER_PAGE, STROKES, Area, Order, Readings, View, to_csv
+from mnist_app.neighbours import Neighbours, nearest
+from mnist_app.preprocessing import prepare_drawing
+from mnist_app.projection import METHODS, Layout, Places, pca, place
+from mnist_app.recognition import recognise
+from mnist_app.registry import model_folders
+from mnist_app.strokes import Drawing
+from mnist_app.web import session
+from mnist_app.web.charts import ANY, confusion_html, scores_html
+from mnist_app.web.digit_map import Drawn, digit_map
+from mnist_app.web.gallery import gallery_html, neighbours_html, picture_html, sheet_png, torn
+from mnist_app.web.notice import plain, problem_notice
+from mnist_app.web.picks import picks
+from mnist_app.web.pictures import png_url
+from mnist_app.work import Work
+
+PATIENCE = 0.7  # seconds that a page waits before it shows a progress bar instead
+
+
+def page() -> None:
+    st.title("Explore", anchor=False)
+    view, refused = session.view()
+    if refused:
+        problem_notice(f"The address asks for something that is not there ({', '.join(refused)}); it was left out.")
+    view = _present(view)
+    session.write_address(view)
+    _choose(view)
+    try:
+        work = session.exploring(view.model, view.split)
+        explored = work.result(PATIENCE)
+    except AppError as error:
+        problem_notice(str(error))
+        return
+    if explored is None:
+        _wait(work, view)
+        return
+    if explored.problem:
+        problem_notice(explored.problem)
+    readings = explored.readings
+    if view.opened is not None and view.opened >= len(readings):
+        view = replace(view, opened=None, panel="numbers")
+        session.write_address(view)
+    area = view.filters.area
+    chosen = view.chosen(readings, session.places(view.model, readings, area.method) if area else None)
+    st.html(_summary(view, readings))
+    left, right = st.columns([5, 7], gap="large")
+    with left:
+        panel = _panels(view)
+        if panel == "picture" and view.opened is not None:
+            _picture(view, readings, chosen, view.opened)
+        elif panel == "map":
+            _map(view, readings)
+        else:
+            _numbers(view, explored)
+    with right:
+        _filters(view)
+        _gallery(view, readings, chosen)
+
+
+def _present(view: View) -> View:
+    """The view of a split that is here; says so where the one asked for is not."""
+    source = find_source()
+    if source.folder is None:
+        st.info(
+            "Only the sample that comes with the app is here: the 5,000 digits of the validation split, which no "
+            "shipped model has learned from. The Data page fetches the rest.",
+            icon=":material/info:",
+        )
+    return view if view.split in source.splits else replace(view, split=source.splits[-1], page=1, opened=None)
+
+
+def _choose(view: View) -> None:
+    """Which digits, read by which model."""
+    models, splits = list(model_folders()), find_source().splits
+    if view.model not in models:
+        models.append(view.model)  # what is wrong with it is said below
+
+    def changed() -> None:
+        chosen = {"model": st.session_state["explore_model"], "split": st.session_state["explore_split"]}
+        session.show(
+            replace(view, **chosen, page=1, opened=None, panel="numbers", filters=replace(view.filters, area=None))
+        )
+
+    st.session_state["explore_model"], st.session_state["explore_split"] = view.model, view.split
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.segmented_control(
+            "Split",
+            splits,
+            format_func=str.capitalize,
+            key="explore_split",
+            required=True,
+            label_visibility="collapsed",
+            on_change=changed,
+        )
+        st.selectbox("Model", models, key="explore_model", label_visibility="collapsed", on_change=changed, width=200)
+
+
+@st.fragment(run_every=0.3)
+def _wait(work: Work[session.Explored], view: View) -> None:
+    """How far the reading of a split has come, until it is done."""
+    if work.problem:
+        problem_notice(work.problem)
+    elif work.is_running:
+        st.progress(
+            work.share, f"{plain(view.model)} reads the {view.split} split, once for everybody: {work.share:.0%}"
+        )
+    else:
+        st.rerun()
+
+
+def _summary(view: View, readings: Readings) -> str:
+    right, count = int(readings.right.sum()), len(readings)
+    return (
+        f'<p class="summary"><strong>{right / count:.2%}</strong> of the {count:,} {readings.split} digits are read '
+        f"right, <strong>{count - right:,}</strong> are misread.</p>"
+    )
+
+
+def _panels(view: View) -> str:
+    """Numbers, map, and the picture where one is open: the one that is shown."""
+    there = [panel for panel in PANELS if panel != "picture" or view.opened is not None]
+    st.session_state["explore_panel"] = view.panel if view.panel in there else there[0]
+
+    def changed() -> None:
+        session.show(replace(view, panel=st.session_state["explore_panel"]))
+
+    st.segmented_control(
+        "Look at",
+        there,
+        format_func=PANELS.__getitem__,
+        key="explore_panel",
+        required=True,
+        label_visibility="collapsed",
+        on_change=changed,
+    )
+    return str(st.session_state["explore_panel"])
+
+
+def _numbers(view: View, explored: session.Explored) -> None:
+    """The confusion matrix, whose cells fill the gallery, and each digit's figures."""
+
+    def picked(cell: str) -> None:
+        label, _, read = cell.partition("-")
+        digits = {str(digit): digit for digit in range(CLASSES)} | {ANY: None}
+        if label in digits and read in digits:
+            session.show(view.where(label=digits[label], read=digits[read], verdict=None))
+
+    def changed() -> None:
+        session.show(replace(view, percent=st.session_state["explore_percent"] == "Percent of the row"))
+
+    picks(confusion_html(explored.evaluation, view.percent, view.filters), "confusion", picked)
+    st.session_state["explore_percent"] = "Percent of the row" if view.percent else "Counts"
+    st.segmented_control(
+        "Confusion matrix in",
+        ["Counts", "Percent of the row"],
+        key="explore_percent",
+        required=True,
+        label_visibility="collapsed",
+        on_change=changed,
+    )
+    st.html(scores_html(explored.evaluation))
+
+
+def _filters(view: View) -> None:
+    """What pictures must be to be in the gallery, and their order."""
+    filters, digits = view.filters, [ANY, *map(str, range(CLASSES))]
+    state = st.session_state
+    state["explore_order"] = view.order
+    for name, digit in (("label", filters.label), ("read", filters.read)):
+        state[f"explore_{name}"] = ANY if digit is None else str(digit)
+    state["explore_verdict"] = filters.verdict or ANY
+    state["explore_confidence"] = (filters.least, filters.most)
+    state["explore_stroke"], state["explore_lean"] = filters.stroke or ANY, filters.lean or ANY
+    state["explore_doubtful"] = filters.doubtful
+
+    def changed(name: str) -> None:
+        value = st.session_state[f"explore_{name}"]
+        session.show(view.where(**{name: None if value == ANY else value}))
+
+    def changed_digit(name: str) -> None:
+        value = st.session_state[f"explore_{name}"]
+        session.show(view.where(**{name: None if value == ANY else int(value)}))
+
+    def changed_confidence() -> None:
+        least, most = st.session_state["explore_confidence"]
+        session.show(view.where(least=least, most=most))
+
+    def changed_order() -> None:
+        session.show(replace(view, order=st.session_state["explore_order"], page=1))
+
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="explore_filters"):
+        for label, name in (("Digit", "label"), ("Read as", "read")):
+            st.selectbox(
+                label,
+                digits,
+                format_func=str.capitalize,
+                key=f"explore_{name}",
+                on_change=changed_digit,
+                args=(name,),
+                width=84,
+            )
+        st.selectbox(
+            "Answer",
+            [ANY, "wrong", "right"],
+            format_func={ANY: "Any", "wrong": "Misread", "right": "Read right"}.__getitem__,
+            key="explore_verdict",
+            on_change=changed,
+            args=("verdict",),
+            width=124,
+        )
+        st.selectbox(
+            "Order",
+            ORDERS,
+            format_func=lambda name: ORDERS[name][0],
+            key="explore_order",
+            on_change=changed_order,
+            width=172,
+        )
+        with st.popover("More", icon=":material/tune:"):
+            st.slider("Confidence, percent", 0, 100, key="explore_confidence", on_change=changed_confidence)
+            for label, name, choices in (("Strokes", "stroke", STROKES), ("Leaning", "lean", LEANS)):
+                st.segmented_control(
+                    label,
+                    [ANY, *choices],
+                    format_func=str.capitalize,
+                    key=f"explore_{name}",
+                    required=True,
+                    on_change=changed,
+                    args=(name,),
+                )
+            st.toggle("Label in doubt", key="explore_doubtful", on_change=changed, args=("doubtful",))
+
+
+def _gallery(view: View, readings: Readings, chosen: Order) -> None:
+    """The pictures that pass, a page at a time, with what they are in words."""
+    pages = max(1, -(-len(chosen) // PER_PAGE))
+    page = min(view.page, pages)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.html(f'<h2 class="described" role="status">{view.filters.describe(len(chosen))}</h2>', width="stretch")
+        if view.filters.each():
+            st.button("Clear", icon=":material/close:", key="explore_clear", on_click=_clear, args=(view,))
+    if not len(chosen):
+        area = view.filters.area
+        places = session.places(view.model, readings, area.method) if area else None
+        st.write(plain(view.filters.advice(readings, places)))
+        return
+
+    def picked(index: str) -> None:
+        _open(view, readings, chosen, index)
+
+    shown = chosen[(page - 1) * PER_PAGE : page * PER_PAGE]
+    picks(gallery_html(readings, shown, view.opened), "gallery", picked, steps_elsewhere=view.panel == "picture")
+    with st.container(horizontal=True, vertical_alignment="center", key="explore_pages"):
+        if pages > 1:
+            for label, icon, to in (("Previous page", "left", page - 1), ("Next page", "right", page + 1)):
+                st.button(
+                    label,
+                    icon=f":material/chevron_{icon}:",
+                    on_click=_turn,
+                    args=(view, to),
+                    disabled=not 1 <= to <= pages,
+                    key=f"page_{icon}",
+                )
+            st.caption(f"Page {page} of {pages:,}", width="content")
+        name = f"{view.model}-{view.split}"
+        st.download_button(
+            "CSV",
+            lambda: to_csv(readings, chosen),
+            f"{name}.csv",
+            "text/csv",
+            on_click="ignore",
+            icon=":material/download:",
+        )
+        st.download_button(
+            "PNG",
+            lambda: sheet_png(readings.digits.images[chosen]),
+            f"{name}.png",
+            "image/png",
+            on_click="ignore",
+            icon=":material/image:",
+        )
+
+
+def _clear(view: View) -> None:
+    session.show(
+        View(view.model, view.split, order=view.order, panel=view.panel, method=view.method, opened=view.opened)
+    )
+
+
+def _turn(view: View, page: int) -> None:
+    session.show(replace(view, page=page))
+
+
+def _open(view: View, readings: Readings, chosen: Order, index: str) -> None:
+    """Show a picture large, with the page of the gallery that it is on."""
+    if not (index.isdigit() and int(index) < len(readings)):
+        return
+    at = np.flatnonzero(chosen == int(index))
+    page = int(at[0]) // PER_PAGE + 1 if len(at) else view.page
+    session.show(replace(view, opened=int(index), panel="picture", page=page))
+
+
+def _picture(view: View, readings: Readings, chosen: Order, opened: int) -> None:
+    """One picture with all that is known of it; the arrow keys go to the one before and after."""
+    at = np.flatnonzero(chosen == opened)
+    position = int(at[0]) if len(at) else -1
+    with st.container(horizontal=True, vertical_alignment="center"):
+        for label, key, to in (("Previous", "Left", position - 1), ("Next", "Right", position + 1)):
+            is_there = 0 <= to < len(chosen)
+            st.button(
+                label,
+                shortcut=key,
+                key=f"picture_{key.lower()}",
+                on_click=_open,
+                args=(view, readings, chosen, str(chosen[to]) if is_there else ""),
+                disabled=not is_there,
+            )
+        take = st.button("Take it to Draw", icon=":material/draw:", key="take")
+    if take:
+        session.take(readings.digits.images[opened], f"picture {opened:,} of the {view.split} split")
+        session.go_to("Draw")
+    st.html(picture_html(readings, opened, readings.averages))
+    _nearest_training(view, readings, opened)
+
+
+def _nearest_training(view: View, readings: Readings, opened: int) -> None:
+    """The five training pictures that the network finds most alike, or others where those are not here."""
+    source = find_source()
+    if "train" not in source.splits:
+        near = nearest(readings.predictions.features[opened][None], readings.predictions.features, [opened])
+        digits, which = readings.digits, "of the sample: the training pictures are not here"
+    else:
+        digits, which = session.split("train", source), "training pictures"
+        shipped = None if view.split == "train" else session.shipped_neighbours(view.model, view.split)
+        if shipped is not None:
+            near = Neighbours(shipped.indices[[opened]], shipped.distances[[opened]])
+        else:
+            work = session.exploring(view.model, "train")
+            learned = work.result(0)
+            if learned is None:
+                _wait(work, replace(view, split="train"))
+                return
+            own = [opened] if view.split == "train" else None
+            queries = readings.predictions.features[opened][None]
+            near = nearest(queries, learned.readings.predictions.features, own)
+    st.caption(f"The five nearest {which}, by the network's own features, with label and distance:")
+    at = near.indices[0]
+    st.html(neighbours_html(digits.images[at], digits.labels[at], near, are_buttons=False))
+
+
+def _map(view: View, readings: Readings) -> None:
+    """All of the split in two dimensions, and a drawing among it if the visitor has one."""
+    drawing = Drawing.from_fabric(session.pad().latest or {})
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.session_state["explore_method"] = view.method
+        st.segmented_control(
+            "Projection",
+            METHODS,
+            format_func=METHODS.__getitem__,
+            key="explore_method",
+            required=True,
+            label_visibility="collapsed",
+            on_change=lambda: session.show(replace(view, method=st.session_state["explore_method"])),
+        )
+        shows = not drawing.is_blank and st.toggle("My drawing", key=session.SHOW_DRAWING)
+    method, places = view.method, session.places(view.model, readings, view.method)
+    if places is None:
+        _lay_out(view)
+        method, places = "pca", session.places(view.model, readings, "pca")
+    assert places is not None
+    drawn, near = _drawn(view, readings, places, method, drawing) if shows else (None, None)
+    area = view.filters.area
+    digit_map(
+        readings,
+        places,
+        replace(view.filters, area=None).mask(readings),
+        area if area and area.method == method else None,
+        view.opened,
+        drawn,
+        "digit_map",
+        on_pick=lambda index: session.show(replace(view, opened=index, panel="picture")),
+        on_area=lambda text: _mark(view, method, text),
+    )
+    st.caption(
+        f"{'t-SNE keeps neighbours together' if method == 'tsne' else 'PCA shows where the features spread most'}; "
+        "coloured by label, mistakes are crosses. Drag a box or a lasso to fill the gallery."
+    )
+    if near is not None:
+        st.caption("The pictures of this split that are nearest to your drawing, with label and distance:")
+        at = near.indices[0]
+        picks(
+            neighbours_html(readings.digits.images[at], readings.digits.labels[at], near, are_buttons=True),
+            "near_drawing",
+            lambda index: _open(view, readings, at[:0], index),
+        )
+
+
+def _mark(view: View, method: str, text: str) -> None:
+    """Fill the gallery with what lies in an area, or with everything again."""
+    try:
+        session.show(view.where(area=Area.from_text(f"{method}_{text}") if text else None))
+    except ValueError:  # from the browser anything may come
+        return
+
+
+def _drawn(view: View, readings: Readings, places: Places, method: str, drawing: Drawing) -> tuple[Drawn, Neighbours]:
+    """Where a drawing falls on the map, and its nearest pictures there."""
+    pixels = prepare_drawing(drawing).pixels
+    features, known = session.features_of(view.model, pixels), readings.predictions.features
+    near = nearest(features, known)
+    at = pca(known, features)[1] if method == "pca" else place(features, known, places)
+    prediction = recognise(session.model(view.model), pixels[None])[0]
+    st.caption(f"Your drawing is read as {prediction.digit}. {torn(prediction)}")
+    return Drawn(at[0], png_url(pixels), tuple(near.indices[0].tolist())), near
+
+
+def _lay_out(view: View) -> None:
+    """The offer to compute a t-SNE map, and how far it has come."""
+    layout = session.layouts().get((view.model, view.split))
+    if layout and layout.is_running:
+        _wait_for_layout(layout)
+        return
+    if layout and layout.problem:
+        problem_notice(layout.problem)
+    st.button(
+        "Lay out this split with t-SNE (minutes, once for everybody)",
+        on_click=session.lay_out,
+        args=(view.model, view.split),
+        key="lay_out",
+    )
+
+
+@st.fragment(run_every=0.5)
+def _wait_for_layout(layout: Layout) -> None:
+    if not layout.is_running:
+        st.rerun()
+    st.progress(layout.share, f"Laying out the map: {layout.share:.0%}. Until then, PCA:")

@@ -1,0 +1,28 @@
+"""HTML whose buttons tell the script what was picked: the gallery, the confusion matrix, the neighbours."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import streamlit as st
+
+_element = st.components.v2.component(
+    "picks",
+    html='<div class="picks"></div>',
+    js=(Path(__file__).parent / "picks.js").read_text(),
+    isolate_styles=False,
+)
+
+
+def picks(html: str, key: str, on_pick: Callable[[str], None], steps_elsewhere: bool = False) -> None:
+    """Show HTML of our own making; ``on_pick`` hears the ``data-pick`` of a button that is pressed.
+
+    The buttons are one stop for the Tab key, and the arrow keys move between them; with ``steps_elsewhere`` left and
+    right are left to the page.
+    """
+
+    def heard() -> None:
+        value = st.session_state[key].get("pick")
+        if isinstance(value, str):
+            on_pick(value)
+
+    _element(data={"html": html, "stepsElsewhere": steps_elsewhere}, key=key, on_pick_change=heard)

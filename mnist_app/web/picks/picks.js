@@ -1,0 +1,86 @@
+// Shows the script's HTML. A press on one of its [data-pick] buttons tells the script that button's value; the buttons
+// are a single stop for the Tab key, and the arrow keys go from one to the next as the eye would.
+
+const shown = new WeakMap(); // what each element last showed
+
+function buttons(root) {
+  return [...root.querySelectorAll("[data-pick]:not(:disabled)")];
+}
+
+/** The button that lies next above or below: in the nearest row, the one closest to straight. */
+function vertical(items, from, sign) {
+  const centre = (item) => {
+    const box = item.getBoundingClientRect();
+    return { item, x: box.left + box.width / 2, y: box.top + box.height / 2, height: box.height };
+  };
+  const here = centre(from);
+  const beyond = items.map(centre).filter((place) => sign * (place.y - here.y) > here.height / 2);
+  const distance = (place) => Math.abs(place.y - here.y) * 10 + Math.abs(place.x - here.x);
+  return beyond.sort((a, b) => distance(a) - distance(b))[0]?.item;
+}
+
+/** Where a key leads from a button; nothing for keys that lead nowhere. */
+export function destination(items, from, key) {
+  const at = items.indexOf(from);
+  switch (key) {
+    case "ArrowRight":
+      return items[at + 1];
+    case "ArrowLeft":
+      return items[at - 1];
+    case "ArrowDown":
+      return vertical(items, from, 1);
+    case "ArrowUp":
+      return vertical(items, from, -1);
+    case "Home":
+      return items[0];
+    case "End":
+      return items.at(-1);
+  }
+}
+
+function makeOnlyStop(items, chosen) {
+  for (const item of items) item.tabIndex = item === chosen ? 0 : -1;
+}
+
+/** Put the HTML in place, and the keyboard's focus back on the button that had it. */
+function show(root, html) {
+  if (shown.get(root) === html) return;
+  const focused = root.contains(document.activeElement) ? document.activeElement.dataset.pick : null;
+  root.innerHTML = html;
+  shown.set(root, html);
+  const items = buttons(root);
+  const current = root.querySelector("[aria-current=true]:not(:disabled)");
+  const kept = items.find((item) => item.dataset.pick === focused);
+  makeOnlyStop(items, current ?? kept ?? items[0]);
+  if (focused !== null) (current ?? kept ?? items[0])?.focus({ preventScroll: true });
+}
+
+export default function ({ parentElement, data, setTriggerValue }) {
+  const root = parentElement.querySelector(".picks");
+  show(root, data.html);
+
+  function onClick(event) {
+    const button = event.target.closest("[data-pick]");
+    if (button && !button.disabled) setTriggerValue("pick", button.dataset.pick);
+  }
+
+  function onKey(event) {
+    const from = event.target.closest("[data-pick]");
+    if (!from || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (data.stepsElsewhere && (event.key === "ArrowLeft" || event.key === "ArrowRight")) return;
+    const items = buttons(root);
+    const to = destination(items, from, event.key);
+    if (!to) return;
+    event.preventDefault();
+    event.stopPropagation();
+    makeOnlyStop(items, to);
+    to.focus();
+  }
+
+  root.addEventListener("click", onClick);
+  root.addEventListener("keydown", onKey);
+  return () => {
+    root.removeEventListener("click", onClick);
+    root.removeEventListener("keydown", onKey);
+  };
+}

@@ -1,0 +1,38 @@
+"""Single pictures of a split over HTTP, for what cannot know beforehand which it will show: the map's hover."""
+
+import io
+from collections.abc import Callable, Sequence
+
+from PIL import Image
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from mnist_app.dataset import Digits
+from mnist_app.errors import AppError
+
+# MNIST never changes, and a picture's address names its place in it.
+FOR_EVER = {"Cache-Control": "public, max-age=31536000, immutable"}
+
+
+def thumbnail_routes(path: str, load: Callable[[str], Digits]) -> Sequence[BaseRoute]:
+    """Routes ``path/SPLIT/INDEX.png``; ``load`` gives a split by its name, from a cache, and raises AppError."""
+
+    async def thumbnail(request: Request) -> Response:
+        content = await run_in_threadpool(_png, load, request.path_params["split"], request.path_params["index"])
+        return Response(status_code=404) if content is None else Response(content, 200, FOR_EVER, "image/png")
+
+    return [Route(f"{path}/{{split:str}}/{{index:int}}.png", thumbnail)]
+
+
+def _png(load: Callable[[str], Digits], split: str, index: int) -> bytes | None:
+    try:
+        digits = load(split)
+    except AppError:
+        return None
+    if index >= len(digits):
+        return None
+    file = io.BytesIO()
+    Image.fromarray(digits.images[index]).save(file, "PNG")
+    return file.getvalue()

@@ -1,0 +1,251 @@
+"""The Explore page as only a browser shows it."""
+
+import csv
+import io
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect
+
+from ..conftest import SEVEN, full_mnist
+from .conftest import serve
+from .visitor import Visitor
+
+
+class Explorer:
+    """Hands and eyes on the Explore page."""
+
+    def __init__(self, page: Page, address: str) -> None:
+        self.page = page
+        self.address = address
+        self.errors: list[str] = []
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.tiles = page.locator(".st-key-gallery .tile")
+        self.described = page.locator(".described")
+        self.picture = page.locator("section.picture")
+        self.canvas = page.locator(".digit-map canvas")
+
+    def open(self, query: str = "") -> "Explorer":
+        self.page.goto(f"{self.address}/explore{query}")
+        expect(self.described).to_be_visible()
+        return self
+
+    def cell(self, label: int, read: int) -> Any:
+        return self.page.locator(f'.confusion [data-pick="{label}-{read}"]')
+
+    def at(self, x: float, y: float) -> tuple[float, float]:
+        """A place on the map, given in its units."""
+        box: Any = self.canvas.bounding_box()
+        scale = (box["width"] - 24) / 1000
+        return box["x"] + 12 + x * scale, box["y"] + 12 + y * scale
+
+    def drag(self, *places: tuple[float, float]) -> None:
+        self.page.mouse.move(*self.at(*places[0]))
+        self.page.mouse.down()
+        for place in places[1:]:
+            self.page.mouse.move(*self.at(*place), steps=5)
+        self.page.mouse.up()
+
+
+@pytest.fixture
+def explorer(page: Page, address: str) -> Explorer:
+    full_mnist()
+    return Explorer(page, address).open()
+
+
+def test_a_cell_fills_the_gallery_with_just_those(explorer: Explorer) -> None:
+    expect(explorer.described).to_have_text("10,000 digits")
+    count = int(explorer.cell(9, 4).inner_text())
+    explorer.cell(9, 4).click()
+    expect(explorer.described).to_have_text(f"{count} nines read as fours")
+    expect(explorer.tiles).to_have_count(count)
+    for tile in explorer.tiles.all():
+        assert "9 read as 4" in (tile.get_attribute("aria-label") or "")
+    assert "label=9" in explorer.page.url and "read=4" in explorer.page.url
+    assert not explorer.errors
+
+
+def test_a_cell_is_picked_by_keyboard(explorer: Explorer) -> None:
+    explorer.cell(5, 5).focus()
+    explorer.page.keyboard.press("ArrowRight")
+    expect(explorer.cell(5, 6)).to_be_focused()
+    explorer.page.keyboard.press("Enter")
+    expect(explorer.described).to_have_text("1 five read as a six")
+    expect(explorer.cell(5, 6)).to_be_focused()  # and goes on from there
+
+
+def test_the_gallery_is_walked_by_keyboard(explorer: Explorer) -> None:
+    first = explorer.tiles.first
+    first.focus()
+    for key in ("ArrowRight", "ArrowRight", "ArrowDown", "ArrowLeft"):
+        explorer.page.keyboard.press(key)
+    across = explorer.page.evaluate(
+        "getComputedStyle(document.querySelector('.st-key-gallery .gallery')).gridTemplateColumns.split(' ').length"
+    )
+    expect(explorer.tiles.nth(across + 1)).to_be_focused()
+    explorer.page.keyboard.press("Enter")
+    expect(explorer.picture).to_be_visible()
+
+
+def test_arrow_keys_go_from_picture_to_picture(explorer: Explorer) -> None:
+    explorer.open("?order=index&verdict=wrong")
+    names = [tile.get_attribute("data-pick") for tile in explorer.tiles.all()]
+    explorer.tiles.first.click()
+    expect(explorer.picture).to_have_attribute("aria-label", f"Picture {names[0]}")
+    for step in (1, 2):
+        explorer.page.keyboard.press("ArrowRight")
+        expect(explorer.picture).to_have_attribute("aria-label", f"Picture {names[step]}")
+    explorer.page.keyboard.press("ArrowLeft")
+    expect(explorer.picture).to_have_attribute("aria-label", f"Picture {names[1]}")
+    assert f"open={names[1]}" in explorer.page.url
+    expect(explorer.page.locator(".st-key-gallery [aria-current=true]")).to_have_attribute("data-pick", names[1] or "")
+
+
+def test_a_colleague_and_a_reload_see_the_same(explorer: Explorer, chromium: Browser) -> None:
+    explorer.cell(7, 2).click()
+    expect(explorer.described).to_contain_text("sevens read as twos")
+    explorer.tiles.nth(1).click()
+    expect(explorer.picture).to_be_visible()
+    seen = explorer.described.inner_text(), explorer.picture.inner_text()
+    url = explorer.page.url
+    explorer.page.reload()
+    expect(explorer.picture).to_be_visible()
+    assert (explorer.described.inner_text(), explorer.picture.inner_text()) == seen
+    colleague = chromium.new_page()
+    colleague.goto(url)
+    expect(colleague.locator("section.picture")).to_be_visible()
+    assert (colleague.locator(".described").inner_text(), colleague.locator("section.picture").inner_text()) == seen
+    colleague.close()
+
+
+def test_back_returns_to_the_view_before(explorer: Explorer) -> None:
+    explorer.cell(9, 4).click()
+    expect(explorer.described).to_contain_text("nines read as fours")
+    explorer.cell(5, 3).click()
+    expect(explorer.described).to_contain_text("fives read as threes")
+    explorer.page.go_back()
+    expect(explorer.described).to_contain_text("nines read as fours")
+
+
+def test_quick_presses_all_count(explorer: Explorer) -> None:
+    for _ in range(4):
+        explorer.page.get_by_role("button", name="Next page").click(no_wait_after=True)
+        explorer.page.wait_for_timeout(30)
+    explorer.page.wait_for_timeout(1500)
+    page = int(re.findall(r"Page (\d+) of", explorer.page.locator(".st-key-explore_pages").inner_text())[0])
+    assert f"page={page}" in explorer.page.url
+    assert page >= 2
+
+
+def test_hover_shows_the_picture_under_the_pointer(explorer: Explorer) -> None:
+    explorer.open("?panel=map")
+    card = explorer.page.locator(".digit-map figure")
+    expect(card).to_be_hidden()
+    box: Any = explorer.canvas.bounding_box()
+    with explorer.page.expect_response("**/digits/test/*.png") as answered:
+        for y in range(40, int(box["height"]), 25):
+            explorer.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + y)
+            if card.is_visible():
+                break
+    assert Image.open(io.BytesIO(answered.value.body())).size == (28, 28)
+    expect(card).to_be_visible()
+    expect(card.locator("figcaption")).to_contain_text("% sure")
+
+
+def test_a_click_on_the_map_opens_that_picture(explorer: Explorer) -> None:
+    explorer.open("?panel=map")
+    explorer.canvas.focus()
+    explorer.page.keyboard.press("ArrowRight")
+    explorer.page.keyboard.press("ArrowRight")
+    expect(explorer.page.locator(".digit-map [role=status]")).to_contain_text("% sure")
+    explorer.page.keyboard.press("Enter")
+    expect(explorer.picture).to_be_visible()
+
+
+@pytest.mark.parametrize("tool", ["Box", "Lasso"])
+def test_an_area_drawn_on_the_map_fills_the_gallery(explorer: Explorer, tool: str) -> None:
+    explorer.open("?panel=map")
+    explorer.canvas.scroll_into_view_if_needed()
+    if tool == "Lasso":
+        explorer.page.get_by_role("button", name="Lasso").click()
+        explorer.drag((100, 100), (900, 100), (900, 600), (100, 600))
+    else:
+        explorer.drag((100, 100), (900, 600))
+    expect(explorer.described).to_contain_text("inside the area marked on the map")
+    count = int(explorer.described.inner_text().split()[0].replace(",", ""))
+    assert 1000 < count < 9000
+    assert "area=tsne_" in explorer.page.url
+    explorer.page.reload()
+    expect(explorer.described).to_have_text(f"{count:,} digits inside the area marked on the map")
+    explorer.page.get_by_role("button", name="Whole map").click()
+    expect(explorer.described).to_have_text("10,000 digits")
+    assert not explorer.errors
+
+
+def test_a_picture_goes_to_draw_and_back(explorer: Explorer) -> None:
+    explorer.open("?open=0&panel=picture&order=index")
+    explorer.page.get_by_role("button", name="Take it to Draw").click()
+    digit = explorer.page.locator(".answer .digit")
+    expect(digit).to_have_text("7")  # the first test digit
+    explorer.page.get_by_role("button", name="Back to it").click()
+    expect(explorer.picture).to_have_attribute("aria-label", "Picture 0")
+
+
+def test_a_drawing_goes_to_the_map(visitor: Visitor) -> None:
+    full_mnist()
+    visitor.draw(SEVEN)
+    visitor.settle()
+    visitor.page.get_by_role("button", name="See it on the map").click()
+    expect(visitor.page.locator(".digit-map canvas")).to_be_visible()
+    expect(visitor.page.get_by_text("Your drawing is read as 7.")).to_be_visible()
+    near = visitor.page.locator(".st-key-near_drawing .tile")
+    expect(near).to_have_count(5)
+    near.first.click()
+    expect(visitor.page.locator("section.picture")).to_be_visible()
+    visitor.visit("Draw")
+    expect(visitor.digit).to_have_text("7")
+    assert not visitor.errors
+
+
+def test_the_selection_is_downloaded(explorer: Explorer) -> None:
+    explorer.cell(9, 4).click()
+    expect(explorer.described).to_contain_text("nines read as fours")
+    count = explorer.tiles.count()
+    with explorer.page.expect_download() as table:
+        explorer.page.get_by_role("button", name="CSV").click()
+    rows = list(csv.DictReader(Path(table.value.path()).read_text().splitlines()))
+    assert len(rows) == count and {(row["label"], row["read"]) for row in rows} == {("9", "4")}
+    with explorer.page.expect_download() as sheet:
+        explorer.page.get_by_role("button", name="PNG").click()
+    assert Image.open(sheet.value.path()).size[0] % 28 == 0
+
+
+@pytest.mark.parametrize("query", ["", "?open=947&panel=picture", "?panel=map&label=3&read=5&verdict=wrong"])
+def test_a_phone_needs_no_sideways_scrolling(chromium: Browser, address: str, query: str) -> None:
+    full_mnist()
+    context = chromium.new_context(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    explorer = Explorer(context.new_page(), address).open(query)
+    for measure in ("document.documentElement", "document.querySelector('[data-testid=stMain]')"):
+        assert explorer.page.evaluate(f"{measure}.scrollWidth") <= 390
+    context.close()
+
+
+@pytest.fixture
+def bare_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A server on a machine on which nothing was fetched."""
+    monkeypatch.delenv("MNIST_APP_DATA", raising=False)
+    yield from serve(tmp_path)
+
+
+def test_a_link_is_the_first_that_a_fresh_server_is_asked(page: Page, bare_server: str) -> None:
+    explorer = Explorer(page, bare_server).open("?verdict=wrong")
+    expect(explorer.page.get_by_text("Only the sample that comes with the app is here")).to_be_visible()
+    expect(explorer.described).to_contain_text("digits misread")
+    assert explorer.tiles.count() == int(explorer.described.inner_text().split()[0])
+    explorer.tiles.first.click()
+    expect(explorer.picture).to_be_visible()
+    assert not explorer.errors
