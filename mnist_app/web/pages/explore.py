@@ -258,7 +258,7 @@ def _gallery(view: View, readings: Readings, chosen: Order) -> None:
         _open(view, readings, chosen, index)
 
     shown = chosen[(page - 1) * PER_PAGE : page * PER_PAGE]
-    picks(gallery_html(readings, shown, view.opened), "gallery", picked, steps_elsewhere=view.panel == "picture")
+    picks(gallery_html(readings, shown, view.opened), "gallery", picked, steps_for="section.picture")
     with st.container(horizontal=True, vertical_alignment="center", key="explore_pages"):
         if pages > 1:
             for label, icon, to in (("Previous page", "left", page - 1), ("Next page", "right", page + 1)):
