@@ -153,9 +153,8 @@ def _card(
 
     from mnist_app import preprocessing
     from mnist_app.evaluation import evaluate
-    from mnist_app.models import CLASSES, count_parameters
+    from mnist_app.models import CLASSES, count_parameters, logits_of
     from mnist_app.registry import ModelCard
-    from mnist_app.training import logits_of
 
     metrics = {}
     for split, digits in splits.items():

@@ -9,11 +9,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mnist_app.errors import AppError
-from mnist_app.models import CLASSES, NO_DIGIT, fold_batch_norm
+from mnist_app.models import CLASSES, NO_DIGIT, fold_batch_norm, logits_of
 from mnist_app.preprocessing import BlankError, pixels_of_drawing
 from mnist_app.registry import Model, find_model, load_model
 from mnist_app.strokes import Drawing
-from mnist_app.training import logits_of
 
 Picture = NDArray[np.uint8] | AppError  # (28, 28), or why there is none
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -15,7 +14,7 @@ from mnist_app.augmentation import Augmentation, augment
 from mnist_app.dataset import Digits
 from mnist_app.errors import AppError
 from mnist_app.inkset import Ink, InkConfig, fresh_digits
-from mnist_app.models import ARCHITECTURES, CLASSES, batch_of, build
+from mnist_app.models import ARCHITECTURES, CLASSES, batch_of, build, logits_of
 
 _Tensors = tuple[Tensor, ...] | list[Tensor]
 
@@ -159,11 +158,3 @@ def _moving_average(decay: float) -> Callable[[_Tensors, _Tensors, Tensor | int]
         get_ema_multi_avg_fn(min(decay, (1 + int(steps)) / (10 + int(steps))))(averaged, current, steps)
 
     return update
-
-
-@torch.inference_mode()
-def logits_of(network: nn.Module, images: NDArray[np.uint8], batch_size: int = 500) -> Tensor:
-    """Logits (N, 10) for pictures (N, 28, 28), without gradients, the network in evaluation mode."""
-    if network.training:  # asked first: eval() visits every module, a tenth of what one answer costs
-        network.eval()
-    return torch.cat([network(batch_of(part)) for part in torch.from_numpy(images.copy()).split(batch_size)])

@@ -18,11 +18,10 @@ from mnist_app.dataset import Digits
 from mnist_app.errors import AppError
 from mnist_app.inkfiles import collections
 from mnist_app.inkset import load_ink
-from mnist_app.models import CLASSES
+from mnist_app.models import CLASSES, logits_of
 from mnist_app.preprocessing import pixels_of_drawing
 from mnist_app.recognition import doubts_of
 from mnist_app.registry import Model, ModelCard
-from mnist_app.training import logits_of
 
 REFUSED = 0.005  # share of unseen writers' digits that may be refused: half of what the app promises
 

@@ -25,11 +25,11 @@ MAP = {
     "api_schema": set(),
     "twins": {
         *("calibration", "dataset", "errors", "inkfiles", "inkset"),
-        *("models", "preprocessing", "recognition", "registry", "training"),
+        *("models", "preprocessing", "recognition", "registry"),
     },
     "evaluation": {"calibration", "inkfiles", "recognition", "registry"},
     "number": {"errors", "preprocessing", "recognition", "registry", "strokes"},
-    "recognition": {"errors", "models", "preprocessing", "registry", "strokes", "training"},
+    "recognition": {"errors", "models", "preprocessing", "registry", "strokes"},
     "training": {"augmentation", "dataset", "errors", "inkset", "models"},
     "inkset": {
         *("dataset", "errors", "inkfiles", "models", "nondigits", "preprocessing", "restyling", "strokes"),

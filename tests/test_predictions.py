@@ -12,12 +12,11 @@ import torch
 
 from mnist_app import kept, neighbours, predictions, projection
 from mnist_app.dataset import Digits, load_split
-from mnist_app.models import ARCHITECTURES, batch_of, build
+from mnist_app.models import ARCHITECTURES, batch_of, build, logits_of
 from mnist_app.predictions import Predictions, known_predictions, predict, predictions_of, read_features
 from mnist_app.prepare import SHIPPED_SPLITS
 from mnist_app.registry import DEFAULT_MODEL, Model, ModelError, find_model, load_model
 from mnist_app.storage import SHIPPED_WEIGHTS, computed_folder
-from mnist_app.training import logits_of
 
 from .conftest import full_mnist
 

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from mnist_app.dataset import Digits
-from mnist_app.models import build
+from mnist_app.models import build, logits_of
 from mnist_app.registry import (
     CARD,
     LARGEST_FILE,
@@ -27,7 +27,7 @@ from mnist_app.registry import (
     save_model,
 )
 from mnist_app.storage import SHIPPED_WEIGHTS, user_models_folder
-from mnist_app.training import TrainConfig, fresh_network, logits_of
+from mnist_app.training import TrainConfig, fresh_network
 
 SHIPPED = sorted(path.name for path in SHIPPED_WEIGHTS.iterdir() if path.is_dir())
 

@@ -10,7 +10,8 @@ from torch.nn import functional
 from mnist_app.augmentation import Augmentation
 from mnist_app.dataset import Digits
 from mnist_app.errors import AppError
-from mnist_app.training import BatchReport, EpochReport, TrainConfig, fresh_network, logits_of, train
+from mnist_app.models import logits_of
+from mnist_app.training import BatchReport, EpochReport, TrainConfig, fresh_network, train
 
 STILL = Augmentation(rotation=0, shift=0, zoom=0, shear=0)
 

@@ -208,6 +208,11 @@ def view() -> tuple[View, tuple[str, ...]]:
     return cast(View, st.session_state.setdefault(_VIEW, usual_view())), refused
 
 
+def seen() -> View:
+    """What this visitor looks at by now; what a run was given may be a press behind."""
+    return cast(View, st.session_state[_VIEW])
+
+
 def show(view: View) -> None:
     """Look at something else, from the callback of what was pressed."""
     st.session_state[_VIEW], st.session_state[_ANSWERED] = view, True
@@ -298,8 +303,7 @@ def lay_out(model: str, name: str) -> None:
 
 def see_drawing() -> None:
     """Look at the map with what is drawn on the pad."""
-    seen = st.session_state.get(_VIEW) or usual_view()
-    show(replace(seen, panel="map"))
+    show(replace(st.session_state.get(_VIEW) or usual_view(), panel="map"))
     st.session_state[SHOW_DRAWING] = True
 
 

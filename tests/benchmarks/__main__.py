@@ -8,12 +8,13 @@ import json
 import platform
 from pathlib import Path
 
-from . import browser, classroom, reading
+from . import browser, classroom, explore, reading
 from .figures import as_json, table
 
 BENCHMARKS = {
     "reading": reading.measure,
     "browser": browser.measure,
+    "explore": explore.measure,
     "classroom": classroom.measure,
     "memory": classroom.measure_memory,
 }

@@ -79,9 +79,9 @@ def served(server: Iterator[str]) -> Iterator[str]:
         next(server, None)
 
 
-def serve_stock(home: Path) -> Iterator[str]:
+def serve_stock(home: Path, stock: list[str] = STOCK) -> Iterator[str]:
     """The stock page with Streamlit's default settings, which it finds outside this project's folder."""
-    command = [argument.replace("tests/", f"{ROOT}/tests/") for argument in STOCK]
+    command = [argument.replace("tests/", f"{ROOT}/tests/") for argument in stock]
     yield from serve(home, command, health="/_stcore/health", folder=home, PYTHONPATH=str(ROOT))
 
 

@@ -221,7 +221,8 @@ def test_the_selection_is_downloaded(explorer: Explorer) -> None:
     assert len(rows) == count and {(row["label"], row["read"]) for row in rows} == {("9", "4")}
     with explorer.page.expect_download() as sheet:
         explorer.page.get_by_role("button", name="PNG").click()
-    assert Image.open(sheet.value.path()).size[0] % 28 == 0
+    with Image.open(sheet.value.path()) as picture:
+        assert picture.size[0] % 28 == 0
 
 
 @pytest.mark.parametrize("query", ["", "?open=947&panel=picture", "?panel=map&label=3&read=5&verdict=wrong"])

@@ -29,11 +29,12 @@ def page() -> None:
         reading = _read(drawing, picture)
         st.html(answer_html(reading))
         live_ink(drawing, session.pad().version, reading, follows=picture is None)
-        if picture:
+        taken = session.taken()
+        if taken and picture is taken.prepared:
+            _way_back(taken)
+        elif picture:
             st.caption("Read from the picture. Remove it to go back to the pad.")
-        if session.taken():
-            _way_back()
-        elif reading and not picture:
+        elif reading:
             to_map = st.button("See it on the map", icon=":material/map:", on_click=session.see_drawing, key="to_map")
             if to_map:
                 session.go_to("Explore")
@@ -87,8 +88,9 @@ def _controls() -> Prepared | None:
     return taken.prepared if taken else None
 
 
-def _way_back() -> None:
-    """Where the picture that is read was taken from, and what to do with it."""
+def _way_back(taken: session.Taken) -> None:
+    """Where the picture that is read was taken from, and the ways on."""
+    st.caption(f"Read from {taken.name}.")
     with st.container(horizontal=True):
         back = st.button("Back to it", icon=":material/arrow_back:", key="back")
         st.button("Draw instead", icon=":material/draw:", on_click=session.put_back, key="put_back")

@@ -7,7 +7,7 @@ import streamlit as st
 
 from mnist_app.dataset import CLASSES, find_source
 from mnist_app.errors import AppError
-from mnist_app.explorer import LEANS, ORDERS, PANELS, PER_PAGE, STROKES, Area, Order, Readings, View, to_csv
+from mnist_app.explorer import LEANS, ORDERS, PANELS, PER_PAGE, STROKES, Area, Filters, Order, Readings, View, to_csv
 from mnist_app.neighbours import Neighbours, nearest
 from mnist_app.preprocessing import prepare_drawing
 from mnist_app.projection import METHODS, Layout, Places, pca, place
@@ -53,6 +53,12 @@ def page() -> None:
     chosen = view.chosen(readings, session.places(view.model, readings, area.method) if area else None)
     st.html(_summary(view, readings))
     left, right = st.columns([5, 7], gap="large")
+    with right:
+        filters = st.container()
+        _describe(view, readings, chosen)  # before the rest, because this is what the eye waits for
+        if len(chosen):
+            _gallery(view, readings, chosen)
+            _downloads(view, readings, chosen)
     with left:
         panel = _panels(view)
         if panel == "picture" and view.opened is not None:
@@ -61,9 +67,8 @@ def page() -> None:
             _map(view, readings)
         else:
             _numbers(view, explored)
-    with right:
+    with filters:
         _filters(view)
-        _gallery(view, readings, chosen)
 
 
 def _present(view: View) -> View:
@@ -86,9 +91,9 @@ def _choose(view: View) -> None:
 
     def changed() -> None:
         chosen = {"model": st.session_state["explore_model"], "split": st.session_state["explore_split"]}
-        session.show(
-            replace(view, **chosen, page=1, opened=None, panel="numbers", filters=replace(view.filters, area=None))
-        )
+        now = session.seen()
+        filters, panel = replace(now.filters, area=None), "numbers" if now.panel == "picture" else now.panel
+        session.show(replace(now, **chosen, page=1, opened=None, panel=panel, filters=filters))
 
     st.session_state["explore_model"], st.session_state["explore_split"] = view.model, view.split
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -131,7 +136,7 @@ def _panels(view: View) -> str:
     st.session_state["explore_panel"] = view.panel if view.panel in there else there[0]
 
     def changed() -> None:
-        session.show(replace(view, panel=st.session_state["explore_panel"]))
+        session.show(replace(session.seen(), panel=st.session_state["explore_panel"]))
 
     st.segmented_control(
         "Look at",
@@ -152,10 +157,10 @@ def _numbers(view: View, explored: session.Explored) -> None:
         label, _, read = cell.partition("-")
         digits = {str(digit): digit for digit in range(CLASSES)} | {ANY: None}
         if label in digits and read in digits:
-            session.show(view.where(label=digits[label], read=digits[read], verdict=None))
+            session.show(session.seen().where(label=digits[label], read=digits[read], verdict=None))
 
     def changed() -> None:
-        session.show(replace(view, percent=st.session_state["explore_percent"] == "Percent of the row"))
+        session.show(replace(session.seen(), percent=st.session_state["explore_percent"] == "Percent of the row"))
 
     picks(confusion_html(explored.evaluation, view.percent, view.filters), "confusion", picked)
     st.session_state["explore_percent"] = "Percent of the row" if view.percent else "Counts"
@@ -184,18 +189,18 @@ def _filters(view: View) -> None:
 
     def changed(name: str) -> None:
         value = st.session_state[f"explore_{name}"]
-        session.show(view.where(**{name: None if value == ANY else value}))
+        session.show(session.seen().where(**{name: None if value == ANY else value}))
 
     def changed_digit(name: str) -> None:
         value = st.session_state[f"explore_{name}"]
-        session.show(view.where(**{name: None if value == ANY else int(value)}))
+        session.show(session.seen().where(**{name: None if value == ANY else int(value)}))
 
     def changed_confidence() -> None:
         least, most = st.session_state["explore_confidence"]
-        session.show(view.where(least=least, most=most))
+        session.show(session.seen().where(least=least, most=most))
 
     def changed_order() -> None:
-        session.show(replace(view, order=st.session_state["explore_order"], page=1))
+        session.show(replace(session.seen(), order=st.session_state["explore_order"], page=1))
 
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="explore_filters"):
         for label, name in (("Digit", "label"), ("Read as", "read")):
@@ -240,73 +245,73 @@ def _filters(view: View) -> None:
             st.toggle("Label in doubt", key="explore_doubtful", on_change=changed, args=("doubtful",))
 
 
-def _gallery(view: View, readings: Readings, chosen: Order) -> None:
-    """The pictures that pass, a page at a time, with what they are in words."""
-    pages = max(1, -(-len(chosen) // PER_PAGE))
-    page = min(view.page, pages)
+def _describe(view: View, readings: Readings, chosen: Order) -> None:
+    """What the gallery shows, in words; how to widen it, where that is nothing."""
     with st.container(horizontal=True, vertical_alignment="center"):
         st.html(f'<h2 class="described" role="status">{view.filters.describe(len(chosen))}</h2>', width="stretch")
         if view.filters.each():
-            st.button("Clear", icon=":material/close:", key="explore_clear", on_click=_clear, args=(view,))
+            st.button("Clear", icon=":material/close:", key="explore_clear", on_click=_clear)
     if not len(chosen):
         area = view.filters.area
         places = session.places(view.model, readings, area.method) if area else None
         st.write(plain(view.filters.advice(readings, places)))
-        return
 
-    def picked(index: str) -> None:
-        _open(view, readings, chosen, index)
 
+def _clear() -> None:
+    session.show(replace(session.seen(), filters=Filters(), page=1))
+
+
+@st.fragment  # turning a page sends this and nothing else
+def _gallery(given: View, readings: Readings, chosen: Order) -> None:
+    """The pictures that pass, a page at a time."""
+    view = session.seen()
+    if replace(view, page=given.page) != given:
+        st.rerun()  # a picture was opened: that is more than this shows
+    session.write_address(view)
+    pages = max(1, -(-len(chosen) // PER_PAGE))
+    page = min(view.page, pages)
     shown = chosen[(page - 1) * PER_PAGE : page * PER_PAGE]
-    picks(gallery_html(readings, shown, view.opened), "gallery", picked, steps_elsewhere=view.panel == "picture")
+    html = gallery_html(readings, shown, view.opened)
+    picks(html, "gallery", lambda index: _open(readings, chosen, index), steps_for="section.picture")
+    if pages == 1:
+        return
     with st.container(horizontal=True, vertical_alignment="center", key="explore_pages"):
-        if pages > 1:
-            for label, icon, to in (("Previous page", "left", page - 1), ("Next page", "right", page + 1)):
-                st.button(
-                    label,
-                    icon=f":material/chevron_{icon}:",
-                    on_click=_turn,
-                    args=(view, to),
-                    disabled=not 1 <= to <= pages,
-                    key=f"page_{icon}",
-                )
-            st.caption(f"Page {page} of {pages:,}", width="content")
-        name = f"{view.model}-{view.split}"
-        st.download_button(
-            "CSV",
-            lambda: to_csv(readings, chosen),
-            f"{name}.csv",
-            "text/csv",
-            on_click="ignore",
-            icon=":material/download:",
-        )
-        st.download_button(
-            "PNG",
-            lambda: sheet_png(readings.digits.images[chosen]),
-            f"{name}.png",
-            "image/png",
-            on_click="ignore",
-            icon=":material/image:",
-        )
+        for label, icon, to in (("Previous page", "left", page - 1), ("Next page", "right", page + 1)):
+            st.button(
+                label,
+                icon=f":material/chevron_{icon}:",
+                on_click=_turn,
+                args=(to,),
+                disabled=not 1 <= to <= pages,
+                key=f"page_{icon}",
+            )
+        st.caption(f"Page {page:,} of {pages:,}", width="content")
 
 
-def _clear(view: View) -> None:
-    session.show(
-        View(view.model, view.split, order=view.order, panel=view.panel, method=view.method, opened=view.opened)
-    )
+def _turn(page: int) -> None:
+    session.show(replace(session.seen(), page=page))
 
 
-def _turn(view: View, page: int) -> None:
-    session.show(replace(view, page=page))
-
-
-def _open(view: View, readings: Readings, chosen: Order, index: str) -> None:
+def _open(readings: Readings, chosen: Order, index: str) -> None:
     """Show a picture large, with the page of the gallery that it is on."""
     if not (index.isdigit() and int(index) < len(readings)):
         return
     at = np.flatnonzero(chosen == int(index))
+    view = session.seen()
     page = int(at[0]) // PER_PAGE + 1 if len(at) else view.page
     session.show(replace(view, opened=int(index), panel="picture", page=page))
+
+
+def _downloads(view: View, readings: Readings, chosen: Order) -> None:
+    """The selection, all pages of it, as a table and as one sheet of pictures."""
+    name = f"{view.model}-{view.split}"
+    offers = (
+        ("CSV", "download", f"{name}.csv", "text/csv", lambda: to_csv(readings, chosen)),
+        ("PNG", "image", f"{name}.png", "image/png", lambda: sheet_png(readings.digits.images[chosen])),
+    )
+    with st.container(horizontal=True):
+        for label, icon, file, kind, content in offers:
+            st.download_button(label, content, file, kind, on_click="ignore", icon=f":material/{icon}:")
 
 
 def _picture(view: View, readings: Readings, chosen: Order, opened: int) -> None:
@@ -321,7 +326,7 @@ def _picture(view: View, readings: Readings, chosen: Order, opened: int) -> None
                 shortcut=key,
                 key=f"picture_{key.lower()}",
                 on_click=_open,
-                args=(view, readings, chosen, str(chosen[to]) if is_there else ""),
+                args=(readings, chosen, str(chosen[to]) if is_there else ""),
                 disabled=not is_there,
             )
         take = st.button("Take it to Draw", icon=":material/draw:", key="take")
@@ -369,7 +374,7 @@ def _map(view: View, readings: Readings) -> None:
             key="explore_method",
             required=True,
             label_visibility="collapsed",
-            on_change=lambda: session.show(replace(view, method=st.session_state["explore_method"])),
+            on_change=lambda: session.show(replace(session.seen(), method=st.session_state["explore_method"])),
         )
         shows = not drawing.is_blank and st.toggle("My drawing", key=session.SHOW_DRAWING)
     method, places = view.method, session.places(view.model, readings, view.method)
@@ -387,7 +392,7 @@ def _map(view: View, readings: Readings) -> None:
         view.opened,
         drawn,
         "digit_map",
-        on_pick=lambda index: session.show(replace(view, opened=index, panel="picture")),
+        on_pick=lambda index: session.show(replace(session.seen(), opened=index, panel="picture")),
         on_area=lambda text: _mark(view, method, text),
     )
     st.caption(
@@ -400,14 +405,14 @@ def _map(view: View, readings: Readings) -> None:
         picks(
             neighbours_html(readings.digits.images[at], readings.digits.labels[at], near, are_buttons=True),
             "near_drawing",
-            lambda index: _open(view, readings, at[:0], index),
+            lambda index: _open(readings, at[:0], index),
         )
 
 
 def _mark(view: View, method: str, text: str) -> None:
     """Fill the gallery with what lies in an area, or with everything again."""
     try:
-        session.show(view.where(area=Area.from_text(f"{method}_{text}") if text else None))
+        session.show(session.seen().where(area=Area.from_text(f"{method}_{text}") if text else None))
     except ValueError:  # from the browser anything may come
         return
 

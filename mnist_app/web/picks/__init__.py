@@ -13,11 +13,11 @@ _element = st.components.v2.component(
 )
 
 
-def picks(html: str, key: str, on_pick: Callable[[str], None], steps_elsewhere: bool = False) -> None:
+def picks(html: str, key: str, on_pick: Callable[[str], None], steps_for: str | None = None) -> None:
     """Show HTML of our own making; ``on_pick`` hears the ``data-pick`` of a button that is pressed.
 
-    The buttons are one stop for the Tab key, and the arrow keys move between them; with ``steps_elsewhere`` left and
-    right are left to the page.
+    The buttons are one stop for the Tab key, and the arrow keys move between them; left and right are left to the page
+    while it shows what the CSS selector ``steps_for`` finds.
     """
 
     def heard() -> None:
@@ -25,4 +25,4 @@ def picks(html: str, key: str, on_pick: Callable[[str], None], steps_elsewhere: 
         if isinstance(value, str):
             on_pick(value)
 
-    _element(data={"html": html, "stepsElsewhere": steps_elsewhere}, key=key, on_pick_change=heard)
+    _element(data={"html": html, "stepsFor": steps_for}, key=key, on_pick_change=heard)

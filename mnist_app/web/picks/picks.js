@@ -67,7 +67,8 @@ export default function ({ parentElement, data, setTriggerValue }) {
   function onKey(event) {
     const from = event.target.closest("[data-pick]");
     if (!from || event.ctrlKey || event.metaKey || event.altKey) return;
-    if (data.stepsElsewhere && (event.key === "ArrowLeft" || event.key === "ArrowRight")) return;
+    const isStep = event.key === "ArrowLeft" || event.key === "ArrowRight";
+    if (isStep && data.stepsFor && document.querySelector(data.stepsFor)) return;
     const items = buttons(root);
     const to = destination(items, from, event.key);
     if (!to) return;

@@ -1,0 +1,146 @@
+"""What a visitor of Explore waits for, in Chromium, and how long a model takes to read a split."""
+
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from mnist_app.dataset import find_source, load_split
+from mnist_app.predictions import predict
+from mnist_app.recognition import load_recogniser
+from mnist_app.registry import DEFAULT_MODEL
+
+from ..browser.chromium import FLAGS, find_chromium
+from ..browser.conftest import serve
+from .browser import STOCK, serve_stock, served
+from .figures import Figure
+
+SAMPLES = 25
+TEN_THOUSAND = 10_000
+
+# From a press of the element given by a selector until what another selector finds is another and on the screen.
+# Pictures that are fetched one by one count when the last of them is there.
+WAIT = """([pressed, watched]) => new Promise((resolve) => {
+  const state = () => document.querySelector(watched)?.outerHTML;
+  const isThere = () => [...document.querySelectorAll(".stImage img")].every((image) => image.complete);
+  const before = state(), began = performance.now();
+  const look = () => {
+    const now = state();
+    if (now && now !== before && isThere()) requestAnimationFrame(() => resolve(performance.now() - began));
+    else requestAnimationFrame(look);
+  };
+  document.querySelector(pressed).click();
+  look();
+})"""
+STOCK_GALLERY = [word.replace("stock_page", "stock_gallery") for word in STOCK]
+GALLERY, PICTURE = ".st-key-gallery .gallery", "section.picture"
+
+
+def measure() -> list[Figure]:
+    home, chromium = Path(tempfile.mkdtemp()), find_chromium()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        with served(serve(home)) as ours:
+            figures = [*_openings(browser, ours), *_clicks(browser, ours)]
+        with served(serve_stock(home, STOCK_GALLERY)) as stock:
+            figures.append(_stock_pages(browser, stock))
+    return [*figures, _reading()]
+
+
+def _open(page: Page, address: str, query: str = "") -> None:
+    page.goto(f"{address}/explore{query}")
+    page.locator(".st-key-gallery .tile").first.wait_for()
+    page.wait_for_timeout(700)
+
+
+def _openings(browser: Browser, address: str) -> list[Figure]:
+    """Until the first pictures are there: from another page, by a link, and by a link with an empty cache."""
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    _open(page, address)
+    inside, links, cold = [], [], []
+    for _ in range(SAMPLES):
+        page.get_by_role("link", name="Data").click()
+        page.locator(".sheet").wait_for()
+        page.wait_for_timeout(500)
+        inside.append(page.evaluate(WAIT, ["a[href*='/explore']", GALLERY]))
+        page.goto(f"{address}/explore")
+        page.locator(".st-key-gallery .tile").first.wait_for()
+        links.append(page.evaluate("performance.now()"))
+        context = browser.new_context(viewport={"width": 1280, "height": 900})
+        fresh = context.new_page()
+        fresh.goto(f"{address}/explore")
+        fresh.locator(".st-key-gallery .tile").first.wait_for()
+        cold.append(fresh.evaluate("performance.now()"))
+        context.close()
+    page.close()
+    return [
+        Figure.of("first pictures, from another page", inside),
+        Figure.of("first pictures, by a link", links),
+        Figure.of("first pictures, by a link with an empty cache", cold),
+    ]
+
+
+def _clicks(browser: Browser, address: str) -> list[Figure]:
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    _open(page, address)
+
+    def waits(pressed: list[str], watched: str) -> list[float]:
+        times = []
+        for turn in range(SAMPLES):
+            times.append(page.evaluate(WAIT, [pressed[turn % len(pressed)], watched]))
+            page.wait_for_timeout(400)
+        return times
+
+    figures = [Figure.of("next page of the gallery", waits([".st-key-page_right button"], GALLERY))]
+    _open(page, address)
+    cells = ['[data-pick="9-4"]', '[data-pick="5-3"]', '[data-pick="7-any"]', '[data-pick="3-3"]']
+    figures.append(Figure.of("a cell of the matrix to its pictures", waits(cells, GALLERY)))
+    _open(page, address, "?order=index")
+    tiles = [f'.st-key-gallery [data-pick="{index}"]' for index in range(SAMPLES)]
+    figures.append(Figure.of("a picture opened", waits(tiles, PICTURE)))
+    steps = [".st-key-picture_right button"]
+    figures.append(Figure.of("the next picture", waits(steps, PICTURE)))
+    panels = [f".st-key-explore_panel button:nth-of-type({turn})" for turn in (2, 1)]
+    _open(page, address)
+    figures.append(Figure.of("map and back to the numbers", _panels(page, panels)))
+    page.close()
+    return figures
+
+
+def _panels(page: Page, panels: list[str]) -> list[float]:
+    """From a press to the other panel: the map until its points are drawn, then the matrix."""
+    times = []
+    for turn in range(SAMPLES):
+        watched = (".digit-map canvas", ".confusion")[turn % 2]
+        times.append(page.evaluate(WAIT, [panels[turn % 2], watched]))
+        page.wait_for_timeout(500)
+    return times
+
+
+def _stock_pages(browser: Browser, address: str) -> Figure:
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.goto(address)
+    page.locator(".stImage img").nth(99).wait_for()
+    times = []
+    for _ in range(SAMPLES):
+        page.wait_for_timeout(700)
+        times.append(page.evaluate(WAIT, [".stButton button", ".described"]))
+    page.close()
+    return Figure.of("baseline: next page as a hundred st.image", times)
+
+
+def _reading() -> Figure:
+    """A network over 10,000 pictures on one thread."""
+    torch.set_num_threads(1)
+    split = find_source().splits[-1]
+    images = load_split(split).images
+    images = images[[n % len(images) for n in range(TEN_THOUSAND)]]
+    network = load_recogniser(DEFAULT_MODEL).network
+    times = []
+    for _ in range(SAMPLES):
+        began = time.perf_counter()
+        predict(network, images)
+        times.append(time.perf_counter() - began)
+    return Figure.of(f"{TEN_THOUSAND:,} predictions on one core", times, "s")
