@@ -3,15 +3,17 @@
 Nothing here runs the network or parses a body on the event loop: that would stop every visitor's page.
 """
 
+import asyncio
 import json
 import logging
 import time
 from collections.abc import Callable, Collection, Sequence
-from functools import partial
-from typing import Any, TypeVar
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
-from anyio import CapacityLimiter, to_thread
+from anyio import to_thread
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -24,7 +26,7 @@ import mnist_app
 from mnist_app import photo
 from mnist_app.api_schema import OPENAPI
 from mnist_app.errors import AppError
-from mnist_app.number import Reading, read_drawing, read_picture
+from mnist_app.number import Reading, read_each, read_picture
 from mnist_app.preprocessing import prepare_image
 from mnist_app.registry import DEFAULT_MODEL, Model, ModelError, load_card, model_folders
 from mnist_app.strokes import Drawing
@@ -32,31 +34,70 @@ from mnist_app.strokes import Drawing
 MOST_STROKES_BYTES = 256 * 1024
 IMAGE_TYPES = frozenset({"image/png", "image/jpeg", "image/webp"})
 MOST_WAITING = 64  # requests in line: a class's, each of which has one
-PATIENCE = 0.5  # seconds that the oldest of them may have waited before the next are turned away
+PATIENCE = 2  # seconds that the oldest of them may have waited before the next are turned away; a stall is no overload
 
 T = TypeVar("T")
+Item = TypeVar("Item")
+Outcome = Reading | Exception  # what a worker has for each item
 
 
-class Desk:
-    """One worker thread with a short queue: a full or a slow one turns requests away instead of queueing for ever."""
+class Desk(Generic[Item]):
+    """One worker thread with a short line: a full or a slow one turns requests away instead of queueing for ever.
 
-    def __init__(self, most_waiting: int = MOST_WAITING, patience: float = PATIENCE) -> None:
+    ``serve`` gives an outcome for each of up to ``most_at_once`` items that wait together.
+    """
+
+    def __init__(
+        self,
+        serve: Callable[[Sequence[Item]], Sequence[Outcome]],
+        most_waiting: int,
+        patience: float,
+        most_at_once: int,
+    ) -> None:
+        self._serve = serve
         self._most_waiting = most_waiting
         self._patience = patience
-        self._arrivals: list[float] = []  # of those who wait or are being served, the oldest first
-        self._limiter: CapacityLimiter | None = None  # made on first use: it belongs to a running event loop
+        self._most_at_once = most_at_once
+        self._served: list[_Visit[Item]] = []
+        self._waiting: list[_Visit[Item]] = []  # the oldest first
+        self._serving: asyncio.Task[None] | None = None
+        self._worker = ThreadPoolExecutor(1, "desk")
 
-    async def run(self, work: Callable[..., T], *arguments: Any) -> T:
-        """The result of ``work(*arguments)``. Raises HTTPException 503 when too many wait already, or one too long."""
+    async def ask(self, item: Item) -> Reading:
+        """What is read in ``item``. Raises HTTPException 503 when too many wait already, or one too long."""
         now = time.monotonic()
-        if len(self._arrivals) >= self._most_waiting or (self._arrivals and now - self._arrivals[0] > self._patience):
+        line = self._served + self._waiting
+        if len(line) >= self._most_waiting or (line and now - line[0].arrived > self._patience):
             raise HTTPException(503, "Too many drawings are being read at once. Try again in a second.", RETRY)
-        self._limiter = self._limiter or CapacityLimiter(1)
-        self._arrivals.append(now)
-        try:
-            return await to_thread.run_sync(partial(work, *arguments), limiter=self._limiter)
-        finally:
-            self._arrivals.remove(now)
+        visit = _Visit(item, now, asyncio.get_running_loop().create_future())
+        self._waiting.append(visit)
+        if self._serving is None:
+            self._serving = asyncio.create_task(self._serve_line())
+        return await visit.outcome
+
+    async def _serve_line(self) -> None:
+        while self._waiting:
+            self._served, self._waiting = self._waiting[: self._most_at_once], self._waiting[self._most_at_once :]
+            items = [visit.item for visit in self._served]
+            outcomes = await asyncio.get_running_loop().run_in_executor(self._worker, self._serve, items)
+            for visit, outcome in zip(self._served, outcomes, strict=True):
+                visit.leave_with(outcome)
+        self._served, self._serving = [], None
+
+
+@dataclass(frozen=True)
+class _Visit(Generic[Item]):
+    item: Item
+    arrived: float  # seconds, by time.monotonic()
+    outcome: asyncio.Future[Reading]
+
+    def leave_with(self, outcome: Outcome) -> None:
+        if self.outcome.cancelled():
+            return
+        if isinstance(outcome, Exception):
+            self.outcome.set_exception(outcome)
+        else:
+            self.outcome.set_result(outcome)
 
 
 RETRY = {"Retry-After": "1"}
@@ -77,41 +118,40 @@ def create_api(load: Callable[[str], Model], own_origins: Collection[str] | None
     pages may call, beside the server's own; None lets every page call.
     """
     began = time.monotonic()
-    # Apart, because decoding a photograph takes a hundred times as long.
-    strokes_desk, image_desk = Desk(), Desk(8, patience=5)
 
     async def predict(request: Request) -> Response:
         kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
         if kind == "application/json":
-            body = await _body(request, MOST_STROKES_BYTES)
-            reading = await strokes_desk.run(read_strokes, body)
+            reading = await strokes_desk.ask(await _body(request, MOST_STROKES_BYTES))
         elif kind in IMAGE_TYPES:
             body = await _body(request, photo.MOST_BYTES)
-            reading = await image_desk.run(read_image, body, request.query_params.get("model"))
+            reading = await image_desk.ask((body, request.query_params.get("model")))
         else:
             raise HTTPException(415, f"Send application/json or one of {', '.join(sorted(IMAGE_TYPES))}.")
         return JSONResponse(reading.to_json())
 
-    def read_strokes(body: bytes) -> Reading:
-        try:
-            content = json.loads(body)
-        except (ValueError, RecursionError):
-            raise HTTPException(400, "The body is not JSON.") from None
-        if not isinstance(content, dict) or "strokes" not in content:
-            raise HTTPException(422, 'The body is not a JSON object with "strokes".')
-        model = _model(content.get("model"))
-        return read_drawing(model, Drawing.from_points(content["strokes"]))
+    def read_strokes(bodies: Sequence[bytes]) -> list[Outcome]:
+        """Read drawings, all that go to one model in one batch: seven together take twice as long as one."""
+        questions = [_outcome(_question, body) for body in bodies]
+        outcomes = {at: question for at, question in enumerate(questions) if isinstance(question, Exception)}
+        asked = {at: question for at, question in enumerate(questions) if not isinstance(question, Exception)}
+        for name in {question.model for question in asked.values()}:
+            together = {at: question.drawing for at, question in asked.items() if question.model == name}
+            readings = _outcome(lambda name, drawings: read_each(load(name), drawings), name, list(together.values()))
+            each = [readings] * len(together) if isinstance(readings, Exception) else readings
+            outcomes |= zip(together, each, strict=True)
+        return [outcomes[at] for at in range(len(bodies))]
+
+    def read_images(images: Sequence[tuple[bytes, str | None]]) -> list[Outcome]:
+        return [_outcome(read_image, *image) for image in images]
 
     def read_image(body: bytes, name: str | None) -> Reading:
-        model = _model(name)
+        model = load(_model_name(name))
         return read_picture(model, prepare_image(photo.open_image(body)).pixels)
 
-    def _model(name: object) -> Model:
-        if name is not None and not isinstance(name, str):
-            raise HTTPException(422, 'The "model" is a name, a string.')
-        if name is not None and name not in model_folders():
-            raise HTTPException(404, f"There is no model {name[:64]!r}. See /api/models.")
-        return load(name or DEFAULT_MODEL)
+    strokes_desk = Desk(read_strokes, MOST_WAITING, PATIENCE, most_at_once=MOST_WAITING)
+    # Apart, because decoding a photograph takes a hundred times as long.
+    image_desk = Desk(read_images, most_waiting=8, patience=5, most_at_once=1)
 
     async def models(_: Request) -> Response:
         return JSONResponse({"models": await to_thread.run_sync(_list_models), "default": DEFAULT_MODEL})
@@ -163,6 +203,41 @@ class OwnOrigins:
             return urlsplit(origin).netloc == request.headers.get("host")
         except ValueError:  # not even a URL
             return False
+
+
+@dataclass(frozen=True)
+class _Question:
+    """A drawing, and the name of the model that is asked about it."""
+
+    drawing: Drawing
+    model: str
+
+
+def _question(body: bytes) -> _Question:
+    try:
+        content = json.loads(body)
+    except (ValueError, RecursionError):
+        raise HTTPException(400, "The body is not JSON.") from None
+    if not isinstance(content, dict) or "strokes" not in content:
+        raise HTTPException(422, 'The body is not a JSON object with "strokes".')
+    name = _model_name(content.get("model"))
+    return _Question(Drawing.from_points(content["strokes"]), name)
+
+
+def _model_name(name: object) -> str:
+    if name is not None and not isinstance(name, str):
+        raise HTTPException(422, 'The "model" is a name, a string.')
+    if name is not None and name not in model_folders():
+        raise HTTPException(404, f"There is no model {name[:64]!r}. See /api/models.")
+    return name or DEFAULT_MODEL
+
+
+def _outcome(work: Callable[..., T], *arguments: Any) -> T | Exception:
+    """What came of it, an error too: it belongs to one visitor, and others are served beside."""
+    try:
+        return work(*arguments)
+    except Exception as error:
+        return error
 
 
 async def _body(request: Request, most: int) -> bytes:

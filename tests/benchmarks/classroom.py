@@ -29,7 +29,7 @@ SAMPLES = 100  # at least, of every figure
 STROKES_EACH = 10  # in the steady state, one every STROKE_EVERY seconds
 STROKE_EVERY, STROKE_TAKES = 2.0, 0.7  # seconds
 SAMPLES_A_SECOND = 60  # of a pointer, one for each frame of a screen
-SHORTEST_INTERVAL = 0.03  # seconds between live requests, and how they are paced: as in live_ink.js
+SHORTEST_INTERVAL, COURTESY = 30, 4  # ms between live requests, and how they are paced: as in live_ink.js
 CANVAS_SPEAKS_AFTER = 0.2  # seconds after pen-up
 RERUNS = 10_000
 
@@ -76,6 +76,7 @@ class Pupil:
     def __init__(self, address: str) -> None:
         self._page = WirePage(address)
         self._api = Api(address)
+        self._quickest = math.inf  # ms that an answer took
         self.opening: list[float] = []  # ms, by what was waited for
         self.live: list[float] = []
         self.pen_up: list[float] = []
@@ -112,8 +113,9 @@ class Pupil:
                 self._api.stop_waiting()
                 raise
             self.live.append(waited)
-            interval = max(SHORTEST_INTERVAL, 2 * waited / 1000 - SHORTEST_INTERVAL)
-            await asyncio.sleep(interval - waited / 1000)
+            self._quickest = min(self._quickest, waited)
+            late = max(0.0, waited - self._quickest - SHORTEST_INTERVAL)
+            await asyncio.sleep(max(SHORTEST_INTERVAL - waited, COURTESY * late) / 1000)
 
     async def lift(self, strokes: Strokes) -> None:
         """The pen goes up: the last live request, and 200 ms later what the canvas sends."""

@@ -54,7 +54,7 @@ def test_one_request_is_in_flight_at_a_time_and_the_newest_ink_goes_next(script:
         for (let x = 1; x < 9; x++) { ink.move([[x, 0]]); await pause(10); }
         const before = asked.length;
         await answer("first");
-        await pause(150);
+        await pause(40);
         return [before, mostInFlight, asked.length, asked.at(-1).strokes[0].length];
         """
     assert run(script, steps) == [1, 1, 2, 9]
@@ -183,16 +183,29 @@ def test_nothing_is_asked_twice_of_the_same_ink(script: Page) -> None:
     assert run(script, steps) == [2, shown]
 
 
-def test_a_late_server_is_given_a_rest(script: Page) -> None:
+def pace(script: Page, *waits: int) -> list[float]:
+    """ms between requests while the pen moves and answers take so long, one after the other."""
     steps = """
-        ink = newInk(async () => { asked.push(performance.now()); await pause(100); return "a"; });
+        const asked = [];
+        ink = newInk(async () => {
+          asked.push(performance.now());
+          await pause(waits[asked.length - 1] ?? 0);
+          return "a";
+        });
         ink.down([0, 0]);
-        for (let x = 1; x < 70; x++) { ink.move([[x, 0]]); await pause(8); }
+        for (let x = 1; asked.length <= waits.length; x++) { ink.move([[x, 0]]); await pause(5); }
         return asked.slice(1).map((at, n) => at - asked[n]);
         """
-    gaps = run(script, steps)
-    assert len(gaps) >= 2
-    assert min(gaps) > 165  # twice the 100 ms that an answer takes, less the usual 30
+    gaps: list[float] = run(script, f"const waits = {list(waits)}; {steps}")
+    return gaps
+
+
+def test_an_answer_that_stood_in_a_queue_is_followed_by_a_rest(script: Page) -> None:
+    assert pace(script, 0, 100)[1] > 100 + 4 * (100 - 30) - 30  # the first answer took a few ms, too
+
+
+def test_a_network_that_is_always_slow_is_no_queue(script: Page) -> None:
+    assert max(pace(script, 100, 100, 100)) < 150
 
 
 def test_a_refusal_is_not_asked_again_before_the_pen_is_up(script: Page) -> None:

@@ -3,6 +3,7 @@
 // panel still shows what the script writes into it after each stroke.
 
 const SHORTEST_INTERVAL = 30; // ms between requests: 30 answers a second is as many as an eye can use
+const COURTESY = 4; // ms of rest for each ms that an answer was late
 const INTERVAL_AFTER_NONE = 1000; // ms to the next request after one that was refused or lost
 const PATIENCE = 3000; // ms after which an answer is no longer waited for
 const CLOSEST = 1; // canvas pixels between two points that are worth sending
@@ -20,6 +21,7 @@ export class LiveInk {
   #answered = { state: -1, answer: null };
   #request = null; // what lets go of the answer that is waited for; one at a time
   #sentAt = -Infinity;
+  #quickest = Infinity; // ms that an answer took
   #interval = SHORTEST_INTERVAL;
   #timer = null;
 
@@ -116,10 +118,12 @@ export class LiveInk {
     this.#next();
   }
 
-  /** A server that is late gets that time again as a rest: so a class shares it, and all are answered soon. */
+  /** An answer that took longer than the quickest so far stood in a queue: then others go first. */
   #pace(answer) {
     const took = this.#clock() - this.#sentAt;
-    this.#interval = answer ? Math.max(SHORTEST_INTERVAL, 2 * took - SHORTEST_INTERVAL) : INTERVAL_AFTER_NONE;
+    this.#quickest = Math.min(this.#quickest, took);
+    const late = Math.max(0, took - this.#quickest - SHORTEST_INTERVAL);
+    this.#interval = answer ? Math.max(SHORTEST_INTERVAL, took + COURTESY * late) : INTERVAL_AFTER_NONE;
   }
 }
 
