@@ -31,7 +31,7 @@ class Explorer:
 
     def open(self, query: str = "") -> "Explorer":
         self.page.goto(f"{self.address}/explore{query}")
-        expect(self.described).to_be_visible()
+        expect(self.described).to_be_visible(timeout=30_000)  # a server that was just started reads the split first
         return self
 
     def cell(self, label: int, read: int) -> Any:
