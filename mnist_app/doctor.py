@@ -29,7 +29,8 @@ class Measure:
     """One property of a digit, its unit, and what it is called below and above the usual."""
 
     name: str
-    unit: str
+    unit: str  # written after the number
+    decimals: int  # worth writing
     low: str
     high: str
     of: Callable[[Images], NDArray[np.float32]]  # a number each
@@ -72,12 +73,12 @@ def _extent(ink: NDArray[np.bool_]) -> tuple[int, int]:
 
 
 MEASURES = (
-    Measure("thickness", "px", "thin", "thick", thickness),
-    Measure("slant", "°", "leaning to the left", "leaning to the right", slant),
-    Measure("aspect", "× as wide as high", "narrow", "wide", aspect),
-    Measure("size", "px from the middle", "crowded into the middle", "spread out", spread),
-    Measure("ink", "px", "short of ink", "full of ink", amount),
-    Measure("closed in", "px of paper", "open where others are closed", "roomy inside", enclosed),
+    Measure("thickness", " px", 1, "thin", "thick", thickness),
+    Measure("slant", "°", 0, "leaning to the left", "leaning to the right", slant),
+    Measure("aspect", " × as wide as high", 2, "narrow", "wide", aspect),
+    Measure("size", " px from the middle", 1, "crowded into the middle", "spread out", spread),
+    Measure("ink", " px", 0, "short of ink", "full of ink", amount),
+    Measure("closed in", " px of paper", 0, "open where others are closed", "roomy inside", enclosed),
 )
 
 
@@ -119,6 +120,10 @@ class Finding:
     def word(self) -> str:
         """What one says of a digit that is so."""
         return self.measure.low if self.percentile < 50 else self.measure.high
+
+    def in_words(self, value: float) -> str:
+        """A value of this measure, as many decimals as are worth it, never a negative zero."""
+        return f"{round(value, self.measure.decimals) + 0.0:.{self.measure.decimals}f}"
 
 
 def examine(norms: Norms, pixels: NDArray[np.uint8], digit: int) -> tuple[Finding, ...]:

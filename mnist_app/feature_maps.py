@@ -28,8 +28,8 @@ class Station:
         return self.maps.shape if self.maps.shape[1:] != (1, 1) else self.maps.shape[:1]
 
     def strongest(self, count: int) -> NDArray[np.intp]:
-        """The maps with the most in them, strongest first."""
-        return np.argsort(-self.maps.sum(axis=(1, 2)), kind="stable")[:count]
+        """The maps in which the picture shows most: those that differ most from place to place, strongest first."""
+        return np.argsort(-self.maps.std(axis=(1, 2)), kind="stable")[:count]
 
 
 @dataclass(frozen=True, eq=False)

@@ -35,8 +35,8 @@ def test_the_last_station_is_what_the_classifier_reads(validation: Digits, shipp
 
 def test_the_strongest_maps_come_first(validation: Digits, shipped_model: Model) -> None:
     station = follow(shipped_model.network, validation.images[0])[3]
-    sums = station.maps.sum(axis=(1, 2))
-    assert sums[station.strongest(4)].tolist() == sorted(sums.tolist(), reverse=True)[:4]
+    spreads = station.maps.std(axis=(1, 2))
+    assert spreads[station.strongest(4)].tolist() == sorted(spreads.tolist(), reverse=True)[:4]
 
 
 def test_a_network_without_layers_has_nothing_to_show(validation: Digits) -> None:

@@ -15,7 +15,7 @@ from mnist_app.web.answer import percent
 
 
 def png_url(pixels: NDArray[np.uint8]) -> str:
-    """Grey pixels (height, width), 0 = black, as a data URL."""
+    """Pixels (height, width), 0 = black, or (height, width, 3) in red, green and blue, as a data URL."""
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG")
     return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()

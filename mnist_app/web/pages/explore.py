@@ -9,6 +9,7 @@ from mnist_app.dataset import CLASSES, find_source
 from mnist_app.errors import AppError
 from mnist_app.explorer import LEANS, ORDERS, PANELS, PER_PAGE, STROKES, Area, Filters, Order, Readings, View, to_csv
 from mnist_app.neighbours import Neighbours, nearest
+from mnist_app.number import ReadDigit
 from mnist_app.preprocessing import prepare_drawing
 from mnist_app.projection import METHODS, Layout, Places, pca, place
 from mnist_app.recognition import recognise
@@ -21,6 +22,7 @@ from mnist_app.web.gallery import gallery_html, neighbours_html, picture_html, s
 from mnist_app.web.notice import plain, problem_notice
 from mnist_app.web.picks import picks
 from mnist_app.web.pictures import png_url
+from mnist_app.web.why import why
 from mnist_app.work import Work
 
 PATIENCE = 0.7  # seconds that a page waits before it shows a progress bar instead
@@ -335,6 +337,9 @@ def _picture(view: View, readings: Readings, chosen: Order, opened: int) -> None
         session.go_to("Draw")
     st.html(picture_html(readings, opened, readings.averages))
     _nearest_training(view, readings, opened)
+    pixels = readings.digits.images[opened]
+    read = recognise(session.model(view.model), pixels[None])[0]
+    why((ReadDigit(read, pixels),), view.model, meant=int(readings.digits.labels[opened]))
 
 
 def _nearest_training(view: View, readings: Readings, opened: int) -> None:

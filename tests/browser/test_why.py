@@ -1,0 +1,59 @@
+"""The panel Why, with hands."""
+
+from playwright.sync_api import Page, expect
+
+from ..conftest import SEVEN, ZERO
+from .visitor import Visitor
+
+
+def ask(page: Page, question: str) -> None:
+    page.get_by_role("button", name=question).or_(page.get_by_role("radio", name=question)).first.click()
+
+
+def test_the_replay_is_scrubbed_with_the_arrow_keys(visitor: Visitor) -> None:
+    visitor.draw(SEVEN)
+    visitor.settle()
+    ask(visitor.page, "When did it decide?")
+    slider = visitor.page.get_by_role("slider", name="Share of the ink")
+    slider.focus()
+    slider.press("Home")
+    expect(visitor.page.locator(".curves .label-at")).to_have_text("Share of the ink: 2%")
+    expect(visitor.page.locator(".curves .read-at")).to_have_text("not a digit")
+    slider.press("End")
+    expect(visitor.page.locator(".curves .label-at")).to_have_text("Share of the ink: 100%")
+    expect(visitor.page.locator(".curves .read-at")).to_contain_text("7, ")
+    slider.press("ArrowLeft")
+    expect(visitor.page.locator(".curves .label-at")).to_have_text("Share of the ink: 98%")
+    assert visitor.errors == []
+
+
+def test_the_panel_follows_the_next_stroke_and_goes_with_the_ink(visitor: Visitor) -> None:
+    visitor.draw(SEVEN[:1])
+    visitor.settle()
+    ask(visitor.page, "Where did it look?")
+    expect(visitor.page.locator(".row.large img")).to_have_count(2)
+    before = visitor.page.locator(".row.large img").first.get_attribute("src")
+    visitor.draw(SEVEN[1:])
+    expect(visitor.page.locator(".row.large img").first).not_to_have_attribute("src", before or "")
+    visitor.page.get_by_role("button", name="Clear").click()
+    expect(visitor.page.locator(".st-key-why_panel")).to_have_count(0)
+
+
+def test_a_remedy_lands_on_the_pad_and_is_read_there(visitor: Visitor) -> None:
+    visitor.draw([*ZERO, [[235, 95], [110, 250]]])
+    visitor.settle()
+    ask(visitor.page, "What would change its mind?")
+    put = visitor.page.get_by_role("button", name="Put it on the pad")
+    for digit in (0, 8, 6, 9, 2):
+        visitor.page.locator(".st-key-why_panel").get_by_role("radio", name=str(digit), exact=True).click()
+        visitor.settle()
+        if put.count():
+            break
+    before = visitor.inked_pixels()
+    put.click()
+    expect(visitor.digit).to_have_text(str(digit))
+    visitor.settle()
+    assert 0.3 * before < visitor.inked_pixels() < 1.5 * before
+    visitor.page.get_by_role("button", name="Undo").click()  # the ink is the visitor's own again
+    visitor.settle()
+    assert visitor.errors == []
