@@ -95,6 +95,11 @@ def evidence_rgb(values: NDArray[np.float32], pixels: NDArray[np.uint8], most: f
     return np.round((1 - dark) * 255 + dark * ink).astype(np.uint8)
 
 
+def perturbation(moved: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """Changes in levels (28, 28) as a picture: mid-grey where there is none, as bright or dark as a byte allows."""
+    return np.round(128 + moved * (127 / max(int(np.abs(moved).max()), 1))).astype(np.uint8)
+
+
 def _rgb(colour: str) -> NDArray[np.float64]:
     return np.array([int(colour[at : at + 2], 16) for at in (1, 3, 5)], np.float64)
 
