@@ -19,7 +19,7 @@ from mnist_app.number import ReadDigit
 from mnist_app.replay import Replay, replay
 from mnist_app.strokes import Drawing
 from mnist_app.web import session
-from mnist_app.web.answer import percent
+from mnist_app.web.answer import a_digit, percent
 from mnist_app.web.charts import evidence_rgb
 from mnist_app.web.curves import Plot, curves
 from mnist_app.web.gallery import neighbours_html
@@ -267,12 +267,8 @@ def _decided(found: Replay) -> str:
     if not last.is_digit:
         return "It never became a digit that the network knows."
     if before is not None:
-        return f"With {decided.share:.0%} of the ink on paper, your {before} became {_a(last.digit)}."
-    return f"From {decided.share:.0%} of the ink on, it was {_a(last.digit)} and stayed one."
-
-
-def _a(digit: int) -> str:
-    return f"{'an' if digit == 8 else 'a'} {digit}"
+        return f"With {decided.share:.0%} of the ink on paper, your {before} became {a_digit(last.digit)}."
+    return f"From {decided.share:.0%} of the ink on, it was {a_digit(last.digit)} and stayed one."
 
 
 # What would change its mind?
@@ -295,11 +291,11 @@ def _change(read: ReadDigit, digits: Sequence[ReadDigit], model: str, meant: int
     findings = examine(session.norms(), read.pixels, digit)
     st.html(f'<p class="sentence">{_unusual(findings, digit)}</p>{findings_html(findings)}')
     if prediction.is_digit and digit == prediction.digit:
-        st.html(f'<p class="sentence">It is read as {_a(digit)} already: nothing needs to change.</p>')
+        st.html(f'<p class="sentence">It is read as {a_digit(digit)} already: nothing needs to change.</p>')
         return
     remedy = smallest_change(session.model(model), read.pixels, read.drawing, digit)
     if remedy is None:
-        st.html(f'<p class="sentence">No single change that was tried makes it {_a(digit)}.</p>')
+        st.html(f'<p class="sentence">No single change that was tried makes it {a_digit(digit)}.</p>')
         return
     st.html(_remedy_html(read, remedy))
     changed = remedy.change.drawing
@@ -319,7 +315,7 @@ def _unusual(findings: Sequence[Finding], digit: int) -> str:
     if not words:
         return f"Among real {_plural(digit)} nothing about it is unusual."
     listed = words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
-    return f"As {_a(digit)} it is unusually {listed}."
+    return f"As {a_digit(digit)} it is unusually {listed}."
 
 
 def findings_html(findings: Sequence[Finding]) -> str:
@@ -337,7 +333,7 @@ def findings_html(findings: Sequence[Finding]) -> str:
 
 def _remedy_html(read: ReadDigit, remedy: Remedy) -> str:
     sentence = (
-        f"If you {html.escape(remedy.change.what)}, it is read as {_a(remedy.prediction.digit)} "
+        f"If you {html.escape(remedy.change.what)}, it is read as {a_digit(remedy.prediction.digit)} "
         f"({percent(remedy.prediction.confidence)} sure)."
     )
     before = read.prediction

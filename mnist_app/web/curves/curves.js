@@ -48,7 +48,9 @@ function chart(plot, colours) {
     svg.append(line(values, colour, isDashed));
     const at = peak(values);
     const label = make("span", "name", name);
-    label.style.left = `${(100 * at) / Math.max(1, values.length - 1)}%`;
+    const share = (100 * at) / Math.max(1, values.length - 1);
+    label.style.left = `${share}%`;
+    label.style.setProperty("--share", share); // at the edges the name stays within them
     label.style.top = `${100 - 100 * values[at]}%`;
     label.style.setProperty("--colour", isDashed ? "#6b6b6b" : colour);
     box.append(label);

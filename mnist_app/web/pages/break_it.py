@@ -16,7 +16,7 @@ from mnist_app.recognition import Prediction, recognise
 from mnist_app.registry import DEFAULT_MODEL, Model, model_folders
 from mnist_app.strokes import Drawing
 from mnist_app.web import session
-from mnist_app.web.answer import percent
+from mnist_app.web.answer import a_digit, percent
 from mnist_app.web.charts import perturbation
 from mnist_app.web.curves import Plot, curves
 from mnist_app.web.notice import problem_notice
@@ -112,7 +112,7 @@ def _limits(model: Model, read: list[Prediction], amounts: NDArray[np.float64], 
         along = range(usual + way, -1 if way < 0 else len(read), way)
         lost = next((at for at in along if not read[at].is_digit or read[at].digit != first.digit), None)
         if lost is not None:
-            what = f"a {read[lost].digit}" if read[lost].is_digit else "no digit"
+            what = a_digit(read[lost].digit) if read[lost].is_digit else "no digit"
             ends.append(f"at {_number(amounts[lost])}{unit} it reads {what}")
     if not ends:
         return f"{name} reads {first.digit} over the whole range."
@@ -134,7 +134,7 @@ def _attack(subject: Subject, models: list[Model]) -> None:
         target = st.selectbox(
             "Make it",
             [None, *others],
-            format_func=lambda digit: "anything else" if digit is None else f"a {digit}",
+            format_func=lambda digit: "anything else" if digit is None else a_digit(digit),
             key=session.BREAK_TARGET,
             width=160,
         )
@@ -180,4 +180,4 @@ def _attacked_html(subject: Subject, attacked: Model, pixels: NDArray[np.uint8],
 def _read(prediction: Prediction) -> str:
     if not prediction.is_digit:
         return "no digit"
-    return f"{'an' if prediction.digit == 8 else 'a'} {prediction.digit} ({percent(prediction.confidence)})"
+    return f"{a_digit(prediction.digit)} ({percent(prediction.confidence)})"
