@@ -21,6 +21,7 @@ MAP = {
         *("dataset", "distortions", "morphometry", "preprocessing", "recognition", "registry", "strokes"),
     },
     "distortions": set(),
+    "glossary": set(),
     "attacks": {"models", "recognition", "registry"},
     "explorer": {"dataset", "label_errors", "morphometry", "predictions", "projection"},
     "label_errors": set(),

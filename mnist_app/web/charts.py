@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from mnist_app.doctor import Finding
 from mnist_app.evaluation import Evaluation
 from mnist_app.explorer import Filters
 
@@ -84,6 +85,19 @@ def scores_html(found: Evaluation) -> str:
         '<th scope="col">Precision</th><th scope="col">Recall</th><th scope="col">F1</th></tr></thead>'
         f"<tbody>{rows}</tbody></table>"
     )
+
+
+def findings_html(findings: Sequence[Finding]) -> str:
+    """Each measure on a line from 0 to 100 percent of real digits."""
+    rows = "".join(
+        f'<li class="{"unusual" if finding.is_unusual else "usual"}"><span>{finding.measure.name.capitalize()}</span>'
+        f'<span class="line" role="img" aria-label="more than {finding.percentile:.0f}% of real ones">'
+        f'<i style="left:{finding.percentile:.1f}%"></i></span>'
+        f"<span>{finding.in_words(finding.value)}{finding.measure.unit}</span>"
+        f'<span class="usually">usually {" to ".join(map(finding.in_words, finding.usual))}</span></li>'
+        for finding in findings
+    )
+    return f'<ul class="findings" aria-label="Beside real digits">{rows}</ul>'
 
 
 def evidence_rgb(values: NDArray[np.float32], pixels: NDArray[np.uint8], most: float) -> NDArray[np.uint8]:

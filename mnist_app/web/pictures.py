@@ -49,3 +49,11 @@ def _on_black(ink: NDArray[np.float32]) -> NDArray[np.uint8]:
     top, left = (side - height) // 2, (side - width) // 2
     square[top : top + height, left : left + width] = np.round(ink * 255)
     return square
+
+
+def row_html(pictures: Sequence[tuple[str, str]], kind: str = "") -> str:
+    """Pictures side by side, each an address and a caption, as HTML."""
+    figures = "".join(
+        f'<figure><img src="{url}" alt=""><figcaption>{caption}</figcaption></figure>' for url, caption in pictures
+    )
+    return f'<div class="row {kind}">{figures}</div>'

@@ -20,11 +20,12 @@ from mnist_app.replay import Replay, replay
 from mnist_app.strokes import Drawing
 from mnist_app.web import session
 from mnist_app.web.answer import a_digit, percent
-from mnist_app.web.charts import evidence_rgb
+from mnist_app.web.charts import evidence_rgb, findings_html
 from mnist_app.web.curves import Plot, curves
 from mnist_app.web.gallery import neighbours_html
 from mnist_app.web.notice import problem_notice
-from mnist_app.web.pictures import png_url
+from mnist_app.web.pictures import png_url, row_html
+from mnist_app.web.terms import terms
 
 SEE, WHERE, WHEN, CHANGE = (
     "What did it see?",
@@ -91,7 +92,7 @@ def _see(read: ReadDigit, model: str) -> None:
     digit = read.prediction.digit
     if read.drawing is not None:
         st.html(
-            _row(
+            row_html(
                 [
                     (png_url(read.pixels), "all that the network sees: 28 × 28 pixels"),
                     (png_url(session.norms().averages[digit]), f"the average {NAMES[digit]}"),
@@ -99,6 +100,7 @@ def _see(read: ReadDigit, model: str) -> None:
             )
         )
         _nearest(read, model)
+        terms("pixel", "centre of mass", "training picture", "features")
     if st.toggle("Layer by layer", key=session.WHY_LAYERS):
         _layers(read, model)
 
@@ -159,6 +161,7 @@ def _layers(read: ReadDigit, model: str) -> None:
         "bright where it found its pattern; below it, what excites it most. Point at one to enlarge it.</p>"
     )
     st.html(layers_html(read, stations, liked))
+    terms("convolution", "feature map", "pooling", "softmax")
     if liked is None:
         st.caption("What each map responds to most is being looked for, once for everybody; ask again in a moment.")
 
@@ -225,7 +228,8 @@ def _where(read: ReadDigit, model: str) -> None:
         )
         for at, evidence in enumerate(found)
     ]
-    st.html(f'<p class="sentence">{_looked(found[0])}</p>' + _row(pictures, "large"))
+    st.html(f'<p class="sentence">{_looked(found[0])}</p>' + row_html(pictures, "large"))
+    terms("evidence", "integrated gradients")
 
 
 def _looked(evidence: Evidence) -> str:
@@ -259,6 +263,7 @@ def _when(drawing: Drawing, model: str) -> None:
         key="replay",
     )
     st.caption("By the way that the pen went: the pad keeps where the pen was, not when.")
+    terms("probability", "no digit")
 
 
 def _decided(found: Replay) -> str:
@@ -290,6 +295,7 @@ def _change(read: ReadDigit, digits: Sequence[ReadDigit], model: str, meant: int
     digit = usual if wanted is None else int(wanted)
     findings = examine(session.norms(), read.pixels, digit)
     st.html(f'<p class="sentence">{_unusual(findings, digit)}</p>{findings_html(findings)}')
+    terms("percentile", "slant")
     if prediction.is_digit and digit == prediction.digit:
         st.html(f'<p class="sentence">It is read as {a_digit(digit)} already: nothing needs to change.</p>')
         return
@@ -318,19 +324,6 @@ def _unusual(findings: Sequence[Finding], digit: int) -> str:
     return f"As {a_digit(digit)} it is unusually {listed}."
 
 
-def findings_html(findings: Sequence[Finding]) -> str:
-    """Each measure on a line from 0 to 100 percent of real digits."""
-    rows = "".join(
-        f'<li class="{"unusual" if finding.is_unusual else "usual"}"><span>{finding.measure.name.capitalize()}</span>'
-        f'<span class="line" role="img" aria-label="more than {finding.percentile:.0f}% of real ones">'
-        f'<i style="left:{finding.percentile:.1f}%"></i></span>'
-        f"<span>{finding.in_words(finding.value)}{finding.measure.unit}</span>"
-        f'<span class="usually">usually {" to ".join(map(finding.in_words, finding.usual))}</span></li>'
-        for finding in findings
-    )
-    return f'<ul class="findings" aria-label="Beside real digits">{rows}</ul>'
-
-
 def _remedy_html(read: ReadDigit, remedy: Remedy) -> str:
     sentence = (
         f"If you {html.escape(remedy.change.what)}, it is read as {a_digit(remedy.prediction.digit)} "
@@ -340,12 +333,4 @@ def _remedy_html(read: ReadDigit, remedy: Remedy) -> str:
     was = f"before: {before.digit}, {percent(before.confidence)}" if before.is_digit else "before: not a digit I know"
     now = f"after: {remedy.prediction.digit}, {percent(remedy.prediction.confidence)}"
     pictures = [(png_url(read.pixels), was), (png_url(remedy.change.pixels), now)]
-    return f'<p class="sentence">{sentence}</p>' + _row(pictures)
-
-
-def _row(pictures: Sequence[tuple[str, str]], kind: str = "") -> str:
-    """Pictures side by side, each an address and a caption, as HTML."""
-    figures = "".join(
-        f'<figure><img src="{url}" alt=""><figcaption>{caption}</figcaption></figure>' for url, caption in pictures
-    )
-    return f'<div class="row {kind}">{figures}</div>'
+    return f'<p class="sentence">{sentence}</p>' + row_html(pictures)

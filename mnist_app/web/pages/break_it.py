@@ -20,7 +20,8 @@ from mnist_app.web.answer import a_digit, percent
 from mnist_app.web.charts import perturbation
 from mnist_app.web.curves import Plot, curves
 from mnist_app.web.notice import problem_notice
-from mnist_app.web.pictures import png_url
+from mnist_app.web.pictures import png_url, row_html
+from mnist_app.web.terms import terms
 
 FRAMES = 41  # positions of a slider: odd, so that the middle is one of them
 DISTORT, ATTACK = "Make it worse by degrees", "Attack it"
@@ -147,6 +148,7 @@ def _attack(subject: Subject, models: list[Model]) -> None:
         "FGSM takes one step, each pixel the way that hurts most; PGD takes twenty small ones. Both look into the "
         "network that they attack: the change is made for that one, and the other is only shown it."
     )
+    terms("perturbation", "FGSM", "PGD")
 
 
 def _attacked_html(subject: Subject, attacked: Model, pixels: NDArray[np.uint8], models: list[Model]) -> str:
@@ -171,10 +173,7 @@ def _attacked_html(subject: Subject, attacked: Model, pixels: NDArray[np.uint8],
         ),
         (png_url(pixels), f"after: {_read(after)}"),
     )
-    figures = "".join(
-        f'<figure><img src="{url}" alt=""><figcaption>{caption}</figcaption></figure>' for url, caption in pictures
-    )
-    return f'<p class="sentence">{sentence}</p><div class="row wide">{figures}</div>'
+    return f'<p class="sentence">{sentence}</p>{row_html(pictures, "wide")}'
 
 
 def _read(prediction: Prediction) -> str:
