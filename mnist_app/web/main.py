@@ -6,6 +6,7 @@ import streamlit as st
 
 from mnist_app.web import session
 from mnist_app.web.pages import break_it, data, draw, explore, models
+from mnist_app.web.tour import offer_tour, tour
 
 st.set_page_config(page_title="Draw a digit", page_icon="✍️", layout="wide")
 st.html(Path(__file__).parent / "style.css")
@@ -20,4 +21,6 @@ pages = [
 page = st.navigation(pages, position="top")
 session.know_pages(pages)
 session.arrive_at(page.url_path)
+tour(page.title)
 page.run()
+offer_tour()

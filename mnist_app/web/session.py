@@ -43,6 +43,7 @@ WHY, WHY_PICTURE, WHY_DIGIT, WHY_LAYERS, MEANT = "why", "why_picture", "why_digi
 BREAK_HOW, BREAK_WHICH, BREAK_DIGIT, BREAK_NUMBER = "break_how", "break_which", "break_digit", "break_number"
 BREAK_MODELS, BREAK_WHAT, BREAK_LEVELS = "break_models", "break_what", "break_levels"
 BREAK_METHOD, BREAK_TARGET = "break_method", "break_target"
+TOUR, TOUR_MOVED = "tour", "tour_moved"
 _PAGES, _TAKEN = "pages", "taken"
 SHOW_DRAWING = "show_drawing"
 

@@ -59,3 +59,17 @@ def test_a_remedy_lands_on_the_pad_and_is_read_there(visitor: Visitor) -> None:
     visitor.page.get_by_role("button", name="Undo").click()  # the ink is the visitor's own again
     visitor.settle()
     assert visitor.errors == []
+
+
+def test_the_tour_goes_from_page_to_page_and_back_to_the_pad(visitor: Visitor) -> None:
+    page = visitor.page
+    page.get_by_role("button", name="Take the five-minute tour").click()
+    headings = [*["Draw a digit"] * 4, "Explore", "Break it on purpose", "Draw a digit"]
+    for number, heading in enumerate(headings, 1):
+        expect(page.locator(".st-key-tour_stop")).to_contain_text(f"{number} of 7")
+        expect(page.get_by_role("heading", level=1)).to_have_text(heading)
+        if number < len(headings):
+            page.get_by_role("button", name="Next", exact=True).click()
+    page.get_by_role("button", name="I found one").click()
+    expect(page.locator(".st-key-tour_stop")).to_have_count(0)
+    assert visitor.errors == []
