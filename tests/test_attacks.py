@@ -5,7 +5,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from mnist_app.attacks import STRIDE, Attack, loss_slope
+from mnist_app.attacks import STRIDE, Attack, accuracy_under, loss_slope
 from mnist_app.dataset import Digits
 from mnist_app.models import batch_of
 from mnist_app.recognition import digit_logits, recognise
@@ -85,3 +85,16 @@ def test_a_five_is_made_a_three(validation: Digits, shipped_model: Model) -> Non
     assert recognise(shipped_model, five)[0].digit == 5
     changed = Attack(40).run(shipped_model, five, np.array([3]), is_target=True)
     assert recognise(shipped_model, changed)[0].digit == 3
+
+
+def test_accuracy_under_attack_is_counted_digit_by_digit(validation: Digits, shipped_model: Model) -> None:
+    digits, attack = validation[slice(0, 5000, 80)], Attack(24, 1)
+    right = [
+        recognise(shipped_model, attack.run(shipped_model, pixels[None], np.array([label])))[0].digit == label
+        for pixels, label in zip(digits.images, digits.labels, strict=True)
+    ]
+    shares: list[float] = []
+    assert accuracy_under(attack, shipped_model, digits, shares.append) == pytest.approx(np.mean(right), abs=0.02)
+    assert shares[-1] == 1
+    plain = np.mean([read.digit for read in recognise(shipped_model, digits.images)] == digits.labels)
+    assert accuracy_under(Attack(0), shipped_model, digits) == plain

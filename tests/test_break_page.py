@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from mnist_app.attacks import Attack
 from mnist_app.distortions import DISTORTIONS, turned
 from mnist_app.preprocessing import pixels_of_drawing
 from mnist_app.recognition import load_recogniser, recognise
@@ -73,6 +74,20 @@ def test_a_five_is_made_a_three() -> None:
     assert not at.exception
     assert f"{DEFAULT_MODEL} read a 5" in html_of(at)
     assert "levels it reads a 3" in html_of(at)
+
+
+def test_many_digits_are_attacked_once_for_everybody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "ATTACKED", 20)
+    at = opened("Attack it")
+    at.multiselect[0].set_value(["mnist-cnn"])
+    at.segmented_control(session.BREAK_METHOD).set_value("FGSM").run()
+    at.toggle[0].set_value(True).run()
+    share = session.under_attack("mnist-cnn", Attack(24, 1)).result(60)
+    assert share is not None
+    at.run()
+    assert not at.exception
+    assert f"still reads **{share:.1%}** of 20 digits right" in at.markdown[-1].value
+    session._under_attack.clear()
 
 
 def test_one_model_or_none_is_enough() -> None:

@@ -22,7 +22,7 @@ MAP = {
     },
     "distortions": set(),
     "glossary": set(),
-    "attacks": {"models", "recognition", "registry"},
+    "attacks": {"dataset", "models", "recognition", "registry"},
     "explorer": {"dataset", "label_errors", "morphometry", "predictions", "projection"},
     "label_errors": set(),
     "projection": {"dataset", "kept", "neighbours", "predictions"},

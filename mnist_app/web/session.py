@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from streamlit.navigation.page import Page
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
+from mnist_app.attacks import Attack, accuracy_under
 from mnist_app.dataset import Digits, Source, find_source, load_split
 from mnist_app.doctor import Norms
 from mnist_app.evaluation import Evaluation, evaluate
@@ -31,6 +32,7 @@ CANVASES = 8  # names in turn: Streamlit remembers each name for as long as the 
 PAD_SIDE = 340  # CSS pixels: as large as a 390 px wide phone has room for
 FAVOURITES_AMONG = 5_000  # pictures in which the maps' favourites are looked for: seconds, not minutes
 INK = "#1a1a1a"  # the same in both themes, as the paper is
+ATTACKED = 1_000  # digits that an attack's accuracy is measured on
 PEN_WIDTHS, USUAL_PEN = (6, 40), 18  # CSS pixels
 
 PEN_WIDTH = "pen_width"
@@ -42,7 +44,7 @@ _VIEW, _ADDRESS, _ANSWERED = "view", "address", "answered"
 WHY, WHY_PICTURE, WHY_DIGIT, WHY_LAYERS, MEANT = "why", "why_picture", "why_digit", "why_layers", "meant"
 BREAK_HOW, BREAK_WHICH, BREAK_DIGIT, BREAK_NUMBER = "break_how", "break_which", "break_digit", "break_number"
 BREAK_MODELS, BREAK_WHAT, BREAK_LEVELS = "break_models", "break_what", "break_levels"
-BREAK_METHOD, BREAK_TARGET = "break_method", "break_target"
+BREAK_METHOD, BREAK_TARGET, BREAK_ALL = "break_method", "break_target", "break_all"
 TOUR, TOUR_MOVED = "tour", "tour_moved"
 _PAGES, _TAKEN = "pages", "taken"
 SHOW_DRAWING = "show_drawing"
@@ -299,6 +301,21 @@ def _favourites(model_name: str, stamp: tuple[int, int], source: Source) -> Work
 def maps_favourites(model: str) -> Work[tuple[Favourites, ...]]:
     """What each map of a model responds to most, computed once for all visitors. Raises ModelError."""
     return _favourites(model, stamp_of(model), find_source())
+
+
+@st.cache_resource(show_spinner=False)
+def _under_attack(model_name: str, stamp: tuple[int, int], source: Source, attack: Attack) -> Work[float]:
+    digits = split(source.splits[-1], source)
+    some = digits[slice(0, len(digits), len(digits) // ATTACKED)]  # spread out, for the sample is in order
+    return Work(lambda progress: accuracy_under(attack, model(model_name), some, progress))
+
+
+def under_attack(model: str, attack: Attack) -> Work[float]:
+    """How a model fares when ATTACKED digits are attacked, under way or done, once for all visitors.
+
+    Raises ModelError.
+    """
+    return _under_attack(model, stamp_of(model), find_source(), attack)
 
 
 @st.cache_resource(show_spinner=False)

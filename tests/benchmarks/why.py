@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mnist_app.attacks import Attack
+from mnist_app.attacks import Attack, accuracy_under
 from mnist_app.dataset import find_source, load_split
 from mnist_app.distortions import DISTORTIONS
 from mnist_app.doctor import Norms, examine, smallest_change
@@ -109,13 +109,12 @@ def measure_attacks() -> list[Figure]:
     figures = []
     for name in (DEFAULT_MODEL, "mnist-cnn"):
         model = load_recogniser(name)
-        attacks = {"plain": None} | {
+        attacks = {"plain": Attack(0, 1)} | {
             f"{how}, {levels} levels": Attack(levels, steps)
             for how, steps in (("FGSM", 1), ("PGD", 20))
             for levels in LEVELS
         }
         for how, attack in attacks.items():
-            images = digits.images if attack is None else attack.run(model, digits.images, digits.labels)
-            right = [read.digit == label for read, label in zip(recognise(model, images), digits.labels, strict=True)]
-            figures.append(Figure(f"{name}: accuracy, {how}", "%", ATTACKED, *[100 * float(np.mean(right))] * 2))
+            right = accuracy_under(attack, model, digits)
+            figures.append(Figure(f"{name}: accuracy, {how}", "%", ATTACKED, *[100 * right] * 2))
     return figures

@@ -19,9 +19,10 @@ from mnist_app.web import session
 from mnist_app.web.answer import a_digit, percent
 from mnist_app.web.charts import perturbation
 from mnist_app.web.curves import Plot, curves
-from mnist_app.web.notice import problem_notice
+from mnist_app.web.notice import plain, problem_notice
 from mnist_app.web.pictures import png_url, row_html
 from mnist_app.web.terms import terms
+from mnist_app.work import Work
 
 FRAMES = 41  # positions of a slider: odd, so that the middle is one of them
 DISTORT, ATTACK = "Make it worse by degrees", "Attack it"
@@ -149,6 +150,32 @@ def _attack(subject: Subject, models: list[Model]) -> None:
         "network that they attack: the change is made for that one, and the other is only shown it."
     )
     terms("perturbation", "FGSM", "PGD")
+    label = f"Attack {session.ATTACKED:,} digits, {method} by {levels} levels"
+    if levels and st.toggle(label, key=f"{session.BREAK_ALL}_{method}_{levels}"):
+        _attack_many(attack, [model.card.name for model in models])
+
+
+def _attack_many(attack: Attack, names: list[str]) -> None:
+    """How many digits each model still reads right when every one is attacked, as soon as that is known."""
+    works = {name: session.under_attack(name, attack) for name in names}
+    for name, work in works.items():
+        share = work.result(0)
+        if work.problem:
+            problem_notice(work.problem)
+        elif share is not None:
+            st.write(f"**{plain(name)}** still reads **{share:.1%}** of {session.ATTACKED:,} digits right.")
+    running = {name: work for name, work in works.items() if work.is_running}
+    if running:
+        _wait(running)
+
+
+@st.fragment(run_every=0.5)
+def _wait(running: dict[str, Work[float]]) -> None:
+    """How far the attacks have come, until one of them is done."""
+    for name, work in running.items():
+        if not work.is_running:
+            st.rerun()
+        st.progress(work.share, f"{plain(name)}: {work.share:.0%} of {session.ATTACKED:,} digits attacked")
 
 
 def _attacked_html(subject: Subject, attacked: Model, pixels: NDArray[np.uint8], models: list[Model]) -> str:
