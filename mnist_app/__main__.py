@@ -26,7 +26,14 @@ BATCH = 256  # drawings read at once; more is no quicker
 STDIN = "-"
 # Fields of TrainConfig, which has their defaults and their limits.
 WITH_INK = "A small convolutional network that has learned from MNIST and from real pen strokes."
-TRAIN_OPTIONS = {"architecture": str, "epochs": int, "batch_size": int, "learning_rate": float, "seed": int}
+TRAIN_OPTIONS = {
+    "architecture": str,
+    "epochs": int,
+    "batch_size": int,
+    "learning_rate": float,
+    "weight_decay": float,
+    "seed": int,
+}
 
 
 def predict_command(arguments: argparse.Namespace) -> None:
