@@ -53,7 +53,8 @@ class Replay:
 def replay(model: Model, drawing: Drawing, count: int = FRAMES) -> Replay:
     """Read a drawing at ``count`` moments, all in one batch. Raises BlankError.
 
-    The moments are as far apart as the pen went between them: the canvas tells where the pen was, but not when.
+    The moments are as far apart as the pen went between them: the canvas tells where the pen was, but not when. That
+    only the browser knows, and it stays there.
     """
     lengths = [max(_length(stroke), 1e-9) for stroke in drawing.strokes]
     total = sum(lengths)

@@ -60,7 +60,7 @@ def why(digits: Sequence[ReadDigit], model: str, meant: int | None = None) -> No
             elif question == WHERE:
                 _where(read, model)
             elif question == WHEN and read.drawing:
-                _when(read.drawing, model)
+                _when(read.drawing, model, is_all=len(digits) == 1)
             elif question == CHANGE:
                 _change(read, digits, model, meant)
         except AppError as error:
@@ -250,8 +250,8 @@ def _looked(evidence: Evidence) -> str:
 # When did it decide?
 
 
-def _when(drawing: Drawing, model: str) -> None:
-    """The drawing written again, with the ten probabilities as curves."""
+def _when(drawing: Drawing, model: str, is_all: bool) -> None:
+    """The drawing written again, with the ten probabilities as curves; ``is_all`` where there is no other ink."""
     found = replay(session.model(model), drawing)
     st.html(f'<p class="sentence">{_decided(found)}</p>')
     curves(
@@ -261,8 +261,8 @@ def _when(drawing: Drawing, model: str) -> None:
         [Plot.of("", [frame.prediction for frame in found.frames])],
         found.frames.index(found.decided),
         key="replay",
+        shares=[frame.share for frame in found.frames] if is_all else None,
     )
-    st.caption("By the way that the pen went: the pad keeps where the pen was, not when.")
     terms("probability", "no digit")
 
 

@@ -1,5 +1,7 @@
 """The panel Why, with hands."""
 
+import re
+
 from playwright.sync_api import Page, expect
 
 from ..conftest import SEVEN, Strokes
@@ -22,13 +24,16 @@ def test_the_replay_is_scrubbed_with_the_arrow_keys(visitor: Visitor) -> None:
     slider = visitor.page.get_by_role("slider", name="Share of the ink")
     slider.focus()
     slider.press("Home")
-    expect(visitor.page.locator(".curves .label-at")).to_have_text("Share of the ink: 2%")
+    label = visitor.page.locator(".curves .label-at")
+    expect(label).to_have_text(re.compile(r"Share of the ink: 2%, after 0\.\d s"))
     expect(visitor.page.locator(".curves .read-at")).to_have_text("not a digit")
     slider.press("End")
-    expect(visitor.page.locator(".curves .label-at")).to_have_text("Share of the ink: 100%")
+    expect(label).to_contain_text("Share of the ink: 100%, after ")
     expect(visitor.page.locator(".curves .read-at")).to_contain_text("7, ")
     slider.press("ArrowLeft")
-    expect(visitor.page.locator(".curves .label-at")).to_have_text("Share of the ink: 98%")
+    expect(label).to_contain_text("Share of the ink: 98%")
+    visitor.page.get_by_role("button", name="Replay as drawn").click()
+    expect(label).to_contain_text("Share of the ink: 100%")
     assert visitor.errors == []
 
 
@@ -73,3 +78,13 @@ def test_the_tour_goes_from_page_to_page_and_back_to_the_pad(visitor: Visitor) -
     page.get_by_role("button", name="I found one").click()
     expect(page.locator(".st-key-tour_stop")).to_have_count(0)
     assert visitor.errors == []
+
+
+def test_ink_that_was_brought_back_is_replayed_evenly(visitor: Visitor) -> None:
+    visitor.draw(SEVEN)
+    visitor.settle()
+    visitor.page.get_by_role("button", name="Undo").click()
+    visitor.settle()
+    ask(visitor.page, "When did it decide?")
+    expect(visitor.page.get_by_role("button", name="Replay", exact=True)).to_be_visible()
+    expect(visitor.page.locator(".curves .label-at")).not_to_contain_text("after")

@@ -38,11 +38,19 @@ class Plot:
 
 
 def curves(
-    name: str, pictures: NDArray[np.uint8], labels: Sequence[str], plots: Sequence[Plot], at: int, key: str
+    name: str,
+    pictures: NDArray[np.uint8],
+    labels: Sequence[str],
+    plots: Sequence[Plot],
+    at: int,
+    key: str,
+    shares: Sequence[float] | None = None,
 ) -> None:
     """Show pictures (F, 28, 28), one at a time, over what is read in each; ``at`` is the first to be shown.
 
     ``name`` says what changes along the slider, ``labels`` (F) how much of it there is in each picture.
+    With ``shares`` (F) of the pen's way the pictures are those of the drawing on the pad as it grew, and can be
+    replayed at the pace at which they were drawn: that only the browser knows.
     """
     data = {
         "name": name,
@@ -51,5 +59,6 @@ def curves(
         "plots": [asdict(plot) for plot in plots],
         "colours": list(DIGIT_COLOURS),
         "at": at,
+        "shares": None if shares is None else list(shares),
     }
     _element(data=data, key=key)

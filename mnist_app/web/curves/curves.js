@@ -1,6 +1,7 @@
 // Draws ten probabilities as curves and lets a slider, which the arrow keys move too, go through the pictures below them.
 
 const WORTH_DRAWING = 0.25; // a digit that never gets as probable as this has no curve
+const EVEN_PACE = 40; // ms a picture, where the pen's own pace is not known
 const shown = new WeakMap(); // what each element last showed
 
 function make(tag, className, text = "") {
@@ -37,6 +38,19 @@ export function peak(values) {
   return there[Math.floor(there.length / 2)];
 }
 
+/** When the pen had gone each of these shares of its way, ms; null where nobody saw it go. */
+export function momentsOf(shares, timeline) {
+  const whole = timeline?.at(-1)?.way;
+  if (!whole) return null;
+  return shares.map((share) => timeline.find(({ way }) => way >= share * whole * (1 - 1e-9)).time);
+}
+
+function askTimeline() {
+  const detail = { timeline: null };
+  document.dispatchEvent(new CustomEvent("ink-timeline", { detail }));
+  return detail.timeline;
+}
+
 function chart(plot, colours) {
   const box = make("div", "chart");
   const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
@@ -61,6 +75,7 @@ function chart(plot, colours) {
 
 function build(root, data) {
   const last = data.labels.length - 1;
+  const moments = data.shares && momentsOf(data.shares, askTimeline());
   const picture = make("span", "picture-at");
   picture.setAttribute("role", "img");
   picture.style.backgroundImage = `url(${data.sheet})`;
@@ -77,12 +92,13 @@ function build(root, data) {
   const label = make("output", "label-at");
   const column = make("div", "plots");
   column.append(...plots.map(({ figure }) => figure), slider, label);
+  if (data.shares) column.append(player());
   root.replaceChildren(picture, column);
 
   function show(at) {
     slider.value = at;
     picture.style.backgroundPosition = `${last ? (100 * at) / last : 0}% 0`;
-    label.textContent = `${data.name}: ${data.labels[at]}`;
+    label.textContent = `${data.name}: ${data.labels[at]}${moments ? `, after ${(moments[at] / 1000).toFixed(1)} s` : ""}`;
     for (const { plot, caption, cursor } of plots) {
       caption.textContent = plot.title ? `${plot.title}: ${plot.words[at]}` : plot.words[at];
       cursor.style.left = `${last ? (100 * at) / last : 0}%`;
@@ -92,7 +108,32 @@ function build(root, data) {
     slider.setAttribute("aria-valuetext", `${data.labels[at]}: ${words}`);
   }
 
-  slider.addEventListener("input", () => show(Number(slider.value)));
+  /** A button that writes the drawing again as it was written, or evenly where that is not known. */
+  function player() {
+    const button = make("button", "play", moments ? "Replay as drawn" : "Replay");
+    button.type = "button";
+    button.addEventListener("click", () => {
+      const began = performance.now();
+      const run = (root.run = {}); // a later press, or other data, ends this one
+      const due = (at) => (moments ? moments[at] : at * EVEN_PACE);
+      const step = () => {
+        if (root.run !== run || !root.isConnected) return;
+        const gone = performance.now() - began;
+        let at = 0;
+        while (at < last && due(at + 1) <= gone) at++;
+        show(at);
+        if (at < last) requestAnimationFrame(step);
+      };
+      step();
+    });
+    return button;
+  }
+
+  slider.addEventListener("input", () => {
+    root.run = null;
+    show(Number(slider.value));
+  });
+  root.run = null;
   show(data.at);
 }
 
