@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from mnist_app.dataset import find_source
 from mnist_app.doctor import MEASURES, Finding
 from mnist_app.recognition import Prediction
 from mnist_app.registry import DEFAULT_MODEL
@@ -100,6 +101,32 @@ def test_another_digit_can_be_meant_and_the_change_is_put_on_the_pad() -> None:
     at.button("put_remedy").click().run()
     assert at.session_state["pad"].version == before + 1
     assert digit_of(at) == str(digit)
+
+
+def opened_in_explore(question: str) -> AppTest:
+    at = open_page("explore")
+    at.query_params["open"] = "321"
+    at.query_params["panel"] = "picture"
+    at.session_state[session.WHY_PICTURE] = question
+    for _ in range(100):
+        at.run()
+        assert not at.exception, at.exception
+        if at.pills:
+            return at
+    raise AssertionError("the picture never came")
+
+
+def test_a_picture_in_explore_is_asked_the_same_but_when() -> None:
+    at = opened_in_explore(SEE)
+    assert at.pills[0].options == [SEE, WHERE, CHANGE]
+    assert html_of(at).count('class="mapped"') == 6 * 6
+    session.maps_favourites(DEFAULT_MODEL).result(60)
+
+
+def test_a_picture_in_explore_was_meant_to_be_its_label() -> None:
+    at = opened_in_explore(CHANGE)
+    label = session.split("validation", find_source()).labels[321]
+    assert f"It is read as a {label} already" in html_of(at)
 
 
 def test_of_a_number_one_digit_is_asked_about() -> None:

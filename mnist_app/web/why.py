@@ -56,7 +56,7 @@ def why(digits: Sequence[ReadDigit], model: str, meant: int | None = None) -> No
         read = _which(digits)
         try:
             if question == SEE:
-                _see(read, model)
+                _see(read, model, is_known=meant is not None)
             elif question == WHERE:
                 _where(read, model)
             elif question == WHEN and read.drawing:
@@ -87,20 +87,22 @@ def _which(digits: Sequence[ReadDigit]) -> ReadDigit:
 # What did it see?
 
 
-def _see(read: ReadDigit, model: str) -> None:
-    """The picture beside the average of its digit, its nearest training pictures, and on request layer by layer."""
+def _see(read: ReadDigit, model: str, is_known: bool) -> None:
+    """The picture beside the average of its digit and its nearest training pictures; on request layer by layer.
+
+    A picture that ``is_known`` stands beside all that already, and is followed through the layers at once.
+    """
+    if is_known:
+        _layers(read, model)
+        return
     digit = read.prediction.digit
-    if read.drawing is not None:
-        st.html(
-            row_html(
-                [
-                    (png_url(read.pixels), "all that the network sees: 28 × 28 pixels"),
-                    (png_url(session.norms().averages[digit]), f"the average {NAMES[digit]}"),
-                ]
-            )
-        )
-        _nearest(read, model)
-        terms("pixel", "centre of mass", "training picture", "features")
+    pictures = [
+        (png_url(read.pixels), "all that the network sees: 28 × 28 pixels"),
+        (png_url(session.norms().averages[digit]), f"the average {NAMES[digit]}"),
+    ]
+    st.html(row_html(pictures))
+    _nearest(read, model)
+    terms("pixel", "centre of mass", "training picture", "features")
     if st.toggle("Layer by layer", key=session.WHY_LAYERS):
         _layers(read, model)
 
