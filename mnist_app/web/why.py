@@ -226,7 +226,7 @@ def _where(read: ReadDigit, model: str) -> None:
     pictures = [
         (
             png_url(evidence_rgb(evidence.values, read.pixels, most)),
-            f"{'for' if not at else 'and for'} {evidence.digit}",
+            f"for {evidence.digit}{', its rival' if at else ''}",
         )
         for at, evidence in enumerate(found)
     ]
