@@ -21,6 +21,7 @@ from mnist_app.registry import DEFAULT_MODEL
 from mnist_app.web import session
 from mnist_app.web.compression import CompressedAssets
 from mnist_app.web.thumbnails import thumbnail_routes
+from mnist_app.work import Work
 
 
 @asynccontextmanager
@@ -33,6 +34,7 @@ async def lifespan(_: st.App) -> AsyncIterator[None]:
         warm_up(session.model(DEFAULT_MODEL))
     except AppError as error:
         raise SystemExit(f"The app cannot start without its model. {error}") from None
+    Work(lambda _: session.norms())  # a second's work, and nobody waits for it now
     # What is loaded now stays; leaving it out of every later collection keeps those short.
     gc.collect()
     gc.freeze()

@@ -36,6 +36,7 @@ class ReadDigit:
     prediction: Prediction
     pixels: NDArray[np.uint8]  # (28, 28)
     box: Box | None = None  # in the drawing's unit; None in an image
+    drawing: Drawing | None = None  # the strokes of this digit, in writing order; None in an image
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,7 +132,7 @@ def _reading(model: Model, drawing: Drawing, pixels: NDArray[np.uint8], single: 
     A number is looked for only where one digit is doubted: most drawings take no longer than without.
     """
     whole = _Group(drawing.strokes)
-    alone = Reading((ReadDigit(single, pixels, whole.box),))
+    alone = Reading((ReadDigit(single, pixels, whole.box, drawing),))
     if not 2 <= len(drawing.strokes) <= MOST_STROKES or (single.doubt < DOUBTFUL and not whole.is_wide):
         return alone
     number = _best_number(model, drawing)
@@ -160,7 +161,17 @@ def _best_number(model: Model, drawing: Drawing) -> Reading | None:
     complete = [way for span, way in best.items() if span[1] == len(drawing.strokes)]
     if not complete:
         return None
-    return Reading(tuple(ReadDigit(read[span], pictures[span], groups[span].box) for span in max(complete)[1]))
+    return Reading(
+        tuple(
+            ReadDigit(read[span], pictures[span], groups[span].box, _as_written(drawing, groups[span]))
+            for span in max(complete)[1]
+        )
+    )
+
+
+def _as_written(drawing: Drawing, group: _Group) -> Drawing:
+    """The strokes of a group in the order in which they were written."""
+    return Drawing(tuple(stroke for stroke in drawing.strokes if any(stroke is one for one in group.strokes)))
 
 
 def _plausible_groups(drawing: Drawing) -> dict[_Span, _Group]:

@@ -93,6 +93,15 @@ def recognise(model: Model, images: NDArray[np.uint8]) -> list[Prediction]:
     ]
 
 
+def digit_logits(model: Model, pictures: Tensor) -> Tensor:
+    """The ten digits' logits (B, 10), whose softmax is what ``recognise`` says, for pictures (B, 1, 28, 28), 0 to 1.
+
+    With gradients, for those who ask what would change the answer.
+    """
+    logits: Tensor = model.network(pictures)
+    return logits[:, :CLASSES] / model.card.temperature
+
+
 def doubts_of(logits: Tensor) -> Tensor:
     """How probable it is (N,) that pictures are no digit, 0 to 1: 0 from a network that never learned to refuse."""
     if logits.shape[1] <= NO_DIGIT:

@@ -1,5 +1,6 @@
 """Points, strokes and drawings: what a pen did, checked once at the door."""
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -47,6 +48,12 @@ class Drawing:
     def to_points(self) -> list[list[list[float]]]:
         """The strokes as plain lists, ready for JSON."""
         return [stroke.tolist() for stroke in self.strokes]
+
+    def to_fabric(self, pen_width: float, colour: str) -> dict[str, Any]:
+        """The canvas's Fabric.js JSON for these strokes: what ``from_fabric`` reads."""
+        look = {"type": "Path", "fill": None, "stroke": colour, "strokeWidth": pen_width}
+        ends = {"strokeLineCap": "round", "strokeLineJoin": "round"}
+        return {"objects": [{**look, **ends, "path": _path_of(stroke, pen_width)} for stroke in self.strokes]}
 
     @property
     def is_blank(self) -> bool:
@@ -103,6 +110,16 @@ def _stroke_from_points(points: object) -> Stroke:
 
 # Where the pointer was, by Fabric's path command: a Q's control point is the sample, its end only a midpoint.
 _SAMPLE_AT = {"M": 1, "Q": 1, "L": 1}
+
+
+def _path_of(stroke: Stroke, pen_width: float) -> list[list[Any]]:
+    """A stroke as the canvas itself writes it: through the middles between samples, dots a hair wide."""
+    hair = np.array([[0.0, 0.0], [pen_width / 500, 0.0]])
+    first, *middle, last = (stroke if len(stroke) > 1 else stroke + hair).tolist()
+    path: list[list[Any]] = [["M", *first]]
+    for (x, y), (next_x, next_y) in itertools.pairwise([*middle, last]):
+        path.append(["Q", x, y, (x + next_x) / 2, (y + next_y) / 2])
+    return [*path, ["L", *last]]
 
 
 def _stroke_from_path(path: Mapping[str, Any]) -> Stroke:

@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 
 from mnist_app.strokes import MAX_POINTS, MAX_STROKES, Drawing, DrawingError
 
+from .conftest import ONE, SEVEN, Strokes
+
 FABRIC_PATH = {
     "type": "Path",
     "strokeWidth": 18,
@@ -112,3 +114,11 @@ def test_anything_else_is_a_drawing_or_a_clear_error(value: object) -> None:
         except DrawingError:
             continue
         assert all(stroke.dtype == np.float64 and np.isfinite(stroke).all() for stroke in drawing.strokes)
+
+
+@pytest.mark.parametrize("strokes", [[], SEVEN, ONE, [[[5, 5]]], [[[1, 2], [30, 4]], [[7, 7], [80, 8], [9, 9]]]])
+def test_what_is_put_on_the_canvas_is_what_comes_back(strokes: Strokes) -> None:
+    drawing = Drawing.from_points(strokes)
+    again = Drawing.from_fabric(drawing.to_fabric(18, "#000"))
+    assert again.to_points() == drawing.to_points()
+    assert again.pen_width == (18 if strokes else None)

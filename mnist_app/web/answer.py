@@ -61,3 +61,8 @@ def percent(share: float) -> str:
         return "&gt;99%"
     # Half a percent counts up, as in live_ink.js; format() would take it to the nearest even number, and 0.5 to none.
     return "&lt;1%" if 0 < share < 0.005 else f"{math.floor(share * 100 + 0.5)}%"
+
+
+def a_digit(digit: int) -> str:
+    """A digit with its article."""
+    return f"{'an' if digit == 8 else 'a'} {digit}"

@@ -3,12 +3,16 @@
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
+from mnist_app.doctor import Finding
 from mnist_app.evaluation import Evaluation
 from mnist_app.explorer import Filters
 
 READ = "#0072b2"  # what the network read; style.css has it as --read
 WRONG = "#d55e00"  # a mistake; --wrong
+AGAINST = "#e69f00"  # what speaks against what was read, beside READ for what speaks for it; --against
+MUTE = "#c8c8c8"  # ink that says nothing either way
 # The ten digits, on the map. Found by search: under normal vision and the three kinds of colour blindness any two, and
 # any one and the two above, are far enough apart to be told from each other, on white and on Streamlit's dark paper.
 DIGIT_COLOURS = (
@@ -81,6 +85,37 @@ def scores_html(found: Evaluation) -> str:
         '<th scope="col">Precision</th><th scope="col">Recall</th><th scope="col">F1</th></tr></thead>'
         f"<tbody>{rows}</tbody></table>"
     )
+
+
+def findings_html(findings: Sequence[Finding]) -> str:
+    """Each measure on a line from 0 to 100 percent of real digits."""
+    rows = "".join(
+        f'<li class="{"unusual" if finding.is_unusual else "usual"}"><span>{finding.measure.name.capitalize()}</span>'
+        f'<span class="line" role="img" aria-label="more than {finding.percentile:.0f}% of real ones">'
+        f'<i style="left:{finding.percentile:.1f}%"></i></span>'
+        f"<span>{finding.in_words(finding.value)}{finding.measure.unit}</span>"
+        f'<span class="usually">usually {" to ".join(map(finding.in_words, finding.usual))}</span></li>'
+        for finding in findings
+    )
+    return f'<ul class="findings" aria-label="Beside real digits">{rows}</ul>'
+
+
+def evidence_rgb(values: NDArray[np.float32], pixels: NDArray[np.uint8], most: float) -> NDArray[np.uint8]:
+    """Ink on white paper, (28, 28, 3): grey where it says nothing, blue or amber the more it speaks, up to ``most``."""
+    share = np.clip(np.abs(values) / max(most, 1e-9), 0, 1)[..., None] ** 0.6  # by a root: weak evidence is seen too
+    speaking = np.where(values[..., None] > 0, _rgb(READ), _rgb(AGAINST))
+    ink = (1 - share) * _rgb(MUTE) + share * speaking
+    dark = pixels[..., None] / 255
+    return np.round((1 - dark) * 255 + dark * ink).astype(np.uint8)
+
+
+def perturbation(moved: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """Changes in levels (28, 28) as a picture: mid-grey where there is none, as bright or dark as a byte allows."""
+    return np.round(128 + moved * (127 / max(int(np.abs(moved).max()), 1))).astype(np.uint8)
+
+
+def _rgb(colour: str) -> NDArray[np.float64]:
+    return np.array([int(colour[at : at + 2], 16) for at in (1, 3, 5)], np.float64)
 
 
 def _percent(share: float) -> str:

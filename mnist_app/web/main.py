@@ -5,7 +5,8 @@ from pathlib import Path
 import streamlit as st
 
 from mnist_app.web import session
-from mnist_app.web.pages import data, draw, explore, models
+from mnist_app.web.pages import break_it, data, draw, explore, models
+from mnist_app.web.tour import offer_tour, tour
 
 st.set_page_config(page_title="Draw a digit", page_icon="✍️", layout="wide")
 st.html(Path(__file__).parent / "style.css")
@@ -13,10 +14,13 @@ st.html(Path(__file__).parent / "style.css")
 pages = [
     st.Page(draw.page, title="Draw", icon=":material/draw:", url_path="draw", default=True),
     st.Page(explore.page, title="Explore", icon=":material/search:", url_path="explore"),
+    st.Page(break_it.page, title="Break it", icon=":material/bolt:", url_path="break"),
     st.Page(models.page, title="Models", icon=":material/neurology:", url_path="models"),
     st.Page(data.page, title="Data", icon=":material/dataset:", url_path="data"),
 ]
 page = st.navigation(pages, position="top")
 session.know_pages(pages)
 session.arrive_at(page.url_path)
+tour(page.title)
 page.run()
+offer_tour()

@@ -15,7 +15,7 @@ from mnist_app.web.answer import percent
 
 
 def png_url(pixels: NDArray[np.uint8]) -> str:
-    """Grey pixels (height, width), 0 = black, as a data URL."""
+    """Pixels (height, width), 0 = black, or (height, width, 3) in red, green and blue, as a data URL."""
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG")
     return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
@@ -49,3 +49,11 @@ def _on_black(ink: NDArray[np.float32]) -> NDArray[np.uint8]:
     top, left = (side - height) // 2, (side - width) // 2
     square[top : top + height, left : left + width] = np.round(ink * 255)
     return square
+
+
+def row_html(pictures: Sequence[tuple[str, str]], kind: str = "") -> str:
+    """Pictures side by side, each an address and a caption, as HTML."""
+    figures = "".join(
+        f'<figure><img src="{url}" alt=""><figcaption>{caption}</figcaption></figure>' for url, caption in pictures
+    )
+    return f'<div class="row {kind}">{figures}</div>'

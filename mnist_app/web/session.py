@@ -12,9 +12,12 @@ from numpy.typing import NDArray
 from streamlit.navigation.page import Page
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
+from mnist_app.attacks import Attack, accuracy_under
 from mnist_app.dataset import Digits, Source, find_source, load_split
+from mnist_app.doctor import Norms
 from mnist_app.evaluation import Evaluation, evaluate
 from mnist_app.explorer import Readings, View
+from mnist_app.feature_maps import Favourites, favourites
 from mnist_app.fetch import Download
 from mnist_app.neighbours import Neighbours, known_neighbours
 from mnist_app.photo import open_image
@@ -28,6 +31,9 @@ from mnist_app.work import Progress, Work
 
 CANVASES = 8  # names in turn: Streamlit remembers each name for as long as the session lasts
 PAD_SIDE = 340  # CSS pixels: as large as a 390 px wide phone has room for
+FAVOURITES_AMONG = 5_000  # pictures in which the maps' favourites are looked for: seconds, not minutes
+INK = "#1a1a1a"  # the same in both themes, as the paper is
+ATTACKED = 1_000  # digits that an attack's accuracy is measured on
 PEN_WIDTHS, USUAL_PEN = (6, 40), 18  # CSS pixels
 
 PEN_WIDTH = "pen_width"
@@ -36,6 +42,11 @@ _PAD = "pad"
 _PAGE = "page"
 _PREPARED = "prepared_upload"
 _VIEW, _ADDRESS, _ANSWERED = "view", "address", "answered"
+WHY, WHY_PICTURE, WHY_DIGIT, WHY_LAYERS, MEANT = "why", "why_picture", "why_digit", "why_layers", "meant"
+BREAK_HOW, BREAK_WHICH, BREAK_DIGIT, BREAK_NUMBER = "break_how", "break_which", "break_digit", "break_number"
+BREAK_MODELS, BREAK_WHAT, BREAK_LEVELS = "break_models", "break_what", "break_levels"
+BREAK_METHOD, BREAK_TARGET, BREAK_ALL = "break_method", "break_target", "break_all"
+TOUR, TOUR_MOVED = "tour", "tour_moved"
 _PAGES, _TAKEN = "pages", "taken"
 SHOW_DRAWING = "show_drawing"
 
@@ -91,6 +102,11 @@ class Pad:
         """Put ink on a new canvas; what is on the present one is given up."""
         self.version += 1
         self.restored = self.latest = ink
+
+    def put(self, drawing: Drawing) -> None:
+        """Show a drawing in place of what is on the canvas."""
+        self.is_untouched = False
+        self.show(drawing.to_fabric(drawing.pen_width or USUAL_PEN, INK))
 
     def clear(self) -> None:
         """Start over on a blank canvas."""
@@ -268,6 +284,42 @@ def exploring(model: str, name: str) -> Work[Explored]:
     if work.problem:
         _exploring.clear(*key)  # the next one to ask tries again
     return work
+
+
+@st.cache_resource(show_spinner=False)
+def norms() -> Norms:
+    """What real digits are like: the 5,000 of the validation split, which are here without a download."""
+    return Norms.of(split("validation", find_source()))
+
+
+@st.cache_resource(show_spinner=False)
+def _favourites(model_name: str, stamp: tuple[int, int], source: Source) -> Work[tuple[Favourites, ...]]:
+    def compute(_: Progress) -> tuple[Favourites, ...]:
+        digits = split("train" if "train" in source.splits else "validation", source)
+        step = max(1, len(digits) // FAVOURITES_AMONG)
+        return favourites(model(model_name).network, digits.images[::step])
+
+    return Work(compute)
+
+
+def maps_favourites(model: str) -> Work[tuple[Favourites, ...]]:
+    """What each map of a model responds to most, computed once for all visitors. Raises ModelError."""
+    return _favourites(model, stamp_of(model), find_source())
+
+
+@st.cache_resource(show_spinner=False)
+def _under_attack(model_name: str, stamp: tuple[int, int], source: Source, attack: Attack) -> Work[float]:
+    digits = split(source.splits[-1], source)
+    some = digits[slice(0, len(digits), len(digits) // ATTACKED)]  # spread out, for the sample is in order
+    return Work(lambda progress: accuracy_under(attack, model(model_name), some, progress))
+
+
+def under_attack(model: str, attack: Attack) -> Work[float]:
+    """How a model fares when ATTACKED digits are attacked, under way or done, once for all visitors.
+
+    Raises ModelError.
+    """
+    return _under_attack(model, stamp_of(model), find_source(), attack)
 
 
 @st.cache_resource(show_spinner=False, max_entries=MOST_EXPLORED)

@@ -8,13 +8,15 @@ import json
 import platform
 from pathlib import Path
 
-from . import browser, classroom, explore, reading
+from . import browser, classroom, explore, reading, why
 from .figures import as_json, table
 
 BENCHMARKS = {
     "reading": reading.measure,
     "browser": browser.measure,
     "explore": explore.measure,
+    "why": why.measure,
+    "attacks": why.measure_attacks,
     "classroom": classroom.measure,
     "memory": classroom.measure_memory,
 }

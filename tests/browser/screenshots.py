@@ -36,6 +36,7 @@ def _pages(browser: Browser, address: str) -> None:
         visitor.settle()
         page.mouse.move(5, 5)
         page.screenshot(path=FOLDER / f"draw-{scheme}.png")
+        _why(page, visitor, scheme)
         page.get_by_role("button", name="Clear").click()
         visitor.settle()
         visitor.draw([*beside(TWO, 0), *beside(ZERO, 1), *beside(TWO, 2), *beside(SEVEN, 3)])
@@ -43,6 +44,7 @@ def _pages(browser: Browser, address: str) -> None:
         expect(visitor.digit).to_have_text("2027")
         page.screenshot(path=FOLDER / f"number-{scheme}.png")
         _explore(page, address, scheme)
+        _break(page, address, scheme)
         for title in ("Models", "Data"):
             visitor.visit(title)
             visitor.settle()
@@ -63,6 +65,27 @@ def _explore(page: Page, address: str, scheme: str) -> None:
         page.screenshot(path=FOLDER / f"{name}-{scheme}.png")
 
 
+def _why(page: Page, visitor: Visitor, scheme: str) -> None:
+    questions = {"where": "Where did it look?", "when": "When did it decide?", "change": "What would change its mind?"}
+    for name, question in questions.items():
+        page.get_by_role("button", name=question).or_(page.get_by_role("radio", name=question)).first.click()
+        visitor.settle()
+        page.wait_for_timeout(1000)
+        page.locator(".st-key-why_panel").screenshot(path=FOLDER / f"why-{name}-{scheme}.png")
+    page.get_by_role("button", name=question).or_(page.get_by_role("radio", name=question)).first.click()  # closed
+
+
+def _break(page: Page, address: str, scheme: str) -> None:
+    page.goto(f"{address}/break")
+    page.locator(".curves .chart").first.wait_for()
+    page.wait_for_timeout(1500)
+    page.screenshot(path=FOLDER / f"break-{scheme}.png")
+    page.get_by_text("Attack it", exact=True).click()
+    page.locator(".row.wide").nth(1).wait_for()
+    page.wait_for_timeout(1500)
+    page.screenshot(path=FOLDER / f"attack-{scheme}.png")
+
+
 def _phone(browser: Browser, address: str) -> None:
     for scheme in ("light", "dark"):
         context = browser.new_context(viewport=PHONE, color_scheme=scheme, has_touch=True, is_mobile=True)
@@ -72,7 +95,9 @@ def _phone(browser: Browser, address: str) -> None:
         visitor.settle()
         expect(visitor.digit).to_have_text("2")
         page.screenshot(path=FOLDER / f"phone-{scheme}.png")
+        _why(page, visitor, f"phone-{scheme}")
         _explore(page, address, f"phone-{scheme}")
+        _break(page, address, f"phone-{scheme}")
         context.close()
 
 

@@ -354,3 +354,17 @@ def boxes_in(text: str) -> list[tuple[list[float], str]]:
     """Each box: left, top, width and height in percent, and what is written at it."""
     found = re.findall(r'class="box" data-label="([^"]*)" style="([^"]*)"', text)
     return [([round(float(share), 2) for share in re.findall(r"([0-9.]+)%", style)], said) for said, style in found]
+
+
+def test_when_the_pen_was_where_is_remembered_until_the_ink_is_another(script: Page) -> None:
+    steps = """
+        ink.down([0, 0]); await pause(30); ink.move([[3, 4]]); ink.up();
+        await pause(50); ink.down([10, 0]); ink.move([[10, 5]]); ink.up();
+        const seen = ink.timeline;
+        ink.replace([[[0, 0], [3, 4]]]);
+        return [seen, ink.timeline];
+        """
+    seen, after = run(script, steps)
+    assert [point["way"] for point in seen] == [0, 5, 5, 10]
+    assert seen[0]["time"] == 0 and 25 < seen[1]["time"] < 75 < seen[2]["time"] <= seen[3]["time"]
+    assert after is None

@@ -15,6 +15,7 @@ export class LiveInk {
   #show;
   #clock;
   #strokes = [];
+  #times = []; // ms, of every point of every stroke; null for a stroke that was not seen being written
   #isDown = false;
   #state = 0; // of the ink, counted up with every change
   #asked = 0; // the state that was last asked about
@@ -36,6 +37,18 @@ export class LiveInk {
     return this.#strokes;
   }
 
+  /** The way that the pen had gone on the pad at each point, and when, ms from the first; null where that is not known. */
+  get timeline() {
+    if (!this.#times.length || this.#times.includes(null)) return null;
+    let way = 0;
+    return this.#strokes.flatMap((stroke, number) =>
+      stroke.map(([x, y], at) => {
+        if (at) way += Math.hypot(x - stroke[at - 1][0], y - stroke[at - 1][1]);
+        return { way, time: this.#times[number][at] - this.#times[0][0] };
+      }),
+    );
+  }
+
   get isDown() {
     return this.#isDown;
   }
@@ -43,6 +56,7 @@ export class LiveInk {
   /** Other ink lies on the pad now: cleared, undone, restored, or another visitor's page. */
   replace(strokes) {
     this.#strokes = strokes.map((stroke) => [...stroke]);
+    this.#times = strokes.map(() => null);
     this.#isDown = false;
     this.settle();
   }
@@ -56,6 +70,7 @@ export class LiveInk {
   down(point) {
     this.#isDown = true;
     this.#strokes.push([point]);
+    this.#times.push([this.#clock()]);
     this.#changed();
   }
 
@@ -65,7 +80,9 @@ export class LiveInk {
     const before = stroke.length;
     for (const [x, y] of points) {
       const [lastX, lastY] = stroke.at(-1);
-      if (Math.hypot(x - lastX, y - lastY) >= CLOSEST) stroke.push([x, y]);
+      if (Math.hypot(x - lastX, y - lastY) < CLOSEST) continue;
+      stroke.push([x, y]);
+      this.#times.at(-1).push(this.#clock());
     }
     if (stroke.length > before) this.#changed();
   }
@@ -287,9 +304,16 @@ function safely(listener) {
   };
 }
 
+/** Tells other parts of the page, synchronously, when the pen was where: the script itself never hears of it. */
+function onTimeline(event) {
+  event.detail.timeline = ink.timeline;
+}
+
 const LISTENERS = Object.entries({ pointerdown: onDown, pointermove: onMove, pointerup: onUp, pointercancel: onUp }).map(
   ([name, listener]) => [name, safely(listener)],
 );
+
+document.addEventListener("ink-timeline", onTimeline);
 
 export default function ({ data }) {
   const isOtherInk = data.version !== page.version || data.follows !== page.follows;

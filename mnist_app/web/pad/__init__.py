@@ -7,9 +7,9 @@ from streamlit.delta_generator import DeltaGenerator
 from streamlit_drawable_canvas import st_canvas
 
 from mnist_app.strokes import DrawingError
-from mnist_app.web.session import PAD_SIDE, Pad
+from mnist_app.web.session import INK, PAD_SIDE, Pad
 
-PAPER, INK = "#ffffff", "#1a1a1a"  # the same in both themes: another background would wipe the drawing
+PAPER = "#ffffff"  # the same in both themes: another background would wipe the drawing
 _GUARD = "pad_guard"
 
 _guard = st.components.v2.component(

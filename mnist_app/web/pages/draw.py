@@ -14,6 +14,7 @@ from mnist_app.web.live_ink import live_ink
 from mnist_app.web.notice import problem_notice
 from mnist_app.web.pad import drawing_pad
 from mnist_app.web.pictures import digits_html, steps_html
+from mnist_app.web.why import why
 
 PICTURES = ["png", "jpg", "jpeg", "webp"]
 
@@ -27,6 +28,7 @@ def page() -> None:
     picture = _controls()
     with answer:
         reading = _read(drawing, picture)
+        boxes.html(boxes_html(None if picture else reading, session.PAD_SIDE))
         st.html(answer_html(reading))
         live_ink(drawing, session.pad().version, reading, follows=picture is None)
         taken = session.taken()
@@ -44,7 +46,8 @@ def page() -> None:
             st.html(digits_html(reading))
         elif reading:
             st.html(steps_html(prepare_drawing(drawing).steps))
-    boxes.html(boxes_html(None if picture else reading, session.PAD_SIDE))
+        if reading:
+            why(reading.digits, DEFAULT_MODEL)
 
 
 def _read(drawing: Drawing, picture: Prepared | None) -> Reading | None:

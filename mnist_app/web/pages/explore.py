@@ -22,7 +22,7 @@ from mnist_app.explorer import (
     whole,
 )
 from mnist_app.neighbours import Neighbours, nearest
-from mnist_app.number import read_drawing
+from mnist_app.number import read_drawing, read_picture
 from mnist_app.preprocessing import prepare_drawing
 from mnist_app.projection import METHODS, Layout, Places, pca, place
 from mnist_app.registry import model_folders
@@ -34,6 +34,7 @@ from mnist_app.web.gallery import gallery_html, neighbours_html, picture_html, s
 from mnist_app.web.notice import plain, problem_notice
 from mnist_app.web.picks import picks
 from mnist_app.web.pictures import png_url
+from mnist_app.web.why import why
 from mnist_app.work import Work
 
 PATIENCE = 0.7  # seconds that a page waits before it shows a progress bar instead
@@ -368,6 +369,8 @@ def _picture(view: View, readings: Readings, chosen: Order, opened: int) -> None
         session.go_to("Draw")
     st.html(picture_html(readings, opened))
     _nearest_training(view, readings, opened)
+    pixels = readings.digits.images[opened]
+    why(read_picture(session.model(view.model), pixels).digits, view.model, meant=int(readings.digits.labels[opened]))
 
 
 def _nearest_training(view: View, readings: Readings, opened: int) -> None:

@@ -5,12 +5,14 @@ import streamlit as st
 from mnist_app.errors import AppError
 from mnist_app.registry import DEFAULT_MODEL, ModelCard, load_card, model_folders
 from mnist_app.web.notice import plain, problem_notice
+from mnist_app.web.terms import terms
 
 SPLITS = {"validation": "5,000 validation digits", "test": "10,000 test digits"}
 
 
 def page() -> None:
     st.title("Models", anchor=False)
+    terms("calibration")
     for name, folder in model_folders().items():
         with st.container(border=True):
             st.subheader(plain(name) + (" · in use" if name == DEFAULT_MODEL else ""), anchor=False)

@@ -1,0 +1,40 @@
+"""The words of the trade that the pages use, each in a sentence or two that a pupil can follow."""
+
+MOST = 25  # terms: who needs more has written too hard a page
+
+GLOSSARY = {
+    "pixel": "One square of a picture. The network gets 28 × 28 of them, each a number from 0, paper, to 255, ink.",
+    "centre of mass": "The point on which a picture cut out of its ink would balance. Every digit is moved until that "
+    "point is in the middle, because the digits that the network learned from were.",
+    "training picture": "One of the labelled digits that the network learned from. Validation and test pictures are "
+    "kept back, to see how it reads what it has never seen.",
+    "convolution": "A small pattern that is laid on every place of a picture in turn. Where the picture is like the "
+    "pattern the result is high, elsewhere low. The patterns are what the network learns.",
+    "feature map": "What a convolution makes of a picture: bright where its pattern was found. The maps of one layer "
+    "are the pictures that the next one looks at.",
+    "pooling": "Of every four neighbouring values only the highest is kept. The map is half as wide and high, and a "
+    "digit that moves by a pixel still gives nearly the same.",
+    "features": "The last numbers before the answer, one for each of the last maps. Pictures whose features are close "
+    "together are alike to the network, whatever they look like to us.",
+    "softmax": "Turns ten numbers of any size into ten probabilities that add up to 1: e is raised to the power of "
+    "each, and the results are divided by their sum. A small lead becomes a large one.",
+    "probability": "How much of its confidence the network gives to a digit. Of all digits read with 90%, about nine "
+    "in ten should be read right.",
+    "calibration": "Making probabilities mean what they say. All ten numbers are divided by one, the temperature, "
+    "which was chosen so that of digits read with 90% nine in ten are right.",
+    "no digit": "An eleventh answer that the network has learned for letters, hearts and scribbles. Where it is likely "
+    "enough, no digit is claimed.",
+    "evidence": "How much the ink of each pixel speaks for a digit or against it. Taken together, the evidence of all "
+    "pixels is the difference between this picture and blank paper.",
+    "integrated gradients": "The way in which evidence is found: the picture is faded in from blank paper, and at "
+    "every step each pixel is asked how much a little more of it would help.",
+    "percentile": "Where something stands among many: at the 90th percentile, nine in ten have less of it. The middle "
+    "nine tenths of real digits, from the 5th to the 95th, are called usual here.",
+    "slant": "How far a digit leans from upright, in degrees. Most people lean to the right.",
+    "perturbation": "A change to a picture that is too small to matter to us. Made on purpose, it can change "
+    "everything for a network.",
+    "FGSM": "The fast gradient sign method: each pixel is made a little lighter or darker, whichever confuses the "
+    "network more, all at once.",
+    "PGD": "Projected gradient descent: FGSM in many small steps, never further from the picture than allowed. The "
+    "strongest attack of its kind that is known.",
+}

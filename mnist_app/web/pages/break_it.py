@@ -1,0 +1,209 @@
+"""Break it on purpose: a digit made worse by degrees, or attacked, under the eyes of two models."""
+
+import html
+from dataclasses import dataclass
+
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+
+from mnist_app.attacks import Attack
+from mnist_app.dataset import CLASSES, find_source
+from mnist_app.distortions import DISTORTIONS
+from mnist_app.errors import AppError
+from mnist_app.number import read_drawing
+from mnist_app.recognition import Prediction, recognise
+from mnist_app.registry import DEFAULT_MODEL, Model, model_folders
+from mnist_app.strokes import Drawing
+from mnist_app.web import session
+from mnist_app.web.answer import a_digit, percent
+from mnist_app.web.charts import perturbation
+from mnist_app.web.curves import Plot, curves
+from mnist_app.web.notice import plain, problem_notice
+from mnist_app.web.pictures import png_url, row_html
+from mnist_app.web.terms import terms
+from mnist_app.work import Work
+
+FRAMES = 41  # positions of a slider: odd, so that the middle is one of them
+DISTORT, ATTACK = "Make it worse by degrees", "Attack it"
+STRONGEST = 64  # levels that an attack may change a pixel by: more, and people see another digit too
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """The picture that is broken, where it came from, and the digit that it shows."""
+
+    pixels: NDArray[np.uint8]  # (28, 28)
+    name: str
+    digit: int
+
+
+def page() -> None:
+    st.title("Break it on purpose", anchor=False)
+    st.write("Every network can be led astray. Find out how far this one can be pushed, and what it takes.")
+    try:
+        with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+            subject = _subject()
+            models = _models()
+            how = st.segmented_control("How", [DISTORT, ATTACK], default=DISTORT, required=True, key=session.BREAK_HOW)
+        if how == ATTACK:
+            _attack(subject, models)
+        else:
+            _distort(subject, models)
+    except AppError as error:
+        problem_notice(str(error))
+
+
+def _subject() -> Subject:
+    """The visitor's drawing if there is one and it is wanted, else a digit of the best split there is."""
+    drawing = Drawing.from_fabric(session.pad().latest or {})
+    if not drawing.is_blank:
+        chosen = st.segmented_control(
+            "Which digit", ["My drawing", "A test digit"], default="My drawing", required=True, key=session.BREAK_WHICH
+        )
+        if chosen == "My drawing":
+            read = read_drawing(session.model(DEFAULT_MODEL), drawing).digits[0]
+            return Subject(read.pixels, "your drawing", read.prediction.digit)
+    source = find_source()
+    digits = session.split(source.splits[-1], source)
+    digit = st.selectbox("Digit", range(CLASSES), index=5, key=session.BREAK_DIGIT, width=90)
+    of_digit = np.flatnonzero(digits.labels == digit)
+    number = st.number_input("Number", 1, len(of_digit), 1, key=session.BREAK_NUMBER, width=130)
+    at = int(of_digit[number - 1])
+    return Subject(digits.images[at], f"picture {at:,} of the {source.splits[-1]} split", int(digit))
+
+
+def _models() -> list[Model]:
+    """One model or two, side by side."""
+    names = list(model_folders())
+    chosen = st.multiselect(
+        "Models", names, default=names[:2], max_selections=2, key=session.BREAK_MODELS, width="stretch"
+    )
+    return [session.model(name) for name in chosen or [DEFAULT_MODEL]]
+
+
+def _distort(subject: Subject, models: list[Model]) -> None:
+    """One distortion over the whole range of its slider, and what each model reads along it."""
+    named = {distortion.name: distortion for distortion in DISTORTIONS}
+    name = st.pills("What", list(named), default=DISTORTIONS[0].name, required=True, key=session.BREAK_WHAT)
+    distortion = named[name or DISTORTIONS[0].name]
+    amounts, pictures = distortion.sweep(subject.pixels, FRAMES)
+    read = [recognise(model, pictures) for model in models]
+    usual = int(np.abs(amounts - distortion.none).argmin())
+    sentences = [
+        _limits(model, found, amounts, usual, distortion.unit) for model, found in zip(models, read, strict=True)
+    ]
+    st.html("".join(f'<p class="sentence">{sentence}</p>' for sentence in sentences))
+    curves(
+        distortion.name,
+        pictures,
+        [f"{_number(amount)}{distortion.unit}" for amount in amounts],
+        [Plot.of(model.card.name, found) for model, found in zip(models, read, strict=True)],
+        usual,
+        key="break_curves",
+    )
+
+
+def _limits(model: Model, read: list[Prediction], amounts: NDArray[np.float64], usual: int, unit: str) -> str:
+    """How far it can be pushed either way before something else is read, in a sentence."""
+    name, first = html.escape(model.card.name), read[usual]
+    if not first.is_digit:
+        return f"{name} reads no digit here to begin with."
+    ends = []
+    for way in (-1, 1):
+        along = range(usual + way, -1 if way < 0 else len(read), way)
+        lost = next((at for at in along if not read[at].is_digit or read[at].digit != first.digit), None)
+        if lost is not None:
+            what = a_digit(read[lost].digit) if read[lost].is_digit else "no digit"
+            ends.append(f"at {_number(amounts[lost])}{unit} it reads {what}")
+    if not ends:
+        return f"{name} reads {first.digit} over the whole range."
+    return f"{name} reads {first.digit}; {' and '.join(ends)}."
+
+
+def _number(amount: float) -> str:
+    """At most two decimals, and no minus before a zero."""
+    return f"{round(amount, 2) + 0.0:g}"
+
+
+def _attack(subject: Subject, models: list[Model]) -> None:
+    """A picture changed by an attack on each model, with the change made visible."""
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        levels = st.slider("Levels a pixel may change by, of 255", 0, STRONGEST, 24, key=session.BREAK_LEVELS)
+        steps = {"FGSM": 1, "PGD": Attack(1).steps}
+        method = st.segmented_control("Method", list(steps), default="PGD", required=True, key=session.BREAK_METHOD)
+        others = [digit for digit in range(CLASSES) if digit != subject.digit]
+        target = st.selectbox(
+            "Make it",
+            [None, *others],
+            format_func=lambda digit: "anything else" if digit is None else a_digit(digit),
+            key=session.BREAK_TARGET,
+            width=160,
+        )
+    attack = Attack(levels, steps[method or "PGD"])
+    aim = np.array([subject.digit if target is None else target])
+    changed = [attack.run(model, subject.pixels[None], aim, is_target=target is not None)[0] for model in models]
+    for attacked, pixels in zip(models, changed, strict=True):
+        st.html(_attacked_html(subject, attacked, pixels, models))
+    st.caption(
+        "FGSM takes one step, each pixel the way that hurts most; PGD takes twenty small ones. Both look into the "
+        "network that they attack: the change is made for that one, and the other is only shown it."
+    )
+    terms("perturbation", "FGSM", "PGD")
+    label = f"Attack {session.ATTACKED:,} digits, {method} by {levels} levels"
+    if levels and st.toggle(label, key=f"{session.BREAK_ALL}_{method}_{levels}"):
+        _attack_many(attack, [model.card.name for model in models])
+
+
+def _attack_many(attack: Attack, names: list[str]) -> None:
+    """How many digits each model still reads right when every one is attacked, as soon as that is known."""
+    works = {name: session.under_attack(name, attack) for name in names}
+    for name, work in works.items():
+        share = work.result(0)
+        if work.problem:
+            problem_notice(work.problem)
+        elif share is not None:
+            st.write(f"**{plain(name)}** still reads **{share:.1%}** of {session.ATTACKED:,} digits right.")
+    running = {name: work for name, work in works.items() if work.is_running}
+    if running:
+        _wait(running)
+
+
+@st.fragment(run_every=0.5)
+def _wait(running: dict[str, Work[float]]) -> None:
+    """How far the attacks have come, until one of them is done."""
+    for name, work in running.items():
+        if not work.is_running:
+            st.rerun()
+        st.progress(work.share, f"{plain(name)}: {work.share:.0%} of {session.ATTACKED:,} digits attacked")
+
+
+def _attacked_html(subject: Subject, attacked: Model, pixels: NDArray[np.uint8], models: list[Model]) -> str:
+    """The picture before, the change, the picture after, and what the models read in it."""
+    moved = pixels.astype(np.int64) - subject.pixels
+    most = int(np.abs(moved).max())
+    before, after = recognise(attacked, np.stack([subject.pixels, pixels]))
+    name = html.escape(attacked.card.name)
+    sentence = (
+        f"{name} read {_read(before)}; with no pixel changed by more than {most} of 255 levels it reads {_read(after)}."
+    )
+    for other in models:
+        if other is not attacked:
+            seen = recognise(other, pixels[None])[0]
+            sentence += f" {html.escape(other.card.name)}, shown the same picture, reads {_read(seen)}."
+    pictures = (
+        (png_url(subject.pixels), f"{html.escape(subject.name)}: {_read(before)}"),
+        (
+            png_url(perturbation(moved)),
+            f"the change: {most} levels at most, {np.abs(moved).mean():.1f} on average; here {127 / max(most, 1):.0f} "
+            "times as strong",
+        ),
+        (png_url(pixels), f"after: {_read(after)}"),
+    )
+    return f'<p class="sentence">{sentence}</p>{row_html(pictures, "wide")}'
+
+
+def _read(prediction: Prediction) -> str:
+    if not prediction.is_digit:
+        return "no digit"
+    return f"{a_digit(prediction.digit)} ({percent(prediction.confidence)})"

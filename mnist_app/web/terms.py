@@ -1,0 +1,189 @@
+"""The glossary where its terms stand: a small ? that opens a sentence and a picture made by this app."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+from torch import nn
+
+from mnist_app.attacks import Attack
+from mnist_app.dataset import find_source
+from mnist_app.distortions import sheared, shifted
+from mnist_app.doctor import examine
+from mnist_app.evidence import integrated_gradients
+from mnist_app.feature_maps import Station, follow
+from mnist_app.glossary import GLOSSARY
+from mnist_app.recognition import recognise
+from mnist_app.registry import DEFAULT_MODEL
+from mnist_app.web import session
+from mnist_app.web.answer import percent
+from mnist_app.web.charts import bars_html, evidence_rgb, findings_html, perturbation
+from mnist_app.web.pictures import png_url, row_html
+
+Pixels = NDArray[np.uint8]  # (28, 28)
+SAMPLE = 3_507  # of the validation split: a plain seven
+
+
+def terms(*names: str) -> None:
+    """A ? for each of these terms of the glossary; what it opens is worked out only then."""
+    with st.container(horizontal=True, gap="small", key=f"terms_{'_'.join(names)}".replace(" ", "_")):
+        for name in names:
+            shown = st.popover(
+                name, type="tertiary", icon=":material/help:", on_change="rerun", key=f"term_{name}".replace(" ", "_")
+            )
+            if shown.open:
+                with shown:
+                    st.write(f"**{name[0].upper()}{name[1:]}.** {GLOSSARY[name]}")
+                    st.html(PICTURES[name](_sample()))
+
+
+def _sample() -> Pixels:
+    return session.split("validation", find_source()).images[SAMPLE]
+
+
+def _stations(pixels: Pixels) -> tuple[Station, ...]:
+    return follow(session.model(DEFAULT_MODEL).network, pixels)
+
+
+def _grey(values: NDArray[np.float32]) -> str:
+    return png_url(np.round(values / max(float(values.max()), 1e-9) * 255).astype(np.uint8))
+
+
+def _pixel(pixels: Pixels) -> str:
+    return row_html([(png_url(pixels), "28 × 28"), (png_url(pixels[6:14, 10:18]), "8 × 8 of them, enlarged")])
+
+
+def _mass(pixels: Pixels) -> str:
+    aside = shifted(pixels, -3, 4)
+    return row_html([(png_url(_crossed(aside)), "as it came"), (png_url(_crossed(pixels)), "in the middle")])
+
+
+def _crossed(pixels: Pixels) -> Pixels:
+    """The picture in colour with a cross at its centre of mass."""
+    at = np.arange(28)
+    row, column = (round(float(pixels.sum(axis=axis) @ at / pixels.sum())) for axis in (1, 0))
+    rgb = np.repeat(pixels[..., None], 3, axis=2)
+    rgb[row - 2 : row + 3, column] = rgb[row, column - 2 : column + 3] = (230, 159, 0)
+    return rgb
+
+
+def _training(_: Pixels) -> str:
+    digits = session.split("validation", find_source())
+    return row_html([(png_url(digits.images[500 * digit + 2]), str(digit)) for digit in (0, 3, 5, 8)])
+
+
+def _convolution(pixels: Pixels) -> str:
+    layers = session.model(DEFAULT_MODEL).network.modules()
+    layer = next(part for part in layers if isinstance(part, nn.Conv2d))
+    first = _stations(pixels)[0]
+    channel = int(first.strongest(3)[2])
+    weights = layer.weight[channel, 0].detach().numpy()
+    pattern = np.round(128 + 127 * weights / np.abs(weights).max()).astype(np.uint8)
+    return row_html(
+        [
+            (png_url(pixels), "a picture"),
+            (png_url(pattern), "a pattern, 3 × 3"),
+            (_grey(first.maps[channel]), "where it is"),
+        ]
+    )
+
+
+def _maps(pixels: Pixels) -> str:
+    first = _stations(pixels)[0]
+    return row_html([(_grey(first.maps[channel]), f"map {channel}") for channel in first.strongest(4).tolist()])
+
+
+def _pooling(pixels: Pixels) -> str:
+    _, before, after, *_ = _stations(pixels)
+    channel = int(before.strongest(1)[0])
+    return row_html([(_grey(before.maps[channel]), "28 × 28"), (_grey(after.maps[channel]), "14 × 14")])
+
+
+def _features(pixels: Pixels) -> str:
+    values = _stations(pixels)[-1].maps[:, 0, 0]
+    return row_html([(_grey(values.reshape(8, -1)), f"the {len(values)} features of a seven")])
+
+
+def _bars(pixels: Pixels) -> str:
+    shares = recognise(session.model(DEFAULT_MODEL), pixels[None])[0].probabilities
+    return _of(shares)
+
+
+def _of(shares: Sequence[float]) -> str:
+    bars = bars_html(shares, int(np.argmax(shares)), None, [percent(share) for share in shares])
+    return f'<div class="picture">{bars}</div>'
+
+
+def _softmax(_: Pixels) -> str:
+    numbers = np.array([0.5, 0, 1, 2, 0, 0, 0, 4, 1, 3])
+    powers = np.exp(numbers)
+    said = " ".join(f"{number:g}" for number in numbers)
+    return f"<p>The numbers {said} become:</p>{_of((powers / powers.sum()).tolist())}"
+
+
+def _calibration(pixels: Pixels) -> str:
+    """A leaning seven before and after its numbers are divided by the temperature."""
+    model = session.model(DEFAULT_MODEL)
+    after = np.array(recognise(model, sheared(pixels, -35)[None])[0].probabilities)
+    before = after**model.card.temperature
+    before /= before.sum()
+    return f"<p>Before:</p>{_of(before.tolist())}<p>Divided by {model.card.temperature:.2f}:</p>{_of(after.tolist())}"
+
+
+def _scribble(_: Pixels) -> str:
+    scribble = np.zeros((28, 28), np.uint8)
+    scribble[5:23:4, 5:23] = scribble[5:23, 5:23:6] = 255
+    doubt = recognise(session.model(DEFAULT_MODEL), scribble[None])[0].doubt
+    return row_html([(png_url(scribble), f"no digit: {percent(doubt)}")])
+
+
+def _evidence(pixels: Pixels) -> str:
+    values = integrated_gradients(session.model(DEFAULT_MODEL), pixels, 7).values
+    return row_html([(png_url(evidence_rgb(values, pixels, float(np.abs(values).max()))), "blue for 7, amber against")])
+
+
+def _faded(pixels: Pixels) -> str:
+    return row_html([(png_url((pixels * share).astype(np.uint8)), f"{share:.0%}") for share in (0.1, 0.4, 0.7, 1.0)])
+
+
+def _percentile(pixels: Pixels) -> str:
+    return findings_html(examine(session.norms(), pixels, 7)[:3])
+
+
+def _slant(pixels: Pixels) -> str:
+    return row_html([(png_url(sheared(pixels, degrees)), f"{degrees:+d}°") for degrees in (-25, 0, 25)])
+
+
+def _attacked(levels: int, steps: int) -> Callable[[Pixels], str]:
+    def show(pixels: Pixels) -> str:
+        model = session.model(DEFAULT_MODEL)
+        changed = Attack(levels, steps).run(model, pixels[None], np.array([7]))[0]
+        read = recognise(model, changed[None])[0]
+        after = f"read as {read.digit}" if read.is_digit else "read as no digit"
+        change = perturbation(changed.astype(np.int64) - pixels)
+        return row_html([(png_url(pixels), "before"), (png_url(change), "the change"), (png_url(changed), after)])
+
+    return show
+
+
+PICTURES: dict[str, Callable[[Pixels], str]] = {
+    "pixel": _pixel,
+    "centre of mass": _mass,
+    "training picture": _training,
+    "convolution": _convolution,
+    "feature map": _maps,
+    "pooling": _pooling,
+    "features": _features,
+    "softmax": _softmax,
+    "probability": _bars,
+    "calibration": _calibration,
+    "no digit": _scribble,
+    "evidence": _evidence,
+    "integrated gradients": _faded,
+    "percentile": _percentile,
+    "slant": _slant,
+    "perturbation": _attacked(24, 20),
+    "FGSM": _attacked(48, 1),
+    "PGD": _attacked(48, 20),
+}

@@ -1,0 +1,93 @@
+"""A first lesson of five minutes: seven stops on three pages, which anyone may leave at any time."""
+
+from dataclasses import dataclass
+
+import streamlit as st
+
+from mnist_app.web import session
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Where to look, and what to do there."""
+
+    page: str  # its title
+    text: str  # Markdown
+
+
+STOPS = (
+    Stop(
+        "Draw",
+        "**Draw a digit**, as you always write it. The bars move with the pen: every bit of ink is read anew.",
+    ),
+    Stop(
+        "Draw",
+        "Below the answer, press **What did it see?** All that the network gets is 28 × 28 numbers. Are the five "
+        "digits that it finds most alike also those that you would have picked?",
+    ),
+    Stop(
+        "Draw",
+        "Press **Where did it look?** Blue ink speaks for the digit, amber ink against it. Which part could you "
+        "leave out, and it would still be read? Press Undo or Clear, and try.",
+    ),
+    Stop(
+        "Draw",
+        "Press **When did it decide?** and draw the slider back. How much of the digit was enough?",
+    ),
+    Stop(
+        "Explore",
+        "These pictures the network has never learned from, and **the first ones it misreads**. Open one. Would "
+        "you have read it right? A yellow ? marks those whose label is in doubt itself.",
+    ),
+    Stop(
+        "Break it",
+        "Now **push it until it breaks**: turn the digit, blur it, cover it. Then press **Attack it**: the change "
+        "is hardly to be seen, and yet another digit is read. Would it fool you?",
+    ),
+    Stop(
+        "Draw",
+        "Your turn: **find a digit that the network misreads and your neighbour does not.** Draw it in a way that "
+        "nobody taught the network. When you have one, ask what would change its mind, and say what you meant.",
+    ),
+)
+
+
+def tour(page: str) -> None:
+    """The present stop, above the page; goes to the stop's page when the visitor has just moved on to it."""
+    at = st.session_state.get(session.TOUR)
+    if at is None:
+        return
+    if st.session_state.pop(session.TOUR_MOVED, False) and STOPS[at].page != page:
+        session.go_to(STOPS[at].page)
+    is_last = at == len(STOPS) - 1
+    with st.container(border=True, key="tour_stop"):
+        st.write(STOPS[at].text)
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.button("Back", on_click=_go, args=(at - 1,), disabled=at == 0, key="tour_back")
+            if is_last:
+                st.button("I found one", on_click=_end, type="primary", key="tour_done")
+            else:
+                st.button("Next", on_click=_go, args=(at + 1,), type="primary", key="tour_next")
+            st.button("Leave the tour", on_click=_end, type="tertiary", key="tour_leave")
+            st.caption(f"{at + 1} of {len(STOPS)}", width="content")
+
+
+def offer_tour() -> None:
+    """The way into the tour, at the foot of a page."""
+    if st.session_state.get(session.TOUR) is None:
+        st.button(
+            "Take the five-minute tour",
+            icon=":material/tour:",
+            on_click=_go,
+            args=(0,),
+            type="tertiary",
+            key="tour_take",
+        )
+
+
+def _go(at: int) -> None:
+    st.session_state[session.TOUR], st.session_state[session.TOUR_MOVED] = at, True
+
+
+def _end() -> None:
+    st.session_state[session.TOUR] = None

@@ -1,0 +1,338 @@
+"""Why a digit was read so: four questions about one picture, of which only the one that was asked is worked out."""
+
+import html
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+
+from mnist_app.dataset import CLASSES, find_source
+from mnist_app.doctor import Finding, Remedy, examine, smallest_change
+from mnist_app.errors import AppError
+from mnist_app.evidence import Evidence, integrated_gradients
+from mnist_app.explorer import NAMES
+from mnist_app.feature_maps import Favourites, Station, follow
+from mnist_app.neighbours import nearest
+from mnist_app.number import ReadDigit
+from mnist_app.replay import Replay, replay
+from mnist_app.strokes import Drawing
+from mnist_app.web import session
+from mnist_app.web.answer import a_digit, percent
+from mnist_app.web.charts import evidence_rgb, findings_html
+from mnist_app.web.curves import Plot, curves
+from mnist_app.web.gallery import neighbours_html
+from mnist_app.web.notice import problem_notice
+from mnist_app.web.pictures import png_url, row_html
+from mnist_app.web.terms import terms
+
+SEE, WHERE, WHEN, CHANGE = (
+    "What did it see?",
+    "Where did it look?",
+    "When did it decide?",
+    "What would change its mind?",
+)
+PATIENCE = 0.2  # seconds that a picture row waits for what takes longer the first time
+MAPS = 6  # of each layer, the strongest
+ORDINALS = ("first", "second", "third", "fourth", "fifth")
+
+
+@st.fragment
+def why(digits: Sequence[ReadDigit], model: str, meant: int | None = None) -> None:
+    """The panel below an answer: closed until somebody asks, and then only the question that was asked.
+
+    ``meant`` is the digit that the picture is known to show, where that is known.
+    """
+    is_drawn = digits[0].drawing is not None
+    with st.container(key="why_panel"):
+        question = st.pills(
+            "Why?",
+            [SEE, WHERE, WHEN, CHANGE] if is_drawn else [SEE, WHERE, CHANGE],
+            key=session.WHY if is_drawn else session.WHY_PICTURE,
+        )
+        if question is None:
+            return
+        read = _which(digits)
+        try:
+            if question == SEE:
+                _see(read, model, is_known=meant is not None)
+            elif question == WHERE:
+                _where(read, model)
+            elif question == WHEN and read.drawing:
+                _when(read.drawing, model, is_all=len(digits) == 1)
+            elif question == CHANGE:
+                _change(read, digits, model, meant)
+        except AppError as error:
+            problem_notice(str(error))
+
+
+def _which(digits: Sequence[ReadDigit]) -> ReadDigit:
+    """The digit that is asked about: of a number one has to choose."""
+    if len(digits) == 1:
+        return digits[0]
+    chosen = st.segmented_control(
+        "Of which digit?",
+        range(len(digits)),
+        format_func=lambda at: (
+            f"the {digits[at].prediction.digit}" + (f", {ORDINALS[at]}" if at < len(ORDINALS) else "")
+        ),
+        default=0,
+        required=True,
+        key=f"{session.WHY_DIGIT}_{len(digits)}",
+    )
+    return digits[int(chosen or 0)]
+
+
+# What did it see?
+
+
+def _see(read: ReadDigit, model: str, is_known: bool) -> None:
+    """The picture beside the average of its digit and its nearest training pictures; on request layer by layer.
+
+    A picture that ``is_known`` stands beside all that already, and is followed through the layers at once.
+    """
+    if is_known:
+        _layers(read, model)
+        return
+    digit = read.prediction.digit
+    pictures = [
+        (png_url(read.pixels), "all that the network sees: 28 × 28 pixels"),
+        (png_url(session.norms().averages[digit]), f"the average {NAMES[digit]}"),
+    ]
+    st.html(row_html(pictures))
+    _nearest(read, model)
+    terms("pixel", "centre of mass", "training picture", "features")
+    if st.toggle("Layer by layer", key=session.WHY_LAYERS):
+        _layers(read, model)
+
+
+def _nearest(read: ReadDigit, model: str) -> None:
+    """The five pictures that the network finds most alike, and in a sentence what they are."""
+    source = find_source()
+    split = "train" if "train" in source.splits else "validation"
+    work = session.exploring(model, split)
+    learned = work.result(PATIENCE)
+    if learned is None:
+        _wait(model, split)
+        return
+    known = learned.readings
+    near = nearest(session.features_of(model, read.pixels), known.predictions.features)
+    at = near.indices[0]
+    labels = known.digits.labels[at]
+    which = "training pictures" if split == "train" else "pictures of the sample (the training pictures are not here)"
+    st.html(f'<p class="sentence">{_alike(labels, which)}</p>')
+    st.html(neighbours_html(known.digits.images[at], labels, near, are_buttons=False))
+
+
+@st.fragment(run_every=0.5)
+def _wait(model: str, split: str) -> None:
+    work = session.exploring(model, split)
+    if work.problem:
+        problem_notice(work.problem)
+    elif work.is_running:
+        st.progress(work.share, f"{model} reads all training pictures, once for everybody: {work.share:.0%}")
+    else:
+        st.rerun()
+
+
+def _alike(labels: NDArray[np.int64], which: str) -> str:
+    """What the nearest pictures are, in a sentence."""
+    counts = Counter(labels.tolist()).most_common()
+    if len(counts) == 1:
+        return f"The five {which} that the network finds most alike are all {_plural(counts[0][0])}."
+    parts = [f"{NAMES[count]} {_plural(label) if count > 1 else NAMES[label]}" for label, count in counts]
+    return f"The five {which} that the network finds most alike: {', '.join(parts[:-1])} and {parts[-1]}."
+
+
+def _plural(digit: int) -> str:
+    return NAMES[digit] + ("es" if NAMES[digit].endswith("x") else "s")
+
+
+def _layers(read: ReadDigit, model: str) -> None:
+    """The way through the network, with real shapes, the strongest maps, and what those respond to."""
+    recogniser = session.model(model)
+    stations = follow(recogniser.network, read.pixels)
+    if not stations:
+        st.caption("This network is not built in layers that could be shown.")
+        return
+    liked = session.maps_favourites(model).result(PATIENCE)
+    count = recogniser.card.parameters
+    st.html(
+        f'<p class="sentence">{count:,} learned numbers turn pixels into probabilities, layer by layer. Each map is '
+        "bright where it found its pattern; below it, what excites it most. Point at one to enlarge it.</p>"
+    )
+    st.html(layers_html(read, stations, liked))
+    terms("convolution", "feature map", "pooling", "softmax")
+    if liked is None:
+        st.caption("What each map responds to most is being looked for, once for everybody; ask again in a moment.")
+
+
+def layers_html(read: ReadDigit, stations: Sequence[Station], liked: Sequence[Favourites] | None) -> str:
+    """A diagram of the network: a row a layer, with its shape, its strongest maps, and their favourite patterns."""
+    picture = f'<img class="map" src="{png_url(read.pixels)}" alt="The picture">'
+    rows = _station("The picture", "28 × 28 pixels", picture)
+    favourites = iter(liked or ())
+    for number, station in enumerate(stations, 1):
+        shape = " × ".join(map(str, station.shape))
+        if station.kind == "pooling":
+            rows += _station("Halved", shape, "")
+        elif station.kind == "average":
+            rows += _station("Averaged", f"{shape} numbers", _strip(station))
+        else:
+            found = next(favourites, None)
+            maps = "".join(_map(station, channel, found, number) for channel in station.strongest(MAPS).tolist())
+            rows += _station("Convolution", shape, maps)
+    prediction = read.prediction
+    answer = f'<span class="reads">{prediction.digit}</span> {percent(prediction.confidence)}'
+    rows += _station("The answer", "10 probabilities", answer)
+    return f'<ol class="network" aria-label="The network, layer by layer">{rows}</ol>'
+
+
+def _station(name: str, shape: str, content: str) -> str:
+    return f'<li><span><strong>{name}</strong><br>{shape}</span><span class="maps">{content}</span></li>'
+
+
+def _map(station: Station, channel: int, found: Favourites | None, number: int) -> str:
+    """One feature map, and below it what excites it most; both grow when pointed at."""
+    bright = max(float(np.percentile(station.maps, 99)), 1e-9)  # of the layer: its few highest values may be white
+    url = png_url(np.round(np.clip(station.maps[channel] / bright, 0, 1) * 255).astype(np.uint8))
+    name = f"Map {channel} of layer {number}"
+    likes = ""
+    if found is not None:
+        patches = "".join(f'<img src="{png_url(patch)}" alt="">' for patch in found.patches[channel])
+        likes = f'<span class="likes" title="What excites this map most in the training pictures">{patches}</span>'
+    return (
+        f'<span class="mapped" tabindex="0" role="img" aria-label="{name}">'
+        f'<img class="map" src="{url}" alt="" title="{name}">{likes}</span>'
+    )
+
+
+def _strip(station: Station) -> str:
+    """The averages as a row of grey cells."""
+    values = station.maps[:, 0, 0]
+    cells = np.round(values / max(float(values.max()), 1e-9) * 255).astype(np.uint8)
+    return f'<img class="strip" src="{png_url(cells[None])}" alt="The averages of all maps">'
+
+
+# Where did it look?
+
+
+def _where(read: ReadDigit, model: str) -> None:
+    """The evidence for the digit read and for its rival, over the ink."""
+    recogniser, prediction = session.model(model), read.prediction
+    found = [integrated_gradients(recogniser, read.pixels, digit) for digit in (prediction.digit, prediction.runner_up)]
+    most = max(float(np.abs(evidence.values).max()) for evidence in found)
+    pictures = [
+        (
+            png_url(evidence_rgb(evidence.values, read.pixels, most)),
+            f"for {evidence.digit}{', its rival' if at else ''}",
+        )
+        for at, evidence in enumerate(found)
+    ]
+    st.html(f'<p class="sentence">{_looked(found[0])}</p>' + row_html(pictures, "large"))
+    terms("evidence", "integrated gradients")
+
+
+def _looked(evidence: Evidence) -> str:
+    """Where the evidence is, in a sentence."""
+    speaks = np.sort(evidence.values[evidence.values > 0])[::-1]
+    against = float(-evidence.values[evidence.values < 0].sum())
+    key = '<b class="for">Blue</b> ink speaks for a digit, <b class="against">amber</b> ink against it'
+    if not len(speaks):
+        return f"{key}; nothing here speaks for {evidence.digit}."
+    half = int(np.searchsorted(np.cumsum(speaks), speaks.sum() / 2)) + 1
+    pixels = "one pixel" if half == 1 else f"{half} pixels"
+    share = against / (against + float(speaks.sum()))
+    return (
+        f"{key}: half of what speaks for {evidence.digit} lies in {pixels}, and {share:.0%} of all evidence is against."
+    )
+
+
+# When did it decide?
+
+
+def _when(drawing: Drawing, model: str, is_all: bool) -> None:
+    """The drawing written again, with the ten probabilities as curves; ``is_all`` where there is no other ink."""
+    found = replay(session.model(model), drawing)
+    st.html(f'<p class="sentence">{_decided(found)}</p>')
+    curves(
+        "Share of the ink",
+        np.stack([frame.pixels for frame in found.frames]),
+        [f"{frame.share:.0%}" for frame in found.frames],
+        [Plot.of("", [frame.prediction for frame in found.frames])],
+        found.frames.index(found.decided),
+        key="replay",
+        shares=[frame.share for frame in found.frames] if is_all else None,
+    )
+    terms("probability", "no digit")
+
+
+def _decided(found: Replay) -> str:
+    """When it was decided, in a sentence."""
+    last, decided, before = found.frames[-1].prediction, found.decided, found.before
+    if not last.is_digit:
+        return "It never became a digit that the network knows."
+    if before is not None:
+        return f"With {decided.share:.0%} of the ink on paper, your {before} became {a_digit(last.digit)}."
+    return f"From {decided.share:.0%} of the ink on, it was {a_digit(last.digit)} and stayed one."
+
+
+# What would change its mind?
+
+
+def _change(read: ReadDigit, digits: Sequence[ReadDigit], model: str, meant: int | None) -> None:
+    """What is unusual about the digit, and the smallest change that makes it read as the one meant."""
+    prediction = read.prediction
+    usual = meant
+    if usual is None:
+        usual = prediction.digit if prediction.is_certain else prediction.runner_up
+    wanted = st.segmented_control(
+        "If it was meant to be",
+        range(CLASSES),
+        default=usual,
+        required=True,
+        key=f"{session.MEANT}_{usual}",
+    )
+    digit = usual if wanted is None else int(wanted)
+    findings = examine(session.norms(), read.pixels, digit)
+    st.html(f'<p class="sentence">{_unusual(findings, digit)}</p>{findings_html(findings)}')
+    terms("percentile", "slant")
+    if prediction.is_digit and digit == prediction.digit:
+        st.html(f'<p class="sentence">It is read as {a_digit(digit)} already: nothing needs to change.</p>')
+        return
+    remedy = smallest_change(session.model(model), read.pixels, read.drawing, digit)
+    if remedy is None:
+        st.html(f'<p class="sentence">No single change that was tried makes it {a_digit(digit)}.</p>')
+        return
+    st.html(_remedy_html(read, remedy))
+    changed = remedy.change.drawing
+    if changed is None or read.drawing is None:
+        return
+    strokes = [stroke for each in digits if each is not read and each.drawing for stroke in each.drawing.strokes]
+    whole = Drawing((*strokes, *changed.strokes), read.drawing.pen_width)
+    if st.button(
+        "Put it on the pad", icon=":material/draw:", on_click=session.pad().put, args=(whole,), key="put_remedy"
+    ):
+        st.rerun()
+
+
+def _unusual(findings: Sequence[Finding], digit: int) -> str:
+    """What is unusual, in a sentence."""
+    words = [finding.word for finding in findings if finding.is_unusual]
+    if not words:
+        return f"Among real {_plural(digit)} nothing about it is unusual."
+    listed = words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+    return f"As {a_digit(digit)} it is unusually {listed}."
+
+
+def _remedy_html(read: ReadDigit, remedy: Remedy) -> str:
+    sentence = (
+        f"If you {html.escape(remedy.change.what)}, it is read as {a_digit(remedy.prediction.digit)} "
+        f"({percent(remedy.prediction.confidence)} sure)."
+    )
+    before = read.prediction
+    was = f"before: {before.digit}, {percent(before.confidence)}" if before.is_digit else "before: not a digit I know"
+    now = f"after: {remedy.prediction.digit}, {percent(remedy.prediction.confidence)}"
+    pictures = [(png_url(read.pixels), was), (png_url(remedy.change.pixels), now)]
+    return f'<p class="sentence">{sentence}</p>' + row_html(pictures)

@@ -1,0 +1,120 @@
+"""What the panel Why and the page Break it cost, and whether the ink that is marked is the ink that counts."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from mnist_app.attacks import Attack, accuracy_under
+from mnist_app.dataset import find_source, load_split
+from mnist_app.distortions import DISTORTIONS
+from mnist_app.doctor import Norms, examine, smallest_change
+from mnist_app.evidence import deletion, integrated_gradients
+from mnist_app.feature_maps import follow
+from mnist_app.neighbours import nearest
+from mnist_app.predictions import predict
+from mnist_app.preprocessing import pixels_of_drawing
+from mnist_app.recognition import load_recogniser, recognise
+from mnist_app.registry import DEFAULT_MODEL, Model
+from mnist_app.replay import replay
+from mnist_app.strokes import Drawing
+
+from .figures import Figure, timed
+from .ink import drawings
+
+REMOVED = 0.2  # share of the inked pixels that are turned to paper
+DELETIONS, ATTACKED = 200, 1000  # pictures
+LEVELS = (8, 16, 32)
+
+
+def measure() -> list[Figure]:
+    torch.set_num_threads(1)
+    model = load_recogniser(DEFAULT_MODEL)
+    digits, norms = load_split(find_source().splits[-1]), Norms.of(load_split("validation"))
+    subjects = [Drawing.from_points(strokes) for strokes in drawings(65)]
+    pictures = {id(drawing): pixels_of_drawing(drawing) for drawing in subjects}
+    known = predict(model.network, digits.images[:5000]).features.repeat(
+        11, axis=0
+    )  # as many as there are to learn from
+
+    def of_picture(work: Callable[[NDArray[np.uint8], int], Any]) -> Callable[[Drawing], Any]:
+        """Work on a picture and the digit that is read in it, reading included."""
+
+        def run(drawing: Drawing) -> Any:
+            pixels = pictures[id(drawing)]
+            return work(pixels, recognise(model, pixels[None])[0].digit)
+
+        return run
+
+    def see(pixels: NDArray[np.uint8], _: int) -> None:
+        nearest(predict(model.network, pixels[None]).features, known)
+        follow(model.network, pixels)
+
+    def look(pixels: NDArray[np.uint8], digit: int) -> None:
+        for each in (digit, (digit + 1) % 10):
+            integrated_gradients(model, pixels, each)
+
+    def diagnose(drawing: Drawing) -> None:
+        pixels = pictures[id(drawing)]
+        read = recognise(model, pixels[None])[0]
+        examine(norms, pixels, read.runner_up)
+        smallest_change(model, pixels, drawing, read.runner_up)
+
+    slowest = max(DISTORTIONS, key=lambda distortion: distortion.name == "Thickness")
+    return [
+        timed("what did it see: nearest of 55,000, all layers", of_picture(see), subjects),
+        timed("where did it look: two digits", of_picture(look), subjects),
+        timed("when did it decide: 48 moments", lambda drawing: replay(model, drawing), subjects),
+        timed("what would change its mind: every change tried", diagnose, subjects),
+        timed(
+            "41 positions of the slowest slider, one model",
+            of_picture(lambda pixels, _: recognise(model, slowest.sweep(pixels, 41)[1])),
+            subjects[:30],
+        ),
+        timed(
+            "PGD, one picture",
+            of_picture(lambda pixels, digit: Attack(24).run(model, pixels[None], np.array([digit]))),
+            subjects[:30],
+        ),
+        *_deletions(model, digits.images),
+    ]
+
+
+def _deletions(model: Model, images: NDArray[np.uint8]) -> list[Figure]:
+    """The probability left of the digit read when a fifth of its inked pixels is gone."""
+    random, share = np.random.default_rng(0), np.array([REMOVED])
+    left: dict[str, list[float]] = {"marked": [], "random": [], "darkest": []}
+    for index in random.choice(len(images), DELETIONS, replace=False):
+        pixels = images[index]
+        digit, ink = recognise(model, pixels[None])[0].digit, np.flatnonzero(pixels)
+        values = integrated_gradients(model, pixels, digit).values.ravel()[ink]
+        orders = {"marked": ink[np.argsort(-values)], "random": random.permutation(ink)}
+        orders["darkest"] = ink[np.argsort(-pixels.ravel()[ink].astype(int), kind="stable")]
+        for how, order in orders.items():
+            left[how].append(float(deletion(model, pixels, digit, order, share)[0]))
+    return [
+        Figure(
+            f"mean probability left without the {how} fifth of the ink", "%", DELETIONS, *[100 * float(np.mean(p))] * 2
+        )
+        for how, p in left.items()
+    ]
+
+
+def measure_attacks() -> list[Figure]:
+    """The accuracy of the shipped models on the first 1,000 test digits, plain and attacked."""
+    torch.set_num_threads(1)
+    digits = load_split(find_source().splits[-1])[slice(0, ATTACKED)]
+    figures = []
+    for name in (DEFAULT_MODEL, "mnist-cnn"):
+        model = load_recogniser(name)
+        attacks = {"plain": Attack(0, 1)} | {
+            f"{how}, {levels} levels": Attack(levels, steps)
+            for how, steps in (("FGSM", 1), ("PGD", 20))
+            for levels in LEVELS
+        }
+        for how, attack in attacks.items():
+            right = accuracy_under(attack, model, digits)
+            figures.append(Figure(f"{name}: accuracy, {how}", "%", ATTACKED, *[100 * right] * 2))
+    return figures

@@ -1,0 +1,90 @@
+"""The panel Why, with hands."""
+
+import re
+
+from playwright.sync_api import Page, expect
+
+from ..conftest import SEVEN, Strokes
+from .visitor import Visitor
+
+# A stroke less at its beginning, and it is a four.
+NINE: Strokes = [
+    [[220, 110], [170, 90], [130, 130], [150, 180], [210, 170], [225, 110], [220, 180], [200, 280]],
+]
+
+
+def ask(page: Page, question: str) -> None:
+    page.get_by_role("button", name=question).or_(page.get_by_role("radio", name=question)).first.click()
+
+
+def test_the_replay_is_scrubbed_with_the_arrow_keys(visitor: Visitor) -> None:
+    visitor.draw(SEVEN)
+    visitor.settle()
+    ask(visitor.page, "When did it decide?")
+    slider = visitor.page.get_by_role("slider", name="Share of the ink")
+    slider.focus()
+    slider.press("Home")
+    label = visitor.page.locator(".curves .label-at")
+    expect(label).to_have_text(re.compile(r"Share of the ink: 2%, after 0\.\d s"))
+    expect(visitor.page.locator(".curves .read-at")).to_have_text("not a digit")
+    slider.press("End")
+    expect(label).to_contain_text("Share of the ink: 100%, after ")
+    expect(visitor.page.locator(".curves .read-at")).to_contain_text("7, ")
+    slider.press("ArrowLeft")
+    expect(label).to_contain_text("Share of the ink: 98%")
+    visitor.page.get_by_role("button", name="Replay as drawn").click()
+    expect(label).to_contain_text("Share of the ink: 100%")
+    assert visitor.errors == []
+
+
+def test_the_panel_follows_the_next_stroke_and_goes_with_the_ink(visitor: Visitor) -> None:
+    visitor.draw(SEVEN[:1])
+    visitor.settle()
+    ask(visitor.page, "Where did it look?")
+    expect(visitor.page.locator(".row.large img")).to_have_count(2)
+    before = visitor.page.locator(".row.large img").first.get_attribute("src")
+    visitor.draw(SEVEN[1:])
+    expect(visitor.page.locator(".row.large img").first).not_to_have_attribute("src", before or "")
+    visitor.page.get_by_role("button", name="Clear").click()
+    expect(visitor.page.locator(".st-key-why_panel")).to_have_count(0)
+
+
+def test_a_remedy_lands_on_the_pad_and_is_read_there(visitor: Visitor) -> None:
+    visitor.draw(NINE)
+    visitor.settle()
+    ask(visitor.page, "What would change its mind?")
+    visitor.page.locator(".st-key-why_panel").get_by_role("radio", name="4", exact=True).click()
+    put = visitor.page.get_by_role("button", name="Put it on the pad")
+    put.wait_for()
+    before = visitor.inked_pixels()
+    put.click()
+    expect(visitor.digit).to_have_text("4")
+    visitor.settle()
+    assert 0.3 * before < visitor.inked_pixels() < 1.5 * before
+    visitor.page.get_by_role("button", name="Undo").click()  # the ink is the visitor's own again
+    visitor.settle()
+    assert visitor.errors == []
+
+
+def test_the_tour_goes_from_page_to_page_and_back_to_the_pad(visitor: Visitor) -> None:
+    page = visitor.page
+    page.get_by_role("button", name="Take the five-minute tour").click()
+    headings = [*["Draw a digit"] * 4, "Explore", "Break it on purpose", "Draw a digit"]
+    for number, heading in enumerate(headings, 1):
+        expect(page.locator(".st-key-tour_stop")).to_contain_text(f"{number} of 7")
+        expect(page.get_by_role("heading", level=1)).to_have_text(heading)
+        if number < len(headings):
+            page.get_by_role("button", name="Next", exact=True).click()
+    page.get_by_role("button", name="I found one").click()
+    expect(page.locator(".st-key-tour_stop")).to_have_count(0)
+    assert visitor.errors == []
+
+
+def test_ink_that_was_brought_back_is_replayed_evenly(visitor: Visitor) -> None:
+    visitor.draw(SEVEN)
+    visitor.settle()
+    visitor.page.get_by_role("button", name="Undo").click()
+    visitor.settle()
+    ask(visitor.page, "When did it decide?")
+    expect(visitor.page.get_by_role("button", name="Replay", exact=True)).to_be_visible()
+    expect(visitor.page.locator(".curves .label-at")).not_to_contain_text("after")

@@ -1,0 +1,60 @@
+from pathlib import Path
+
+from streamlit.testing.v1 import AppTest
+
+from mnist_app.web.tour import STOPS
+
+from .test_pages import MAIN
+
+PAGES = {"Draw": "Draw a digit", "Explore": "Explore", "Break it": "Break it on purpose"}
+
+
+def opened() -> AppTest:
+    """The tour as main.py shows it, around a page that is everywhere."""
+    return AppTest.from_string("from mnist_app.web.tour import *\ntour('Draw')\noffer_tour()", default_timeout=60).run()
+
+
+def text_of(at: AppTest) -> str:
+    assert not at.exception, at.exception
+    return " ".join(element.value for element in at.markdown)
+
+
+def test_the_tour_is_offered_and_begins_only_when_asked_for() -> None:
+    at = opened()
+    assert STOPS[0].text not in text_of(at)
+    at.button("tour_take").click().run()
+    assert STOPS[0].text in text_of(at)
+    assert "tour_take" not in [button.key for button in at.button]
+
+
+def test_the_tour_can_be_left_at_any_stop() -> None:
+    for number in range(4):
+        at = opened()
+        at.button("tour_take").click().run()
+        for _ in range(number):
+            at.button("tour_next").click().run()
+        at.button("tour_leave").click().run()
+        assert STOPS[number].text not in text_of(at)
+        assert at.button("tour_take")
+
+
+def test_back_and_next_go_stop_by_stop() -> None:
+    at = opened()
+    at.button("tour_take").click().run()
+    assert at.button("tour_back").disabled
+    for stop in STOPS[1:4]:
+        at.button("tour_next").click().run()
+        assert stop.text in text_of(at)
+    at.button("tour_back").click().run()
+    assert STOPS[2].text in text_of(at)
+
+
+def test_the_tour_ends_with_a_misread_digit_to_be_found() -> None:
+    assert "misreads" in STOPS[-1].text and STOPS[-1].page == "Draw"
+    assert {stop.page for stop in STOPS} == set(PAGES)
+
+
+def test_what_the_stops_ask_to_press_is_there() -> None:
+    code = "".join(path.read_text() for path in (Path(MAIN).parent).rglob("*.py") if path.stem != "tour")
+    for words in ("What did it see?", "Where did it look?", "When did it decide?", "Attack it", '"Undo"', '"Clear"'):
+        assert words in code
