@@ -6,19 +6,21 @@ import dataclasses
 import itertools
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mnist_app.errors import AppError
 
 if TYPE_CHECKING:  # imported where they are used: torch takes two seconds that `data fetch` need not wait for
+    from torch import nn
+
     from mnist_app.dataset import Digits
     from mnist_app.evaluation import Evaluation
     from mnist_app.number import Readable
     from mnist_app.registry import Model
-    from mnist_app.trainer import Moment
-    from mnist_app.training import TrainConfig
+    from mnist_app.trainer import Watch
+    from mnist_app.training import BatchReport, EpochReport, TrainConfig
 
 BATCH = 256  # drawings read at once; more is no quicker
 STDIN = "-"
@@ -130,7 +132,7 @@ def _config(arguments: argparse.Namespace) -> "TrainConfig":
 
 
 @contextlib.contextmanager
-def _bar(config: "TrainConfig") -> Iterator["Callable[[Moment], None]"]:
+def _bar(config: "TrainConfig") -> Iterator["Watch"]:
     """A progress bar, and what moves it."""
     from tqdm import tqdm
 
@@ -138,8 +140,7 @@ def _bar(config: "TrainConfig") -> Iterator["Callable[[Moment], None]"]:
 
     with tqdm(unit="batch", mininterval=1) as bar:
 
-        def watch(moment: "Moment") -> None:
-            report = moment.report
+        def watch(report: "BatchReport | EpochReport", _: "nn.Module") -> None:
             if isinstance(report, BatchReport):
                 bar.total = report.batches * config.epochs
                 bar.update()
@@ -177,10 +178,10 @@ def prepare_command(arguments: argparse.Namespace) -> None:
     import torch
 
     from mnist_app.prepare import prepare, ship
-    from mnist_app.registry import DEFAULT_MODEL
+    from mnist_app.shelf import default_model
 
     torch.set_num_threads(1)
-    model = arguments.model or DEFAULT_MODEL
+    model = arguments.model or default_model()
     if arguments.ship:
         for path in ship(model):
             print(f"{path} ({path.stat().st_size / 1e6:.2f} MB)")
@@ -216,10 +217,10 @@ def _load(name: str | None) -> "Model":
     import torch
 
     from mnist_app.recognition import load_recogniser
-    from mnist_app.registry import DEFAULT_MODEL
+    from mnist_app.shelf import default_model
 
     torch.set_num_threads(1)
-    return load_recogniser(name or DEFAULT_MODEL)
+    return load_recogniser(name or default_model())
 
 
 def _readables(file: str) -> Iterator["Readable"]:

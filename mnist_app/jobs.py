@@ -36,14 +36,15 @@ from torch import nn
 
 from mnist_app.augmentation import Augmentation
 from mnist_app.errors import AppError
-from mnist_app.evaluation import evaluate
-from mnist_app.models import CLASSES, build, logits_of
+from mnist_app.models import CLASSES, build
 from mnist_app.registry import ModelError, load_card, new_model_folder
+from mnist_app.shelf import checked_label, label
 from mnist_app.storage import home, user_models_folder
-from mnist_app.trainer import Moment, command_of, train_model
+from mnist_app.trainer import command_of, train_model
 from mnist_app.training import BatchReport, EpochReport, TrainConfig
 
 WAITING, RUNNING, DONE, CANCELLED, FAILED = "waiting", "running", "done", "cancelled", "failed"
+LEARNED = "learned"  # the child has done its part, and the model is about to take its place
 MOST_SNAPSHOTS = 12
 MOST_LOSSES = 120  # points of the loss curve; when there are more, neighbours are merged
 MOST_WAITING = 8  # jobs in line: a class's worth of patience
@@ -67,6 +68,7 @@ class Request:
 
     model: str  # the name of the model that it becomes
     config: TrainConfig
+    title: str = ""  # what its visitor calls it, any text
 
     @classmethod
     def from_json(cls, found: Any) -> "Request":
@@ -75,21 +77,9 @@ class Request:
         if config.get("ink") is not None:
             raise ValueError("a job learns from MNIST alone")
         config["augmentation"] = Augmentation(**config["augmentation"])
-        if not isinstance(found["model"], str):
+        if not isinstance(found["model"], str) or not isinstance(found["title"], str):
             raise TypeError("a model's name is a text")
-        return cls(found["model"], TrainConfig(**config))
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """A moment of the training that was kept."""
-
-    passes: float  # over the training digits, done by then
-    confusion: tuple[tuple[int, ...], ...]  # (10, 10) on the validation split: rows are the labels
-
-    @property
-    def file(self) -> str:
-        return f"{self.passes:.3f}.safetensors"
+        return cls(found["model"], TrainConfig(**config), found["title"])
 
 
 @dataclass(frozen=True)
@@ -107,7 +97,7 @@ class JobStatus:
     seconds_left: float | None = None  # until it has learned; what is measured at the end takes a little more
     losses: tuple[tuple[float, float], ...] = ()  # passes, mean training loss since the point before
     reports: tuple[EpochReport, ...] = ()
-    snapshots: tuple[Snapshot, ...] = ()
+    snapshots: tuple[float, ...] = ()  # passes of the reports whose network was kept
 
     @property
     def is_over(self) -> bool:
@@ -117,21 +107,29 @@ class JobStatus:
     def from_json(cls, found: Any) -> "JobStatus":
         """Raises ValueError, TypeError or KeyError where this is no status."""
         losses = tuple((float(passes), float(loss)) for passes, loss in found.pop("losses"))
-        reports = tuple(EpochReport(**report) for report in found.pop("reports"))
-        snapshots = []
-        for kept in found.pop("snapshots"):
-            confusion = np.array(kept["confusion"])
-            if confusion.shape != (CLASSES, CLASSES) or confusion.dtype.kind != "i":
-                raise ValueError("a confusion matrix is ten by ten counts")
-            snapshots.append(Snapshot(float(kept["passes"]), tuple(tuple(row) for row in confusion.tolist())))
-        if found["state"] not in (RUNNING, DONE, CANCELLED, FAILED):
+        reports = tuple(_report_from_json(report) for report in found.pop("reports"))
+        snapshots = tuple(float(passes) for passes in found.pop("snapshots"))
+        if found["state"] not in (RUNNING, LEARNED, DONE, CANCELLED, FAILED):
             raise ValueError("there is no such state")
-        numbers = [value for report in reports for value in asdict(report).values()]
-        numbers += [found[name] for name in ("passes", "epoch", "batch", "batches", "examples_per_second")]
+        numbers = [found[name] for name in ("passes", "epoch", "batch", "batches", "examples_per_second")]
         numbers.append(found["seconds_left"] or 0)
         if not all(isinstance(number, int | float) for number in numbers):
             raise TypeError("a number is no number")
-        return cls(**found, losses=losses, reports=reports, snapshots=tuple(snapshots))
+        return cls(**found, losses=losses, reports=reports, snapshots=snapshots)
+
+
+def _report_from_json(found: Any) -> EpochReport:
+    confusion = np.array(found["confusion"])
+    if confusion.shape != (CLASSES, CLASSES) or confusion.dtype.kind != "i":
+        raise ValueError("a confusion matrix is ten by ten counts")
+    numbers = {name: value for name, value in found.items() if name != "confusion"}
+    if not all(isinstance(number, int | float) for number in numbers.values()):
+        raise TypeError("a number is no number")
+    return EpochReport(**numbers, confusion=tuple(tuple(row) for row in confusion.tolist()))
+
+
+def _snapshot(folder: Path, passes: float) -> Path:
+    return folder / "snapshots" / f"{passes:.3f}.safetensors"
 
 
 @dataclass(frozen=True)
@@ -145,20 +143,26 @@ class Job:
 
     @property
     def name(self) -> str:
-        """What it is to be called."""
-        return self.request.model if self.request else "a training"
+        """The name of the model that it becomes."""
+        return self.request.model if self.request else ""
+
+    @property
+    def title(self) -> str:
+        """What people call it."""
+        return (self.request.title or self.request.model) if self.request else "A training"
 
 
 def jobs_folder() -> Path:
     return home() / "jobs"
 
 
-def submit(model: str, config: TrainConfig) -> str:
+def submit(model: str, config: TrainConfig, title: str = "") -> str:
     """Put a training at the end of the queue, for whichever server runs it, and return the job's id.
 
     Raises ModelError where the name cannot be had, JobError where the queue is full or the disk refuses.
     """
     new_model_folder(model)
+    title = checked_label(model, title, "").title
     line = [job for job in list_jobs() if not job.status.is_over]
     if any(job.name == model for job in line):
         raise JobError(f"A training of {model!r} is under way already. Choose another name.")
@@ -170,7 +174,7 @@ def submit(model: str, config: TrainConfig) -> str:
         with tempfile.TemporaryDirectory(dir=jobs_folder(), prefix=".") as workshop:
             new = Path(workshop, identity)
             new.mkdir()
-            (new / REQUEST).write_text(json.dumps({"model": model, "config": asdict(config)}))
+            (new / REQUEST).write_text(json.dumps(asdict(Request(model, config, title))))
             os.replace(new, jobs_folder() / identity)
     except OSError as error:
         raise JobError(f"{jobs_folder()} could not be written: {error.strerror}.") from None
@@ -196,13 +200,12 @@ def list_jobs() -> list[Job]:
     return jobs
 
 
-def snapshot_network(job: Job, snapshot: Snapshot) -> nn.Module:
-    """The network as it was at a moment, ready to answer. Raises JobError."""
-    path = jobs_folder() / job.id / "snapshots" / snapshot.file
+def snapshot_network(job: Job, passes: float) -> nn.Module:
+    """The network as it was after so many passes, of ``status.snapshots``, ready to answer. Raises JobError."""
     try:
         assert job.request, "a snapshot is of a known network"
         network = build(job.request.config.architecture)
-        network.load_state_dict(load_tensors(path.read_bytes()))
+        network.load_state_dict(load_tensors(_snapshot(jobs_folder() / job.id, passes).read_bytes()))
     except (OSError, SafetensorError, RuntimeError):
         raise JobError("This moment of the training was not kept.") from None
     return network.eval()
@@ -280,11 +283,11 @@ def work(folder: Path) -> bool:
             return reporter.end(FAILED, f"The training could not go on: {error.strerror}.")
         except MemoryError:
             return reporter.end(FAILED, "The training could not go on: there is not enough memory.")
-        return reporter.end(DONE, f"{card.metrics['test']['accuracy']:.2%} of the test digits are read right.")
+        return reporter.end(LEARNED, f"{card.metrics['test']['accuracy']:.2%} of the test digits are read right.")
 
 
 def _end_with_the_server(reporter: "Reporter") -> None:
-    sys.stdin.buffer.read()
+    os.read(0, 1)  # not sys.stdin: Python cannot end while a thread waits in its buffer
     reporter.end(FAILED, SERVER_GONE)
     os._exit(1)  # not sys.exit: that would end this thread alone
 
@@ -305,13 +308,13 @@ class Reporter:
     def __post_init__(self) -> None:
         self._write(must=True)
 
-    def watch(self, moment: Moment) -> None:
+    def watch(self, report: BatchReport | EpochReport, network: nn.Module) -> None:
         """Take note of a report."""
-        if isinstance(moment.report, EpochReport):
-            self._measured(moment.report, moment)
+        if isinstance(report, EpochReport):
+            self._measured(report, network)
         else:
-            self._stepped(moment.report)
-        self._write(must=isinstance(moment.report, EpochReport))
+            self._stepped(report)
+        self._write(must=isinstance(report, EpochReport))
 
     def _stepped(self, report: BatchReport) -> None:
         now = time.monotonic()
@@ -341,24 +344,19 @@ class Reporter:
             losses=losses,
         )
 
-    def _measured(self, report: EpochReport, moment: Moment) -> None:
-        read = logits_of(moment.network, moment.validation.images)[:, :CLASSES].argmax(dim=1).numpy()
-        found = evaluate(moment.validation.labels, read)
-        snapshot = Snapshot(report.passes, tuple(tuple(row) for row in found.confusion.tolist()))
-        snapshots = [*self._status.snapshots, snapshot]
-        shelf = self.folder / "snapshots"
+    def _measured(self, report: EpochReport, network: nn.Module) -> None:
+        kept = [*self._status.snapshots, report.passes]
+        tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
         with contextlib.suppress(OSError):  # a moment that was not kept is no reason to stop
-            shelf.mkdir(exist_ok=True)
-            tensors = {name: tensor.contiguous() for name, tensor in moment.network.state_dict().items()}
-            (shelf / snapshot.file).write_bytes(save_tensors(tensors))
-        if len(snapshots) > MOST_SNAPSHOTS:
-            gaps = [later.passes - before.passes for before, later in zip(snapshots[:-2], snapshots[2:], strict=True)]
-            dropped = snapshots.pop(1 + int(np.argmin(gaps)))  # its neighbours are the closest
-            with contextlib.suppress(OSError):
-                (shelf / dropped.file).unlink(missing_ok=True)
-        self._status = dataclasses.replace(
-            self._status, reports=(*self._status.reports, report), snapshots=tuple(snapshots)
-        )
+            path = _snapshot(self.folder, report.passes)
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(save_tensors(tensors))
+            if len(kept) > MOST_SNAPSHOTS:
+                gaps = [later - before for before, later in zip(kept[:-2], kept[2:], strict=True)]
+                closest = kept.pop(1 + int(np.argmin(gaps)))  # it is missed least
+                _snapshot(self.folder, closest).unlink(missing_ok=True)
+        reports = (*self._status.reports, report)
+        self._status = dataclasses.replace(self._status, reports=reports, snapshots=tuple(kept))
 
     def end(self, state: str, reason: str) -> bool:
         """Say how it ended, once: the first word stands. Whether it ended with a model."""
@@ -369,7 +367,7 @@ class Reporter:
         with contextlib.suppress(OSError):
             print(reason, flush=True)  # for the server, where the disk takes no more
         self._write(must=True)
-        return state == DONE
+        return state == LEARNED
 
     def _write(self, must: bool) -> None:
         if not must and time.monotonic() - self._written < WRITE_EVERY:
@@ -430,7 +428,7 @@ class Queue:
             if status and status.state == RUNNING:
                 _end_leftover(folder)
                 status = _known_status(folder)  # its last word, if it had one
-            if status is None or status.state in (RUNNING, DONE):
+            if status is None or status.state in (RUNNING, LEARNED):
                 self._settle(folder, FAILED, SERVER_GONE)
 
     def _look(self) -> None:
@@ -488,11 +486,11 @@ class Queue:
     def _settle(self, folder: Path, state: str, reason: str) -> None:
         """Put what a job has made in its place; one that made nothing ends in ``state``, unless it has said how."""
         status = _known_status(folder)
-        if status is not None and status.is_over and status.state != DONE:
+        if status is not None and status.is_over:
             return
         request = _read_request(folder)
         made = _made_in(folder, request) if request else folder / "model"
-        if (status is None or status.state == DONE) and _is_model(made):
+        if (status is None or status.state == LEARNED) and _is_model(made):
             final = user_models_folder() / made.name
             try:
                 final.parent.mkdir(parents=True, exist_ok=True)
@@ -500,11 +498,12 @@ class Queue:
             except OSError as error:
                 state, reason = FAILED, f"The model could not be put in its place: {error.strerror}."
             else:
-                if status is None:
-                    self._note(folder, JobStatus(DONE, "The model is there; what the training reported is lost."))
+                if request and request.title:
+                    with contextlib.suppress(ModelError):  # it is called by its name, then
+                        label(request.model, request.title, "")
+                lost = JobStatus(reason="The model is there; what the training reported is lost.")
+                self._note(folder, dataclasses.replace(status or lost, state=DONE))
                 return
-        elif status is not None and status.state == DONE:
-            return  # it took its place before
         shutil.rmtree(folder / "model", ignore_errors=True)
         known = status or JobStatus(RUNNING)
         self._note(folder, dataclasses.replace(known, state=state, reason=reason, doing="", seconds_left=None))

@@ -1,11 +1,12 @@
 """Models on disk: a folder each, weights and card saved and loaded as a pair."""
 
+import itertools
 import json
 import math
 import os
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -161,6 +162,14 @@ def find_model(name: str) -> Path:
         there_are = ", ".join(repr(known) for known in folders) or "none"
         raise ModelError(f"No model named {name[:64]!r}. Available: {there_are}.")
     return folders[name]
+
+
+def free_name(title: str, taken: Collection[str] = ()) -> str:
+    """A name for a model that people call ``title``: what of it may be in a name, numbered where that is taken."""
+    name = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")[:48].strip("-") or "network"
+    there = {*model_folders(), *taken}
+    numbered = (f"{name}-{number}" for number in itertools.count(2))
+    return name if name not in there else next(each for each in numbered if each not in there)
 
 
 def new_model_folder(name: str) -> Path:

@@ -3,7 +3,7 @@
 import platform
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import torch
@@ -14,28 +14,23 @@ from mnist_app.dataset import SPLITS, Digits, load_split
 from mnist_app.evaluation import evaluate
 from mnist_app.inkset import load_ink, sources_of
 from mnist_app.models import CLASSES, count_parameters, logits_of
-from mnist_app.registry import ModelCard, check_replaceable, save_model
+from mnist_app.registry import CURVES, ModelCard, check_replaceable, save_model
 from mnist_app.training import BatchReport, EpochReport, TrainConfig, fresh_network, train
 
 MNIST_ONLY = "A small convolutional network that has seen nothing but MNIST."
 WITH_INK = "A small convolutional network that has learned from MNIST and from real pen strokes."
 
 
-@dataclass(frozen=True, eq=False)
-class Moment:
-    """A report, with the network as it is just then."""
-
-    report: BatchReport | EpochReport
-    network: nn.Module
-    validation: Digits
+# Told of every report, with the network as it is just then.
+Watch = Callable[[BatchReport | EpochReport, nn.Module], None]
 
 
 def train_model(
-    folder: Path, config: TrainConfig, watch: Callable[[Moment], None], command: str, ink_folder: Path | None = None
+    folder: Path, config: TrainConfig, watch: Watch, command: str, ink_folder: Path | None = None
 ) -> ModelCard:
     """Train on one thread, measure on validation and test, and save the model with its card in ``folder``.
 
-    ``watch`` is told of every batch and every measurement; ``command`` is what makes it again. Raises AppError.
+    ``command`` is what makes it again. Raises AppError.
     """
     check_replaceable(folder)
     torch.set_num_threads(1)  # the same weights whatever the number of cores: each number rounds sums differently
@@ -45,7 +40,7 @@ def train_model(
     network = fresh_network(config)
     course = []
     for report in train(network, config, digits, validation, ink):
-        watch(Moment(report, network, validation))
+        watch(report, network)
         if isinstance(report, EpochReport):
             course.append(report)
     card = ModelCard(
@@ -60,7 +55,7 @@ def train_model(
         seconds=round(course[-1].seconds, 1),
         machine=f"{platform.machine()}, 1 thread, torch {torch.__version__}, Python {platform.python_version()}",
         metrics=_metrics(network, {"validation": validation, "test": test}),
-        curves=[asdict(report) for report in course],
+        curves=[{name: getattr(report, name) for name in CURVES} for report in course],
     )
     save_model(folder, network, card)
     return card

@@ -117,6 +117,7 @@ class EpochReport:
     validation_loss: float  # nats
     validation_accuracy: float  # 0 to 1
     seconds: float  # since training began
+    confusion: tuple[tuple[int, ...], ...]  # (10, 10) on validation: rows are the labels, columns what was read
 
 
 def fresh_network(config: TrainConfig) -> nn.Module:
@@ -177,16 +178,18 @@ def train(
                 continue
             learning = {name: value.clone() for name, value in network.state_dict().items()}
             network.load_state_dict(average.module.state_dict())
-            read = logits_of(network, validation.images)
+            logits = logits_of(network, validation.images)
+            read = logits[:, :CLASSES].argmax(dim=1)
             answers = torch.from_numpy(validation.labels)
             yield EpochReport(
                 epoch,
                 passes=epoch - 1 + batch / batches,
                 train_loss=sum(losses) / len(losses),
                 train_accuracy=right / seen,
-                validation_loss=functional.cross_entropy(read, answers).item(),
-                validation_accuracy=(read[:, :CLASSES].argmax(dim=1) == answers).float().mean().item(),
+                validation_loss=functional.cross_entropy(logits, answers).item(),
+                validation_accuracy=(read == answers).float().mean().item(),
                 seconds=time.monotonic() - began,
+                confusion=_confusion(answers, read),
             )
             if epoch < config.epochs or batch < batches:
                 network.load_state_dict(learning)
@@ -194,6 +197,11 @@ def train(
             losses, right, seen = [], 0, 0
         if epoch < config.epochs:
             lesson = next(course)
+
+
+def _confusion(labels: Tensor, read: Tensor) -> tuple[tuple[int, ...], ...]:
+    counts = torch.bincount(labels * CLASSES + read, minlength=CLASSES**2).view(CLASSES, CLASSES)
+    return tuple(tuple(row) for row in counts.tolist())
 
 
 def _chosen(digits: Digits, config: TrainConfig) -> Digits:
