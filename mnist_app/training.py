@@ -80,7 +80,7 @@ class Preset:
 PRESETS = {
     "quick": Preset(
         "10 seconds",
-        "A very small network sees every digit once. It reads about 99.1% of the test digits.",
+        "A very small network sees every digit once: 99.1%, in ten seconds of a processor with nothing else to do.",
         TrainConfig("quicknet", epochs=1, augmentation=STILL, checks=8),
     ),
     "minute": Preset(

@@ -1,7 +1,8 @@
 """Figures as HTML, and every colour that carries a meaning. One colour, one meaning, on every page."""
 
+import base64
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +21,8 @@ DIGIT_COLOURS = (
     *("#78c3ff", "#8700b4", "#a5b400", "#e169b4", "#3c1eff"),
     *("#4b5a1e", "#f0a5a5", "#7878ff", "#b42d78", "#87874b"),
 )
-TRAINING, VALIDATION = "currentColor", "#009e73"  # curves: what it learns from, what it is measured on
+TRAINING, VALIDATION = "#8a8a8a", "#009e73"  # curves: what it learns from, what it is measured on
+COMPARED = ("#009e73", "#cc79a7", "#b8a000", "#8a8a8a")  # models side by side, in the order chosen
 ANY = "any"  # in a cell's name: all of the row, or all of the column
 WIDTH, HEIGHT, LEFT, BOTTOM = 360, 190, 40, 24  # of a chart of curves, and its margins, in SVG's units
 
@@ -131,8 +133,9 @@ def curves_html(title: str, curves: Sequence[Curve], passes: float, lowest: floa
     for step in range(5):
         value = lowest + span * step / 4
         said = f"{value * 100:.3g}%" if unit == "%" else f"{value:.2g}"
+        at = f"{y(value):.1f}"
         grid += (
-            f'<line x1="{LEFT}" x2="{WIDTH - 8}" y1="{y(value):.1f}" y2="{y(value):.1f}" class="grid"></line>'
+            f'<line x1="{LEFT}" x2="{WIDTH - 8}" y1="{at}" y2="{at}" stroke="{TRAINING}" stroke-opacity="0.3"></line>'
             f'<text x="{LEFT - 6}" y="{y(value) + 3.5:.1f}" text-anchor="end">{said}</text>'
         )
     lines = names = ""
@@ -151,11 +154,17 @@ def curves_html(title: str, curves: Sequence[Curve], passes: float, lowest: floa
             f'<span><i style="border-top:2px {"dashed" if curve.dashed else "solid"} {curve.colour}"></i>'
             f"{html.escape(curve.name)}</span>"
         )
+    over = f"{passes:.3g} {'pass' if passes == 1 else 'passes'} over the digits"
+    svg = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" '
+        f'font-size="10" fill="{TRAINING}">{grid}{lines}'
+        f'<text x="{WIDTH - 8}" y="{HEIGHT - 6}" text-anchor="end">{over}</text></svg>'
+    )
+    url = f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}"  # SVG itself is not let through
+    said = "; ".join(f"{curve.name} {curve.points[-1][1]:.3g}" for curve in curves if curve.points)
     return (
         f'<figure class="curves"><figcaption><b>{html.escape(title)}</b> {names}</figcaption>'
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{html.escape(title)}">{grid}{lines}'
-        f'<text x="{WIDTH - 8}" y="{HEIGHT - 6}" text-anchor="end">{passes:g} passes over the digits</text>'
-        f"</svg></figure>"
+        f'<img src="{url}" alt="{html.escape(title)}, at last: {html.escape(said)}"></figure>'
     )
 
 
@@ -186,3 +195,13 @@ def minds_html(moments: Sequence[tuple[float, Prediction]], chosen: float) -> st
         for passes, read in moments
     )
     return f'<ol class="minds" aria-label="What it read, after so many passes">{cells}</ol>'
+
+
+def readings_html(heads: Sequence[str], rows: Mapping[str, Sequence[str]]) -> str:
+    """A table of texts: what is compared across, a figure a row."""
+    head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in heads)
+    body = ""
+    for name, values in rows.items():
+        cells = "".join(f"<td>{html.escape(value)}</td>" for value in values)
+        body += f'<tr><th scope="row">{html.escape(name)}</th>{cells}</tr>'
+    return f'<table class="compared"><thead><tr><td></td>{head}</tr></thead><tbody>{body}</tbody></table>'

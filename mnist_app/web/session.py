@@ -22,7 +22,7 @@ from mnist_app.photo import open_image
 from mnist_app.predictions import predict, predictions_of
 from mnist_app.preprocessing import Prepared, Step, pixels_of_drawing, prepare_image
 from mnist_app.projection import Layout, Places, known_tsne, pca
-from mnist_app.recognition import Prediction, load_recogniser, read_with
+from mnist_app.recognition import Prediction, load_recogniser, read_with, recognise
 from mnist_app.registry import DEFAULT_MODEL, WEIGHTS, Model, ModelError, find_model
 from mnist_app.shelf import default_model
 from mnist_app.strokes import Drawing, DrawingError
@@ -184,6 +184,11 @@ def _moment(identity: str, passes: float, _job: Job) -> nn.Module:
 def read_at(job: Job, passes: float, pixels: NDArray[np.uint8]) -> Prediction:
     """What a network read in a picture (28, 28) at a moment of its training that was kept. Raises JobError."""
     return read_with(_moment(job.id, passes, job), pixels)
+
+
+def read_by(name: str, pixels: NDArray[np.uint8]) -> Prediction:
+    """What a model reads in a picture (28, 28). Raises ModelError."""
+    return recognise(model(name), pixels[None])[0]
 
 
 def own_drawing() -> NDArray[np.uint8] | None:

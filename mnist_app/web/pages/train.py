@@ -132,7 +132,7 @@ def _details(base: TrainConfig) -> TrainConfig | None:
         optimiser = st.segmented_control(
             "Optimiser",
             list(OPTIMISERS),
-            format_func=str.upper,
+            format_func={"adamw": "AdamW", "sgd": "SGD"}.__getitem__,
             key="train_optimiser",
             required=True,
             help=HELP["optimiser"],
@@ -229,8 +229,11 @@ def _line(job: Job) -> None:
 
 
 def _share(job: Job) -> float:
-    epochs = job.request.config.epochs if job.request else 1
-    return min(1.0, job.status.passes / epochs)
+    return min(1.0, job.status.passes / _epochs(job))
+
+
+def _epochs(job: Job) -> int:
+    return job.request.config.epochs if job.request else 1
 
 
 def _progress(status: JobStatus) -> str:
@@ -281,7 +284,8 @@ def _course(job: Job) -> None:
         st.html(
             counts_html(
                 np.array(report.confusion),
-                f"The 5,000 validation digits after {moment:.2g} passes: {report.validation_accuracy:.2%} read right. "
+                f"The 5,000 validation digits after {moment:.3g} of {_epochs(job)} passes: "
+                f"{report.validation_accuracy:.2%} read right. "
                 "Rows: what it is by its label. Columns: what it was read as.",
             )
         )
