@@ -138,7 +138,7 @@ def _bar(config: "TrainConfig") -> Iterator["Watch"]:
 
     from mnist_app.training import BatchReport
 
-    with tqdm(unit="batch", mininterval=1) as bar:
+    with tqdm(unit="batch", mininterval=1, delay=0.1) as bar:
 
         def watch(report: "BatchReport | EpochReport", _: "nn.Module") -> None:
             if isinstance(report, BatchReport):

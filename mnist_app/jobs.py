@@ -262,7 +262,7 @@ def work(folder: Path) -> bool:
     Ends by itself when standard input does: whoever started it holds the other end, and cannot leave it behind.
     """
     if hasattr(os, "nice"):
-        os.nice(19)  # who draws goes first
+        os.nice(10)  # who draws goes first; at 19 whatever else the machine does would stop it altogether
     request = _read_request(folder)
     reporter = Reporter(folder, request.config if request else TrainConfig())
     (folder / PID).write_text(str(os.getpid()))

@@ -50,7 +50,7 @@ class ModelCard:
     parent: str | None = None  # the model that training started from
     temperature: float = 1.0  # the logits are divided by it, so that confidence is neither too high nor too low
     refusal: float = 1.0  # probability of being no digit above which a drawing is refused; 1 never refuses
-    curves: Sequence[Mapping[str, float]] = ()  # the training's EpochReports, in order
+    curves: Sequence[Mapping[str, float]] = field(default_factory=list)  # the training's EpochReports, in order
 
     def __post_init__(self) -> None:
         """Raises TypeError where a field that people are shown is of another kind: a card may come from anywhere."""

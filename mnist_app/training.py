@@ -1,4 +1,4 @@
-"""Train a network: a plain generator of reports that knows no files, no processes and no screen."""
+"""Train a network: recipes, and a plain generator of reports that knows no files, no processes and no screen."""
 
 import time
 from collections.abc import Callable, Iterator

@@ -1,3 +1,4 @@
+import dataclasses
 import io
 import json
 import zipfile
@@ -33,8 +34,6 @@ def packed(parts: dict[str, bytes]) -> bytes:
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_onnx_gives_the_same_logits(architecture: str, validation: Digits) -> None:
-    import dataclasses
-
     card = dataclasses.replace(load_model(find_model("mnist-cnn")).card, architecture=architecture, name="mine")
     network = build(architecture).eval()
     save_model(user_models_folder() / "mine", network, card)

@@ -8,13 +8,14 @@ import json
 import platform
 from pathlib import Path
 
-from . import browser, classroom, explore, reading
+from . import browser, classroom, explore, reading, training
 from .figures import as_json, table
 
 BENCHMARKS = {
     "reading": reading.measure,
     "browser": browser.measure,
     "explore": explore.measure,
+    "training": training.measure,
     "classroom": classroom.measure,
     "memory": classroom.measure_memory,
 }

@@ -29,9 +29,11 @@ from mnist_app.web.charts import COMPARED, Curve, counts_html, curves_html, read
 from mnist_app.web.gallery import image_sheet
 from mnist_app.web.notice import plain, problem_notice
 from mnist_app.web.pictures import png_url
+from mnist_app.work import Work
 
 SPLITS = {"validation": "5,000 validation digits", "test": "10,000 test digits"}
 MOST_COMPARED = len(COMPARED)
+PATIENCE = 0.7  # seconds that the page waits before it shows a progress bar instead
 MOST_PICTURES = 40  # of those that one model reads right and another wrong
 
 
@@ -103,7 +105,9 @@ def _show(card: ModelCard) -> None:
     st.write(plain(card.summary))
     with st.container(horizontal=True, gap="large"):
         for split, measures in card.metrics.items():
-            st.metric(f"read right of {SPLITS.get(split, split)}", f"{measures['accuracy']:.2%}", width="content")
+            st.metric(
+                f"read right of {SPLITS.get(split) or plain(split)}", f"{measures['accuracy']:.2%}", width="content"
+            )
         st.metric("parameters", f"{card.parameters:,}", width="content")
     took = f"{card.seconds:.0f} seconds" if card.seconds < 100 else f"{card.seconds / 60:.0f} minutes"
     parent = f" It began as {plain(str(card.parent))}." if card.parent else ""
@@ -281,27 +285,28 @@ def _differences(chosen: list[str], shelf: Shelf) -> None:
     for first, second in pairwise(chosen):
         titles = shelf.title(first), shelf.title(second)
         try:
-            found = [session.exploring(name, split).result(60) for name in (first, second)]
+            works = [session.exploring(name, split) for name in (first, second)]
         except AppError as error:
             problem_notice(str(error))
             return
-        if found[0] is None or found[1] is None:
-            st.caption("One of them still reads the digits. Look again in a moment.")
+        before, after = (work.result(PATIENCE) for work in works)
+        if before is None or after is None:
+            _wait(works)
             return
-        one, other = found[0].readings, found[1].readings
+        one, other = before.readings, after.readings
         st.markdown(f"#### {plain(titles[0])} and {plain(titles[1])} on the {split} digits")
         left, right = st.columns(2, gap="large")
         with left:
             st.html(
                 counts_html(
-                    found[1].evaluation.confusion - found[0].evaluation.confusion,
+                    after.evaluation.confusion - before.evaluation.confusion,
                     f"How often more (or, with a minus, less) {titles[1]} gives an answer than {titles[0]}.",
                 )
             )
         with right:
             for better, worse, right_of, read in (
-                (*titles, one.right & ~other.right, other.predictions.read),
-                (*reversed(titles), other.right & ~one.right, one.predictions.read),
+                (titles[0], titles[1], one.right & ~other.right, other.predictions.read),
+                (titles[1], titles[0], other.right & ~one.right, one.predictions.read),
             ):
                 at = np.flatnonzero(right_of)
                 st.caption(f"{len(at):,} that {plain(better)} reads right and {plain(worse)} misreads:")
@@ -310,3 +315,16 @@ def _differences(chosen: list[str], shelf: Shelf) -> None:
                     images, labels = one.digits.images[shown], one.digits.labels[shown]
                     said = ", ".join(f"{label} as {read}" for label, read in zip(labels, read[shown], strict=True))
                     st.html(f'<img class="parted" src="{png_url(image_sheet(images))}" alt="{said}" title="{said}">')
+
+
+@st.fragment(run_every=0.5)
+def _wait(works: list[Work[session.Explored]]) -> None:
+    """How far the models have come with reading the digits, until all have."""
+    problems = [work.problem for work in works if work.problem]
+    if problems:
+        problem_notice(problems[0])
+    elif any(work.is_running for work in works):
+        share = min(work.share for work in works if work.is_running)
+        st.progress(share, f"They read the digits, once for everybody: {share:.0%}")
+    else:
+        st.rerun()
