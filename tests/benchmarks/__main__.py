@@ -16,6 +16,7 @@ BENCHMARKS = {
     "browser": browser.measure,
     "explore": explore.measure,
     "training": training.measure,
+    "beside": browser.measure_beside_training,
     "classroom": classroom.measure,
     "memory": classroom.measure_memory,
 }
