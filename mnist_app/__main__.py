@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # imported where they are used: torch takes two seconds that 
 
 BATCH = 256  # drawings read at once; more is no quicker
 STDIN = "-"
-# What `train` can set, as trainer.OPTIONS has it, which is not imported here: torch takes its time.
+# What `train` can set: fields of TrainConfig, which has their defaults and their limits.
 TRAIN_OPTIONS = {
     **{"architecture": str, "epochs": int, "batch_size": int, "learning_rate": float, "seed": int},
     **{"optimiser": str, "digits": int, "checks": int, "average": float, "label_smoothing": float},

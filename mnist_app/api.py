@@ -134,13 +134,15 @@ def create_api(load: Callable[[str], Model], own_origins: Collection[str] | None
     def read_strokes(bodies: Sequence[bytes]) -> list[Outcome]:
         """Read drawings, all that go to one model in one batch: seven together take twice as long as one."""
         questions = [_outcome(_question, body) for body in bodies]
-        outcomes = {at: question for at, question in enumerate(questions) if isinstance(question, Exception)}
-        asked = {at: question for at, question in enumerate(questions) if not isinstance(question, Exception)}
+        outcomes: dict[int, Outcome] = {at: item for at, item in enumerate(questions) if isinstance(item, Exception)}
+        asked = {at: item for at, item in enumerate(questions) if not isinstance(item, Exception)}
         for name in {question.model for question in asked.values()}:
             together = {at: question.drawing for at, question in asked.items() if question.model == name}
-            readings = _outcome(lambda name, drawings: read_each(load(name), drawings), name, list(together.values()))
-            each = [readings] * len(together) if isinstance(readings, Exception) else readings
-            outcomes |= zip(together, each, strict=True)
+            try:
+                readings: Sequence[Outcome] = read_each(load(name), list(together.values()))
+            except Exception as error:
+                readings = [error] * len(together)
+            outcomes |= zip(together, readings, strict=True)
         return [outcomes[at] for at in range(len(bodies))]
 
     def read_images(images: Sequence[tuple[bytes, str | None]]) -> list[Outcome]:

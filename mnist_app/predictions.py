@@ -7,10 +7,11 @@ from functools import cached_property
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import log_softmax, softmax
 from torch import Tensor, nn
 
 from mnist_app.dataset import CLASSES, Digits
-from mnist_app.kept import Arrays, Kept, Origin, look_up, look_up_or_compute
+from mnist_app.kept import Arrays, Origin, look_up, look_up_or_compute
 from mnist_app.models import batch_of
 from mnist_app.recognition import load_recogniser
 from mnist_app.registry import WEIGHTS, ModelError, find_model, load_card
@@ -27,6 +28,7 @@ class Predictions:
 
     logits: NDArray[np.float32]  # (N, 10)
     features: NDArray[np.float32]  # (N, F): what the last layer decides by
+    temperature: float = 1.0  # the logits are divided by it before they become probabilities
 
     def __len__(self) -> int:
         return len(self.logits)
@@ -34,8 +36,7 @@ class Predictions:
     @cached_property
     def probabilities(self) -> NDArray[np.float64]:
         """(N, 10), each row summing to 1."""
-        shifted = np.exp(self.logits - self.logits.max(axis=1, keepdims=True), dtype=np.float64)
-        return shifted / shifted.sum(axis=1, keepdims=True)
+        return softmax(self._tempered, axis=1)
 
     @cached_property
     def read(self) -> NDArray[np.int64]:
@@ -49,9 +50,11 @@ class Predictions:
 
     def losses(self, labels: NDArray[np.int64]) -> NDArray[np.float64]:
         """Cross entropy of each picture (N,), nats."""
-        highest = self.logits.max(axis=1, keepdims=True).astype(np.float64)
-        log_sum = highest[:, 0] + np.log(np.exp(self.logits - highest).sum(axis=1))
-        return log_sum - self.logits[np.arange(len(labels)), labels]
+        return -log_softmax(self._tempered, axis=1)[np.arange(len(labels)), labels]
+
+    @cached_property
+    def _tempered(self) -> NDArray[np.float64]:
+        return self.logits.astype(np.float64) / self.temperature
 
 
 def read_features(network: nn.Module, pictures: Tensor) -> tuple[Tensor, Tensor]:
@@ -69,34 +72,31 @@ def read_features(network: nn.Module, pictures: Tensor) -> tuple[Tensor, Tensor]
 
 
 @torch.inference_mode()
-def predict(
-    network: nn.Module, images: NDArray[np.uint8], progress: Progress = lambda share: None, temperature: float = 1.0
-) -> Predictions:
+def predict(network: nn.Module, images: NDArray[np.uint8], progress: Progress = lambda share: None) -> Predictions:
     """Read pictures (N, 28, 28) in chunks; ``progress`` hears of each with the share that is done, 0 to 1.
 
-    The logits of the ten digits are divided by the model's ``temperature``, as wherever else it is asked.
+    These are pictures of digits: what a network thinks of them as no digit is left out.
     """
     network.eval()
     logits, features = [], []
     for chunk in torch.from_numpy(images.copy()).split(CHUNK):
         chunk_logits, chunk_features = read_features(network, batch_of(chunk))
-        logits.append(chunk_logits[:, :CLASSES] / temperature)
+        logits.append(chunk_logits[:, :CLASSES])
         features.append(chunk_features)
         progress(min(1.0, len(logits) * CHUNK / len(images)))
     return _rounded(torch.cat(logits).numpy(), torch.cat(features).numpy())
 
 
-def _rounded(logits: NDArray[np.float32], features: NDArray[np.floating]) -> Predictions:
+def _rounded(logits: NDArray[np.float32], features: NDArray[np.floating], temperature: float = 1.0) -> Predictions:
     """Features with half their bits: kept or just computed, they are the same, and so are their neighbours."""
-    return Predictions(logits, features.astype(np.float16).astype(np.float32))
+    return Predictions(logits, features.astype(np.float16).astype(np.float32), temperature)
 
 
 def weights_of(model: str) -> bytes:
     """The bytes that a model's answers depend on. Raises ModelError."""
     path = find_model(model) / WEIGHTS
-    temperature = load_card(find_model(model)).temperature
     try:
-        return path.read_bytes() + (b"" if temperature == 1 else repr(temperature).encode())
+        return path.read_bytes()
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {error.strerror}.") from None
 
@@ -116,17 +116,16 @@ def predictions_of(
     """
 
     def compute() -> Arrays:
-        recogniser = load_recogniser(model)
-        return arrays_of(predict(recogniser.network, digits.images, progress, recogniser.card.temperature))
+        return arrays_of(predict(load_recogniser(model).network, digits.images, progress))
 
     kept = look_up_or_compute(KIND, origin_of(model, split, digits), _shapes(digits), compute)
-    return _of(kept), kept.problem
+    return _of(model, kept.arrays), kept.problem
 
 
 def known_predictions(model: str, split: str, digits: Digits) -> Predictions | None:
     """The predictions if they need not be computed."""
     arrays = look_up(KIND, origin_of(model, split, digits), _shapes(digits))
-    return None if arrays is None else _of(Kept(arrays))
+    return None if arrays is None else _of(model, arrays)
 
 
 def arrays_of(predictions: Predictions) -> Arrays:
@@ -134,8 +133,9 @@ def arrays_of(predictions: Predictions) -> Arrays:
     return {"logits": predictions.logits, "features": predictions.features.astype(np.float16)}
 
 
-def _of(kept: Kept) -> Predictions:
-    return _rounded(kept.arrays["logits"].astype(np.float32), kept.arrays["features"])
+def _of(model: str, arrays: Arrays) -> Predictions:
+    temperature = load_card(find_model(model)).temperature
+    return _rounded(arrays["logits"].astype(np.float32), arrays["features"], temperature)
 
 
 def _shapes(digits: Digits) -> dict[str, tuple[int | None, ...]]:

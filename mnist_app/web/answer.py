@@ -47,9 +47,10 @@ def _boxes(reading: Reading | None, side: int) -> str:
     for read in reading.digits:
         if read.box:
             left, top, right, bottom = (100 * edge / side for edge in read.box)
+            said = f"{read.prediction.digit} {percent(read.prediction.confidence)}"
             boxes += (
-                f'<span class="box" style="left:{left:.2f}%;top:{top:.2f}%;width:{right - left:.2f}%;'
-                f'height:{bottom - top:.2f}%">{read.prediction.digit} {percent(read.prediction.confidence)}</span>'
+                f'<span class="box" data-label="{said}" style="left:{left:.2f}%;top:{top:.2f}%;'
+                f'width:{right - left:.2f}%;height:{bottom - top:.2f}%"></span>'
             )
     return boxes
 

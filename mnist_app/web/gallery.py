@@ -98,9 +98,11 @@ def picture_html(readings: Readings, index: int, averages: NDArray[np.uint8]) ->
 
 
 def torn(prediction: Prediction) -> str:
-    """What the network was torn between, in a sentence."""
+    """What the network was torn between, if it was, in a sentence."""
     second = prediction.runner_up
     sure, other = percent(prediction.confidence), percent(prediction.probabilities[second])
+    if prediction.is_certain:
+        return f"Sure of {prediction.digit} ({sure}); next comes {second} ({other})."
     return f"Torn between {prediction.digit} ({sure}) and {second} ({other})."
 
 

@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cached_property
 from threading import Lock
 from typing import Any, cast
 
@@ -218,7 +219,7 @@ class Taken:
     pixels: NDArray[np.uint8]  # (28, 28), 0 = paper, 255 = ink
     name: str
 
-    @property
+    @cached_property
     def prepared(self) -> Prepared:
         step = Step(
             "28 × 28", "As MNIST has it: all that the network sees.", self.pixels.astype(np.float32) / np.float32(255)

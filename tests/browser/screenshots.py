@@ -3,14 +3,15 @@
 import tempfile
 from pathlib import Path
 
-from playwright.sync_api import Browser, ViewportSize, expect, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
 
-from ..conftest import SEVEN, TWO
+from ..conftest import SEVEN, TWO, ZERO
 from .chromium import FLAGS, find_chromium
 from .conftest import serve
-from .visitor import Visitor
+from .visitor import Stroke, Visitor
 
 FOLDER = Path(__file__).parent / "screenshots"
+EXPLORE = {"explore": "verdict=wrong", "picture": "verdict=wrong&open=947&panel=picture", "map": "panel=map"}
 WIDE, PHONE = ViewportSize(width=1280, height=900), ViewportSize(width=390, height=844)
 
 
@@ -35,11 +36,31 @@ def _pages(browser: Browser, address: str) -> None:
         visitor.settle()
         page.mouse.move(5, 5)
         page.screenshot(path=FOLDER / f"draw-{scheme}.png")
+        page.get_by_role("button", name="Clear").click()
+        visitor.settle()
+        visitor.draw([*beside(TWO, 0), *beside(ZERO, 1), *beside(TWO, 2), *beside(SEVEN, 3)])
+        visitor.settle()
+        expect(visitor.digit).to_have_text("2027")
+        page.screenshot(path=FOLDER / f"number-{scheme}.png")
+        _explore(page, address, scheme)
         for title in ("Models", "Data"):
             visitor.visit(title)
             visitor.settle()
             page.screenshot(path=FOLDER / f"{title.lower()}-{scheme}.png")
         page.close()
+
+
+def beside(digit: list[Stroke], place: int) -> list[Stroke]:
+    """A digit drawn small, at one of four places side by side on the pad."""
+    return [[[0.3 * x + 80 * place - 5, 0.45 * y + 90] for x, y in stroke] for stroke in digit]
+
+
+def _explore(page: Page, address: str, scheme: str) -> None:
+    for name, query in EXPLORE.items():
+        page.goto(f"{address}/explore?{query}")
+        page.locator(".st-key-gallery .tile").first.wait_for()
+        page.wait_for_timeout(2000)  # until the map is drawn
+        page.screenshot(path=FOLDER / f"{name}-{scheme}.png")
 
 
 def _phone(browser: Browser, address: str) -> None:
@@ -51,6 +72,7 @@ def _phone(browser: Browser, address: str) -> None:
         visitor.settle()
         expect(visitor.digit).to_have_text("2")
         page.screenshot(path=FOLDER / f"phone-{scheme}.png")
+        _explore(page, address, f"phone-{scheme}")
         context.close()
 
 

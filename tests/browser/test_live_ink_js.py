@@ -352,5 +352,5 @@ def test_boxes_are_drawn_as_the_page_would_have_drawn_them(
 
 def boxes_in(text: str) -> list[tuple[list[float], str]]:
     """Each box: left, top, width and height in percent, and what is written at it."""
-    found = re.findall(r'class="box" style="([^"]*)">([^<]*)<', text)
-    return [([round(float(share), 2) for share in re.findall(r"([0-9.]+)%", style)], said) for style, said in found]
+    found = re.findall(r'class="box" data-label="([^"]*)" style="([^"]*)"', text)
+    return [([round(float(share), 2) for share in re.findall(r"([0-9.]+)%", style)], said) for said, style in found]

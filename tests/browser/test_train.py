@@ -16,7 +16,7 @@ from ..conftest import SEVEN, full_mnist
 from .conftest import ROOT, free_port, wait_for
 from .visitor import Visitor
 
-PATIENCE = 120_000  # ms: a training beside other tests on two cores
+PATIENCE = 240_000  # ms: a training beside other tests on two cores
 
 
 class Server:

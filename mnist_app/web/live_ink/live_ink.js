@@ -170,7 +170,7 @@ export function frame(boxes, answer) {
         width: share(right - left),
         height: share(bottom - top),
       });
-      box.textContent = `${digit} ${percent(confidence)}`;
+      box.dataset.label = `${digit} ${percent(confidence)}`;
       return box;
     }),
   );
