@@ -28,7 +28,7 @@ from mnist_app.api_schema import OPENAPI
 from mnist_app.errors import AppError
 from mnist_app.number import Reading, read_each, read_picture
 from mnist_app.preprocessing import prepare_image
-from mnist_app.registry import Model, ModelError, load_card, model_folders
+from mnist_app.registry import Model, ModelError, find_model, load_card, model_folders
 from mnist_app.shelf import default_model
 from mnist_app.strokes import Drawing
 
@@ -233,9 +233,13 @@ def _question(body: bytes) -> _Question:
 def _model_name(name: object) -> str:
     if name is not None and not isinstance(name, str):
         raise HTTPException(422, 'The "model" is a name, a string.')
-    if name is not None and name not in model_folders():
-        raise HTTPException(404, f"There is no model {name[:64]!r}. See /api/models.")
-    return name or default_model()
+    if name is None:
+        return default_model()
+    try:
+        find_model(name)
+    except ModelError:
+        raise HTTPException(404, f"There is no model {name[:64]!r}. See /api/models.") from None
+    return name
 
 
 def _outcome(work: Callable[..., T], *arguments: Any) -> T | Exception:

@@ -157,6 +157,10 @@ def model_folders() -> dict[str, Path]:
 
 def find_model(name: str) -> Path:
     """The folder of the model called ``name``. Raises ModelError that lists what there is."""
+    if _NAME.fullmatch(name):  # asked for with every stroke: one look at the disk rather than a list of all there is
+        for parent in (SHIPPED_WEIGHTS, user_models_folder()):
+            if (parent / name).is_dir():
+                return parent / name
     folders = model_folders()
     if name not in folders:
         there_are = ", ".join(repr(known) for known in folders) or "none"

@@ -60,13 +60,15 @@ def model(name: str) -> Model:
 
 def using() -> str:
     """The model that this visitor reads with: chosen, or the default when they came. A new default disturbs nobody."""
-    for name in (st.session_state.get(_MODEL), default_model()):
-        with suppress(ModelError):  # deleted meanwhile, or broken
-            if name is not None:
-                model(name)
-                st.session_state[_MODEL] = name
-                return cast(str, name)
-    return DEFAULT_MODEL
+    if _MODEL not in st.session_state:
+        st.session_state[_MODEL] = default_model()
+    for stand_in in (default_model, lambda: DEFAULT_MODEL):
+        try:
+            model(st.session_state[_MODEL])
+            break
+        except ModelError:  # deleted meanwhile, or broken
+            st.session_state[_MODEL] = stand_in()
+    return cast(str, st.session_state[_MODEL])
 
 
 def use(name: str) -> None:
