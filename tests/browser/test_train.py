@@ -100,7 +100,7 @@ def test_a_class_watches_a_network_learn(chromium: Browser, server: Server) -> N
     pupil.settle()
     page.get_by_role("link", name="Train").click()
     page.get_by_text("Details").click()
-    few = page.get_by_label("Training digits")
+    few = page.get_by_role("spinbutton", name="Training digits")
     few.fill("4000")
     few.press("Tab")
     train(page, "Ours")
