@@ -3,7 +3,7 @@
 import gc
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import streamlit as st
@@ -18,6 +18,7 @@ from mnist_app.dataset import find_source
 from mnist_app.errors import AppError
 from mnist_app.recognition import warm_up
 from mnist_app.registry import DEFAULT_MODEL
+from mnist_app.shelf import default_model
 from mnist_app.web import session
 from mnist_app.web.compression import CompressedAssets
 from mnist_app.web.thumbnails import thumbnail_routes
@@ -34,11 +35,15 @@ async def lifespan(_: st.App) -> AsyncIterator[None]:
         warm_up(session.model(DEFAULT_MODEL))
     except AppError as error:
         raise SystemExit(f"The app cannot start without its model. {error}") from None
+    with suppress(AppError):  # a broken model of the users' is no reason not to start: the shipped one stands in
+        warm_up(session.model(default_model()))
     Work(lambda _: session.norms())  # a second's work, and nobody waits for it now
+    session.queue().start()
     # What is loaded now stays; leaving it out of every later collection keeps those short.
     gc.collect()
     gc.freeze()
     yield
+    session.queue().stop()
     for download in session.downloads():
         download.stop()
     for layout in session.layouts().values():

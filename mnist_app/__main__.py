@@ -1,11 +1,10 @@
 """The same work without a screen: ``python -m mnist_app predict | evaluate | train | calibrate | prepare | …``."""
 
 import argparse
+import contextlib
 import dataclasses
 import itertools
 import json
-import platform
-import shlex
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -19,21 +18,20 @@ if TYPE_CHECKING:  # imported where they are used: torch takes two seconds that 
     from mnist_app.dataset import Digits
     from mnist_app.evaluation import Evaluation
     from mnist_app.number import Readable
-    from mnist_app.registry import Model, ModelCard
-    from mnist_app.training import TrainConfig
+    from mnist_app.registry import Model
+    from mnist_app.trainer import Watch
+    from mnist_app.training import BatchReport, EpochReport, TrainConfig
 
 BATCH = 256  # drawings read at once; more is no quicker
 STDIN = "-"
-# Fields of TrainConfig, which has their defaults and their limits.
-WITH_INK = "A small convolutional network that has learned from MNIST and from real pen strokes."
+# What `train` can set: fields of TrainConfig, which has their defaults and their limits.
 TRAIN_OPTIONS = {
-    "architecture": str,
-    "epochs": int,
-    "batch_size": int,
-    "learning_rate": float,
+    **{"architecture": str, "epochs": int, "batch_size": int, "learning_rate": float, "seed": int},
+    **{"optimiser": str, "digits": int, "checks": int, "average": float, "label_smoothing": float},
     "weight_decay": float,
-    "seed": int,
 }
+CHANGES = ("rotation", "shift", "zoom", "shear", "thickness", "elastic")  # of digits: fields of Augmentation
+PRESETS = ("quick", "minute", "best")
 
 
 def predict_command(arguments: argparse.Namespace) -> None:
@@ -105,82 +103,55 @@ def _write_mistakes(path: Path, model: str, split: str, digits: "Digits") -> Non
 
 
 def train_command(arguments: argparse.Namespace) -> None:
-    """Train on all of the train split, with a progress bar, and save the model with its card."""
-    import torch
-    from tqdm import tqdm
+    """Train on the train split, with a progress bar, and save the model with its card."""
+    from mnist_app.registry import new_model_folder
+    from mnist_app.trainer import command_of, train_model
 
-    from mnist_app.dataset import SPLITS, load_split
-    from mnist_app.inkset import InkConfig, load_ink, sources_of
-    from mnist_app.registry import check_replaceable, new_model_folder, save_model
-    from mnist_app.training import BatchReport, TrainConfig, fresh_network, train
+    if arguments.job:
+        from mnist_app.jobs import work
 
+        sys.exit(0 if work(arguments.job) else 1)
     folder = arguments.output.resolve() if arguments.output else new_model_folder(arguments.name)
-    check_replaceable(folder)
-    given = {option: value for option, value in vars(arguments).items() if option in TRAIN_OPTIONS}
-    ink_config = InkConfig(without=tuple(arguments.without)) if arguments.ink else None
-    config = TrainConfig(**given, ink=ink_config)
-    torch.set_num_threads(1)  # the same weights whatever the number of cores: each number rounds sums differently
-    # All three at once: that one is missing is better said before the training than after.
-    digits, validation, test = (load_split(split) for split in SPLITS)
-    ink = load_ink(arguments.ink, arguments.without) if arguments.ink else None
-    network = fresh_network(config)
-    seconds = 0.0
-    with tqdm(unit="batch", mininterval=1) as bar:
-        for report in train(network, config, digits, validation, ink):
-            if isinstance(report, BatchReport):
-                bar.total = report.batches * config.epochs
-                bar.update()
-                continue
-            seconds = report.seconds
-            bar.write(
-                f"epoch {report.epoch}/{config.epochs}: training loss {report.train_loss:.4f}, "
-                f"validation loss {report.validation_loss:.4f}, accuracy {report.validation_accuracy:.2%}"
-            )
     where = ["--output", str(arguments.output)] if arguments.output else ["--name", arguments.name]
-    options = [word for option, value in given.items() for word in (f"--{option.replace('_', '-')}", str(value))]
-    if arguments.ink:
-        options += ["--ink", "INK_FOLDER", *(word for name in arguments.without for word in ("--without", name))]
-    command = shlex.join(["python", "-m", "mnist_app", "train", *where, *options])
-    card = _card(folder.name, config, network, seconds, command, {"validation": validation, "test": test})
-    if ink:
-        card = dataclasses.replace(card, summary=WITH_INK, data=f"{card.data}; {'; '.join(sources_of(ink.names))}")
-    save_model(folder, network, card)
+    config = _config(arguments)
+    with _bar(config) as watch:
+        card = train_model(folder, config, watch, command_of(config, where), arguments.ink)
     print(f"Saved {folder}: {_figures(card.metrics)}.")
 
 
-def _card(
-    name: str,
-    config: "TrainConfig",
-    network: "nn.Module",
-    seconds: float,
-    command: str,
-    splits: Mapping[str, "Digits"],
-) -> "ModelCard":
-    """What may be said of a network that was just trained, measured on the splits."""
-    import torch
+def _config(arguments: argparse.Namespace) -> "TrainConfig":
+    """The preset, or the usual recipe, with what was asked for instead."""
+    from mnist_app.inkset import InkConfig
+    from mnist_app.training import PRESETS, TrainConfig
 
-    from mnist_app import preprocessing
-    from mnist_app.evaluation import evaluate
-    from mnist_app.models import CLASSES, count_parameters, logits_of
-    from mnist_app.registry import ModelCard
+    base = PRESETS[arguments.preset].config if arguments.preset else TrainConfig()
+    given = vars(arguments)
+    augmentation = dataclasses.replace(base.augmentation, **{name: given[name] for name in CHANGES if name in given})
+    ink = InkConfig(without=tuple(arguments.without)) if arguments.ink else None
+    options = {name: given[name] for name in TRAIN_OPTIONS if name in given}
+    return dataclasses.replace(base, **options, augmentation=augmentation, ink=ink)
 
-    metrics = {}
-    for split, digits in splits.items():
-        found = evaluate(digits.labels, logits_of(network, digits.images)[:, :CLASSES].argmax(dim=1).numpy())
-        metrics[split] = {"accuracy": found.accuracy}
-    return ModelCard(
-        name=name,
-        summary="A small convolutional network that has seen nothing but MNIST.",
-        architecture=config.architecture,
-        parameters=count_parameters(network),
-        preprocessing=preprocessing.VERSION,
-        data="MNIST, 55,000 of the training images (LeCun, Cortes and Burges; CC BY-SA 3.0)",
-        command=command,
-        config=dataclasses.asdict(config),
-        seconds=round(seconds, 1),
-        machine=f"{platform.machine()}, 1 thread, torch {torch.__version__}, Python {platform.python_version()}",
-        metrics=metrics,
-    )
+
+@contextlib.contextmanager
+def _bar(config: "TrainConfig") -> Iterator["Watch"]:
+    """A progress bar, and what moves it."""
+    from tqdm import tqdm
+
+    from mnist_app.training import BatchReport
+
+    with tqdm(unit="batch", mininterval=1, delay=0.1) as bar:
+
+        def watch(report: "BatchReport | EpochReport", _: "nn.Module") -> None:
+            if isinstance(report, BatchReport):
+                bar.total = report.batches * config.epochs
+                bar.update()
+                return
+            bar.write(
+                f"epoch {report.passes:g}/{config.epochs}: training loss {report.train_loss:.4f}, "
+                f"validation loss {report.validation_loss:.4f}, accuracy {report.validation_accuracy:.2%}"
+            )
+
+        yield watch
 
 
 def calibrate_command(arguments: argparse.Namespace) -> None:
@@ -208,10 +179,10 @@ def prepare_command(arguments: argparse.Namespace) -> None:
     import torch
 
     from mnist_app.prepare import prepare, ship
-    from mnist_app.registry import DEFAULT_MODEL
+    from mnist_app.shelf import default_model
 
     torch.set_num_threads(1)
-    model = arguments.model or DEFAULT_MODEL
+    model = arguments.model or default_model()
     if arguments.ship:
         for path in ship(model):
             print(f"{path} ({path.stat().st_size / 1e6:.2f} MB)")
@@ -247,10 +218,10 @@ def _load(name: str | None) -> "Model":
     import torch
 
     from mnist_app.recognition import load_recogniser
-    from mnist_app.registry import DEFAULT_MODEL
+    from mnist_app.shelf import default_model
 
     torch.set_num_threads(1)
-    return load_recogniser(name or DEFAULT_MODEL)
+    return load_recogniser(name or default_model())
 
 
 def _readables(file: str) -> Iterator["Readable"]:
@@ -318,7 +289,9 @@ def _parser() -> argparse.ArgumentParser:
     where.add_argument("--output", type=Path, metavar="FOLDER", help="of the model; replaced if it exists")
     train.add_argument("--ink", type=Path, metavar="FOLDER", help="collections of drawings to learn from as well")
     train.add_argument("--without", action="append", default=[], metavar="NAME", help="a collection to keep out")
-    for option, kind in TRAIN_OPTIONS.items():
+    where.add_argument("--job", type=Path, help=argparse.SUPPRESS)  # the app's own
+    train.add_argument("--preset", choices=PRESETS, help="a recipe to start from; without one the usual")
+    for option, kind in [*TRAIN_OPTIONS.items(), *((change, float) for change in CHANGES)]:
         train.add_argument(f"--{option.replace('_', '-')}", type=kind, default=argparse.SUPPRESS)
     train.set_defaults(run=train_command)
 

@@ -28,7 +28,8 @@ from mnist_app.api_schema import OPENAPI
 from mnist_app.errors import AppError
 from mnist_app.number import Reading, read_each, read_picture
 from mnist_app.preprocessing import prepare_image
-from mnist_app.registry import DEFAULT_MODEL, Model, ModelError, load_card, model_folders
+from mnist_app.registry import Model, ModelError, find_model, load_card, model_folders
+from mnist_app.shelf import default_model
 from mnist_app.strokes import Drawing
 
 MOST_STROKES_BYTES = 256 * 1024
@@ -159,11 +160,14 @@ def create_api(load: Callable[[str], Model], own_origins: Collection[str] | None
     image_desk = Desk(read_images, most_waiting=8, patience=5, most_at_once=1)
 
     async def models(_: Request) -> Response:
-        return JSONResponse({"models": await to_thread.run_sync(_list_models), "default": DEFAULT_MODEL})
+        return JSONResponse(
+            {"models": await to_thread.run_sync(_list_models), "default": await to_thread.run_sync(default_model)}
+        )
 
     async def health(_: Request) -> Response:
         uptime = round(time.monotonic() - began, 3)
-        return JSONResponse({"version": mnist_app.__version__, "default_model": DEFAULT_MODEL, "uptime": uptime})
+        default = await to_thread.run_sync(default_model)
+        return JSONResponse({"version": mnist_app.__version__, "default_model": default, "uptime": uptime})
 
     async def openapi(_: Request) -> Response:
         return JSONResponse(OPENAPI)
@@ -232,9 +236,13 @@ def _question(body: bytes) -> _Question:
 def _model_name(name: object) -> str:
     if name is not None and not isinstance(name, str):
         raise HTTPException(422, 'The "model" is a name, a string.')
-    if name is not None and name not in model_folders():
-        raise HTTPException(404, f"There is no model {name[:64]!r}. See /api/models.")
-    return name or DEFAULT_MODEL
+    if name is None:
+        return default_model()
+    try:
+        find_model(name)
+    except ModelError:
+        raise HTTPException(404, f"There is no model {name[:64]!r}. See /api/models.") from None
+    return name
 
 
 def _outcome(work: Callable[..., T], *arguments: Any) -> T | Exception:

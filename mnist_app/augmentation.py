@@ -1,7 +1,7 @@
-"""Digits as others might have written them: a whole batch turned, moved, zoomed and sheared in one call."""
+"""Digits as others might have written them: a whole batch turned, moved, bent and thickened in a few calls."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import torch
 from torch import Tensor
@@ -10,6 +10,8 @@ from torch.nn import functional
 from mnist_app.errors import AppError
 
 SIDE = 28
+KNOTS = 5  # of an elastic field along a side: bends as long as a stroke, not as short as a pixel
+LIMITS = {"rotation": 180.0, "shift": 14.0, "zoom": 0.9, "shear": 2.0, "thickness": 2.0, "elastic": 4.0}
 
 
 @dataclass(frozen=True)
@@ -20,16 +22,26 @@ class Augmentation:
     shift: float = 1.5  # pixels; centring by mass is never off by more than a pixel or two
     zoom: float = 0.12  # share of the size
     shear: float = 0.2  # sideways pixels per pixel of height: handwriting leans
+    thickness: float = 0.0  # pixels of a stroke's width: pens differ
+    elastic: float = 0.0  # pixels that parts of a digit stray from each other: hands tremble
 
     def __post_init__(self) -> None:
-        for name, most in (("rotation", 180.0), ("shift", 14.0), ("zoom", 0.9), ("shear", 2.0)):
+        for name, most in LIMITS.items():
             value = getattr(self, name)
-            if not 0 <= value <= most:
+            if not isinstance(value, int | float) or not 0 <= value <= most:
                 raise AppError(f"{name} is between 0 and {most:g}, not {value!r}.")
 
 
+STILL = Augmentation(rotation=0, shift=0, zoom=0, shear=0)  # digits as they were written
+
+
 def augment(pictures: Tensor, augmentation: Augmentation, generator: torch.Generator) -> Tensor:
-    """Each picture of a batch (B, 1, 28, 28) changed at random within the limits; paper comes in from outside."""
+    """Each picture of a batch (B, 1, 28, 28) changed at random within the limits; paper comes in from outside.
+
+    What is switched off draws no random numbers: a recipe without it stays the recipe that it was.
+    """
+    if not any(astuple(augmentation)):
+        return pictures
     count = len(pictures)
 
     def uniform(most: float) -> Tensor:
@@ -45,4 +57,17 @@ def augment(pictures: Tensor, augmentation: Augmentation, generator: torch.Gener
         torch.stack([sin / high, (lean * sin + cos) / high, down * 2 / SIDE], dim=1),
     ]
     grid = functional.affine_grid(torch.stack(rows, dim=1), [count, 1, SIDE, SIDE], align_corners=False)
-    return functional.grid_sample(pictures, grid, align_corners=False)
+    if augmentation.elastic:
+        knots = (torch.rand(count, 2, KNOTS, KNOTS, generator=generator) * 2 - 1) * augmentation.elastic * 2 / SIDE
+        bends = functional.interpolate(knots, (SIDE, SIDE), mode="bicubic", align_corners=True)
+        grid = grid + bends.permute(0, 2, 3, 1)
+    moved = functional.grid_sample(pictures, grid, align_corners=False)
+    return thicken(moved, uniform(augmentation.thickness)) if augmentation.thickness else moved
+
+
+def thicken(pictures: Tensor, pixels: Tensor) -> Tensor:
+    """Strokes of each picture (B, 1, 28, 28) wider by ``pixels`` (B,), or thinner where that is negative."""
+    wider = functional.max_pool2d(pictures, 3, 1, 1)  # a pixel more on either side
+    thinner = -functional.max_pool2d(-pictures, 3, 1, 1)
+    share = (pixels / 2).view(-1, 1, 1, 1)
+    return pictures + share.clamp(min=0) * (wider - pictures) + share.clamp(max=0) * (pictures - thinner)

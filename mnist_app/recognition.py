@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from mnist_app.errors import AppError
 from mnist_app.models import CLASSES, NO_DIGIT, fold_batch_norm, logits_of
@@ -100,6 +100,12 @@ def digit_logits(model: Model, pictures: Tensor) -> Tensor:
     """
     logits: Tensor = model.network(pictures)
     return logits[:, :CLASSES] / model.card.temperature
+
+
+def read_with(network: nn.Module, pixels: NDArray[np.uint8]) -> Prediction:
+    """What a network that has no card yet makes of one picture (28, 28)."""
+    probabilities = logits_of(network, pixels[None]).double()[:, :CLASSES].softmax(dim=1)
+    return Prediction(tuple(probabilities[0].tolist()), "")
 
 
 def doubts_of(logits: Tensor) -> Tensor:

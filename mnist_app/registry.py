@@ -1,11 +1,12 @@
 """Models on disk: a folder each, weights and card saved and loaded as a pair."""
 
+import itertools
 import json
 import math
 import os
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from mnist_app.storage import SHIPPED_WEIGHTS, user_models_folder
 
 DEFAULT_MODEL = "ink-cnn"
 WEIGHTS, CARD = "model.safetensors", "card.json"
+CURVES = ("passes", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "seconds")
 LARGEST_FILE = 64 * 2**20  # bytes; the shipped models have well under one MB
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
@@ -48,6 +50,7 @@ class ModelCard:
     parent: str | None = None  # the model that training started from
     temperature: float = 1.0  # the logits are divided by it, so that confidence is neither too high nor too low
     refusal: float = 1.0  # probability of being no digit above which a drawing is refused; 1 never refuses
+    curves: Sequence[Mapping[str, float]] = field(default_factory=list)  # the training's EpochReports, in order
 
     def __post_init__(self) -> None:
         """Raises TypeError where a field that people are shown is of another kind: a card may come from anywhere."""
@@ -55,6 +58,8 @@ class ModelCard:
         numbers = [self.parameters, self.preprocessing, self.seconds, self.temperature, self.refusal]
         for measures in self.metrics.values() if isinstance(self.metrics, Mapping) else [None]:
             numbers += [measures["accuracy"], *measures.values()] if isinstance(measures, Mapping) else [math.nan]
+        for report in self.curves if isinstance(self.curves, Sequence) else [None]:
+            numbers += [report[name] for name in CURVES] if isinstance(report, Mapping) else [math.nan]
         if not all(isinstance(text, str) for text in texts) or not isinstance(self.config, Mapping):
             raise TypeError("a text or the config is of another kind")
         if not all(isinstance(number, int | float) and math.isfinite(number) for number in numbers):
@@ -152,11 +157,23 @@ def model_folders() -> dict[str, Path]:
 
 def find_model(name: str) -> Path:
     """The folder of the model called ``name``. Raises ModelError that lists what there is."""
+    if _NAME.fullmatch(name):  # asked for with every stroke: one look at the disk rather than a list of all there is
+        for parent in (SHIPPED_WEIGHTS, user_models_folder()):
+            if (parent / name).is_dir():
+                return parent / name
     folders = model_folders()
     if name not in folders:
         there_are = ", ".join(repr(known) for known in folders) or "none"
         raise ModelError(f"No model named {name[:64]!r}. Available: {there_are}.")
     return folders[name]
+
+
+def free_name(title: str, taken: Collection[str] = ()) -> str:
+    """A name for a model that people call ``title``: what of it may be in a name, numbered where that is taken."""
+    name = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")[:48].strip("-") or "network"
+    there = {*model_folders(), *taken}
+    numbered = (f"{name}-{number}" for number in itertools.count(2))
+    return name if name not in there else next(each for each in numbered if each not in there)
 
 
 def new_model_folder(name: str) -> Path:

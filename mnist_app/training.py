@@ -1,4 +1,4 @@
-"""Train a network: a plain generator of reports that knows no files, no processes and no screen."""
+"""Train a network: recipes, and a plain generator of reports that knows no files, no processes and no screen."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -10,11 +10,18 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from mnist_app.augmentation import Augmentation, augment
+from mnist_app.augmentation import STILL, Augmentation, augment
 from mnist_app.dataset import Digits
 from mnist_app.errors import AppError
 from mnist_app.inkset import Ink, InkConfig, fresh_digits
 from mnist_app.models import ARCHITECTURES, CLASSES, batch_of, build, logits_of
+
+OPTIMISERS: dict[str, Callable[[Iterator[nn.Parameter], float, float], torch.optim.Optimizer]] = {
+    "adamw": lambda parameters, rate, decay: torch.optim.AdamW(parameters, rate, weight_decay=decay),
+    "sgd": lambda parameters, rate, decay: torch.optim.SGD(
+        parameters, rate, momentum=0.9, nesterov=True, weight_decay=decay
+    ),
+}
 
 _Tensors = tuple[Tensor, ...] | list[Tensor]
 
@@ -33,11 +40,16 @@ class TrainConfig:
     augmentation: Augmentation = field(default_factory=Augmentation)
     ink: InkConfig | None = None  # None learns from MNIST alone
     seed: int = 0
+    optimiser: str = "adamw"  # of OPTIMISERS
+    digits: int | None = None  # how many of the training digits are learned from, drawn by the seed; None for all
+    checks: int = 1  # measurements on validation in an epoch: in a short run one at its end is too late to watch
 
     def __post_init__(self) -> None:
         if self.architecture not in ARCHITECTURES:
             raise AppError(f"No architecture {self.architecture!r}. Available: {', '.join(ARCHITECTURES)}.")
-        for name in ("epochs", "batch_size", "seed"):
+        if self.optimiser not in OPTIMISERS:
+            raise AppError(f"No optimiser {self.optimiser!r}. Available: {', '.join(OPTIMISERS)}.")
+        for name in ("epochs", "batch_size", "seed", "checks", *(["digits"] if self.digits is not None else [])):
             if not isinstance(getattr(self, name), int):
                 raise AppError(f"{name} is a whole number, not {getattr(self, name)!r}.")
         for name, least, most in (
@@ -48,10 +60,40 @@ class TrainConfig:
             ("label_smoothing", 0, 0.5),
             ("average", 0, 0.99999),
             ("seed", 0, 2**32 - 1),
+            ("digits", 10, 60_000),
+            ("checks", 1, 20),
         ):
             value = getattr(self, name)
-            if not least <= value <= most:
+            if not (value is None and name == "digits") and not least <= value <= most:
                 raise AppError(f"{name} is between {least} and {most}, not {value!r}.")
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A recipe with a name, for who does not want to choose."""
+
+    title: str
+    promise: str  # a sentence
+    config: TrainConfig
+
+
+PRESETS = {
+    "quick": Preset(
+        "10 seconds",
+        "A very small network sees every digit once: 99.1%, in ten seconds of a processor with nothing else to do.",
+        TrainConfig("quicknet", epochs=1, augmentation=STILL, checks=8),
+    ),
+    "minute": Preset(
+        "1 minute",
+        "The same small network sees every digit five times, each time a little changed.",
+        TrainConfig("quicknet", epochs=5, augmentation=Augmentation(8, 1, 0.08, 0.12), checks=2),
+    ),
+    "best": Preset(
+        "Best",
+        "A larger network sees every digit 24 times, much changed: about twenty minutes, 99.7%.",
+        TrainConfig(),
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -66,13 +108,16 @@ class BatchReport:
 
 @dataclass(frozen=True)
 class EpochReport:
-    """One pass over the training digits is done."""
+    """One pass over the training digits is done, or one of the ``checks`` parts of it."""
 
     epoch: int  # from 1
-    train_loss: float  # mean over the epoch, with smoothed labels on augmented digits
+    passes: float  # over the training digits, done by now
+    train_loss: float  # mean since the last report, with smoothed labels on augmented digits
+    train_accuracy: float  # 0 to 1, likewise
     validation_loss: float  # nats
     validation_accuracy: float  # 0 to 1
     seconds: float  # since training began
+    confusion: tuple[tuple[int, ...], ...]  # (10, 10) on validation: rows are the labels, columns what was read
 
 
 def fresh_network(config: TrainConfig) -> nn.Module:
@@ -95,11 +140,12 @@ def train(
     """
     torch.manual_seed(config.seed)  # dropout draws from the global generator
     generator = torch.Generator().manual_seed(config.seed)
-    course = _course(config, digits, ink)
-    lesson = next(course)
+    course = _course(config, _chosen(digits, config), ink)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a fifth quicker on a CPU
+    lesson = next(course)
     batches = max(1, len(lesson) // config.batch_size)
-    optimiser = torch.optim.AdamW(network.parameters(), config.learning_rate, weight_decay=config.weight_decay)
+    checked = {max(1, round(batches * check / config.checks)) for check in range(1, config.checks + 1)}
+    optimiser = OPTIMISERS[config.optimiser](network.parameters(), config.learning_rate, config.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser,
         config.learning_rate,
@@ -113,31 +159,56 @@ def train(
         images, labels = torch.from_numpy(lesson.images.copy()), torch.from_numpy(lesson.labels)
         order = torch.randperm(len(labels), generator=generator)
         losses: list[float] = []
+        right = seen = 0
         for batch in range(1, batches + 1):
             chosen = order[(batch - 1) * config.batch_size : batch * config.batch_size]
             pictures = augment(batch_of(images[chosen]), config.augmentation, generator)
-            loss = functional.cross_entropy(network(pictures), labels[chosen], label_smoothing=config.label_smoothing)
+            logits = network(pictures)
+            loss = functional.cross_entropy(logits, labels[chosen], label_smoothing=config.label_smoothing)
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
             schedule.step()
             average.update_parameters(network)
             losses.append(loss.item())
+            right += int((logits.argmax(dim=1) == labels[chosen]).sum())
+            seen += len(chosen)
             yield BatchReport(epoch, batch, batches, losses[-1])
-        learning = {name: value.clone() for name, value in network.state_dict().items()}
-        network.load_state_dict(average.module.state_dict())
-        logits = logits_of(network, validation.images)
-        answers = torch.from_numpy(validation.labels)
-        yield EpochReport(
-            epoch,
-            train_loss=sum(losses) / len(losses),
-            validation_loss=functional.cross_entropy(logits, answers).item(),
-            validation_accuracy=(logits[:, :CLASSES].argmax(dim=1) == answers).float().mean().item(),
-            seconds=time.monotonic() - began,
-        )
+            if batch not in checked:
+                continue
+            learning = {name: value.clone() for name, value in network.state_dict().items()}
+            network.load_state_dict(average.module.state_dict())
+            logits = logits_of(network, validation.images)
+            read = logits[:, :CLASSES].argmax(dim=1)
+            answers = torch.from_numpy(validation.labels)
+            yield EpochReport(
+                epoch,
+                passes=epoch - 1 + batch / batches,
+                train_loss=sum(losses) / len(losses),
+                train_accuracy=right / seen,
+                validation_loss=functional.cross_entropy(logits, answers).item(),
+                validation_accuracy=(read == answers).float().mean().item(),
+                seconds=time.monotonic() - began,
+                confusion=_confusion(answers, read),
+            )
+            if epoch < config.epochs or batch < batches:
+                network.load_state_dict(learning)
+                network.train()
+            losses, right, seen = [], 0, 0
         if epoch < config.epochs:
-            network.load_state_dict(learning)
             lesson = next(course)
+
+
+def _confusion(labels: Tensor, read: Tensor) -> tuple[tuple[int, ...], ...]:
+    counts = torch.bincount(labels * CLASSES + read, minlength=CLASSES**2).view(CLASSES, CLASSES)
+    return tuple(tuple(row) for row in counts.tolist())
+
+
+def _chosen(digits: Digits, config: TrainConfig) -> Digits:
+    """As many of the digits as are to be learned from."""
+    if config.digits is None or config.digits >= len(digits):
+        return digits
+    return digits[np.random.default_rng(config.seed).permutation(len(digits))[: config.digits]]
 
 
 def _course(config: TrainConfig, digits: Digits, ink: Ink | None) -> Iterator[Digits]:

@@ -38,7 +38,8 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 @pytest.fixture
 def tiny_splits(monkeypatch: pytest.MonkeyPatch, tiny_digits: Digits) -> Digits:
     """All splits are the same few digits."""
-    monkeypatch.setattr("mnist_app.dataset.load_split", lambda split: tiny_digits)
+    for module in ("dataset", "trainer"):
+        monkeypatch.setattr(f"mnist_app.{module}.load_split", lambda split: tiny_digits)
     return tiny_digits
 
 
@@ -213,8 +214,8 @@ def test_a_missing_test_split_is_noticed_before_the_training(
             raise DatasetError("no test split")
         return tiny_digits
 
-    monkeypatch.setattr("mnist_app.dataset.load_split", load_split)
-    monkeypatch.setattr("mnist_app.training.train", lambda *_: pytest.fail("it trained first"))
+    monkeypatch.setattr("mnist_app.trainer.load_split", load_split)
+    monkeypatch.setattr("mnist_app.trainer.train", lambda *_: pytest.fail("it trained first"))
     assert run("train", "--name", "x") == (1, "", "no test split\n")
 
 

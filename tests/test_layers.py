@@ -7,12 +7,18 @@ ROOT = Path(__file__).parent.parent
 
 # Which of our modules each one imports, anywhere in its code; mnist_app/web may import all but __main__.
 MAP = {
-    "api": {"api_schema", "errors", "number", "photo", "preprocessing", "registry", "strokes"},
+    "api": {"api_schema", "errors", "number", "photo", "preprocessing", "registry", "shelf", "strokes"},
     "__main__": {
-        *("calibration", "dataset", "errors", "evaluation", "explorer", "fetch", "inkfiles", "inkset", "models"),
-        *("number", "photo", "predictions", "prepare", "preprocessing", "recognition", "registry", "training"),
-        "twins",
+        *("calibration", "dataset", "errors", "evaluation", "explorer", "fetch", "inkfiles", "inkset", "jobs"),
+        *("number", "photo", "predictions", "prepare", "preprocessing", "recognition", "registry", "shelf"),
+        *("trainer", "training", "twins"),
     },
+    "jobs": {
+        *("augmentation", "errors", "models", "registry", "shelf", "storage", "trainer", "training"),
+    },
+    "trainer": {"dataset", "evaluation", "inkset", "models", "preprocessing", "registry", "training"},
+    "exchange": {"models", "registry"},
+    "shelf": {"registry", "storage"},
     "prepare": {"dataset", "errors", "kept", "neighbours", "predictions", "projection", "storage"},
     "evidence": {"models", "recognition", "registry"},
     "feature_maps": {"models"},

@@ -270,7 +270,7 @@ def test_a_picture_s_url_holds_its_pixels() -> None:
 
 def test_the_models_page_shows_the_default_model_with_its_figures() -> None:
     at = open_page("models").run()
-    assert at.subheader[0].value == "ink-cnn · in use"
+    assert any("Everybody who comes starts with **ink-cnn**" in text.value for text in at.markdown)
     assert {metric.label: metric.value for metric in at.metric}["read right of 10,000 test digits"] == "99.71%"
     assert not at.exception and not at.warning
 
@@ -283,7 +283,9 @@ def test_a_broken_model_is_one_sentence_beside_the_others(own_home: Path, card: 
         (folder / "card.json").write_bytes(card.encode(errors="surrogatepass"))
     at = open_page("models").run()
     assert not at.exception
-    assert [heading.value for heading in at.subheader] == ["ink-cnn · in use", "mnist-cnn", "broken"]
+    assert [heading.value for heading in at.subheader] == [
+        *("All models", "ink-cnn", "mnist-cnn", "broken", "Compare"),
+    ]
     assert "card.json" in at.warning[0].value and at.warning[0].value.endswith(".")
 
 

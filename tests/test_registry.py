@@ -246,7 +246,8 @@ def test_a_shipped_card_says_all_there_is_to_say(name: str) -> None:
     assert all(0.9 < card.metrics[split]["accuracy"] < 1 for split in ("validation", "test"))
     assert card.command.startswith("python -m mnist_app train ")
     assert "MNIST" in card.data and "CC BY-SA 3.0" in card.data
-    assert set(card.config) == {field.name for field in dataclasses.fields(TrainConfig)}
+    # A field that came after it stands at its default.
+    assert set(card.config) <= {field.name for field in dataclasses.fields(TrainConfig)}
     assert card.summary and card.machine and card.seconds > 0
 
 

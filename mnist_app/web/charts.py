@@ -1,6 +1,9 @@
 """Figures as HTML, and every colour that carries a meaning. One colour, one meaning, on every page."""
 
-from collections.abc import Sequence
+import base64
+import html
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,6 +11,8 @@ from numpy.typing import NDArray
 from mnist_app.doctor import Finding
 from mnist_app.evaluation import Evaluation
 from mnist_app.explorer import Filters
+from mnist_app.recognition import Prediction
+from mnist_app.web.answer import percent
 
 READ = "#0072b2"  # what the network read; style.css has it as --read
 WRONG = "#d55e00"  # a mistake; --wrong
@@ -19,7 +24,12 @@ DIGIT_COLOURS = (
     *("#78c3ff", "#8700b4", "#a5b400", "#e169b4", "#3c1eff"),
     *("#4b5a1e", "#f0a5a5", "#7878ff", "#b42d78", "#87874b"),
 )
+TRAINING, VALIDATION = "#8a8a8a", "#009e73"  # curves: what it learns from, what it is measured on
+COMPARED = ("#009e73", "#cc79a7", "#b8a000", "#8a8a8a")  # models side by side, in the order chosen
 ANY = "any"  # in a cell's name: all of the row, or all of the column
+WIDTH, HEIGHT, LEFT, BOTTOM = 360, 190, 40, 24  # of a chart of curves, and its margins, in SVG's units
+
+Points = Sequence[tuple[float, float]]
 
 
 def confusion_html(found: Evaluation, percent: bool, filters: Filters) -> str:
@@ -131,3 +141,101 @@ def bars_html(shares: Sequence[float], read: int, label: int | None, said: Seque
         for digit, (share, words) in enumerate(zip(shares, said, strict=True))
     )
     return f'<ol class="bars" aria-label="Probability of each digit">{bars}</ol>'
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A line in a chart."""
+
+    name: str
+    points: Points
+    colour: str
+    dashed: bool = False
+
+
+def curves_html(title: str, curves: Sequence[Curve], passes: float, lowest: float, highest: float, unit: str) -> str:
+    """Curves over the passes of a training as SVG; ``unit`` is "%" or a word for the values' scale."""
+    span = max(highest - lowest, 1e-9)
+
+    def x(at: float) -> float:
+        return LEFT + (WIDTH - LEFT - 8) * at / max(passes, 1e-9)
+
+    def y(value: float) -> float:
+        return 8 + (HEIGHT - BOTTOM - 8) * (1 - (min(max(value, lowest), highest) - lowest) / span)
+
+    grid = ""
+    for step in range(5):
+        value = lowest + span * step / 4
+        said = f"{value * 100:.3g}%" if unit == "%" else f"{value:.2g}"
+        at = f"{y(value):.1f}"
+        grid += (
+            f'<line x1="{LEFT}" x2="{WIDTH - 8}" y1="{at}" y2="{at}" stroke="{TRAINING}" stroke-opacity="0.3"></line>'
+            f'<text x="{LEFT - 6}" y="{y(value) + 3.5:.1f}" text-anchor="end">{said}</text>'
+        )
+    lines = names = ""
+    for curve in curves:
+        if not curve.points:
+            continue
+        path = " ".join(f"{x(at):.1f},{y(value):.1f}" for at, value in curve.points)
+        dash = ' stroke-dasharray="5 4"' if curve.dashed else ""
+        lines += f'<polyline points="{path}" fill="none" stroke="{curve.colour}" stroke-width="2"{dash}></polyline>'
+        if len(curve.points) < 30:
+            lines += "".join(
+                f'<circle cx="{x(at):.1f}" cy="{y(value):.1f}" r="2.5" fill="{curve.colour}"></circle>'
+                for at, value in curve.points
+            )
+        names += (
+            f'<span><i style="border-top:2px {"dashed" if curve.dashed else "solid"} {curve.colour}"></i>'
+            f"{html.escape(curve.name)}</span>"
+        )
+    over = f"{passes:.3g} {'pass' if passes == 1 else 'passes'} over the digits"
+    svg = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" '
+        f'font-size="10" fill="{TRAINING}">{grid}{lines}'
+        f'<text x="{WIDTH - 8}" y="{HEIGHT - 6}" text-anchor="end">{over}</text></svg>'
+    )
+    url = f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}"  # SVG itself is not let through
+    said = "; ".join(f"{curve.name} {curve.points[-1][1]:.3g}" for curve in curves if curve.points)
+    return (
+        f'<figure class="curves"><figcaption><b>{html.escape(title)}</b> {names}</figcaption>'
+        f'<img src="{url}" alt="{html.escape(title)}, at last: {html.escape(said)}"></figure>'
+    )
+
+
+def counts_html(counts: NDArray[np.int64], caption: str) -> str:
+    """A confusion matrix to look at; mistakes stand out, right answers stand back."""
+    mistakes = counts * (1 - np.eye(len(counts), dtype=np.int64))
+    depths = np.sqrt(np.abs(mistakes)) / max(float(np.sqrt(np.abs(mistakes).max())), 1e-9)
+    heads = "".join(f'<th scope="col">{digit}</th>' for digit in range(len(counts)))
+    body = ""
+    for label, row in enumerate(counts.tolist()):
+        cells = "".join(
+            f'<td class="{"right" if label == read else "mistake" if count else "none"}" '
+            f'style="--depth:{depths[label, read]:.3f}">{count or "·"}</td>'
+            for read, count in enumerate(row)
+        )
+        body += f'<tr><th scope="row">{label}</th>{cells}</tr>'
+    return (
+        f'<table class="confusion still"><caption>{html.escape(caption)}</caption>'
+        f"<thead><tr><td></td>{heads}</tr></thead><tbody>{body}</tbody></table>"
+    )
+
+
+def minds_html(moments: Sequence[tuple[float, Prediction]], chosen: float) -> str:
+    """What a network read in one picture at one moment after another."""
+    cells = "".join(
+        f'<li class="{"read" if passes == chosen else ""}"><b>{read.digit}</b>'
+        f'<span class="sure">{percent(read.confidence)}</span><span class="when">{passes:.2g}</span></li>'
+        for passes, read in moments
+    )
+    return f'<ol class="minds" aria-label="What it read, after so many passes">{cells}</ol>'
+
+
+def readings_html(heads: Sequence[str], rows: Mapping[str, Sequence[str]]) -> str:
+    """A table of texts: what is compared across, a figure a row."""
+    head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in heads)
+    body = ""
+    for name, values in rows.items():
+        cells = "".join(f"<td>{html.escape(value)}</td>" for value in values)
+        body += f'<tr><th scope="row">{html.escape(name)}</th>{cells}</tr>'
+    return f'<table class="compared"><thead><tr><td></td>{head}</tr></thead><tbody>{body}</tbody></table>'

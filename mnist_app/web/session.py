@@ -11,6 +11,7 @@ import streamlit as st
 from numpy.typing import NDArray
 from streamlit.navigation.page import Page
 from streamlit.runtime.uploaded_file_manager import UploadedFile
+from torch import nn
 
 from mnist_app.attacks import Attack, accuracy_under
 from mnist_app.dataset import Digits, Source, find_source, load_split
@@ -19,17 +20,20 @@ from mnist_app.evaluation import Evaluation, evaluate
 from mnist_app.explorer import Readings, View
 from mnist_app.feature_maps import Favourites, favourites
 from mnist_app.fetch import Download
+from mnist_app.jobs import Job, Queue, snapshot_network
 from mnist_app.neighbours import Neighbours, known_neighbours
 from mnist_app.photo import open_image
 from mnist_app.predictions import predict, predictions_of
-from mnist_app.preprocessing import Prepared, Step, prepare_image
+from mnist_app.preprocessing import Prepared, Step, pixels_of_drawing, prepare_image
 from mnist_app.projection import Layout, Places, known_tsne, pca
-from mnist_app.recognition import load_recogniser
+from mnist_app.recognition import Prediction, load_recogniser, read_with, recognise
 from mnist_app.registry import DEFAULT_MODEL, WEIGHTS, Model, ModelError, find_model
+from mnist_app.shelf import default_model
 from mnist_app.strokes import Drawing, DrawingError
 from mnist_app.work import Progress, Work
 
 CANVASES = 8  # names in turn: Streamlit remembers each name for as long as the session lasts
+MOST_MODELS = 24  # in memory at once, each with half a MB
 PAD_SIDE = 340  # CSS pixels: as large as a 390 px wide phone has room for
 FAVOURITES_AMONG = 5_000  # pictures in which the maps' favourites are looked for: seconds, not minutes
 INK = "#1a1a1a"  # the same in both themes, as the paper is
@@ -48,6 +52,7 @@ BREAK_MODELS, BREAK_WHAT, BREAK_LEVELS = "break_models", "break_what", "break_le
 BREAK_METHOD, BREAK_TARGET, BREAK_ALL = "break_method", "break_target", "break_all"
 TOUR, TOUR_MOVED = "tour", "tour_moved"
 _PAGES, _TAKEN = "pages", "taken"
+_MODEL = "model"
 SHOW_DRAWING = "show_drawing"
 
 MOST_EXPLORED = 8  # splits as models read them that stay in memory; each takes up to 40 MB
@@ -56,10 +61,32 @@ _beginning = Lock()  # two visitors may ask for the same map at once
 _decoding = Lock()  # one picture at a time: decoded, a large one takes a quarter of a GB
 
 
-@st.cache_resource(show_spinner=False)
-def model(name: str) -> Model:
-    """A model by its name, loaded once for all sessions. Raises ModelError."""
+@st.cache_resource(show_spinner=False, max_entries=MOST_MODELS)
+def _model(name: str, stamp: tuple[int, int]) -> Model:
     return load_recogniser(name)
+
+
+def model(name: str) -> Model:
+    """A model by its name, loaded once for all sessions and again when its weights change. Raises ModelError."""
+    return _model(name, stamp_of(name))
+
+
+def using() -> str:
+    """The model that this visitor reads with: chosen, or the default when they came. A new default disturbs nobody."""
+    if _MODEL not in st.session_state:
+        st.session_state[_MODEL] = default_model()
+    for stand_in in (default_model, lambda: DEFAULT_MODEL):
+        try:
+            model(st.session_state[_MODEL])
+            break
+        except ModelError:  # deleted meanwhile, or broken
+            st.session_state[_MODEL] = stand_in()
+    return cast(str, st.session_state[_MODEL])
+
+
+def use(name: str) -> None:
+    """Read with another model from now on."""
+    st.session_state[_MODEL] = name
 
 
 @st.cache_resource(show_spinner=False)
@@ -161,6 +188,36 @@ def arrive_at(page: str) -> None:
         pad().show(pad().latest)
 
 
+# Training
+
+
+@st.cache_resource(show_spinner=False)
+def queue() -> Queue:
+    """The trainings: one queue for all visitors."""
+    return Queue()
+
+
+@st.cache_resource(show_spinner=False, max_entries=100)
+def _moment(identity: str, passes: float, _job: Job) -> nn.Module:
+    return snapshot_network(_job, passes)
+
+
+def read_at(job: Job, passes: float, pixels: NDArray[np.uint8]) -> Prediction:
+    """What a network read in a picture (28, 28) at a moment of its training that was kept. Raises JobError."""
+    return read_with(_moment(job.id, passes, job), pixels)
+
+
+def read_by(name: str, pixels: NDArray[np.uint8]) -> Prediction:
+    """What a model reads in a picture (28, 28). Raises ModelError."""
+    return recognise(model(name), pixels[None])[0]
+
+
+def own_drawing() -> NDArray[np.uint8] | None:
+    """What is on this visitor's pad, as the network sees it (28, 28); None of a blank one."""
+    drawing = Drawing.from_fabric(pad().latest or {})
+    return None if drawing.is_blank else pixels_of_drawing(drawing)
+
+
 # Going from page to page
 
 
@@ -209,8 +266,8 @@ def put_back() -> None:
 
 
 def usual_view() -> View:
-    """What Explore shows when nobody asks for anything: the default model on test, or on what there is."""
-    return View(DEFAULT_MODEL, find_source().splits[-1])
+    """What Explore shows when nobody asks for anything: the model in use on test, or on what there is."""
+    return View(using(), find_source().splits[-1])
 
 
 def view() -> tuple[View, tuple[str, ...]]:

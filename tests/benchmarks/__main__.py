@@ -8,7 +8,7 @@ import json
 import platform
 from pathlib import Path
 
-from . import browser, classroom, explore, reading, why
+from . import browser, classroom, explore, reading, training, why
 from .figures import as_json, table
 
 BENCHMARKS = {
@@ -17,6 +17,8 @@ BENCHMARKS = {
     "explore": explore.measure,
     "why": why.measure,
     "attacks": why.measure_attacks,
+    "training": training.measure,
+    "beside": browser.measure_beside_training,
     "classroom": classroom.measure,
     "memory": classroom.measure_memory,
 }

@@ -1,12 +1,17 @@
 """What a visitor waits for, in Chromium: ours, and the stock pattern in the same run."""
 
+import os
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Browser, Page, sync_playwright
+
+from mnist_app import jobs
+from mnist_app.training import PRESETS
 
 from ..browser.chromium import FLAGS, find_chromium
 from ..browser.conftest import ROOT, serve
@@ -114,6 +119,34 @@ def _draw_all(browser: Browser, address: str, selector: str, clear: Callable[[Pa
         clear(page)
     page.close()
     return waits
+
+
+def measure_beside_training() -> list[Figure]:
+    """Pen-up to bars with nothing else going on, and while the Train page's longest job runs."""
+    home = Path(tempfile.mkdtemp())
+    os.environ["MNIST_APP_HOME"] = str(home)
+    chromium = find_chromium()
+    with sync_playwright() as playwright, served(serve(home)) as address:
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+
+        def waits() -> list[float]:
+            return _draw_all(
+                browser,
+                address,
+                ".answer[aria-busy=false]",
+                lambda page: page.locator(".st-key-clear button").click(),
+            )
+
+        idle = waits()
+        jobs.submit("bench", PRESETS["best"].config)
+        while jobs.list_jobs()[0].status.batch < 10:
+            time.sleep(0.1)
+        beside = waits()
+        assert jobs.list_jobs()[0].status.state == jobs.RUNNING, "the training ended before the drawing did"
+    return [
+        Figure.of("pen-up to bars on the screen, idle", idle),
+        Figure.of("pen-up to bars on the screen, beside a training", beside),
+    ]
 
 
 def _agree(browser: Browser, address: str) -> list[Figure]:

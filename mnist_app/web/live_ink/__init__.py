@@ -15,11 +15,12 @@ _element = st.components.v2.component(
 )
 
 
-def live_ink(drawing: Drawing, version: int, reading: Reading | None, follows: bool) -> None:
+def live_ink(drawing: Drawing, version: int, reading: Reading | None, model: str, follows: bool) -> None:
     """Let the answer panel follow the pen.
 
     ``drawing`` and ``reading`` are what the script knows; ``version`` changes whenever ink was replaced rather than
-    added to. Unless it ``follows``, the panel is left to the script: it shows a picture's answer.
+    added to; ``model`` is the one that reads. Unless it ``follows``, the panel is left to the script: it shows a
+    picture's answer.
     """
     base = str(st.get_option("server.baseUrlPath")).strip("/")
     data = {
@@ -27,6 +28,7 @@ def live_ink(drawing: Drawing, version: int, reading: Reading | None, follows: b
         "version": version,
         "strokes": drawing.to_points(),
         "answer": reading and reading.to_json(),
+        "model": model,
         "follows": follows,
     }
     with st.container(key="live_ink", height="content"):

@@ -203,11 +203,11 @@ export function say(status, answer) {
   if (status.textContent !== sentence) status.textContent = sentence;
 }
 
-async function askServer(url, strokes, signal) {
+async function askServer({ url, model }, strokes, signal) {
   const response = await fetch(url, {
     method: "POST",
     headers: { "Content-Type": "application/json" },
-    body: JSON.stringify({ strokes }),
+    body: JSON.stringify({ strokes, model }),
     signal: AbortSignal.any([signal, AbortSignal.timeout(PATIENCE)]),
   });
   return response.ok ? response.json() : null;
@@ -233,7 +233,7 @@ let pointer = null; // {id, canvas} of the pen that is down
 let penUpAt = -Infinity;
 let check = 0;
 const ink = new LiveInk(
-  (strokes, signal) => askServer(page.url, strokes, signal),
+  (strokes, signal) => askServer(page, strokes, signal),
   (answer, isFinal) => page.follows && show(answer, isFinal),
 );
 

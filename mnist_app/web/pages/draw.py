@@ -6,7 +6,6 @@ from streamlit.delta_generator import DeltaGenerator
 from mnist_app.errors import AppError
 from mnist_app.number import Reading, read_drawing, read_picture
 from mnist_app.preprocessing import Prepared, prepare_drawing
-from mnist_app.registry import DEFAULT_MODEL
 from mnist_app.strokes import Drawing
 from mnist_app.web import session
 from mnist_app.web.answer import answer_html, boxes_html
@@ -30,7 +29,7 @@ def page() -> None:
         reading = _read(drawing, picture)
         boxes.html(boxes_html(None if picture else reading, session.PAD_SIDE))
         st.html(answer_html(reading))
-        live_ink(drawing, session.pad().version, reading, follows=picture is None)
+        live_ink(drawing, session.pad().version, reading, session.using(), follows=picture is None)
         taken = session.taken()
         if taken and picture is taken.prepared:
             _way_back(taken)
@@ -47,12 +46,12 @@ def page() -> None:
         elif reading:
             st.html(steps_html(prepare_drawing(drawing).steps))
         if reading:
-            why(reading.digits, DEFAULT_MODEL)
+            why(reading.digits, session.using())
 
 
 def _read(drawing: Drawing, picture: Prepared | None) -> Reading | None:
     """What is read: the picture if there is one, else the drawing; None of a blank pad."""
-    model = session.model(DEFAULT_MODEL)
+    model = session.model(session.using())
     if picture:
         return read_picture(model, picture.pixels)
     return None if drawing.is_blank else read_drawing(model, drawing)

@@ -1,34 +1,332 @@
-"""The models there are, with what may be said of them."""
+"""The models: what may be said of them, which one reads, and how two of them differ."""
 
+from collections.abc import Callable
+from itertools import pairwise
+
+import numpy as np
 import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
 
+from mnist_app.dataset import find_source
 from mnist_app.errors import AppError
-from mnist_app.registry import DEFAULT_MODEL, ModelCard, load_card, model_folders
+from mnist_app.exchange import from_zip, to_onnx, to_zip
+from mnist_app.registry import ModelCard, load_card, model_folders
+from mnist_app.shelf import (
+    LONGEST_NOTE,
+    LONGEST_TITLE,
+    Label,
+    Shelf,
+    bring_back,
+    is_shipped,
+    label,
+    make_default,
+    put_away,
+    read_shelf,
+    restorable,
+)
+from mnist_app.web import session
+from mnist_app.web.charts import COMPARED, Curve, counts_html, curves_html, readings_html
+from mnist_app.web.gallery import image_sheet
 from mnist_app.web.notice import plain, problem_notice
+from mnist_app.web.pictures import png_url
 from mnist_app.web.terms import terms
+from mnist_app.work import Work
 
 SPLITS = {"validation": "5,000 validation digits", "test": "10,000 test digits"}
+MOST_COMPARED = len(COMPARED)
+PATIENCE = 0.7  # seconds that the page waits before it shows a progress bar instead
+MOST_PICTURES = 40  # of those that one model reads right and another wrong
 
 
 def page() -> None:
     st.title("Models", anchor=False)
     terms("calibration")
-    for name, folder in model_folders().items():
-        with st.container(border=True):
-            st.subheader(plain(name) + (" · in use" if name == DEFAULT_MODEL else ""), anchor=False)
-            try:
-                _show(load_card(folder))
-            except AppError as error:
-                problem_notice(str(error))
+    if problem := st.session_state.pop("models_problem", None):
+        problem_notice(problem)
+    if said := st.session_state.pop("models_said", None):
+        st.success(plain(said), icon=":material/check:")
+    shelf = read_shelf()
+    names = list(model_folders())
+    _deleted(shelf)
+    _default(shelf)
+    st.subheader("All models", anchor=False)
+    for name in names:
+        _model(name, shelf)
+    _import()
+    if len(names) > 1:
+        _compare(names, shelf)
+
+
+def _deleted(shelf: Shelf) -> None:
+    """The way back for what was deleted."""
+    for name in restorable(shelf):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(f":material/delete: **{plain(shelf.title(name))}** was deleted.", width="stretch")
+            st.button("Undo", key=f"undo_{name}", on_click=_do, args=(bring_back, name))
+
+
+def _default(shelf: Shelf) -> None:
+    """Which model everybody starts with, and the ways back to earlier ones."""
+    using = session.using()
+    words = f"Everybody who comes starts with **{plain(shelf.title(shelf.default))}**."
+    if using != shelf.default:
+        words += f" You read with **{plain(shelf.title(using))}**."
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(words, width="stretch")
+        if using != shelf.default:
+            st.button("Use the default", key="use_default", on_click=session.use, args=(shelf.default,))
+        if shelf.earlier_defaults:
+            with st.popover("Go back to an earlier default", icon=":material/history:"):
+                for name in shelf.earlier_defaults:
+                    st.button(plain(shelf.title(name)), key=f"back_{name}", on_click=_do, args=(make_default, name))
+
+
+def _model(name: str, shelf: Shelf) -> None:
+    marks = [
+        words
+        for words, holds in (
+            ("you read with it", name == session.using()),
+            ("everybody's default", name == shelf.default),
+            ("came with the app", is_shipped(name)),
+        )
+        if holds
+    ]
+    with st.container(border=True, key=f"model_{name}"):
+        st.subheader(plain(shelf.title(name)), anchor=False)
+        st.caption(" · ".join([plain(name), *marks]))
+        if note := shelf.labels.get(name, Label()).note:
+            st.write(plain(note))
+        try:
+            _show(load_card(model_folders()[name]))
+        except (AppError, KeyError) as error:
+            problem_notice(str(error))
+        _actions(name, shelf)
 
 
 def _show(card: ModelCard) -> None:
     st.write(plain(card.summary))
     with st.container(horizontal=True, gap="large"):
         for split, measures in card.metrics.items():
-            st.metric(f"read right of {SPLITS.get(split, split)}", f"{measures['accuracy']:.2%}", width="content")
+            st.metric(
+                f"read right of {SPLITS.get(split) or plain(split)}", f"{measures['accuracy']:.2%}", width="content"
+            )
         st.metric("parameters", f"{card.parameters:,}", width="content")
-    st.caption(f"Learned from {plain(card.data)}, in {card.seconds / 60:.0f} minutes. Seed {card.config.get('seed')}.")
+    took = f"{card.seconds:.0f} seconds" if card.seconds < 100 else f"{card.seconds / 60:.0f} minutes"
+    parent = f" It began as {plain(str(card.parent))}." if card.parent else ""
+    st.caption(
+        f"Learned from {plain(card.data)}, in {took} on {plain(card.machine)}. "
+        f"Seed {plain(str(card.config.get('seed')))}.{parent}"
+    )
     with st.expander("How to make it again"):
+        if card.curves:
+            st.html(_curves_html({"validation": card}), width=540)
         st.code(card.command, language="bash")
         st.json(dict(card.config), expanded=False)
+
+
+def _actions(name: str, shelf: Shelf) -> None:
+    is_default = name == shelf.default
+    with st.container(horizontal=True):
+        st.button(
+            "Use for me",
+            icon=":material/person:",
+            key=f"use_{name}",
+            disabled=name == session.using(),
+            on_click=session.use,
+            args=(name,),
+        )
+        st.button(
+            "Make default for everyone",
+            icon=":material/groups:",
+            key=f"default_{name}",
+            disabled=is_default,
+            on_click=_do,
+            args=(make_default, name),
+        )
+        with st.popover("Name and note", icon=":material/edit:", key=f"edit_{name}"):
+            known = shelf.labels.get(name, Label())
+            with st.form(f"label_{name}", border=False):
+                st.text_input("Title", known.title, LONGEST_TITLE, key=f"title_{name}", placeholder=name)
+                st.text_area("Note", known.note, max_chars=LONGEST_NOTE, key=f"note_{name}")
+                st.form_submit_button("Keep", on_click=_relabel, args=(name,))
+        with st.popover("Export", icon=":material/download:", key=f"export_{name}"):
+            st.download_button(
+                "Weights and card (ZIP with safetensors)",
+                lambda: to_zip(name),
+                f"{name}.zip",
+                "application/zip",
+                key=f"zip_{name}",
+                on_click="ignore",
+            )
+            st.download_button(
+                "ONNX, checked against PyTorch to 0.0001",
+                lambda: to_onnx(name),
+                f"{name}.onnx",
+                "application/octet-stream",
+                key=f"onnx_{name}",
+                on_click="ignore",
+            )
+        if not is_shipped(name) and not is_default:
+            st.button("Delete", icon=":material/delete:", key=f"delete_{name}", on_click=_do, args=(put_away, name))
+
+
+def _do(action: Callable[[str], None], name: str) -> None:
+    """Carry out what was pressed, or keep the reason why not."""
+    try:
+        action(name)
+    except AppError as error:
+        st.session_state["models_problem"] = str(error)
+
+
+def _relabel(name: str) -> None:
+    try:
+        label(name, st.session_state[f"title_{name}"], st.session_state[f"note_{name}"])
+    except AppError as error:
+        st.session_state["models_problem"] = str(error)
+
+
+def _import() -> None:
+    with st.expander("Import a model", icon=":material/upload:"):
+        with st.form("import", clear_on_submit=True, border=False):
+            st.file_uploader("A ZIP file with model.safetensors and card.json, as exported here", "zip", key="import")
+            st.form_submit_button("Take it in", on_click=_take_in)
+        st.caption("It is read as numbers and text only, and nothing in it is run.")
+
+
+def _take_in() -> None:
+    upload: UploadedFile | None = st.session_state["import"]
+    if upload is None:
+        st.session_state["models_problem"] = "Choose a file first."
+        return
+    try:
+        under_way = {job.name for job in session.queue().jobs() if not job.status.is_over}
+        name = from_zip(upload.getvalue(), under_way)
+        st.session_state["models_said"] = f"It is here as {name}."
+    except AppError as error:
+        st.session_state["models_problem"] = str(error)
+
+
+# Comparing
+
+
+def _compare(names: list[str], shelf: Shelf) -> None:
+    st.subheader("Compare", anchor=False)
+    chosen = st.multiselect(
+        "Two models or more, side by side",
+        names,
+        default=None,
+        format_func=shelf.title,
+        max_selections=MOST_COMPARED,
+        key="compared",
+        placeholder="Choose models",
+    )
+    if len(chosen) < 2:
+        return
+    try:
+        cards = {name: load_card(model_folders()[name]) for name in chosen}
+    except (AppError, KeyError) as error:
+        problem_notice(str(error))
+        return
+    st.html(_table_html(cards, shelf))
+    if any(card.curves for card in cards.values()):
+        st.html(_curves_html({shelf.title(name): card for name, card in cards.items()}), width=680)
+    _own_drawing(chosen, shelf)
+    _differences(chosen, shelf)
+
+
+def _table_html(cards: dict[str, ModelCard], shelf: Shelf) -> str:
+    rows = {
+        "validation": [_share(card, "validation") for card in cards.values()],
+        "test": [_share(card, "test") for card in cards.values()],
+        "parameters": [f"{card.parameters:,}" for card in cards.values()],
+        "seconds of training": [f"{card.seconds:,.0f}" for card in cards.values()],
+        "network": [card.architecture for card in cards.values()],
+        "epochs": [str(card.config.get("epochs", "")) for card in cards.values()],
+        "seed": [str(card.config.get("seed", "")) for card in cards.values()],
+    }
+    return readings_html([shelf.title(name) for name in cards], rows)
+
+
+def _share(card: ModelCard, split: str) -> str:
+    return f"{card.metrics[split]['accuracy']:.2%}" if split in card.metrics else ""
+
+
+def _curves_html(cards: dict[str, ModelCard]) -> str:
+    lines = [
+        Curve(name, [(report["passes"], report["validation_accuracy"]) for report in card.curves], colour)
+        for (name, card), colour in zip(cards.items(), COMPARED, strict=False)
+        if card.curves
+    ]
+    passes = max(at for line in lines for at, _ in line.points)
+    lowest = min(0.98, *(value for line in lines for _, value in line.points))
+    return curves_html("Validation digits read right", lines, passes, max(0, float(np.floor(lowest * 50) / 50)), 1, "%")
+
+
+def _own_drawing(chosen: list[str], shelf: Shelf) -> None:
+    pixels = session.own_drawing()
+    if pixels is None:
+        st.caption("Draw something on the Draw page, and all of them read it here.")
+        return
+    rows: dict[str, list[str]] = {"reads your drawing as": [], "sure": []}
+    try:
+        for name in chosen:
+            read = session.read_by(name, pixels)
+            rows["reads your drawing as"].append(str(read.digit) if read.is_digit else "no digit")
+            rows["sure"].append(f"{read.confidence:.1%}")
+    except AppError as error:
+        problem_notice(str(error))
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.html(f'<img class="watched" src="{png_url(pixels)}" alt="Your drawing">', width="content")
+        st.html(readings_html([shelf.title(name) for name in chosen], rows), width="stretch")
+
+
+def _differences(chosen: list[str], shelf: Shelf) -> None:
+    """Each model beside the one chosen before it: other mistakes, and the digits on which they part."""
+    split = find_source().splits[-1]
+    for first, second in pairwise(chosen):
+        titles = shelf.title(first), shelf.title(second)
+        try:
+            works = [session.exploring(name, split) for name in (first, second)]
+        except AppError as error:
+            problem_notice(str(error))
+            return
+        before, after = (work.result(PATIENCE) for work in works)
+        if before is None or after is None:
+            _wait(works)
+            return
+        one, other = before.readings, after.readings
+        st.markdown(f"#### {plain(titles[0])} and {plain(titles[1])} on the {split} digits")
+        left, right = st.columns(2, gap="large")
+        with left:
+            st.html(
+                counts_html(
+                    after.evaluation.confusion - before.evaluation.confusion,
+                    f"How often more (or, with a minus, less) {titles[1]} gives an answer than {titles[0]}.",
+                )
+            )
+        with right:
+            for better, worse, right_of, read in (
+                (titles[0], titles[1], one.right & ~other.right, other.predictions.read),
+                (titles[1], titles[0], other.right & ~one.right, one.predictions.read),
+            ):
+                at = np.flatnonzero(right_of)
+                st.caption(f"{len(at):,} that {plain(better)} reads right and {plain(worse)} misreads:")
+                if len(at):
+                    shown = at[:MOST_PICTURES]
+                    images, labels = one.digits.images[shown], one.digits.labels[shown]
+                    said = ", ".join(f"{label} as {read}" for label, read in zip(labels, read[shown], strict=True))
+                    st.html(f'<img class="parted" src="{png_url(image_sheet(images))}" alt="{said}" title="{said}">')
+
+
+@st.fragment(run_every=0.5)
+def _wait(works: list[Work[session.Explored]]) -> None:
+    """How far the models have come with reading the digits, until all have."""
+    problems = [work.problem for work in works if work.problem]
+    if problems:
+        problem_notice(problems[0])
+    elif any(work.is_running for work in works):
+        share = min(work.share for work in works if work.is_running)
+        st.progress(share, f"They read the digits, once for everybody: {share:.0%}")
+    else:
+        st.rerun()

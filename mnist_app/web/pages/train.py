@@ -1,0 +1,343 @@
+"""Train a network while everybody looks on: choose a recipe, watch it learn, look back at how it came right."""
+
+from dataclasses import replace
+
+import numpy as np
+import streamlit as st
+import torch
+from numpy.typing import NDArray
+
+from mnist_app import jobs
+from mnist_app.augmentation import LIMITS, Augmentation, augment
+from mnist_app.dataset import find_source
+from mnist_app.errors import AppError
+from mnist_app.jobs import DONE, FAILED, LEARNED, RUNNING, WAITING, Job, JobStatus
+from mnist_app.models import ARCHITECTURES, batch_of
+from mnist_app.registry import free_name
+from mnist_app.training import OPTIMISERS, PRESETS, TrainConfig
+from mnist_app.web import session
+from mnist_app.web.charts import TRAINING, VALIDATION, Curve, counts_html, curves_html, minds_html
+from mnist_app.web.gallery import image_sheet
+from mnist_app.web.notice import plain, problem_notice
+from mnist_app.web.pictures import png_url
+
+POLL_EVERY = 1.0  # seconds
+PREVIEWED = 16
+SHOWN_ENDED = 6  # ended trainings that are listed
+
+NETWORKS = {
+    "quicknet": "Quick: 29,000 weights",
+    "convnet": "Larger: 73,000 weights",
+}
+HELP = {
+    "architecture": "How large the network is: a larger one reads a little better and learns four times as slowly.",
+    "epochs": "How often it sees every digit. More is better up to about 20, and takes as much longer.",
+    "learning_rate": "How far it moves its weights after each batch, at most: too little learns nothing in time, "
+    "too much forgets what it knew.",
+    "batch_size": "How many digits it sees before it moves its weights: fewer learn more from each, more are quicker.",
+    "optimiser": "How it moves its weights: AdamW gives each weight a pace of its own, SGD one pace to all.",
+    "digits": "How many of the 55,000 training digits it sees: few it learns by heart, and reads others worse.",
+    "seed": "Where its random numbers start: the same seed gives the same network.",
+    "rotation": "Turns each digit by up to so many degrees either way; beyond 15 a 7 begins to be a 1.",
+    "shift": "Moves each digit by up to so many pixels.",
+    "zoom": "Makes each digit larger or smaller by up to this share.",
+    "shear": "Leans each digit to either side, by up to so many pixels for each pixel of height.",
+    "thickness": "Makes strokes thicker or thinner by up to so many pixels: pens differ.",
+    "elastic": "Bends parts of a digit away from each other by up to so many pixels: hands tremble.",
+}
+REACH = {"rotation": 45.0, "shift": 6.0, "zoom": 0.5, "shear": 0.6, "thickness": 2.0, "elastic": 4.0}  # of the sliders
+STATES = {
+    WAITING: ("hourglass_empty", "waits"),
+    RUNNING: ("model_training", "learns"),
+    LEARNED: ("model_training", "is put in its place"),
+    DONE: ("check_circle", "is ready"),
+    jobs.CANCELLED: ("cancel", "was cancelled"),
+    FAILED: ("error", "failed"),
+}
+
+
+def page() -> None:
+    st.title("Train a network", anchor=False)
+    st.write("It trains on this server, for everybody to see; drawing stays as quick as before. You may leave.")
+    if "train" not in find_source().splits:
+        problem_notice(
+            "Only the sample that comes with the app is here. The Data page fetches the digits to learn from."
+        )
+        return
+    config = _recipe()
+    title = st.text_input(
+        "What shall it be called?", key="train_title", max_chars=60, placeholder="my network", width=400
+    )
+    st.button(
+        "Train",
+        icon=":material/play_arrow:",
+        type="primary",
+        key="train_start",
+        disabled=config is None,
+        on_click=_start,
+        args=(config, title),
+    )
+    if problem := st.session_state.pop("train_problem", None):
+        problem_notice(problem)
+    _trainings()
+
+
+def _recipe() -> TrainConfig | None:
+    """What is to be learned and how, by preset and in detail; None where that makes no sense."""
+    preset = st.segmented_control(
+        "How long?",
+        list(PRESETS),
+        format_func=lambda name: PRESETS[name].title,
+        default=next(iter(PRESETS)),
+        required=True,
+        key="train_preset",
+        on_change=_take_preset,
+    )
+    st.caption(PRESETS[preset].promise)
+    if "train_epochs" not in st.session_state:
+        _take_preset()
+    for name in (*HELP, "share"):  # or what is out of sight is forgotten
+        if f"train_{name}" in st.session_state:
+            st.session_state[f"train_{name}"] = st.session_state[f"train_{name}"]
+    with st.expander("Details", icon=":material/tune:"):
+        return _details(PRESETS[preset].config)
+
+
+def _take_preset() -> None:
+    """Set every detail as the preset has it."""
+    config = PRESETS[st.session_state.get("train_preset") or next(iter(PRESETS))].config
+    for name in ("architecture", "epochs", "learning_rate", "batch_size", "optimiser", "seed"):
+        st.session_state[f"train_{name}"] = getattr(config, name)
+    st.session_state["train_digits"] = config.digits or 55_000
+    for name in LIMITS:
+        st.session_state[f"train_{name}"] = float(getattr(config.augmentation, name))
+
+
+def _details(base: TrainConfig) -> TrainConfig | None:
+    left, right = st.columns(2, gap="large")
+    with left:
+        architecture = st.selectbox(
+            "Network",
+            [name for name in ARCHITECTURES if name in NETWORKS],
+            format_func=NETWORKS.__getitem__,
+            key="train_architecture",
+            help=HELP["architecture"],
+        )
+        epochs = st.number_input("Epochs", step=1, key="train_epochs", help=HELP["epochs"])
+        digits = st.number_input("Training digits", step=1000, key="train_digits", help=HELP["digits"])
+        batch_size = st.number_input("Batch size", step=16, key="train_batch_size", help=HELP["batch_size"])
+        rate = st.number_input(
+            "Learning rate", step=0.001, format="%.4f", key="train_learning_rate", help=HELP["learning_rate"]
+        )
+        optimiser = st.segmented_control(
+            "Optimiser",
+            list(OPTIMISERS),
+            format_func={"adamw": "AdamW", "sgd": "SGD"}.__getitem__,
+            key="train_optimiser",
+            required=True,
+            help=HELP["optimiser"],
+        )
+        seed = st.number_input("Seed", step=1, key="train_seed", help=HELP["seed"])
+    with right:
+        sliders = {
+            name: st.slider(
+                f"{name.capitalize()}, {unit}",
+                0.0,
+                REACH[name],
+                step=REACH[name] / 45 if name == "rotation" else REACH[name] / 20,
+                key=f"train_{name}",
+                help=HELP[name],
+            )
+            for name, unit in (
+                *(("rotation", "degrees"), ("shift", "pixels"), ("zoom", "share of the size")),
+                *(("shear", "pixels a pixel"), ("thickness", "pixels"), ("elastic", "pixels")),
+            )
+        }
+        augmentation = Augmentation(**sliders)
+        st.html(_preview_html(augmentation))
+    try:
+        return replace(
+            base,
+            architecture=architecture,
+            epochs=epochs,
+            digits=None if digits == 55_000 else digits,
+            batch_size=batch_size,
+            learning_rate=rate,
+            optimiser=str(optimiser),
+            seed=seed,
+            augmentation=augmentation,
+        )
+    except AppError as error:
+        problem_notice(str(error))
+        return None
+
+
+def _preview_html(augmentation: Augmentation) -> str:
+    """Sixteen digits as the network would see them: the same ones and the same luck whatever the sliders say."""
+    digits = session.split("validation", find_source())
+    chosen = np.linspace(0, len(digits) - 1, PREVIEWED).astype(int)
+    pictures = augment(
+        batch_of(torch.from_numpy(digits.images[chosen])), augmentation, torch.Generator().manual_seed(4)
+    )
+    changed = (pictures[:, 0].clamp(0, 1) * 255).round().to(torch.uint8).numpy()
+    url = png_url(image_sheet(changed, 8))
+    return (
+        f'<figure class="augmented"><img src="{url}" alt="Sixteen digits, changed at random">'
+        "<figcaption>As it would see sixteen digits</figcaption></figure>"
+    )
+
+
+def _start(config: TrainConfig, title: str) -> None:
+    try:
+        name = free_name(title or "network", {job.name for job in session.queue().jobs()})
+        st.session_state["train_shown"] = jobs.submit(name, config, title)
+    except AppError as error:
+        st.session_state["train_problem"] = str(error)
+
+
+@st.fragment(run_every=POLL_EVERY)
+def _trainings() -> None:
+    """The queue as every visitor sees it, and one training in detail."""
+    known = session.queue().jobs()
+    if not known:
+        st.caption("Nothing was trained yet.")
+        return
+    current = [job for job in known if not job.status.is_over]
+    ended = [job for job in reversed(known) if job.status.is_over]
+    st.subheader("Trainings", anchor=False)
+    for job in (*current, *ended[:SHOWN_ENDED]):
+        _line(job)
+    shown = st.session_state.get("train_shown")
+    job = next((job for job in known if job.id == shown), (*current, *ended)[0])
+    if job.status.reports or job.status.losses:
+        _course(job)
+
+
+def _line(job: Job) -> None:
+    icon, verb = STATES[job.status.state]
+    with st.container(horizontal=True, vertical_alignment="center", key=f"job_{job.id}"):
+        with st.container(width="stretch"):
+            if job.status.state == RUNNING:
+                st.progress(_share(job), text=f":material/{icon}: **{plain(job.title)}** {_progress(job.status)}")
+            else:
+                where = f"in place {job.place} of the queue" if job.place else plain(job.status.reason)
+                st.markdown(f":material/{icon}: **{plain(job.title)}** {verb}{' ' if job.place else '. '}{where}")
+        if not job.status.is_over:
+            st.button("Cancel", key=f"cancel_{job.id}", on_click=_cancel, args=(job.id,))
+        elif job.status.reports:
+            st.button("Look", key=f"look_{job.id}", on_click=_look_at, args=(job.id,))
+
+
+def _share(job: Job) -> float:
+    return min(1.0, job.status.passes / _epochs(job))
+
+
+def _epochs(job: Job) -> int:
+    return job.request.config.epochs if job.request else 1
+
+
+def _progress(status: JobStatus) -> str:
+    if not status.batches:
+        return f"· {status.doing.lower()} …"
+    if not status.seconds_left:
+        return f"· {status.doing.lower()} …"
+    left = f"{status.seconds_left:.0f} s" if status.seconds_left < 100 else f"{status.seconds_left / 60:.0f} minutes"
+    return f"· epoch {status.epoch} · {status.examples_per_second:,.0f} digits a second · {left} left"
+
+
+def _cancel(identity: str) -> None:
+    try:
+        jobs.cancel(identity)
+    except AppError as error:
+        st.session_state["train_problem"] = str(error)
+
+
+def _look_at(identity: str) -> None:
+    st.session_state["train_shown"] = identity
+
+
+def _course(job: Job) -> None:
+    """Curves, and what the network made of a picture at one moment after another."""
+    status = job.status
+    st.subheader(plain(job.title), anchor=False)
+    passes = max(status.passes, 1e-9)
+    with st.container(horizontal=True, gap="large"):
+        st.html(_loss_html(status, passes), width="stretch")
+        st.html(_accuracy_html(status, passes), width="stretch")
+    if not status.snapshots:
+        st.caption("After its first measurement it reads your drawing here.")
+        return
+    moment = status.snapshots[-1]
+    if status.is_over and len(status.snapshots) > 1:
+        moment = st.select_slider(
+            "Go back to a moment of the training: passes over the digits",
+            status.snapshots,
+            value=moment,
+            format_func=lambda passes: f"{passes:.2g}",
+            key=f"moment_{job.id}",
+        )
+    left, right = st.columns(2, gap="large")
+    with left:
+        _mind(job, moment)
+    with right:
+        report = next(report for report in status.reports if report.passes == moment)
+        st.html(
+            counts_html(
+                np.array(report.confusion),
+                f"The 5,000 validation digits after {moment:.3g} of {_epochs(job)} passes: "
+                f"{report.validation_accuracy:.2%} read right. "
+                "Rows: what it is by its label. Columns: what it was read as.",
+            )
+        )
+    if status.state == DONE:
+        st.caption("The model is on the Models page, where it can be used, compared and made the default.")
+
+
+def _mind(job: Job, moment: float) -> None:
+    """A picture and what it was read as, moment by moment."""
+    pixels, words = _watched()
+    readings = []
+    for passes in job.status.snapshots:
+        try:
+            readings.append((passes, session.read_at(job, passes, pixels)))
+        except AppError:
+            continue  # dropped between the report and this look
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.html(f'<img class="watched" src="{png_url(pixels)}" alt="{words}">', width="content")
+        with st.container(width="stretch"):
+            st.caption(f"{words}, as it read it after so many passes over the digits:")
+            st.html(minds_html(readings, moment))
+
+
+def _watched() -> tuple[NDArray[np.uint8], str]:
+    """The picture that is read again and again: the visitor's drawing, or a digit of the test split."""
+    drawing = session.own_drawing()
+    kinds = ["My drawing", "A test digit"]
+    if drawing is None:
+        st.caption("Draw something on the Draw page, and it is read here again and again.")
+        kinds = kinds[1:]
+    kind = st.segmented_control("Watch", kinds, default=kinds[0], required=True, key=f"watch_{len(kinds)}")
+    if drawing is not None and kind == kinds[0]:
+        return drawing, "Your drawing"
+    digits = session.split("test", find_source())
+    index = st.number_input("Which of the test digits?", 0, len(digits) - 1, 247, key="watch_index", width=200)
+    return digits.images[index], f"Test digit {index}, a {digits.labels[index]}"
+
+
+def _loss_html(status: JobStatus, passes: float) -> str:
+    measured = [(report.passes, report.validation_loss) for report in status.reports]
+    highest = max([1.0, *(loss for _, loss in status.losses[2:])])
+    curves = [
+        Curve("learning from", status.losses, TRAINING, dashed=True),
+        Curve("validation", measured, VALIDATION),
+    ]
+    return curves_html("Loss, nats", curves, passes, 0, min(highest, 2.5), "")
+
+
+def _accuracy_html(status: JobStatus, passes: float) -> str:
+    learned = [(report.passes, report.train_accuracy) for report in status.reports]
+    measured = [(report.passes, report.validation_accuracy) for report in status.reports]
+    lowest = min([0.99, *(value for _, value in (*learned, *measured))])
+    lowest = max(0.0, np.floor(lowest * 50) / 50)
+    curves = [Curve("learning from", learned, TRAINING, dashed=True), Curve("validation", measured, VALIDATION)]
+    return curves_html("Read right", curves, passes, float(lowest), 1, "%")

@@ -1,0 +1,129 @@
+"""Time to 99% of the validation digits, ours and the tutorial network's in turn, on one thread; what 10 to 60 s give.
+
+Both stop at the first of eight measurements an epoch that reaches the goal, and the clocks stand still while they are
+measured. Seconds are of the processor: on a machine with nothing else to do, and one thread, those on the wall.
+"""
+
+import dataclasses
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from mnist_app.augmentation import Augmentation
+from mnist_app.dataset import Digits, load_split
+from mnist_app.models import batch_of, logits_of
+from mnist_app.training import PRESETS, BatchReport, TrainConfig, fresh_network, train
+
+from .figures import Figure
+
+GOAL = 0.99
+SEEDS = range(5)
+CHECKS = 8  # an epoch
+MOST_EPOCHS = 5
+BUDGETS = {  # seconds that a recipe takes, about
+    10: PRESETS["quick"].config,
+    30: dataclasses.replace(PRESETS["minute"].config, epochs=2, augmentation=Augmentation(5, 1, 0.05, 0.08)),
+    60: PRESETS["minute"].config,
+}
+
+
+class Tutorial(nn.Module):
+    """The network of PyTorch's MNIST example."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1, self.conv2 = nn.Conv2d(1, 32, 3), nn.Conv2d(32, 64, 3)
+        self.dropout1, self.dropout2 = nn.Dropout(0.25), nn.Dropout(0.5)
+        self.fc1, self.fc2 = nn.Linear(9216, 128), nn.Linear(128, 10)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        maps = functional.relu(self.conv2(functional.relu(self.conv1(pictures))))
+        maps = self.dropout1(functional.max_pool2d(maps, 2)).flatten(1)
+        return self.fc2(self.dropout2(functional.relu(self.fc1(maps))))
+
+
+class Clock:
+    """Processor seconds, but for those while it stands still."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._began = time.process_time()
+
+    def stop(self) -> None:
+        self.seconds += time.process_time() - self._began
+
+    def go_on(self) -> None:
+        self._began = time.process_time()
+
+
+def measure() -> list[Figure]:
+    torch.set_num_threads(1)
+    digits, validation, test = (load_split(split) for split in ("train", "validation", "test"))
+    times: dict[str, list[float]] = {"ours": [], "the tutorial network": []}
+    accuracies: dict[str, list[float]] = {name: [] for name in times}
+    for seed in SEEDS:
+        for name, steps in (("ours", _ours(seed, digits)), ("the tutorial network", _theirs(seed, digits))):
+            seconds, network = _time_to_goal(steps, validation)
+            times[name].append(seconds)
+            accuracies[name].append(100 * _accuracy(network, test))
+            print(f"seed {seed}, {name}: {seconds:.1f} s, test {accuracies[name][-1]:.2f}%", flush=True)
+    figures = [Figure.of(f"{name}: time to {GOAL:.0%} of validation", values, "s") for name, values in times.items()]
+    ratios = [theirs / ours for ours, theirs in zip(*times.values(), strict=True)]
+    figures.append(Figure.of("times quicker, seed by seed", ratios, "×"))
+    figures += [Figure.of(f"{name}: test accuracy there", values, "%") for name, values in accuracies.items()]
+    for seconds, config in BUDGETS.items():
+        network, clock = fresh_network(config), Clock()
+        for _ in train(network, config, digits, validation[:500]):
+            pass
+        clock.stop()
+        figures.append(Figure.of(f"the recipe of about {seconds} s takes", [clock.seconds], "s"))
+        figures.append(Figure.of("  and reads of the test digits", [100 * _accuracy(network, test)], "%"))
+    return figures
+
+
+Steps = Iterator[tuple[nn.Module, bool]]  # the network, and whether it is to be measured now
+
+
+def _time_to_goal(steps: Steps, validation: Digits) -> tuple[float, nn.Module]:
+    clock = Clock()
+    for network, is_check in steps:
+        if is_check:
+            clock.stop()
+            if _accuracy(network, validation) >= GOAL:
+                return clock.seconds, network
+            clock.go_on()
+    raise AssertionError(f"{GOAL:.0%} was not reached in {MOST_EPOCHS} epochs")
+
+
+def _ours(seed: int, digits: Digits) -> Steps:
+    config: TrainConfig = dataclasses.replace(PRESETS["quick"].config, seed=seed, checks=CHECKS)
+    network = fresh_network(config)
+    for report in train(network, config, digits, digits[:2]):
+        yield network, not isinstance(report, BatchReport)
+
+
+def _theirs(seed: int, digits: Digits) -> Steps:
+    torch.manual_seed(seed)
+    network = Tutorial()
+    optimiser = torch.optim.Adam(network.parameters(), 1e-3)
+    images, labels = torch.from_numpy(digits.images.copy()), torch.from_numpy(digits.labels)
+    batches = len(digits) // 64
+    checked = {round(batches * check / CHECKS) for check in range(1, CHECKS + 1)}
+    for _ in range(MOST_EPOCHS):
+        order = torch.randperm(len(labels))
+        for batch in range(1, batches + 1):
+            chosen = order[(batch - 1) * 64 : batch * 64]
+            network.train()
+            loss = functional.cross_entropy(network(batch_of(images[chosen])), labels[chosen])
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            yield network, batch in checked
+
+
+def _accuracy(network: nn.Module, digits: Digits) -> float:
+    return float(np.mean(logits_of(network, digits.images).argmax(dim=1).numpy() == digits.labels))

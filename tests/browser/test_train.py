@@ -1,0 +1,166 @@
+"""Training while others draw: two sessions, a browser that is closed, a server that is killed and started again."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, Request, expect
+
+from ..conftest import SEVEN, full_mnist
+from .conftest import ROOT, free_port, wait_for
+from .visitor import Visitor
+
+PATIENCE = 240_000  # ms: a training beside other tests on two cores
+
+
+class Server:
+    """An app that can be killed and started again at the same home."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.start()
+
+    def start(self) -> None:
+        port = free_port()
+        env = {**os.environ, "MNIST_APP_HOME": str(self.home), "STREAMLIT_SERVER_PORT": str(port)}
+        self.process = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=env)
+        self.address = f"http://127.0.0.1:{port}"
+        wait_for(f"{self.address}/api/health", self.process)
+
+    def end(self, how: signal.Signals) -> None:
+        self.process.send_signal(how)
+        self.process.wait(20)
+
+    @property
+    def trainers(self) -> list[int]:
+        """The processes that train for this home."""
+        return [int(path.read_text()) for path in self.home.glob("jobs/*/pid") if is_alive(int(path.read_text()))]
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def until(condition: Callable[[], object], seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    full_mnist()
+    server = Server(tmp_path / "home")
+    yield server
+    server.end(signal.SIGKILL)
+
+
+def train(page: Page, title: str, preset: str = "10 seconds") -> None:
+    page.get_by_role("radio", name=preset).click()
+    expect(page.get_by_role("radio", name=preset)).to_be_checked()
+    page.wait_for_timeout(500)  # until the script has taken it over
+    name = page.get_by_label("What shall it be called?")
+    name.fill(title)
+    name.press("Tab")
+    page.get_by_role("button", name="Train", exact=True).click()
+    expect(line(page, title)).to_be_visible()
+
+
+def line(page: Page, title: str) -> Locator:
+    return page.locator("[class*=st-key-job_]").filter(has_text=title)
+
+
+def note(asked: list[str], request: Request) -> None:
+    asked.append(request.post_data or "")
+
+
+def opened(chromium: Browser, server: Server) -> Page:
+    page = chromium.new_context(viewport={"width": 1280, "height": 1400}).new_page()
+    page.goto(f"{server.address}/train")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Train a network")
+    return page
+
+
+def test_a_class_watches_a_network_learn(chromium: Browser, server: Server) -> None:
+    """One trains, another queues and sees both; the first goes home; the model is there to be used by all."""
+    page = chromium.new_context(viewport={"width": 1280, "height": 1400}).new_page()
+    pupil = Visitor(page).open(server.address)
+    pupil.draw(SEVEN)
+    pupil.settle()
+    page.get_by_role("link", name="Train").click()
+    page.get_by_text("Details").click()
+    few = page.get_by_role("spinbutton", name="Training digits")
+    few.fill("4000")
+    few.press("Tab")
+    train(page, "Ours")
+    other = opened(chromium, server)
+    train(other, "Theirs", "Best")
+    expect(line(other, "Ours")).to_contain_text("digits a second", timeout=PATIENCE)
+    expect(line(page, "Theirs")).to_contain_text("waits in place 1 of the queue")
+    # The visitor's own drawing is read again while it learns.
+    expect(page.locator(".minds li").first).to_contain_text("%", timeout=PATIENCE)
+    expect(page.get_by_text("Your drawing, as it read it")).to_be_visible()
+    expect(page.locator(".curves img")).to_have_count(2)
+    assert pupil.errors == []
+    page.context.close()  # going home stops nothing
+    expect(line(other, "Ours")).to_contain_text("is ready", timeout=PATIENCE)
+    expect(line(other, "Theirs")).to_contain_text("digits a second", timeout=PATIENCE)
+    line(other, "Theirs").get_by_role("button", name="Cancel").click()
+    expect(line(other, "Theirs")).to_contain_text("was cancelled", timeout=4000)
+    until(lambda: not server.trainers, 2)
+    line(other, "Ours").get_by_role("button", name="Look").click()
+    slider = other.get_by_role("slider")
+    expect(other.locator("table.confusion")).to_contain_text("after 1 of 1 passes")
+    slider.press("Home")
+    expect(other.locator("table.confusion")).to_contain_text("after 0.129 of 1 passes")
+    # It becomes the default; who came before reads with what they had.
+    early = Visitor(chromium.new_context().new_page()).open(server.address)
+    other.get_by_role("link", name="Models").click()
+    other.locator(".st-key-default_ours button").click()
+    expect(other.get_by_text("Everybody who comes starts with Ours")).to_be_visible()
+    asked: dict[str, list[str]] = {"early": [], "late": []}
+    late = Visitor(chromium.new_context().new_page()).open(server.address)
+    for name, visitor in (("early", early), ("late", late)):
+        visitor.page.on("request", partial(note, asked[name]))
+        visitor.draw(SEVEN)
+        visitor.settle()
+        expect(visitor.digit).to_have_text(re.compile(r"\d"))
+        assert visitor.errors == []
+    assert '"model":"ink-cnn"' in asked["early"][0]
+    assert '"model":"ours"' in asked["late"][0]
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_a_server_that_ends_takes_its_trainer_along_and_says_so_when_it_is_back(
+    chromium: Browser, server: Server, how: signal.Signals
+) -> None:
+    page = opened(chromium, server)
+    train(page, "Long", "Best")
+    expect(line(page, "Long")).to_contain_text("digits a second", timeout=PATIENCE)
+    (trainer,) = server.trainers
+    server.end(how)
+    until(lambda: not is_alive(trainer), 2)
+    page.context.close()
+    server.start()
+    page = opened(chromium, server)
+    expect(line(page, "Long")).to_contain_text("failed. The server")
+    assert list((server.home / "models").glob("*")) == []
+
+
+def test_a_trainer_that_is_killed_is_told_of_on_the_page(chromium: Browser, server: Server) -> None:
+    page = opened(chromium, server)
+    train(page, "Long", "Best")
+    expect(line(page, "Long")).to_contain_text("digits a second", timeout=PATIENCE)
+    os.kill(server.trainers[0], signal.SIGKILL)
+    expect(line(page, "Long")).to_contain_text("was ended from outside (SIGKILL)", timeout=5000)
