@@ -56,6 +56,7 @@ def evaluate_command(arguments: argparse.Namespace) -> None:
     from mnist_app.dataset import load_split
     from mnist_app.evaluation import evaluate, evaluate_ink
     from mnist_app.recognition import recognise
+    from mnist_app.registry import DEFAULT_MODEL
 
     model = _load(arguments.model)
     digits = load_split(arguments.split)
@@ -65,7 +66,7 @@ def evaluate_command(arguments: argparse.Namespace) -> None:
     found = evaluate(digits.labels, probabilities.argmax(axis=1))
     ink = evaluate_ink(model, arguments.ink) if arguments.ink else None
     if arguments.mistakes:
-        _write_mistakes(arguments.mistakes, model.card.name, arguments.split, digits)
+        _write_mistakes(arguments.mistakes, arguments.model or DEFAULT_MODEL, arguments.split, digits)
     if arguments.json:
         report = {
             "model": model.card.name,

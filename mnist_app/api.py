@@ -79,7 +79,10 @@ class Desk(Generic[Item]):
         while self._waiting:
             self._served, self._waiting = self._waiting[: self._most_at_once], self._waiting[self._most_at_once :]
             items = [visit.item for visit in self._served]
-            outcomes = await asyncio.get_running_loop().run_in_executor(self._worker, self._serve, items)
+            try:
+                outcomes = await asyncio.get_running_loop().run_in_executor(self._worker, self._serve, items)
+            except Exception as error:  # the next in line are served all the same
+                outcomes = [error] * len(items)
             for visit, outcome in zip(self._served, outcomes, strict=True):
                 visit.leave_with(outcome)
         self._served, self._serving = [], None

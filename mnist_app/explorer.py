@@ -85,10 +85,12 @@ class Area:
             raise ValueError("a corner lies on the map")
 
     def holds(self, places: Places) -> Mask:
-        """Which places (N, 2) lie inside, by the even-odd rule."""
+        """Which places (N, 2) lie inside, by the even-odd rule; what lies on the map's own edge does."""
         x, y = places[:, 0], places[:, 1]
         inside = np.zeros(len(places), bool)
-        for (x1, y1), (x2, y2) in zip(self.corners, (*self.corners[1:], self.corners[0]), strict=True):
+        beyond = {0: -1, SIDE: SIDE + 1}
+        corners = [(beyond.get(at_x, at_x), beyond.get(at_y, at_y)) for at_x, at_y in self.corners]
+        for (x1, y1), (x2, y2) in zip(corners, [*corners[1:], corners[0]], strict=True):
             if y1 != y2:
                 inside ^= ((y1 > y) != (y2 > y)) & (x < (x2 - x1) * (y - y1) / (y2 - y1) + x1)
         return inside
@@ -104,7 +106,7 @@ class Area:
         pairs = [corner.split(".") for corner in corners]
         if not all(len(pair) == 2 for pair in pairs):
             raise ValueError("a corner is two numbers")
-        return cls(method, tuple((_whole(x), _whole(y)) for x, y in pairs))
+        return cls(method, tuple((whole(x), whole(y)) for x, y in pairs))
 
 
 STROKES: Mapping[str, tuple[float, float]] = {  # pixels: from, to below
@@ -139,7 +141,7 @@ class Filters:
     area: Area | None = None
 
     def mask(self, readings: Readings, places: Places | None = None) -> Mask:
-        """Which pictures pass. ``places`` are theirs on the area's map; without them the area lets all pass."""
+        """Which pictures pass. ``places`` are theirs on the area's map, needed where there is an area."""
         chosen = np.ones(len(readings), bool)
         if self.label is not None:
             chosen &= readings.digits.labels == self.label
@@ -156,7 +158,8 @@ class Filters:
                 chosen &= (values >= ranges[name][0]) & (values < ranges[name][1])
         if self.doubtful:
             chosen &= readings.doubtful
-        if self.area is not None and places is not None:
+        if self.area is not None:
+            assert places is not None, "an area without its map"
             chosen &= self.area.holds(places)
         return chosen
 
@@ -311,14 +314,15 @@ class View:
         return replace(view, filters=filters), tuple(refused)
 
 
-def _whole(text: str) -> int:
+def whole(text: str) -> int:
+    """A number from outside, of at most six digits. Raises ValueError."""
     if not (text.isascii() and text.isdigit() and len(text) <= 6):
         raise ValueError("no whole number")
     return int(text)
 
 
 def _digit(text: str) -> int:
-    return _one_of(range(CLASSES))(_whole(text))
+    return _one_of(range(CLASSES))(whole(text))
 
 
 def _one_of(known: Container[T]) -> Callable[[T], T]:
@@ -332,14 +336,14 @@ def _one_of(known: Container[T]) -> Callable[[T], T]:
 
 def _range(text: str) -> dict[str, object]:
     least, _, most = text.partition("-")
-    found = _whole(least), _whole(most)
+    found = whole(least), whole(most)
     if not 0 <= found[0] <= found[1] <= 100:
         raise ValueError("no range of percent")
     return {"least": found[0], "most": found[1]}
 
 
 def _page(text: str) -> int:
-    return max(1, _whole(text))
+    return max(1, whole(text))
 
 
 # What each query parameter sets; the parsers raise ValueError.
@@ -356,7 +360,7 @@ _PARAMETERS: Mapping[str, Callable[[str], dict[str, object]]] = {
     "area": lambda text: {"area": Area.from_text(text)},
     "order": lambda text: {"order": _one_of(ORDERS)(text)},
     "page": lambda text: {"page": _page(text)},
-    "open": lambda text: {"opened": _whole(text)},
+    "open": lambda text: {"opened": whole(text)},
     "panel": lambda text: {"panel": _one_of(PANELS)(text)},
     "method": lambda text: {"method": _one_of(METHODS)(text)},
     "matrix": lambda text: {"percent": _one_of(("percent",))(text) == "percent"},

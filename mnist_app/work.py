@@ -1,5 +1,6 @@
 """One long computation on a thread of its own, for all who wait for it."""
 
+import logging
 import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
@@ -35,6 +36,9 @@ class Work(Generic[Result]):
             self._result = compute(self._note)
         except AppError as error:
             self.problem = str(error)
+        except Exception:  # without a word, those who wait would wait for ever
+            logging.getLogger(__name__).exception("A computation failed")
+            self.problem = "That failed for a reason nobody foresaw; the server's log has it."
 
     def _note(self, share: float) -> None:
         self.share = share

@@ -31,7 +31,7 @@ from mnist_app.web.gallery import gallery_html, image_sheet, picture_html, sheet
 from mnist_app.web.thumbnails import thumbnail_routes
 from mnist_app.work import Work
 
-from .conftest import SEVEN, full_mnist
+from .conftest import ONE, SEVEN, Strokes, full_mnist
 from .test_pages import html_of, ink, open_page
 
 
@@ -214,9 +214,31 @@ def test_the_map_holds_every_picture(no_mnist: None, method: str) -> None:
 
 def test_an_area_of_the_map_fills_the_gallery(no_mnist: None) -> None:
     everything = "tsne_0.0_1000.0_1000.1000_0.1000"
-    assert described(explore(area=everything)).startswith("4,9")
+    assert described(explore(area=everything)) == "5,000 digits inside the area marked on the map"
     corner = described(explore(area="tsne_0.0_1.0_1.1_0.1"))
     assert corner.endswith("inside the area marked on the map")
+
+
+def test_an_area_of_a_map_that_is_not_here_is_left_out_and_said_so(
+    no_mnist: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "empty").mkdir()
+    monkeypatch.setattr("mnist_app.kept.SHIPPED_WEIGHTS", tmp_path / "empty")
+    at = explore(area="tsne_0.0_1.0_1.1_0.1")
+    assert described(at) == "5,000 digits"
+    assert any("a map that is not here" in info.value for info in at.info)
+    assert "area" not in at.query_params
+
+
+def test_a_number_has_no_place_on_the_map(no_mnist: None) -> None:
+    at = open_page("explore")
+    at.query_params["panel"] = "map"
+    at.session_state["pad"] = session.Pad(latest=ink([*small(ONE, 40), *small(SEVEN, 160)]))
+    at.session_state["show_drawing"] = True
+    at.run()
+    assert not at.exception
+    assert any("as the number 17" in caption.value for caption in at.caption)
+    assert component(at, "digit_map")["drawn"] is None
 
 
 def test_a_map_nobody_has_is_offered_and_pca_shown_meanwhile(no_mnist: None, own_home: Path) -> None:
@@ -265,7 +287,34 @@ def test_work_that_fails_says_why_and_is_tried_again() -> None:
     assert work.problem == "The disk is on fire."
 
 
+def test_work_that_fails_for_no_known_reason_says_so_and_does_not_wait_for_ever() -> None:
+    def fail(progress: object) -> int:
+        raise RuntimeError("a bug")
+
+    work = Work(fail)
+    assert work.result(5) is None
+    assert work.problem and "nobody foresaw" in work.problem
+
+
+def test_a_failed_reading_is_tried_again(no_mnist: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mnist_app.web.session.evaluate", lambda *_: 1 / 0)
+    at = explore(waits=False)
+    while not at.button:
+        at.run()
+    assert "nobody foresaw" in at.warning[0].value
+    monkeypatch.undo()
+    at.button("try_again").click().run()
+    while at.get("progress"):
+        at.run()
+    assert described(at) == "5,000 digits"
+
+
 # What the page draws with
+
+
+def small(digit: Strokes, left: float) -> Strokes:
+    """A digit at half its size."""
+    return [[[x / 2 + left, y / 2 + 80] for x, y in stroke] for stroke in digit]
 
 
 def made_up(count: int = 13) -> Readings:
@@ -309,7 +358,7 @@ def test_a_doubtful_label_has_a_badge_and_its_reason() -> None:
     logits = np.zeros((10_000, 10), np.float32)
     readings = Readings("test", digits, Predictions(logits, logits))
     assert "Label in doubt" in gallery_html(readings, np.array([947]), None)
-    assert "none saw the 8 of its label and all five a 9." in picture_html(readings, 947, readings.averages)
+    assert "none saw the 8 of its label and all five a 9." in picture_html(readings, 947)
     assert "in doubt" not in gallery_html(readings, np.array([0]), None)
 
 

@@ -66,7 +66,7 @@ def _position(at: int, count: int) -> str:
     return f"background-position:{100 * column / (ACROSS - 1):.3f}% {100 * row / max(down - 1, 1):.3f}%"
 
 
-def picture_html(readings: Readings, index: int, averages: NDArray[np.uint8]) -> str:
+def picture_html(readings: Readings, index: int) -> str:
     """One picture large, what it was read as, what the network was torn between, and the average of its digits."""
     label = int(readings.digits.labels[index])
     found = readings.predictions
@@ -82,9 +82,9 @@ def picture_html(readings: Readings, index: int, averages: NDArray[np.uint8]) ->
     )
     doubt = DOUBTS[index].reason if readings.doubtful[index] else ""
     badge = f'<p class="doubt">{BADGE} Label in doubt. {html.escape(doubt)}</p>' if doubt else ""
-    pictures = _figure(averages[label], f"The average {NAMES[label]}")
+    pictures = _figure(readings.averages[label], f"The average {NAMES[label]}")
     if wrong:
-        pictures += _figure(averages[prediction.digit], f"The average {NAMES[prediction.digit]}")
+        pictures += _figure(readings.averages[prediction.digit], f"The average {NAMES[prediction.digit]}")
     facts = (
         f"Picture {index:,} of the {readings.split} split. Loss {readings.losses[index]:.2f} nats, strokes "
         f"{readings.thickness[index]:.1f} pixels thick, leaning {_lean(float(readings.slant[index]))}."

@@ -50,6 +50,8 @@ TOUR, TOUR_MOVED = "tour", "tour_moved"
 _PAGES, _TAKEN = "pages", "taken"
 SHOW_DRAWING = "show_drawing"
 
+MOST_EXPLORED = 8  # splits as models read them that stay in memory; each takes up to 40 MB
+
 _beginning = Lock()  # two visitors may ask for the same map at once
 _decoding = Lock()  # one picture at a time: decoded, a large one takes a quarter of a GB
 
@@ -236,9 +238,10 @@ def show(view: View) -> None:
 
 
 def write_address(view: View) -> None:
-    """Put the view into the address bar."""
+    """Put the view into the address bar, which then knows of the press that this run answers."""
     query = view.to_query()
     st.session_state[_VIEW], st.session_state[_ADDRESS] = view, query
+    st.session_state.pop(_ANSWERED, None)
     if st.query_params.to_dict() != query:
         st.query_params.from_dict(query)
 
@@ -262,7 +265,7 @@ class Explored:
     problem: str | None
 
 
-@st.cache_resource(show_spinner=False)
+@st.cache_resource(show_spinner=False, max_entries=MOST_EXPLORED)
 def _exploring(model: str, stamp: tuple[int, int], name: str, source: Source) -> Work[Explored]:
     def explore(progress: Progress) -> Explored:
         digits = split(name, source)
@@ -319,13 +322,13 @@ def under_attack(model: str, attack: Attack) -> Work[float]:
     return _under_attack(model, stamp_of(model), find_source(), attack)
 
 
-@st.cache_resource(show_spinner=False)
+@st.cache_resource(show_spinner=False, max_entries=MOST_EXPLORED)
 def _pca(model: str, stamp: tuple[int, int], name: str, source: Source, _readings: Readings) -> Places:
     return pca(_readings.predictions.features)[0]
 
 
-@st.cache_resource(show_spinner=False)
-def _known_tsne(model: str, stamp: tuple[int, int], name: str, source: Source, tries: int) -> Places | None:
+@st.cache_resource(show_spinner=False, max_entries=MOST_EXPLORED)
+def _known_tsne(model: str, stamp: tuple[int, int], name: str, source: Source) -> Places | None:
     return known_tsne(model, name, split(name, source))
 
 
@@ -340,18 +343,22 @@ def places(model: str, readings: Readings, method: str) -> Places | None:
     key = model, stamp_of(model), readings.split, find_source()
     if method == "pca":
         return _pca(*key, readings)
-    layout = layouts().get((model, readings.split))
-    if layout and layout.is_running:
-        return None
-    return _known_tsne(*key, id(layout))
+    found = _known_tsne(*key)
+    if found is None:
+        _known_tsne.clear(*key)  # it may be computed by the next time
+    return found
 
 
 def lay_out(model: str, name: str) -> None:
-    """Begin to compute a t-SNE map, unless that is under way."""
+    """Begin to compute a t-SNE map, unless one is under way: a class draws on the same machine."""
     with _beginning:
-        layout = layouts().get((model, name))
-        if layout is None or not layout.is_running:
+        if running_layout() is None:
             layouts()[model, name] = Layout(model, name)
+
+
+def running_layout() -> tuple[str, str] | None:
+    """The model and the split whose map is being computed, if any."""
+    return next((key for key, layout in layouts().items() if layout.is_running), None)
 
 
 def see_drawing() -> None:
@@ -360,7 +367,7 @@ def see_drawing() -> None:
     st.session_state[SHOW_DRAWING] = True
 
 
-@st.cache_resource(show_spinner=False)
+@st.cache_resource(show_spinner=False, max_entries=MOST_EXPLORED)
 def _known_neighbours(model: str, stamp: tuple[int, int], name: str, source: Source) -> Neighbours | None:
     return known_neighbours(model, name, split(name, source), split("train", source))
 

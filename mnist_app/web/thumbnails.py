@@ -11,6 +11,7 @@ from starlette.routing import BaseRoute, Route
 
 from mnist_app.dataset import Digits
 from mnist_app.errors import AppError
+from mnist_app.explorer import whole
 
 # MNIST never changes, and a picture's address names its place in it.
 FOR_EVER = {"Cache-Control": "public, max-age=31536000, immutable"}
@@ -23,16 +24,16 @@ def thumbnail_routes(path: str, load: Callable[[str], Digits]) -> Sequence[BaseR
         content = await run_in_threadpool(_png, load, request.path_params["split"], request.path_params["index"])
         return Response(status_code=404) if content is None else Response(content, 200, FOR_EVER, "image/png")
 
-    return [Route(f"{path}/{{split:str}}/{{index:int}}.png", thumbnail)]
+    return [Route(f"{path}/{{split:str}}/{{index:str}}.png", thumbnail)]
 
 
-def _png(load: Callable[[str], Digits], split: str, index: int) -> bytes | None:
+def _png(load: Callable[[str], Digits], split: str, index: str) -> bytes | None:
     try:
-        digits = load(split)
-    except AppError:
+        digits, at = load(split), whole(index)
+    except (AppError, ValueError):
         return None
-    if index >= len(digits):
+    if at >= len(digits):
         return None
     file = io.BytesIO()
-    Image.fromarray(digits.images[index]).save(file, "PNG")
+    Image.fromarray(digits.images[at]).save(file, "PNG")
     return file.getvalue()

@@ -131,6 +131,14 @@ def test_back_returns_to_the_view_before(explorer: Explorer) -> None:
     expect(explorer.described).to_contain_text("nines read as fours")
 
 
+def test_a_cell_shows_all_of_its_pictures_whatever_was_filtered_before(explorer: Explorer) -> None:
+    explorer.open("?confidence=99-100&stroke=thin")
+    expect(explorer.page.get_by_role("button", name="More (2)")).to_be_visible()  # what is set out of sight
+    count = int(explorer.cell(9, 4).inner_text())
+    explorer.cell(9, 4).click()
+    expect(explorer.described).to_have_text(f"{count} nines read as fours")
+
+
 def test_quick_presses_all_count(explorer: Explorer) -> None:
     for _ in range(4):
         explorer.page.get_by_role("button", name="Next page").click(no_wait_after=True)
@@ -138,7 +146,32 @@ def test_quick_presses_all_count(explorer: Explorer) -> None:
     explorer.page.wait_for_timeout(1500)
     page = int(re.findall(r"Page (\d+) of", explorer.page.locator(".st-key-explore_pages").inner_text())[0])
     assert f"page={page}" in explorer.page.url
-    assert page >= 2
+    assert page == 5
+
+
+def test_back_goes_to_the_page_before(explorer: Explorer) -> None:
+    pages = explorer.page.locator(".st-key-explore_pages")
+    for page in (2, 3):
+        explorer.page.get_by_role("button", name="Next page").click()
+        expect(pages).to_contain_text(f"Page {page} of")
+        expect(explorer.page).to_have_url(re.compile(f"page={page}"))
+    explorer.page.go_back()
+    expect(pages).to_contain_text("Page 2 of")
+    explorer.page.go_back()
+    expect(pages).to_contain_text("Page 1 of")
+
+
+def test_on_a_phone_the_page_leads_to_what_was_picked(chromium: Browser, address: str) -> None:
+    full_mnist()
+    context = chromium.new_context(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    explorer = Explorer(context.new_page(), address).open("?verdict=wrong")
+    explorer.tiles.nth(3).tap()
+    expect(explorer.picture).to_be_in_viewport()
+    explorer.open()
+    explorer.cell(9, 4).tap()
+    expect(explorer.described).to_contain_text("nines read as fours")
+    expect(explorer.described).to_be_in_viewport()
+    context.close()
 
 
 def test_hover_shows_the_picture_under_the_pointer(explorer: Explorer) -> None:

@@ -62,7 +62,7 @@ def digit_map(
         "places": _packed(np.round(places * ((2**16 - 1) / SIDE)).astype("<u2")),
         "labels": _packed(readings.digits.labels.astype(np.uint8)),
         "read": _packed(readings.predictions.read.astype(np.uint8)),
-        "percent": _packed(np.floor(readings.predictions.confidence * 100).astype(np.uint8)),
+        "percent": _packed(_percent(readings.predictions.confidence)),
         "chosen": _packed(np.packbits(chosen, bitorder="little")),
         "side": SIDE,
         "area": area and [list(corner) for corner in area.corners],
@@ -73,6 +73,12 @@ def digit_map(
         "wrong": WRONG,
     }
     _element(data=data, key=key, on_pick_change=heard_pick, on_area_change=heard_area)
+
+
+def _percent(shares: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """Whole percent, as answer.py rounds them; 255 where that would claim certainty."""
+    rounded = np.floor(shares * 100 + 0.5).astype(np.uint8)
+    return np.where((shares >= 0.995) & (shares < 1), np.uint8(255), rounded)
 
 
 def _packed(values: NDArray[Any]) -> str:

@@ -101,7 +101,12 @@ class DigitMap {
     this.canvas.addEventListener("blur", () => this.hover(-1));
     root.querySelector(".tools").addEventListener("click", (event) => this.take(event.target.dataset.tool));
     new ResizeObserver(() => this.draw()).observe(this.canvas.parentElement);
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => setTimeout(() => this.draw(), 200));
+    const scheme = matchMedia("(prefers-color-scheme: dark)");
+    const onScheme = () => {
+      if (root.isConnected) setTimeout(() => this.draw(), 200);
+      else scheme.removeEventListener("change", onScheme); // it would outlive the map
+    };
+    scheme.addEventListener("change", onScheme);
     this.showTool();
   }
 
@@ -154,7 +159,7 @@ class DigitMap {
     if (event.button > 0) return;
     this.pressed = [event.clientX, event.clientY];
     this.line = [this.place(event)];
-    if (this.tool) this.canvas.setPointerCapture(event.pointerId);
+    if (this.tool || event.pointerType !== "touch") this.canvas.setPointerCapture(event.pointerId); // its end is heard
   }
 
   onMove(event) {
@@ -173,7 +178,9 @@ class DigitMap {
 
   onUp(event) {
     if (!this.pressed) return;
-    if (this.line.length > 2) {
+    if (this.line.length === 2) {
+      // too short a lasso to hold anything, and no click either
+    } else if (this.line.length > 2) {
       const drawn = corners(this.line, this.data.side);
       this.tell("area", drawn.map(([x, y]) => `${x}.${y}`).join("_"));
     } else {
@@ -202,8 +209,8 @@ class DigitMap {
   }
 
   words(i) {
-    const isRight = this.labels[i] === this.read[i];
-    return isRight ? `${this.labels[i]}, ${this.percent[i]}% sure` : `${this.labels[i]} read as ${this.read[i]}, ${this.percent[i]}% sure`;
+    const sure = this.percent[i] > 100 ? ">99% sure" : `${this.percent[i]}% sure`;
+    return this.labels[i] === this.read[i] ? `${this.labels[i]}, ${sure}` : `${this.labels[i]} read as ${this.read[i]}, ${sure}`;
   }
 
   /** Show the picture of a point beside it; -1 for none. */

@@ -137,10 +137,14 @@ export class LiveInk {
 
   /** An answer that took longer than the quickest so far stood in a queue: then others go first. */
   #pace(answer) {
+    if (!answer) {
+      this.#interval = INTERVAL_AFTER_NONE;
+      return;
+    }
     const took = this.#clock() - this.#sentAt;
     this.#quickest = Math.min(this.#quickest, took);
     const late = Math.max(0, took - this.#quickest - SHORTEST_INTERVAL);
-    this.#interval = answer ? Math.max(SHORTEST_INTERVAL, took + COURTESY * late) : INTERVAL_AFTER_NONE;
+    this.#interval = Math.max(SHORTEST_INTERVAL, took + COURTESY * late);
   }
 }
 

@@ -36,7 +36,7 @@ def page() -> None:
             _way_back(taken)
         elif picture:
             st.caption("Read from the picture. Remove it to go back to the pad.")
-        elif reading:
+        elif reading and not reading.is_number:
             to_map = st.button("See it on the map", icon=":material/map:", on_click=session.see_drawing, key="to_map")
             if to_map:
                 session.go_to("Explore")

@@ -7,12 +7,24 @@ import streamlit as st
 
 from mnist_app.dataset import CLASSES, find_source
 from mnist_app.errors import AppError
-from mnist_app.explorer import LEANS, ORDERS, PANELS, PER_PAGE, STROKES, Area, Filters, Order, Readings, View, to_csv
+from mnist_app.explorer import (
+    LEANS,
+    ORDERS,
+    PANELS,
+    PER_PAGE,
+    STROKES,
+    Area,
+    Filters,
+    Order,
+    Readings,
+    View,
+    to_csv,
+    whole,
+)
 from mnist_app.neighbours import Neighbours, nearest
-from mnist_app.number import ReadDigit
+from mnist_app.number import read_drawing, read_picture
 from mnist_app.preprocessing import prepare_drawing
 from mnist_app.projection import METHODS, Layout, Places, pca, place
-from mnist_app.recognition import recognise
 from mnist_app.registry import model_folders
 from mnist_app.strokes import Drawing
 from mnist_app.web import session
@@ -26,6 +38,9 @@ from mnist_app.web.why import why
 from mnist_app.work import Work
 
 PATIENCE = 0.7  # seconds that a page waits before it shows a progress bar instead
+
+
+PICTURE = "section.picture"  # the CSS selector of the picture that is open
 
 
 def page() -> None:
@@ -52,7 +67,14 @@ def page() -> None:
         view = replace(view, opened=None, panel="numbers")
         session.write_address(view)
     area = view.filters.area
-    chosen = view.chosen(readings, session.places(view.model, readings, area.method) if area else None)
+    places = session.places(view.model, readings, area.method) if area else None
+    if area and places is None:
+        st.info("The area was marked on a map that is not here, so it was left out.", icon=":material/info:")
+        view = view.where(area=None)
+        session.write_address(view)
+    chosen = view.chosen(readings, places)
+    view = replace(view, page=min(view.page, max(1, -(-len(chosen) // PER_PAGE))))
+    session.write_address(view)
     st.html(_summary(view, readings))
     left, right = st.columns([5, 7], gap="large")
     with right:
@@ -111,17 +133,20 @@ def _choose(view: View) -> None:
         st.selectbox("Model", models, key="explore_model", label_visibility="collapsed", on_change=changed, width=200)
 
 
-@st.fragment(run_every=0.3)
 def _wait(work: Work[session.Explored], view: View) -> None:
-    """How far the reading of a split has come, until it is done."""
+    """How far the reading of a split has come; or why it came to nothing."""
     if work.problem:
         problem_notice(work.problem)
-    elif work.is_running:
-        st.progress(
-            work.share, f"{plain(view.model)} reads the {view.split} split, once for everybody: {work.share:.0%}"
-        )
+        st.button("Try again", icon=":material/refresh:", key="try_again")  # any run does, once it has failed
     else:
+        _show_progress(work, view)
+
+
+@st.fragment(run_every=0.3)
+def _show_progress(work: Work[session.Explored], view: View) -> None:
+    if not work.is_running:
         st.rerun()
+    st.progress(work.share, f"{plain(view.model)} reads the {view.split} split, once for everybody: {work.share:.0%}")
 
 
 def _summary(view: View, readings: Readings) -> str:
@@ -159,12 +184,12 @@ def _numbers(view: View, explored: session.Explored) -> None:
         label, _, read = cell.partition("-")
         digits = {str(digit): digit for digit in range(CLASSES)} | {ANY: None}
         if label in digits and read in digits:
-            session.show(session.seen().where(label=digits[label], read=digits[read], verdict=None))
+            session.show(replace(session.seen(), filters=Filters(digits[label], digits[read]), page=1))
 
     def changed() -> None:
         session.show(replace(session.seen(), percent=st.session_state["explore_percent"] == "Percent of the row"))
 
-    picks(confusion_html(explored.evaluation, view.percent, view.filters), "confusion", picked)
+    picks(confusion_html(explored.evaluation, view.percent, view.filters), "confusion", picked, leads_to=".described")
     st.session_state["explore_percent"] = "Percent of the row" if view.percent else "Counts"
     st.segmented_control(
         "Confusion matrix in",
@@ -232,7 +257,8 @@ def _filters(view: View) -> None:
             on_change=changed_order,
             width=172,
         )
-        with st.popover("More", icon=":material/tune:"):
+        hidden = len(replace(view.filters, label=None, read=None, verdict=None).each())
+        with st.popover(f"More ({hidden})" if hidden else "More", icon=":material/tune:"):
             st.slider("Confidence, percent", 0, 100, key="explore_confidence", on_change=changed_confidence)
             for label, name, choices in (("Strokes", "stroke", STROKES), ("Leaning", "lean", LEANS)):
                 st.segmented_control(
@@ -274,34 +300,40 @@ def _gallery(given: View, readings: Readings, chosen: Order) -> None:
     page = min(view.page, pages)
     shown = chosen[(page - 1) * PER_PAGE : page * PER_PAGE]
     html = gallery_html(readings, shown, view.opened)
-    picks(html, "gallery", lambda index: _open(readings, chosen, index), steps_for="section.picture")
+    picks(html, "gallery", lambda index: _open(readings, chosen, index), PICTURE, steps_for=PICTURE)
     if pages == 1:
         return
     with st.container(horizontal=True, vertical_alignment="center", key="explore_pages"):
-        for label, icon, to in (("Previous page", "left", page - 1), ("Next page", "right", page + 1)):
+        for label, icon, by in (("Previous page", "left", -1), ("Next page", "right", 1)):
             st.button(
                 label,
                 icon=f":material/chevron_{icon}:",
                 on_click=_turn,
-                args=(to,),
-                disabled=not 1 <= to <= pages,
+                args=(by, pages),
+                disabled=not 1 <= page + by <= pages,
                 key=f"page_{icon}",
             )
         st.caption(f"Page {page:,} of {pages:,}", width="content")
 
 
-def _turn(page: int) -> None:
-    session.show(replace(session.seen(), page=page))
+def _turn(by: int, pages: int) -> None:
+    """From the page that is shown by now: presses may come quicker than pages."""
+    view = session.seen()
+    session.show(replace(view, page=min(max(view.page + by, 1), pages)))
 
 
 def _open(readings: Readings, chosen: Order, index: str) -> None:
     """Show a picture large, with the page of the gallery that it is on."""
-    if not (index.isdigit() and int(index) < len(readings)):
+    try:
+        opened = whole(index)
+    except ValueError:  # from the browser anything may come
         return
-    at = np.flatnonzero(chosen == int(index))
+    if opened >= len(readings):
+        return
+    at = np.flatnonzero(chosen == opened)
     view = session.seen()
     page = int(at[0]) // PER_PAGE + 1 if len(at) else view.page
-    session.show(replace(view, opened=int(index), panel="picture", page=page))
+    session.show(replace(view, opened=opened, panel="picture", page=page))
 
 
 def _downloads(view: View, readings: Readings, chosen: Order) -> None:
@@ -335,11 +367,10 @@ def _picture(view: View, readings: Readings, chosen: Order, opened: int) -> None
     if take:
         session.take(readings.digits.images[opened], f"picture {opened:,} of the {view.split} split")
         session.go_to("Draw")
-    st.html(picture_html(readings, opened, readings.averages))
+    st.html(picture_html(readings, opened))
     _nearest_training(view, readings, opened)
-    pixels = readings.digits.images[opened]
-    read = recognise(session.model(view.model), pixels[None])[0]
-    why((ReadDigit(read, pixels),), view.model, meant=int(readings.digits.labels[opened]))
+    read = read_picture(session.model(view.model), readings.digits.images[opened])
+    why(read.digits, view.model, meant=int(readings.digits.labels[opened]))
 
 
 def _nearest_training(view: View, readings: Readings, opened: int) -> None:
@@ -387,7 +418,7 @@ def _map(view: View, readings: Readings) -> None:
         _lay_out(view)
         method, places = "pca", session.places(view.model, readings, "pca")
     assert places is not None
-    drawn, near = _drawn(view, readings, places, method, drawing) if shows else (None, None)
+    drawn, near = (_drawn(view, readings, places, method, drawing) if shows else None) or (None, None)
     area = view.filters.area
     digit_map(
         readings,
@@ -398,7 +429,7 @@ def _map(view: View, readings: Readings) -> None:
         drawn,
         "digit_map",
         on_pick=lambda index: session.show(replace(session.seen(), opened=index, panel="picture")),
-        on_area=lambda text: _mark(view, method, text),
+        on_area=lambda text: _mark(method, text),
     )
     st.caption(
         f"{'t-SNE keeps neighbours together' if method == 'tsne' else 'PCA shows where the features spread most'}; "
@@ -411,10 +442,11 @@ def _map(view: View, readings: Readings) -> None:
             neighbours_html(readings.digits.images[at], readings.digits.labels[at], near, are_buttons=True),
             "near_drawing",
             lambda index: _open(readings, at[:0], index),
+            PICTURE,
         )
 
 
-def _mark(view: View, method: str, text: str) -> None:
+def _mark(method: str, text: str) -> None:
     """Fill the gallery with what lies in an area, or with everything again."""
     try:
         session.show(session.seen().where(area=Area.from_text(f"{method}_{text}") if text else None))
@@ -422,22 +454,36 @@ def _mark(view: View, method: str, text: str) -> None:
         return
 
 
-def _drawn(view: View, readings: Readings, places: Places, method: str, drawing: Drawing) -> tuple[Drawn, Neighbours]:
-    """Where a drawing falls on the map, and its nearest pictures there."""
+def _drawn(
+    view: View, readings: Readings, places: Places, method: str, drawing: Drawing
+) -> tuple[Drawn, Neighbours] | None:
+    """Where a drawing falls on the map, and its nearest pictures there; a number falls nowhere."""
+    reading = read_drawing(session.model(view.model), drawing)
+    if reading.is_number:
+        st.caption(f"Your drawing is read as the number {reading.text}. The map has a place for one digit alone.")
+        return None
     pixels = prepare_drawing(drawing).pixels
     features, known = session.features_of(view.model, pixels), readings.predictions.features
     near = nearest(features, known)
     at = pca(known, features)[1] if method == "pca" else place(features, known, places)
-    prediction = recognise(session.model(view.model), pixels[None])[0]
-    st.caption(f"Your drawing is read as {prediction.digit}. {torn(prediction)}")
+    [read] = reading.digits
+    if read.prediction.is_digit:
+        st.caption(f"Your drawing is read as {read.prediction.digit}. {torn(read.prediction)}")
+    else:
+        st.caption(f"Your drawing: {read.prediction.words}. On the map it falls near what is least unlike it.")
     return Drawn(at[0], png_url(pixels), tuple(near.indices[0].tolist())), near
 
 
 def _lay_out(view: View) -> None:
     """The offer to compute a t-SNE map, and how far it has come."""
-    layout = session.layouts().get((view.model, view.split))
+    layout, running = session.layouts().get((view.model, view.split)), session.running_layout()
     if layout and layout.is_running:
         _wait_for_layout(layout)
+        return
+    if running:
+        st.caption(
+            f"One map at a time: that of the {running[1]} split as {plain(running[0])} reads it is being laid out."
+        )
         return
     if layout and layout.problem:
         problem_notice(layout.problem)
