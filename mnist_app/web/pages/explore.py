@@ -369,8 +369,8 @@ def _picture(view: View, readings: Readings, chosen: Order, opened: int) -> None
         session.go_to("Draw")
     st.html(picture_html(readings, opened))
     _nearest_training(view, readings, opened)
-    pixels = readings.digits.images[opened]
-    why(read_picture(session.model(view.model), pixels).digits, view.model, meant=int(readings.digits.labels[opened]))
+    read = read_picture(session.model(view.model), readings.digits.images[opened])
+    why(read.digits, view.model, meant=int(readings.digits.labels[opened]))
 
 
 def _nearest_training(view: View, readings: Readings, opened: int) -> None:
