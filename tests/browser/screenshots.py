@@ -1,4 +1,7 @@
-"""The README's pictures, taken of the running app: ``python -m tests.browser.screenshots``."""
+"""Pictures of every page, taken of the running app: ``python -m tests.browser.screenshots``.
+
+They are to be looked at; those that the README shows are kept.
+"""
 
 import tempfile
 from pathlib import Path
@@ -45,7 +48,7 @@ def _pages(browser: Browser, address: str) -> None:
         page.screenshot(path=FOLDER / f"number-{scheme}.png")
         _explore(page, address, scheme)
         _break(page, address, scheme)
-        for title in ("Models", "Data"):
+        for title in ("Train", "Models", "Data"):
             visitor.visit(title)
             visitor.settle()
             page.screenshot(path=FOLDER / f"{title.lower()}-{scheme}.png")
