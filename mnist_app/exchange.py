@@ -5,7 +5,9 @@ import io
 import tempfile
 import warnings
 import zipfile
+import zlib
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import torch
@@ -27,6 +29,7 @@ from mnist_app.registry import (
 
 LARGEST_CARD = 2**20  # bytes
 AGREEMENT = 1e-4  # logits: how far ONNX Runtime may be from PyTorch
+_exporting = Lock()  # PyTorch's exporter works for one at a time
 CHECKED = 64  # pictures that both are asked about
 
 
@@ -52,13 +55,16 @@ def from_zip(content: bytes, taken: set[str] | None = None) -> str:
                 found = [entry for entry in archive.infolist() if Path(entry.filename).name == part]
                 if len(found) != 1:
                     raise ModelError(f"A model's ZIP file has one {part}, and this one has {len(found)}.")
+                if found[0].compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                    # Of the others zipfile unpacks without end, whatever is asked for.
+                    raise ModelError(f"Its {part} is packed in a way that is not taken.")
                 if found[0].file_size > largest:
                     raise ModelError(f"Its {part} is larger than {largest // 2**20} MB.")
                 with archive.open(found[0]) as packed:
                     unpacked = packed.read(largest + 1)  # whatever size it announces
                 Path(workshop, part).write_bytes(unpacked)
             model = _checked(Path(workshop))
-    except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError, EOFError):
+    except (zipfile.BadZipFile, zlib.error, OSError, NotImplementedError, RuntimeError, EOFError):
         raise ModelError("This is no ZIP file that can be read.") from None
     name = free_name(model.card.name, taken or ())
     save_model(new_model_folder(name), model.network, dataclasses.replace(model.card, name=name))
@@ -85,7 +91,7 @@ def to_onnx(name: str) -> bytes:
 
     model = load_model(find_model(name))
     file = io.BytesIO()
-    with warnings.catch_warnings():
+    with _exporting, warnings.catch_warnings():
         # The newer exporter needs packages of 40 MB more for the same graph.
         warnings.simplefilter("ignore", DeprecationWarning)
         torch.onnx.export(

@@ -13,6 +13,7 @@ A job is a folder under MNIST_APP_HOME/jobs, named so that the oldest comes firs
 import contextlib
 import dataclasses
 import json
+import logging
 import os
 import secrets
 import shutil
@@ -37,9 +38,9 @@ from torch import nn
 from mnist_app.augmentation import Augmentation
 from mnist_app.errors import AppError
 from mnist_app.models import CLASSES, build
-from mnist_app.registry import ModelError, load_card, new_model_folder
+from mnist_app.registry import ModelError, load_card, new_model_folder, put_in_place
 from mnist_app.shelf import checked_label, label
-from mnist_app.storage import home, user_models_folder
+from mnist_app.storage import home
 from mnist_app.trainer import command_of, train_model
 from mnist_app.training import BatchReport, EpochReport, TrainConfig
 
@@ -161,17 +162,17 @@ def submit(model: str, config: TrainConfig, title: str = "") -> str:
 
     Raises ModelError where the name cannot be had, JobError where the queue is full or the disk refuses.
     """
-    new_model_folder(model)
-    title = checked_label(model, title, "").title
-    line = [job for job in list_jobs() if not job.status.is_over]
-    if any(job.name == model for job in line):
-        raise JobError(f"A training of {model!r} is under way already. Choose another name.")
-    if len(line) > MOST_WAITING:
-        raise JobError(f"{MOST_WAITING} trainings wait already. Try again when one has ended.")
     identity = f"{time.time_ns()}-{secrets.token_hex(2)}"
     try:
         jobs_folder().mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=jobs_folder(), prefix=".") as workshop:
+        with FileLock(jobs_folder() / "line"), tempfile.TemporaryDirectory(dir=jobs_folder(), prefix=".") as workshop:
+            new_model_folder(model)
+            title = checked_label(model, title, "").title
+            line = [job for job in list_jobs() if not job.status.is_over]
+            if any(job.name == model for job in line):
+                raise JobError(f"A training of {model!r} is under way already. Choose another name.")
+            if len(line) > MOST_WAITING:
+                raise JobError(f"{MOST_WAITING} trainings wait already. Try again when one has ended.")
             new = Path(workshop, identity)
             new.mkdir()
             (new / REQUEST).write_text(json.dumps(asdict(Request(model, config, title))))
@@ -420,6 +421,9 @@ class Queue:
                         self._end(self._running, FAILED, SERVER_STOPPED)
             except (OSError, Timeout):  # another server is at it, or the disk refuses: it may be otherwise soon
                 self._stopping.wait(1)
+            except Exception:  # whoever waits would wait for ever
+                logging.getLogger(__name__).exception("The queue stumbled and goes on")
+                self._stopping.wait(1)
 
     def _recover(self) -> None:
         """Jobs that an earlier server left behind have a clear end, and no process."""
@@ -491,20 +495,23 @@ class Queue:
         request = _read_request(folder)
         made = _made_in(folder, request) if request else folder / "model"
         if (status is None or status.state == LEARNED) and _is_model(made):
-            final = user_models_folder() / made.name
             try:
-                final.parent.mkdir(parents=True, exist_ok=True)
-                os.rename(made, final)  # fails where something of that name is there
-            except OSError as error:
+                name = put_in_place(made)
+            except OSError as error:  # the model stays where it was made
                 state, reason = FAILED, f"The model could not be put in its place: {error.strerror}."
             else:
                 if request and request.title:
                     with contextlib.suppress(ModelError):  # it is called by its name, then
-                        label(request.model, request.title, "")
+                        label(name, request.title, "")
                 lost = JobStatus(reason="The model is there; what the training reported is lost.")
-                self._note(folder, dataclasses.replace(status or lost, state=DONE))
+                done = dataclasses.replace(status or lost, state=DONE)
+                if request and name != request.model:
+                    said = f"Another model got the name {request.model!r} meanwhile; this one is {name!r}."
+                    done = dataclasses.replace(done, reason=said)
+                self._note(folder, done)
                 return
-        shutil.rmtree(folder / "model", ignore_errors=True)
+        else:
+            shutil.rmtree(folder / "model", ignore_errors=True)
         known = status or JobStatus(RUNNING)
         self._note(folder, dataclasses.replace(known, state=state, reason=reason, doing="", seconds_left=None))
 

@@ -139,7 +139,7 @@ def load_card(folder: Path) -> ModelCard:
         raise ModelError(f"{path} is missing, so {folder.name!r} is no model.") from None
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {error.strerror}.") from None
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         raise ModelError(f"{path} is not a model card ({error}).") from None
     if card.architecture not in ARCHITECTURES:
         raise ModelError(f"{path} names the architecture {card.architecture!r}, which this version does not know.")
@@ -174,6 +174,20 @@ def free_name(title: str, taken: Collection[str] = ()) -> str:
     there = {*model_folders(), *taken}
     numbered = (f"{name}-{number}" for number in itertools.count(2))
     return name if name not in there else next(each for each in numbered if each not in there)
+
+
+def put_in_place(made: Path) -> str:
+    """Move a model that was made elsewhere among the users', under another name if its own is taken; gives the name.
+
+    Raises OSError; the model is then where it was.
+    """
+    user_models_folder().mkdir(parents=True, exist_ok=True)
+    name = made.name if made.name not in model_folders() else free_name(made.name)
+    if name != made.name:
+        card = json.loads((made / CARD).read_text())
+        (made / CARD).write_text(json.dumps({**card, "name": name}, indent=2) + "\n")
+    os.rename(made, user_models_folder() / name)
+    return name
 
 
 def new_model_folder(name: str) -> Path:

@@ -7,7 +7,6 @@ longer side is 1, centred at the origin, and takes a NumPy generator, so that a 
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 from numpy.random import Generator
@@ -181,11 +180,11 @@ def _lifted(strokes: Strokes, random: Generator) -> Strokes:
     return [*strokes[:at], stroke[:cut], stroke[cut + gap :], *strokes[at + 1 :]]
 
 
-def _trimmed(strokes: Strokes, random: Generator, most: float = 0.15) -> Strokes:
-    """Begun late or ended early, by a share of a stroke of at most ``most``: loops stay open, ends do not meet."""
+def _trimmed(strokes: Strokes, random: Generator) -> Strokes:
+    """Begun late or ended early: loops stay open, ends do not meet."""
     at = int(random.integers(len(strokes)))
     stroke = _resampled(strokes[at], 0.03)
-    cut = int(len(stroke) * random.uniform(0.02, most))
+    cut = int(len(stroke) * random.uniform(0.02, 0.15))
     if cut < 1 or len(stroke) < 12:
         return strokes
     kept = stroke[cut:] if random.random() < 0.5 else stroke[:-cut]
@@ -207,9 +206,9 @@ Habit = Callable[[Strokes, Generator], Strokes]
 # Chances in a drawing; those of a digit come first.
 HABITS: dict[int, tuple[tuple[Habit, float], ...]] = {
     0: ((_slashed, 0.15),),
-    1: ((_flagged, 0.45), (_footed, 0.2)),
+    1: ((_flagged, 0.4), (_footed, 0.2)),
     7: ((_barred, 0.3), (_hooked, 0.15)),
-    8: ((partial(_trimmed, most=0.28), 0.3),),  # open at the top more often and wider than others are
+    8: ((_trimmed, 0.15),),  # open at the top more often than others are
 }
 COMMON_HABITS: tuple[tuple[Habit, float], ...] = (
     (_joined, 0.06),

@@ -39,7 +39,6 @@ class Shelf:
 
     defaults: tuple[str, ...] = ()  # the present one last
     labels: Mapping[str, Label] = field(default_factory=dict)
-    put_away: Mapping[str, float] = field(default_factory=dict)  # name -> when, seconds since 1970
 
     @property
     def default(self) -> str:
@@ -66,10 +65,9 @@ def read_shelf() -> Shelf:
         found: Any = json.loads(_file().read_text())
         defaults = tuple(str(name) for name in found["defaults"])
         labels = {str(name): Label(str(label["title"]), str(label["note"])) for name, label in found["labels"].items()}
-        put_away = {str(name): float(when) for name, when in found["put_away"].items()}
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return Shelf()
-    return Shelf(defaults, labels, put_away)
+    return Shelf(defaults, labels)
 
 
 def default_model() -> str:
@@ -81,7 +79,8 @@ def make_default(name: str) -> None:
     """Have everybody who comes from now on start with this model. Raises ModelError where it cannot answer."""
     load_model(find_model(name))
     with _changing() as shelf:
-        _write(replace(shelf, defaults=(*shelf.defaults, name)[-MOST_DEFAULTS:]))
+        before = [other for other in shelf.defaults if other != name]
+        _write(replace(shelf, defaults=(*before, name)[-MOST_DEFAULTS:]))
 
 
 def label(name: str, title: str, note: str) -> None:
@@ -111,39 +110,47 @@ def is_shipped(name: str) -> bool:
 
 def put_away(name: str) -> None:
     """Delete a model, for a day so that it can be brought back. Raises ModelError for a shipped or the default one."""
-    folder = find_model(name)
     if is_shipped(name):
         raise ModelError(f"{name!r} came with the app and stays.")
     with _changing() as shelf:
+        folder = find_model(name)
         if shelf.default == name:
             raise ModelError(f"{name!r} is what everybody starts with. Make another one the default first.")
-        _forget_old(shelf)
+        _forget_old()
         _attic().mkdir(parents=True, exist_ok=True)
         shutil.rmtree(_attic() / name, ignore_errors=True)
+        os.utime(folder)  # the folder itself knows when it was put away: no second record can disagree
         os.rename(folder, _attic() / name)
-        _write(replace(shelf, put_away={**shelf.put_away, name: time.time()}))
 
 
 def bring_back(name: str) -> None:
     """Undo a deletion. Raises ModelError where it is too late or another model has the name."""
-    with _changing() as shelf:
-        if name not in restorable(shelf):
+    with _changing():
+        if name not in restorable():
             raise ModelError(f"{name!r} cannot be brought back any more.")
         if name in model_folders():
             raise ModelError(f"There is another model named {name!r} by now.")
         os.rename(_attic() / name, user_models_folder() / name)
-        _write(replace(shelf, put_away={kept: when for kept, when in shelf.put_away.items() if kept != name}))
 
 
-def restorable(shelf: Shelf) -> list[str]:
+def restorable() -> list[str]:
     """The deleted models that can be brought back, the latest first."""
-    recent = [name for name, when in shelf.put_away.items() if time.time() - when < KEPT_FOR]
-    return [name for name in sorted(recent, key=shelf.put_away.__getitem__, reverse=True) if (_attic() / name).is_dir()]
+    recent = {folder.name: when for folder, when in _put_away().items() if time.time() - when < KEPT_FOR}
+    return sorted(recent, key=recent.__getitem__, reverse=True)
 
 
-def _forget_old(shelf: Shelf) -> None:
-    for folder in _attic().glob("*"):
-        if folder.name not in restorable(shelf):
+def _put_away() -> dict[Path, float]:
+    """What was deleted and when, seconds since 1970."""
+    found = {}
+    for folder in _attic().glob("*/"):
+        with contextlib.suppress(OSError):  # gone this moment
+            found[folder] = folder.stat().st_mtime
+    return found
+
+
+def _forget_old() -> None:
+    for folder, when in _put_away().items():
+        if time.time() - when >= KEPT_FOR:
             shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -1,5 +1,6 @@
 """Train a network: recipes, and a plain generator of reports that knows no files, no processes and no screen."""
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -171,6 +172,8 @@ def train(
             schedule.step()
             average.update_parameters(network)
             losses.append(loss.item())
+            if not math.isfinite(losses[-1]):
+                raise AppError("The learning went astray: its loss is no number. Choose a lower learning rate.")
             right += int((logits.argmax(dim=1) == labels[chosen]).sum())
             seen += len(chosen)
             yield BatchReport(epoch, batch, batches, losses[-1])

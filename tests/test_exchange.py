@@ -140,3 +140,13 @@ def test_a_file_that_unpacks_to_more_than_a_model_has_is_refused() -> None:
         archive.writestr(WEIGHTS, b"")
     with pytest.raises(ModelError, match=r"Its card\.json is larger than 1 MB"):
         from_zip(file.getvalue())
+
+
+def test_what_unpacks_without_end_is_not_unpacked() -> None:
+    file = io.BytesIO()
+    parts = parts_of(to_zip("mnist-cnn"))
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_BZIP2) as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content)
+    with pytest.raises(ModelError, match="packed in a way that is not taken"):
+        from_zip(file.getvalue())

@@ -302,6 +302,7 @@ def test_a_model_of_that_name_that_came_in_between_is_left_alone(queue: Queue) -
     until(lambda: job(identity).status.state == RUNNING)
     (user_models_folder() / "mine").mkdir(parents=True)
     (user_models_folder() / "mine" / "precious").touch()
-    until(lambda: job(identity).status.state == FAILED)
-    assert "could not be put in its place" in job(identity).status.reason
+    until(lambda: job(identity).status.state == DONE)
+    assert "this one is 'mine-2'" in job(identity).status.reason
     assert (user_models_folder() / "mine" / "precious").exists()
+    assert load_model(find_model("mine-2")).card.name == "mine-2"

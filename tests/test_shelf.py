@@ -67,10 +67,10 @@ def test_a_deletion_can_be_undone() -> None:
     before = {path.name: path.read_bytes() for path in find_model("one").iterdir()}
     put_away("one")
     assert "one" not in model_folders()
-    assert restorable(read_shelf()) == ["one"]
+    assert restorable() == ["one"]
     bring_back("one")
     assert {path.name: path.read_bytes() for path in find_model("one").iterdir()} == before
-    assert restorable(read_shelf()) == []
+    assert restorable() == []
 
 
 def test_a_deletion_is_not_undone_over_a_new_model_of_that_name() -> None:

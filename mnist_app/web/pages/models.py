@@ -59,7 +59,7 @@ def page() -> None:
 
 def _deleted(shelf: Shelf) -> None:
     """The way back for what was deleted."""
-    for name in restorable(shelf):
+    for name in restorable():
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f":material/delete: **{plain(shelf.title(name))}** was deleted.", width="stretch")
             st.button("Undo", key=f"undo_{name}", on_click=_do, args=(bring_back, name))

@@ -14,6 +14,7 @@ from mnist_app.errors import AppError
 from mnist_app.jobs import DONE, FAILED, LEARNED, RUNNING, WAITING, Job, JobStatus
 from mnist_app.models import ARCHITECTURES, batch_of
 from mnist_app.registry import free_name
+from mnist_app.shelf import restorable
 from mnist_app.training import OPTIMISERS, PRESETS, TrainConfig
 from mnist_app.web import session
 from mnist_app.web.charts import TRAINING, VALIDATION, Curve, counts_html, curves_html, minds_html
@@ -77,8 +78,6 @@ def page() -> None:
         on_click=_start,
         args=(config, title),
     )
-    if problem := st.session_state.pop("train_problem", None):
-        problem_notice(problem)
     _trainings()
 
 
@@ -96,7 +95,7 @@ def _recipe() -> TrainConfig | None:
     st.caption(PRESETS[preset].promise)
     if "train_epochs" not in st.session_state:
         _take_preset()
-    for name in (*HELP, "share"):  # or what is out of sight is forgotten
+    for name in HELP:  # or what is out of sight is forgotten
         if f"train_{name}" in st.session_state:
             st.session_state[f"train_{name}"] = st.session_state[f"train_{name}"]
     with st.expander("Details", icon=":material/tune:"):
@@ -189,7 +188,7 @@ def _preview_html(augmentation: Augmentation) -> str:
 
 def _start(config: TrainConfig, title: str) -> None:
     try:
-        name = free_name(title or "network", {job.name for job in session.queue().jobs()})
+        name = free_name(title or "network", {*restorable(), *(job.name for job in session.queue().jobs())})
         st.session_state["train_shown"] = jobs.submit(name, config, title)
     except AppError as error:
         st.session_state["train_problem"] = str(error)
@@ -198,6 +197,8 @@ def _start(config: TrainConfig, title: str) -> None:
 @st.fragment(run_every=POLL_EVERY)
 def _trainings() -> None:
     """The queue as every visitor sees it, and one training in detail."""
+    if problem := st.session_state.pop("train_problem", None):
+        problem_notice(problem)
     known = session.queue().jobs()
     if not known:
         st.caption("Nothing was trained yet.")
@@ -237,9 +238,7 @@ def _epochs(job: Job) -> int:
 
 
 def _progress(status: JobStatus) -> str:
-    if not status.batches:
-        return f"· {status.doing.lower()} …"
-    if not status.seconds_left:
+    if not (status.batches and status.seconds_left):
         return f"· {status.doing.lower()} …"
     left = f"{status.seconds_left:.0f} s" if status.seconds_left < 100 else f"{status.seconds_left / 60:.0f} minutes"
     return f"· epoch {status.epoch} · {status.examples_per_second:,.0f} digits a second · {left} left"
