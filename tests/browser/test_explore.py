@@ -93,6 +93,7 @@ def test_the_gallery_is_walked_by_keyboard(explorer: Explorer) -> None:
 
 def test_arrow_keys_go_from_picture_to_picture(explorer: Explorer) -> None:
     explorer.open("?order=index&verdict=wrong")
+    explorer.tiles.first.wait_for()
     names = [tile.get_attribute("data-pick") for tile in explorer.tiles.all()]
     explorer.tiles.first.click()
     expect(explorer.picture).to_have_attribute("aria-label", f"Picture {names[0]}")
@@ -172,6 +173,15 @@ def test_on_a_phone_the_page_leads_to_what_was_picked(chromium: Browser, address
     expect(explorer.described).to_contain_text("nines read as fours")
     expect(explorer.described).to_be_in_viewport()
     context.close()
+
+
+def test_the_keyboard_marks_a_box(explorer: Explorer) -> None:
+    explorer.open("?panel=map")
+    explorer.canvas.focus()
+    for key in ("ArrowRight", "Shift+ArrowRight", "Shift+ArrowDown", "Shift+ArrowDown", "Enter"):
+        explorer.page.keyboard.press(key)
+    expect(explorer.described).to_contain_text("inside the area marked on the map")
+    expect(explorer.page).to_have_url(re.compile("area=tsne_"))
 
 
 def test_hover_shows_the_picture_under_the_pointer(explorer: Explorer) -> None:

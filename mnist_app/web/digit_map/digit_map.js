@@ -1,10 +1,12 @@
 // A map of up to 55,000 points on one canvas. Hover shows a point's picture, a click opens it; with a tool in hand a
-// drag marks a box or a lasso, whose corners the script is told. Arrow keys walk from point to point, Enter opens.
+// drag marks a box or a lasso, whose corners the script is told. Arrow keys walk from point to point, Enter opens; with
+// Shift they stretch a box, which Enter marks.
 
 const REACH = 14; // CSS pixels from a point within which it is meant
 const CELL = 40; // map units; the points are filed by such squares
 const MOST_CORNERS = 64; // as in explorer.py
 const DRAG = 5; // CSS pixels that make a click a drag
+const ROOM = 4; // map units around the points at which a box by keyboard begins and ends
 
 const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
 
@@ -92,13 +94,17 @@ class DigitMap {
     this.tool = matchMedia("(pointer: coarse)").matches ? null : "box";
     this.line = []; // of the drag under way, map units
     this.hovered = -1;
+    this.anchor = -1; // the point from which Shift and arrows stretch a box
     this.canvas.addEventListener("pointermove", (event) => this.onMove(event));
     this.canvas.addEventListener("pointerdown", (event) => this.onDown(event));
     this.canvas.addEventListener("pointerup", (event) => this.onUp(event));
     this.canvas.addEventListener("pointercancel", () => this.drop());
     this.canvas.addEventListener("pointerleave", () => this.hover(-1));
     this.canvas.addEventListener("keydown", (event) => this.onKey(event));
-    this.canvas.addEventListener("blur", () => this.hover(-1));
+    this.canvas.addEventListener("blur", () => {
+      this.hover(-1);
+      this.stretch(-1);
+    });
     root.querySelector(".tools").addEventListener("click", (event) => this.take(event.target.dataset.tool));
     new ResizeObserver(() => this.draw()).observe(this.canvas.parentElement);
     const scheme = matchMedia("(prefers-color-scheme: dark)");
@@ -118,7 +124,7 @@ class DigitMap {
     this.chosen = bytes(data.chosen);
     this.canvas.setAttribute(
       "aria-label",
-      `Map of ${this.count.toLocaleString("en")} digits. Arrow keys go from digit to digit, Enter opens one.`,
+      `Map of ${this.count.toLocaleString("en")} digits. Arrow keys go from digit to digit, Enter opens one; with Shift they stretch a box, which Enter marks.`,
     );
     this.draw();
   }
@@ -181,13 +187,30 @@ class DigitMap {
     if (this.line.length === 2) {
       // too short a lasso to hold anything, and no click either
     } else if (this.line.length > 2) {
-      const drawn = corners(this.line, this.data.side);
-      this.tell("area", drawn.map(([x, y]) => `${x}.${y}`).join("_"));
+      this.mark();
     } else {
       const found = this.points.nearest(...this.place(event), REACH / this.scale);
       if (found >= 0) this.tell("pick", found);
     }
     this.drop();
+  }
+
+  mark() {
+    const drawn = corners(this.line, this.data.side);
+    this.tell("area", drawn.map(([x, y]) => `${x}.${y}`).join("_"));
+  }
+
+  /** A box from a point to the one that is hovered; none from -1. */
+  stretch(anchor) {
+    this.anchor = anchor;
+    this.line = [];
+    if (anchor >= 0) {
+      const [x1, x2] = [this.x[anchor], this.x[this.hovered]].sort((a, b) => a - b);
+      const [y1, y2] = [this.y[anchor], this.y[this.hovered]].sort((a, b) => a - b);
+      const [left, right, top, bottom] = [x1 - ROOM, x2 + ROOM, y1 - ROOM, y2 + ROOM];
+      this.line = [[left, top], [right, top], [right, bottom], [left, bottom]];
+    }
+    this.draw();
   }
 
   drop() {
@@ -198,13 +221,18 @@ class DigitMap {
 
   onKey(event) {
     const [dx, dy] = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key] ?? [];
-    if (event.key === "Enter" && this.hovered >= 0) this.tell("pick", this.hovered);
+    if (event.key === "Enter" && this.anchor >= 0) {
+      this.mark();
+      this.stretch(-1);
+    } else if (event.key === "Enter" && this.hovered >= 0) this.tell("pick", this.hovered);
     if (dx === undefined) return;
     event.preventDefault();
     event.stopPropagation();
     const start = this.data.opened ?? this.points.nearest(this.data.side / 2, this.data.side / 2, this.data.side);
     const to = this.hovered < 0 ? start : this.points.towards(this.hovered, dx, dy);
+    const from = this.anchor >= 0 ? this.anchor : this.hovered;
     if (to >= 0) this.hover(to);
+    this.stretch(event.shiftKey ? from : -1);
     this.status.textContent = this.words(this.hovered);
   }
 
