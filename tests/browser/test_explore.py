@@ -257,6 +257,7 @@ def test_a_drawing_goes_to_the_map(visitor: Visitor) -> None:
 def test_the_selection_is_downloaded(explorer: Explorer) -> None:
     explorer.cell(9, 4).click()
     expect(explorer.described).to_contain_text("nines read as fours")
+    explorer.tiles.first.wait_for()
     count = explorer.tiles.count()
     with explorer.page.expect_download() as table:
         explorer.page.get_by_role("button", name="CSV").click()
@@ -289,7 +290,7 @@ def test_a_link_is_the_first_that_a_fresh_server_is_asked(page: Page, bare_serve
     explorer = Explorer(page, bare_server).open("?verdict=wrong")
     expect(explorer.page.get_by_text("Only the sample that comes with the app is here")).to_be_visible()
     expect(explorer.described).to_contain_text("digits misread")
-    assert explorer.tiles.count() == int(explorer.described.inner_text().split()[0])
+    expect(explorer.tiles).to_have_count(int(explorer.described.inner_text().split()[0]))
     explorer.tiles.first.click()
     expect(explorer.picture).to_be_visible()
     assert not explorer.errors
