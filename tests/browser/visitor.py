@@ -74,6 +74,7 @@ class Visitor:
                 """() => {
                   const root = [...document.querySelectorAll('.st-key-pad *')].find((e) => e.shadowRoot).shadowRoot;
                   const canvas = root.querySelector('.dc-canvas.lower-canvas');
+                  if (!canvas) return 0; // between an old canvas and the next there is none
                   const {data} = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
                   let dark = 0;
                   for (let i = 0; i < data.length; i += 4) dark += data[i] < 128 && data[i + 3] > 128;
