@@ -14,11 +14,11 @@ from streamlit import config
 from streamlit.runtime.pages_manager import PagesManager
 
 from mnist_app.api import api_routes
-from mnist_app.dataset import find_source
+from mnist_app.data.dataset import find_source
 from mnist_app.errors import AppError
-from mnist_app.recognition import warm_up
-from mnist_app.registry import DEFAULT_MODEL
-from mnist_app.shelf import default_model
+from mnist_app.models.registry import DEFAULT_MODEL
+from mnist_app.models.shelf import default_model
+from mnist_app.reading.recognition import warm_up
 from mnist_app.web import session
 from mnist_app.web.compression import CompressedAssets
 from mnist_app.web.thumbnails import thumbnail_routes

@@ -15,12 +15,12 @@ from mnist_app.errors import AppError
 if TYPE_CHECKING:  # imported where they are used: torch takes two seconds that `data fetch` need not wait for
     from torch import nn
 
-    from mnist_app.dataset import Digits
-    from mnist_app.evaluation import Evaluation
-    from mnist_app.number import Readable
-    from mnist_app.registry import Model
-    from mnist_app.trainer import Watch
-    from mnist_app.training import BatchReport, EpochReport, TrainConfig
+    from mnist_app.data.dataset import Digits
+    from mnist_app.models.registry import Model
+    from mnist_app.reading.evaluation import Evaluation
+    from mnist_app.reading.number import Readable
+    from mnist_app.training.train import BatchReport, EpochReport, TrainConfig
+    from mnist_app.training.trainer import Watch
 
 BATCH = 256  # drawings read at once; more is no quicker
 STDIN = "-"
@@ -36,7 +36,7 @@ PRESETS = ("quick", "minute", "best")
 
 def predict_command(arguments: argparse.Namespace) -> None:
     """One JSON line for each image and each drawing, in order."""
-    from mnist_app.number import Reading, read_each
+    from mnist_app.reading.number import Reading, read_each
 
     model = _load(arguments.model)
     for batch in _batched(itertools.chain.from_iterable(_readables(file) for file in arguments.files)):
@@ -50,11 +50,11 @@ def evaluate_command(arguments: argparse.Namespace) -> None:
     """Figures of a model on a split and, if asked, on collections of drawings."""
     import numpy as np
 
-    from mnist_app.calibration import calibration_error
-    from mnist_app.dataset import load_split
-    from mnist_app.evaluation import evaluate, evaluate_ink
-    from mnist_app.recognition import recognise
-    from mnist_app.registry import DEFAULT_MODEL
+    from mnist_app.data.dataset import load_split
+    from mnist_app.models.registry import DEFAULT_MODEL
+    from mnist_app.reading.calibration import calibration_error
+    from mnist_app.reading.evaluation import evaluate, evaluate_ink
+    from mnist_app.reading.recognition import recognise
 
     model = _load(arguments.model)
     digits = load_split(arguments.split)
@@ -91,8 +91,8 @@ def evaluate_command(arguments: argparse.Namespace) -> None:
 
 def _write_mistakes(path: Path, model: str, split: str, digits: "Digits") -> None:
     """What a model misreads, the surest mistakes first, as CSV with probabilities and what is known of the ink."""
-    from mnist_app.explorer import Filters, Readings, View, to_csv
-    from mnist_app.predictions import predictions_of
+    from mnist_app.explore.explorer import Filters, Readings, View, to_csv
+    from mnist_app.explore.predictions import predictions_of
 
     readings = Readings(split, digits, predictions_of(model, split, digits)[0])
     chosen = View(model, split, Filters(verdict="wrong")).chosen(readings)
@@ -104,11 +104,11 @@ def _write_mistakes(path: Path, model: str, split: str, digits: "Digits") -> Non
 
 def train_command(arguments: argparse.Namespace) -> None:
     """Train on the train split, with a progress bar, and save the model with its card."""
-    from mnist_app.registry import new_model_folder
-    from mnist_app.trainer import command_of, train_model
+    from mnist_app.models.registry import new_model_folder
+    from mnist_app.training.trainer import command_of, train_model
 
     if arguments.job:
-        from mnist_app.jobs import work
+        from mnist_app.training.jobs import work
 
         sys.exit(0 if work(arguments.job) else 1)
     folder = arguments.output.resolve() if arguments.output else new_model_folder(arguments.name)
@@ -121,8 +121,8 @@ def train_command(arguments: argparse.Namespace) -> None:
 
 def _config(arguments: argparse.Namespace) -> "TrainConfig":
     """The preset, or the usual recipe, with what was asked for instead."""
-    from mnist_app.inkset import InkConfig
-    from mnist_app.training import PRESETS, TrainConfig
+    from mnist_app.training.inkset import InkConfig
+    from mnist_app.training.train import PRESETS, TrainConfig
 
     base = PRESETS[arguments.preset].config if arguments.preset else TrainConfig()
     given = vars(arguments)
@@ -137,7 +137,7 @@ def _bar(config: "TrainConfig") -> Iterator["Watch"]:
     """A progress bar, and what moves it."""
     from tqdm import tqdm
 
-    from mnist_app.training import BatchReport
+    from mnist_app.training.train import BatchReport
 
     with tqdm(unit="batch", mininterval=1, delay=0.1) as bar:
 
@@ -162,9 +162,9 @@ def calibrate_command(arguments: argparse.Namespace) -> None:
     """
     import torch
 
-    from mnist_app.dataset import load_split
-    from mnist_app.registry import load_model, save_model
-    from mnist_app.twins import answers_of, calibrated, unseen_ink
+    from mnist_app.data.dataset import load_split
+    from mnist_app.models.registry import load_model, save_model
+    from mnist_app.training.twins import answers_of, calibrated, unseen_ink
 
     torch.set_num_threads(1)
     model = load_model(arguments.folder)
@@ -178,8 +178,8 @@ def prepare_command(arguments: argparse.Namespace) -> None:
     """Compute what the Explore page shows of a model, so that nobody waits for it: predictions, neighbours, map."""
     import torch
 
-    from mnist_app.prepare import prepare, ship
-    from mnist_app.shelf import default_model
+    from mnist_app.explore.prepare import prepare, ship
+    from mnist_app.models.shelf import default_model
 
     torch.set_num_threads(1)
     model = arguments.model or default_model()
@@ -192,8 +192,8 @@ def prepare_command(arguments: argparse.Namespace) -> None:
 
 def data_command(arguments: argparse.Namespace) -> None:
     """Fetch MNIST, or say where the digits come from."""
-    from mnist_app.dataset import find_source
-    from mnist_app.fetch import fetch
+    from mnist_app.data.dataset import find_source
+    from mnist_app.data.fetch import fetch
 
     if arguments.action == "fetch":
         print(f"MNIST is in {fetch(arguments.mirror)}")
@@ -204,7 +204,7 @@ def data_command(arguments: argparse.Namespace) -> None:
 
 def models_command(_: argparse.Namespace) -> None:
     """List the models there are."""
-    from mnist_app.registry import ModelError, load_card, model_folders
+    from mnist_app.models.registry import ModelError, load_card, model_folders
 
     for name, folder in model_folders().items():
         try:
@@ -217,8 +217,8 @@ def models_command(_: argparse.Namespace) -> None:
 def _load(name: str | None) -> "Model":
     import torch
 
-    from mnist_app.recognition import load_recogniser
-    from mnist_app.shelf import default_model
+    from mnist_app.models.shelf import default_model
+    from mnist_app.reading.recognition import load_recogniser
 
     torch.set_num_threads(1)
     return load_recogniser(name or default_model())
@@ -226,9 +226,9 @@ def _load(name: str | None) -> "Model":
 
 def _readables(file: str) -> Iterator["Readable"]:
     """The pictures in one file, or why there are none."""
-    from mnist_app.inkfiles import InkFileError, is_ink_file, read_records
-    from mnist_app.photo import ImageError, read_image
-    from mnist_app.preprocessing import BlankError, prepare_image
+    from mnist_app.data.inkfiles import InkFileError, is_ink_file, read_records
+    from mnist_app.ink.photo import ImageError, read_image
+    from mnist_app.ink.preprocessing import BlankError, prepare_image
 
     path = Path(file)
     try:
@@ -264,8 +264,8 @@ def _figures(metrics: Mapping[str, Mapping[str, float]]) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from mnist_app.dataset import SPLITS
-    from mnist_app.fetch import MIRROR
+    from mnist_app.data.dataset import SPLITS
+    from mnist_app.data.fetch import MIRROR
 
     parser = argparse.ArgumentParser(prog="python -m mnist_app", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")

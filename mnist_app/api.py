@@ -23,14 +23,14 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 import mnist_app
-from mnist_app import photo
 from mnist_app.api_schema import OPENAPI
 from mnist_app.errors import AppError
-from mnist_app.number import Reading, read_each, read_picture
-from mnist_app.preprocessing import prepare_image
-from mnist_app.registry import Model, ModelError, find_model, load_card, model_folders
-from mnist_app.shelf import default_model
-from mnist_app.strokes import Drawing
+from mnist_app.ink import photo
+from mnist_app.ink.preprocessing import prepare_image
+from mnist_app.ink.strokes import Drawing
+from mnist_app.models.registry import Model, ModelError, find_model, load_card, model_folders
+from mnist_app.models.shelf import default_model
+from mnist_app.reading.number import Reading, read_each, read_picture
 
 MOST_STROKES_BYTES = 256 * 1024
 IMAGE_TYPES = frozenset({"image/png", "image/jpeg", "image/webp"})

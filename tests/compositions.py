@@ -1,6 +1,6 @@
 """Drawings put together by rules: numbers from real digits, and things that are no digit. For tests and benchmarks.
 
-What is refused here is made otherwise than in mnist_app/nondigits.py, which the networks have learned from: other
+What is refused here is made otherwise than in mnist_app/ink/nondigits.py, which the networks have learned from: other
 letters in other shapes, a heart from its formula, other scribbles.
 """
 
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.random import Generator
 
-from mnist_app.strokes import Drawing, Stroke
+from mnist_app.ink.strokes import Drawing, Stroke
 
 Strokes = list[Stroke]
 

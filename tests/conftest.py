@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from mnist_app.dataset import FILES, Digits, load_split
-from mnist_app.registry import DEFAULT_MODEL, Model, find_model, load_model
-from mnist_app.strokes import Drawing
+from mnist_app.data.dataset import FILES, Digits, load_split
+from mnist_app.ink.strokes import Drawing
+from mnist_app.models.registry import DEFAULT_MODEL, Model, find_model, load_model
 
 Strokes = list[list[list[float]]]
 
@@ -90,7 +90,7 @@ def toy_mnist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_mnist: None) -
         content = header + values.astype(np.uint8).tobytes()
         (folder / "MNIST" / "raw" / name).write_bytes(content)
         files[name] = (hashlib.md5(content, usedforsecurity=False).hexdigest(), shape)
-    monkeypatch.setattr("mnist_app.dataset.FILES", files)
+    monkeypatch.setattr("mnist_app.data.dataset.FILES", files)
     return folder
 
 

@@ -5,7 +5,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from mnist_app.registry import Model, ModelCard
+from mnist_app.models.registry import Model, ModelCard
 
 TEMPERATURE = 0.5
 

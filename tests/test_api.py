@@ -22,12 +22,12 @@ from starlette.routing import Route
 import mnist_app
 from mnist_app.api import IMAGE_TYPES, MOST_STROKES_BYTES, MOST_WAITING, api_routes, create_api
 from mnist_app.api_schema import OPENAPI
-from mnist_app.number import read_drawing
-from mnist_app.photo import MOST_BYTES, open_image
-from mnist_app.preprocessing import prepare_image
-from mnist_app.recognition import recognise
-from mnist_app.registry import Model, ModelError, load_card, model_folders
-from mnist_app.strokes import MAX_POINTS, MAX_STROKES, Drawing
+from mnist_app.ink.photo import MOST_BYTES, open_image
+from mnist_app.ink.preprocessing import prepare_image
+from mnist_app.ink.strokes import MAX_POINTS, MAX_STROKES, Drawing
+from mnist_app.models.registry import Model, ModelError, load_card, model_folders
+from mnist_app.reading.number import read_drawing
+from mnist_app.reading.recognition import recognise
 
 from .conftest import ONE, SEVEN, TWO, ZERO
 

@@ -12,11 +12,11 @@ import pytest
 from PIL import Image, ImageDraw
 
 from mnist_app.__main__ import main
-from mnist_app.dataset import DatasetError, Digits
-from mnist_app.preprocessing import prepare_image
-from mnist_app.registry import find_model, load_card, load_model
+from mnist_app.data.dataset import DatasetError, Digits
+from mnist_app.ink.preprocessing import prepare_image
+from mnist_app.models.registry import find_model, load_card, load_model
 from mnist_app.storage import user_models_folder
-from mnist_app.training import TrainConfig
+from mnist_app.training.train import TrainConfig
 
 from .conftest import ONE, SEVEN, TWO, ZERO
 
@@ -38,7 +38,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 @pytest.fixture
 def tiny_splits(monkeypatch: pytest.MonkeyPatch, tiny_digits: Digits) -> Digits:
     """All splits are the same few digits."""
-    for module in ("dataset", "trainer"):
+    for module in ("data.dataset", "training.trainer"):
         monkeypatch.setattr(f"mnist_app.{module}.load_split", lambda split: tiny_digits)
     return tiny_digits
 
@@ -200,7 +200,7 @@ def test_what_cannot_be_trained_is_refused_at_once(
 def test_training_never_replaces_what_is_no_model(
     run: Run, tiny_splits: Digits, files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mnist_app.training.train", lambda *_: pytest.fail("it trained first"))
+    monkeypatch.setattr("mnist_app.training.train.train", lambda *_: pytest.fail("it trained first"))
     code, _, err = run("train", "--output", files, "--epochs", "1")
     assert (code, "is no model" in err) == (1, True)
     assert (files / "seven.png").exists()
@@ -214,8 +214,8 @@ def test_a_missing_test_split_is_noticed_before_the_training(
             raise DatasetError("no test split")
         return tiny_digits
 
-    monkeypatch.setattr("mnist_app.trainer.load_split", load_split)
-    monkeypatch.setattr("mnist_app.trainer.train", lambda *_: pytest.fail("it trained first"))
+    monkeypatch.setattr("mnist_app.training.trainer.load_split", load_split)
+    monkeypatch.setattr("mnist_app.training.trainer.train", lambda *_: pytest.fail("it trained first"))
     assert run("train", "--name", "x") == (1, "", "no test split\n")
 
 

@@ -2,7 +2,7 @@
 
 import math
 
-from mnist_app.number import Reading
+from mnist_app.reading.number import Reading
 
 DIGITS = range(10)
 INVITATION = "Draw a digit"

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_app.doctor import Finding
-from mnist_app.evaluation import Evaluation
-from mnist_app.explorer import Filters
-from mnist_app.recognition import Prediction
+from mnist_app.explain.doctor import Finding
+from mnist_app.explore.explorer import Filters
+from mnist_app.reading.evaluation import Evaluation
+from mnist_app.reading.recognition import Prediction
 from mnist_app.web.answer import percent
 
 READ = "#0072b2"  # what the network read; style.css has it as --read

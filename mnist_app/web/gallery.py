@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mnist_app.explorer import NAMES, Order, Readings
-from mnist_app.label_errors import DOUBTS
-from mnist_app.neighbours import Neighbours
-from mnist_app.recognition import Prediction
+from mnist_app.data.label_errors import DOUBTS
+from mnist_app.explore.explorer import NAMES, Order, Readings
+from mnist_app.explore.neighbours import Neighbours
+from mnist_app.reading.recognition import Prediction
 from mnist_app.web.answer import percent
 from mnist_app.web.charts import bars_html
 from mnist_app.web.pictures import png_url

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mnist_app.number import Reading
-from mnist_app.preprocessing import BOX, Step
+from mnist_app.ink.preprocessing import BOX, Step
+from mnist_app.reading.number import Reading
 from mnist_app.web.answer import percent
 
 

@@ -13,23 +13,23 @@ from streamlit.navigation.page import Page
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 from torch import nn
 
-from mnist_app.attacks import Attack, accuracy_under
-from mnist_app.dataset import Digits, Source, find_source, load_split
-from mnist_app.doctor import Norms
-from mnist_app.evaluation import Evaluation, evaluate
-from mnist_app.explorer import Readings, View
-from mnist_app.feature_maps import Favourites, favourites
-from mnist_app.fetch import Download
-from mnist_app.jobs import Job, Queue, snapshot_network
-from mnist_app.neighbours import Neighbours, known_neighbours
-from mnist_app.photo import open_image
-from mnist_app.predictions import predict, predictions_of
-from mnist_app.preprocessing import Prepared, Step, pixels_of_drawing, prepare_image
-from mnist_app.projection import Layout, Places, known_tsne, pca
-from mnist_app.recognition import Prediction, load_recogniser, read_with, recognise
-from mnist_app.registry import DEFAULT_MODEL, WEIGHTS, Model, ModelError, find_model
-from mnist_app.shelf import default_model
-from mnist_app.strokes import Drawing, DrawingError
+from mnist_app.data.dataset import Digits, Source, find_source, load_split
+from mnist_app.data.fetch import Download
+from mnist_app.explain.attacks import Attack, accuracy_under
+from mnist_app.explain.doctor import Norms
+from mnist_app.explain.feature_maps import Favourites, favourites
+from mnist_app.explore.explorer import Readings, View
+from mnist_app.explore.neighbours import Neighbours, known_neighbours
+from mnist_app.explore.predictions import predict, predictions_of
+from mnist_app.explore.projection import Layout, Places, known_tsne, pca
+from mnist_app.ink.photo import open_image
+from mnist_app.ink.preprocessing import Prepared, Step, pixels_of_drawing, prepare_image
+from mnist_app.ink.strokes import Drawing, DrawingError
+from mnist_app.models.registry import DEFAULT_MODEL, WEIGHTS, Model, ModelError, find_model
+from mnist_app.models.shelf import default_model
+from mnist_app.reading.evaluation import Evaluation, evaluate
+from mnist_app.reading.recognition import Prediction, load_recogniser, read_with, recognise
+from mnist_app.training.jobs import Job, Queue, snapshot_network
 from mnist_app.work import Progress, Work
 
 CANVASES = 8  # names in turn: Streamlit remembers each name for as long as the session lasts

@@ -7,15 +7,15 @@ import streamlit as st
 from numpy.typing import NDArray
 from torch import nn
 
-from mnist_app.attacks import Attack
-from mnist_app.dataset import find_source
-from mnist_app.distortions import sheared, shifted
-from mnist_app.doctor import examine
-from mnist_app.evidence import integrated_gradients
-from mnist_app.feature_maps import Station, follow
-from mnist_app.glossary import GLOSSARY
-from mnist_app.recognition import recognise
-from mnist_app.registry import DEFAULT_MODEL
+from mnist_app.data.dataset import find_source
+from mnist_app.explain.attacks import Attack
+from mnist_app.explain.distortions import sheared, shifted
+from mnist_app.explain.doctor import examine
+from mnist_app.explain.evidence import integrated_gradients
+from mnist_app.explain.feature_maps import Station, follow
+from mnist_app.explain.glossary import GLOSSARY
+from mnist_app.models.registry import DEFAULT_MODEL
+from mnist_app.reading.recognition import recognise
 from mnist_app.web import session
 from mnist_app.web.answer import percent
 from mnist_app.web.charts import bars_html, evidence_rgb, findings_html, perturbation

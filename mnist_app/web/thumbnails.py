@@ -9,9 +9,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from mnist_app.dataset import Digits
+from mnist_app.data.dataset import Digits
 from mnist_app.errors import AppError
-from mnist_app.explorer import whole
+from mnist_app.explore.explorer import whole
 
 # MNIST never changes, and a picture's address names its place in it.
 FOR_EVER = {"Cache-Control": "public, max-age=31536000, immutable"}

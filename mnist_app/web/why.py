@@ -8,16 +8,16 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from mnist_app.dataset import CLASSES, find_source
-from mnist_app.doctor import Finding, Remedy, examine, smallest_change
+from mnist_app.data.dataset import CLASSES, find_source
 from mnist_app.errors import AppError
-from mnist_app.evidence import Evidence, integrated_gradients
-from mnist_app.explorer import NAMES
-from mnist_app.feature_maps import Favourites, Station, follow
-from mnist_app.neighbours import nearest
-from mnist_app.number import ReadDigit
-from mnist_app.replay import Replay, replay
-from mnist_app.strokes import Drawing
+from mnist_app.explain.doctor import Finding, Remedy, examine, smallest_change
+from mnist_app.explain.evidence import Evidence, integrated_gradients
+from mnist_app.explain.feature_maps import Favourites, Station, follow
+from mnist_app.explain.replay import Replay, replay
+from mnist_app.explore.explorer import NAMES
+from mnist_app.explore.neighbours import nearest
+from mnist_app.ink.strokes import Drawing
+from mnist_app.reading.number import ReadDigit
 from mnist_app.web import session
 from mnist_app.web.answer import a_digit, percent
 from mnist_app.web.charts import evidence_rgb, findings_html

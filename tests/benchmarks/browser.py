@@ -10,8 +10,8 @@ from typing import Any
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from mnist_app import jobs
-from mnist_app.training import PRESETS
+from mnist_app.training import jobs
+from mnist_app.training.train import PRESETS
 
 from ..browser.chromium import FLAGS, find_chromium
 from ..browser.conftest import ROOT, serve

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from mnist_app.dataset import load_split
+from mnist_app.data.dataset import load_split
 
 from ..browser.conftest import serve
 from ..browser.wire import WirePage

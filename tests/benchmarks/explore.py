@@ -7,10 +7,10 @@ from pathlib import Path
 import torch
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from mnist_app.dataset import find_source, load_split
-from mnist_app.predictions import predict
-from mnist_app.recognition import load_recogniser
-from mnist_app.registry import DEFAULT_MODEL
+from mnist_app.data.dataset import find_source, load_split
+from mnist_app.explore.predictions import predict
+from mnist_app.models.registry import DEFAULT_MODEL
+from mnist_app.reading.recognition import load_recogniser
 
 from ..browser.chromium import FLAGS, find_chromium
 from ..browser.conftest import serve

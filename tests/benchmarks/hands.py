@@ -13,13 +13,13 @@ import torch
 from numpy.random import Generator
 from PIL import Image, ImageDraw, ImageFilter
 
-from mnist_app.inkfiles import collections
-from mnist_app.inkset import Ink, load_ink
-from mnist_app.number import read_drawing, read_each
-from mnist_app.preprocessing import prepare_image
-from mnist_app.recognition import load_recogniser
-from mnist_app.registry import DEFAULT_MODEL, Model
-from mnist_app.strokes import Drawing
+from mnist_app.data.inkfiles import collections
+from mnist_app.ink.preprocessing import prepare_image
+from mnist_app.ink.strokes import Drawing
+from mnist_app.models.registry import DEFAULT_MODEL, Model
+from mnist_app.reading.number import read_drawing, read_each
+from mnist_app.reading.recognition import load_recogniser
+from mnist_app.training.inkset import Ink, load_ink
 
 from ..compositions import NONDIGITS, number
 

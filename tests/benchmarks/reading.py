@@ -3,10 +3,10 @@
 import numpy as np
 import torch
 
-from mnist_app.preprocessing import pixels_of_drawing
-from mnist_app.recognition import load_recogniser, recognise
-from mnist_app.registry import DEFAULT_MODEL
-from mnist_app.strokes import Drawing
+from mnist_app.ink.preprocessing import pixels_of_drawing
+from mnist_app.ink.strokes import Drawing
+from mnist_app.models.registry import DEFAULT_MODEL
+from mnist_app.reading.recognition import load_recogniser, recognise
 
 from .figures import Figure, timed
 from .ink import drawings

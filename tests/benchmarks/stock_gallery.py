@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from mnist_app.dataset import Digits, load_split
+from mnist_app.data.dataset import Digits, load_split
 
 PER_PAGE = 100
 

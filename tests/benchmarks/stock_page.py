@@ -4,10 +4,10 @@ import plotly.graph_objects as go
 import streamlit as st
 from streamlit_drawable_canvas import st_canvas
 
-from mnist_app.preprocessing import pixels_of_drawing
-from mnist_app.recognition import recognise
-from mnist_app.registry import DEFAULT_MODEL, Model, find_model, load_model
-from mnist_app.strokes import Drawing
+from mnist_app.ink.preprocessing import pixels_of_drawing
+from mnist_app.ink.strokes import Drawing
+from mnist_app.models.registry import DEFAULT_MODEL, Model, find_model, load_model
+from mnist_app.reading.recognition import recognise
 
 
 @st.cache_resource

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mnist_app.augmentation import Augmentation
-from mnist_app.dataset import Digits, load_split
-from mnist_app.models import batch_of, logits_of
-from mnist_app.training import PRESETS, BatchReport, TrainConfig, fresh_network, train
+from mnist_app.data.dataset import Digits, load_split
+from mnist_app.models.networks import batch_of, logits_of
+from mnist_app.training.augmentation import Augmentation
+from mnist_app.training.train import PRESETS, BatchReport, TrainConfig, fresh_network, train
 
 from .figures import Figure
 

@@ -7,19 +7,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mnist_app.attacks import Attack, accuracy_under
-from mnist_app.dataset import find_source, load_split
-from mnist_app.distortions import DISTORTIONS
-from mnist_app.doctor import Norms, examine, smallest_change
-from mnist_app.evidence import deletion, integrated_gradients
-from mnist_app.feature_maps import follow
-from mnist_app.neighbours import nearest
-from mnist_app.predictions import predict
-from mnist_app.preprocessing import pixels_of_drawing
-from mnist_app.recognition import load_recogniser, recognise
-from mnist_app.registry import DEFAULT_MODEL, Model
-from mnist_app.replay import replay
-from mnist_app.strokes import Drawing
+from mnist_app.data.dataset import find_source, load_split
+from mnist_app.explain.attacks import Attack, accuracy_under
+from mnist_app.explain.distortions import DISTORTIONS
+from mnist_app.explain.doctor import Norms, examine, smallest_change
+from mnist_app.explain.evidence import deletion, integrated_gradients
+from mnist_app.explain.feature_maps import follow
+from mnist_app.explain.replay import replay
+from mnist_app.explore.neighbours import nearest
+from mnist_app.explore.predictions import predict
+from mnist_app.ink.preprocessing import pixels_of_drawing
+from mnist_app.ink.strokes import Drawing
+from mnist_app.models.registry import DEFAULT_MODEL, Model
+from mnist_app.reading.recognition import load_recogniser, recognise
 
 from .figures import Figure, timed
 from .ink import drawings

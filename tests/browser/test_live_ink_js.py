@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page
 
-from mnist_app.number import Box, ReadDigit, Reading
-from mnist_app.recognition import Prediction
+from mnist_app.reading.number import Box, ReadDigit, Reading
+from mnist_app.reading.recognition import Prediction
 from mnist_app.web.answer import answer_html, boxes_html, percent
 
 SCRIPT = Path(__file__).parents[2] / "mnist_app" / "web" / "live_ink" / "live_ink.js"

@@ -8,7 +8,7 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from mnist_app.recognition import Prediction
+from mnist_app.reading.recognition import Prediction
 from mnist_app.web.charts import DIGIT_COLOURS
 from mnist_app.web.gallery import image_sheet
 from mnist_app.web.pictures import png_url

@@ -10,8 +10,8 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from mnist_app.explorer import Area, Mask, Readings
-from mnist_app.projection import SIDE, Places
+from mnist_app.explore.explorer import Area, Mask, Readings
+from mnist_app.explore.projection import SIDE, Places
 from mnist_app.web.charts import DIGIT_COLOURS, WRONG
 
 _element = st.components.v2.component(

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import streamlit as st
 
-from mnist_app.number import Reading
-from mnist_app.strokes import Drawing
+from mnist_app.ink.strokes import Drawing
+from mnist_app.reading.number import Reading
 
 _element = st.components.v2.component(
     "live_ink",

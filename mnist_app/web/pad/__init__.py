@@ -6,7 +6,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 from streamlit_drawable_canvas import st_canvas
 
-from mnist_app.strokes import DrawingError
+from mnist_app.ink.strokes import DrawingError
 from mnist_app.web.session import INK, PAD_SIDE, Pad
 
 PAPER = "#ffffff"  # the same in both themes: another background would wipe the drawing

@@ -7,14 +7,14 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from mnist_app.attacks import Attack
-from mnist_app.dataset import CLASSES, find_source
-from mnist_app.distortions import DISTORTIONS
+from mnist_app.data.dataset import CLASSES, find_source
 from mnist_app.errors import AppError
-from mnist_app.number import read_drawing
-from mnist_app.recognition import Prediction, recognise
-from mnist_app.registry import DEFAULT_MODEL, Model, model_folders
-from mnist_app.strokes import Drawing
+from mnist_app.explain.attacks import Attack
+from mnist_app.explain.distortions import DISTORTIONS
+from mnist_app.ink.strokes import Drawing
+from mnist_app.models.registry import DEFAULT_MODEL, Model, model_folders
+from mnist_app.reading.number import read_drawing
+from mnist_app.reading.recognition import Prediction, recognise
 from mnist_app.web import session
 from mnist_app.web.answer import a_digit, percent
 from mnist_app.web.charts import perturbation

@@ -3,9 +3,9 @@
 import numpy as np
 import streamlit as st
 
-from mnist_app.dataset import SPLITS, Digits, find_source
+from mnist_app.data.dataset import SPLITS, Digits, find_source
+from mnist_app.data.fetch import Download, is_fetched
 from mnist_app.errors import AppError
-from mnist_app.fetch import Download, is_fetched
 from mnist_app.web import session
 from mnist_app.web.notice import problem_notice
 from mnist_app.web.pictures import png_url

@@ -4,9 +4,9 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from mnist_app.errors import AppError
-from mnist_app.number import Reading, read_drawing, read_picture
-from mnist_app.preprocessing import Prepared, prepare_drawing
-from mnist_app.strokes import Drawing
+from mnist_app.ink.preprocessing import Prepared, prepare_drawing
+from mnist_app.ink.strokes import Drawing
+from mnist_app.reading.number import Reading, read_drawing, read_picture
 from mnist_app.web import session
 from mnist_app.web.answer import answer_html, boxes_html
 from mnist_app.web.live_ink import live_ink

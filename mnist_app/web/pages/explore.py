@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import streamlit as st
 
-from mnist_app.dataset import CLASSES, find_source
+from mnist_app.data.dataset import CLASSES, find_source
 from mnist_app.errors import AppError
-from mnist_app.explorer import (
+from mnist_app.explore.explorer import (
     LEANS,
     ORDERS,
     PANELS,
@@ -21,12 +21,12 @@ from mnist_app.explorer import (
     to_csv,
     whole,
 )
-from mnist_app.neighbours import Neighbours, nearest
-from mnist_app.number import read_drawing, read_picture
-from mnist_app.preprocessing import prepare_drawing
-from mnist_app.projection import METHODS, Layout, Places, pca, place
-from mnist_app.registry import model_folders
-from mnist_app.strokes import Drawing
+from mnist_app.explore.neighbours import Neighbours, nearest
+from mnist_app.explore.projection import METHODS, Layout, Places, pca, place
+from mnist_app.ink.preprocessing import prepare_drawing
+from mnist_app.ink.strokes import Drawing
+from mnist_app.models.registry import model_folders
+from mnist_app.reading.number import read_drawing, read_picture
 from mnist_app.web import session
 from mnist_app.web.charts import ANY, confusion_html, scores_html
 from mnist_app.web.digit_map import Drawn, digit_map

@@ -7,11 +7,11 @@ import numpy as np
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from mnist_app.dataset import find_source
+from mnist_app.data.dataset import find_source
 from mnist_app.errors import AppError
-from mnist_app.exchange import from_zip, to_onnx, to_zip
-from mnist_app.registry import ModelCard, load_card, model_folders
-from mnist_app.shelf import (
+from mnist_app.models.exchange import from_zip, to_onnx, to_zip
+from mnist_app.models.registry import ModelCard, load_card, model_folders
+from mnist_app.models.shelf import (
     LONGEST_NOTE,
     LONGEST_TITLE,
     Label,

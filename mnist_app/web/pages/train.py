@@ -7,15 +7,15 @@ import streamlit as st
 import torch
 from numpy.typing import NDArray
 
-from mnist_app import jobs
-from mnist_app.augmentation import LIMITS, Augmentation, augment
-from mnist_app.dataset import find_source
+from mnist_app.data.dataset import find_source
 from mnist_app.errors import AppError
-from mnist_app.jobs import DONE, FAILED, LEARNED, RUNNING, WAITING, Job, JobStatus
-from mnist_app.models import ARCHITECTURES, batch_of
-from mnist_app.registry import free_name
-from mnist_app.shelf import restorable
-from mnist_app.training import OPTIMISERS, PRESETS, TrainConfig
+from mnist_app.models.networks import ARCHITECTURES, batch_of
+from mnist_app.models.registry import free_name
+from mnist_app.models.shelf import restorable
+from mnist_app.training import jobs
+from mnist_app.training.augmentation import LIMITS, Augmentation, augment
+from mnist_app.training.jobs import DONE, FAILED, LEARNED, RUNNING, WAITING, Job, JobStatus
+from mnist_app.training.train import OPTIMISERS, PRESETS, TrainConfig
 from mnist_app.web import session
 from mnist_app.web.charts import TRAINING, VALIDATION, Curve, counts_html, curves_html, minds_html
 from mnist_app.web.gallery import image_sheet

@@ -1,0 +1,153 @@
+"""Fetch MNIST with torchvision: checked, atomic, and taken up where it stopped when run again."""
+
+import http.client
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import urllib.error
+import urllib.request
+import zlib
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from mnist_app.data.dataset import DatasetError, check_files, raw_folder
+from mnist_app.storage import data_folder
+
+MIRROR = "https://ossci-datasets.s3.amazonaws.com/mnist/"  # torchvision's first; its second has long been shut
+COMPRESSED_BYTES = 11_594_722  # the four .gz files together
+PATIENCE = 10.0  # seconds without a byte before a server counts as gone
+REACHABLE_WITHIN = 3.0  # seconds in which a machine with a network has an answer of any kind
+
+
+def fetch(mirror: str = MIRROR, patience: float = PATIENCE) -> Path:
+    """Download MNIST into the user's data folder and return it; done at once where it is there already.
+
+    torchvision shows its progress on standard error. Finished files are kept for the next try, a broken one is
+    fetched again, and the data folder changes in one step at the end. Raises DatasetError with the reason.
+    """
+    target = data_folder()
+    if is_fetched():
+        return target
+    mirror = f"{mirror.rstrip('/')}/"  # torchvision puts the files' names right behind it
+    if not _answers(mirror, min(patience, REACHABLE_WITHIN)):
+        raise DatasetError(f"{mirror} cannot be reached. Is there a network? Try again: python -m mnist_app data fetch")
+    staging = staging_folder()
+    try:
+        staging.mkdir(parents=True, exist_ok=True)
+        with FileLock(staging / "lock", timeout=0):
+            _download(staging, mirror, patience)
+            _put_in_place(staging, target)
+    except Timeout:
+        raise DatasetError("MNIST is being fetched by another process already.") from None
+    except TimeoutError:
+        raise DatasetError(f"{mirror} stopped answering. Run it again to go on from there.") from None
+    except (RuntimeError, OSError, http.client.HTTPException, EOFError, zlib.error) as error:
+        reason = " ".join(str(error).split())
+        raise DatasetError(f"MNIST could not be fetched from {mirror} ({reason}). Run it again to go on.") from None
+    return target
+
+
+class Download:
+    """A fetch in a process of its own: torchvision takes seconds to import and sets a time limit for all sockets."""
+
+    def __init__(self) -> None:
+        # Open for as long as the process may write to it; a pipe that nobody empties would stop it.
+        self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115
+        command = [sys.executable, "-m", "mnist_app", "data", "fetch"]
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=self._said)
+
+    @property
+    def share(self) -> float:
+        """How much has come, 0 to 1."""
+        return min(1.0, bytes_fetched() / COMPRESSED_BYTES)
+
+    @property
+    def is_running(self) -> bool:
+        return self._process.poll() is None
+
+    @property
+    def problem(self) -> str | None:
+        """Why it ended without all of MNIST; None while it runs and when all went well."""
+        if not self._process.poll():
+            return None
+        self._said.seek(0)
+        return (self._said.read().strip() or "The download ended without a word.").splitlines()[-1]
+
+    def stop(self) -> None:
+        """End it now; what has come is kept for the next try."""
+        self._process.terminate()
+        self._process.wait()
+
+
+def is_fetched() -> bool:
+    """Whether the user's data folder holds all of MNIST, whole."""
+    try:
+        check_files(data_folder())
+    except DatasetError:
+        return False
+    return True
+
+
+def staging_folder() -> Path:
+    """Where a download grows until it is complete."""
+    return data_folder().parent / "data.part"
+
+
+def bytes_fetched() -> int:
+    """How much of COMPRESSED_BYTES is on disk by now."""
+    return sum(path.stat().st_size for path in raw_folder(staging_folder()).glob("*.gz"))
+
+
+def _answers(mirror: str, within: float) -> bool:
+    """Whether anything answers there. On a thread, because looking up a host name knows no time limit."""
+    answered = threading.Event()
+
+    def ask() -> None:
+        try:
+            urllib.request.urlopen(urllib.request.Request(mirror, method="HEAD"), timeout=within).close()
+        except urllib.error.HTTPError as error:
+            error.close()  # "403" is an answer
+        except (OSError, http.client.HTTPException, ValueError):  # ValueError: the mirror is no URL
+            return
+        answered.set()
+
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(within)
+    return answered.is_set()
+
+
+def _download(staging: Path, mirror: str, patience: float) -> None:
+    from mnist_app.data.torchvision_cpu import (
+        make_torchvision_importable,  # seconds that an offline machine need not lose
+    )
+
+    make_torchvision_importable()
+    from torchvision.datasets import MNIST
+
+    # torchvision takes any unpacked file for whole, even one whose unpacking was cut short.
+    for path in raw_folder(staging).glob("*-ubyte"):
+        path.unlink()
+    kind = type("MNIST", (MNIST,), {"mirrors": [mirror]})  # the class's name is the folder's
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(patience)  # torchvision itself would wait for ever
+    try:
+        kind(str(staging), download=True)
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def _put_in_place(staging: Path, target: Path) -> None:
+    check_files(staging)
+    for archive in raw_folder(staging).glob("*.gz"):
+        archive.unlink()
+    target.mkdir(parents=True, exist_ok=True)
+    finished, broken = target / "MNIST", staging / "replaced"
+    if finished.exists():
+        finished.replace(broken)
+    (staging / "MNIST").replace(finished)
+    shutil.rmtree(staging, ignore_errors=True)

@@ -1,0 +1,79 @@
+"""Drawings in files: JSON lines ``{"strokes": [[[x, y], ...], ...]}``, plain or gzipped, other keys at will."""
+
+import gzip
+import json
+import sys
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from mnist_app.errors import AppError
+from mnist_app.ink.strokes import Drawing, DrawingError
+
+SUFFIXES = (".jsonl", ".jsonl.gz")
+LONGEST_LINE = 4 * 2**20  # bytes; MAX_POINTS points take less than 1 MB
+
+
+class InkFileError(AppError):
+    """A file of drawings cannot be read, or not to its end; the message says which and why."""
+
+
+@dataclass(frozen=True, eq=False)
+class Record:
+    """One line of a file: a drawing or the reason why there is none, and the digit it is labelled with, if any."""
+
+    drawing: Drawing | DrawingError
+    label: int | None = None
+    writer: str | None = None  # unique within a collection
+
+
+def is_ink_file(path: Path) -> bool:
+    return path.name.endswith(SUFFIXES)
+
+
+def read_records(path: Path | None) -> Iterator[Record]:
+    """Each line of a file, or of standard input for None, in order; empty lines are passed over.
+
+    A bad line gives a Record that says so. Raises InkFileError where the file itself fails, after what came before.
+    """
+    if path is None:
+        yield from map(parse_line, _lines(sys.stdin.buffer))
+        return
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            yield from map(parse_line, _lines(file))
+    except (OSError, EOFError, zlib.error) as error:
+        reason = getattr(error, "strerror", None) or "it is broken or incomplete"
+        raise InkFileError(f"{path} cannot be read to its end: {reason}.") from None
+
+
+def _lines(file: "Iterator[bytes]") -> Iterator[bytes]:
+    return (line for line in file if line.strip())
+
+
+def parse_line(line: bytes) -> Record:
+    """A Record from one line of JSON."""
+    if len(line) > LONGEST_LINE:
+        return Record(DrawingError(f"The line is longer than {LONGEST_LINE // 2**20} MB."))
+    try:
+        content = json.loads(line)
+    except (ValueError, RecursionError):
+        return Record(DrawingError("The line is not JSON."))
+    if not isinstance(content, dict) or "strokes" not in content:
+        return Record(DrawingError('The line is not a JSON object with "strokes".'))
+    label = content.get("label")
+    known = label if isinstance(label, int) and not isinstance(label, bool) and 0 <= label <= 9 else None
+    writer = str(content["writer"]) if "writer" in content else None
+    try:
+        return Record(Drawing.from_points(content["strokes"]), known, writer)
+    except DrawingError as error:
+        return Record(error, known, writer)
+
+
+def collections(folder: Path) -> dict[str, Path]:
+    """The files of drawings in a folder by collection name, sorted. Raises InkFileError if there are none."""
+    found = {path.name.split(".jsonl")[0]: path for path in sorted(folder.glob("*")) if is_ink_file(path)}
+    if not found:
+        raise InkFileError(f"{folder} holds no drawings: no file ends in {' or '.join(SUFFIXES)}.")
+    return found

@@ -1,0 +1,278 @@
+"""The drawing doctor: what is unusual about a digit, and the smallest change that makes it read as the one meant."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from mnist_app.data.dataset import CLASSES, Digits
+from mnist_app.explain.distortions import closed, sheared, shifted, thickened
+from mnist_app.ink.morphometry import slant, thickness
+from mnist_app.ink.preprocessing import SIDE, pixels_of_drawing
+from mnist_app.ink.strokes import Drawing, Stroke
+from mnist_app.models.registry import Model
+from mnist_app.reading.recognition import Prediction, recognise
+
+Images = NDArray[np.uint8]  # (N, 28, 28), 0 = paper, 255 = ink
+
+USUAL = (5.0, 95.0)  # percentiles between which nothing is remarked
+MARKED = 128  # level from which a pixel counts as ink: half of the darkest
+
+
+# What is measured
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One property of a digit, its unit, and what it is called below and above the usual."""
+
+    name: str
+    unit: str  # written after the number
+    decimals: int  # worth writing
+    low: str
+    high: str
+    of: Callable[[Images], NDArray[np.float32]]  # a number each
+
+
+def aspect(images: Images) -> NDArray[np.float32]:
+    """Width over height (N,) of the box around the ink; 0 where there is none."""
+    boxes = [_extent(image) for image in images >= MARKED]
+    return np.array([width / height if height else 0.0 for width, height in boxes], np.float32)
+
+
+def spread(images: Images) -> NDArray[np.float32]:
+    """How far the ink lies from its centre of mass (N,), root mean square, pixels."""
+    ink = images.astype(np.float32)
+    mass = np.maximum(ink.sum(axis=(1, 2)), 1e-9)
+    at = np.arange(SIDE, dtype=np.float32)
+    squares = np.zeros(len(images), np.float32)
+    for axis in (1, 2):
+        profile = ink.sum(axis=axis)  # (N, 28)
+        middle = profile @ at / mass
+        squares += (profile * (at - middle[:, None]) ** 2).sum(axis=1) / mass
+    return np.sqrt(squares)
+
+
+def amount(images: Images) -> NDArray[np.float32]:
+    """The ink (N,), in pixels that are all black."""
+    return (images.sum(axis=(1, 2), dtype=np.float64) / 255).astype(np.float32)
+
+
+def enclosed(images: Images) -> NDArray[np.float32]:
+    """The paper that is closed in by ink (N,), pixels: none where every loop is open."""
+    inside = [ndimage.binary_fill_holes(ink) & ~ink for ink in images >= MARKED]
+    return np.array([hole.sum() for hole in inside], np.float32)
+
+
+def _extent(ink: NDArray[np.bool_]) -> tuple[int, int]:
+    """Width and height of the box around ink, pixels."""
+    columns, rows = np.flatnonzero(ink.any(axis=0)), np.flatnonzero(ink.any(axis=1))
+    return (int(np.ptp(columns)) + 1, int(np.ptp(rows)) + 1) if len(columns) else (0, 0)
+
+
+MEASURES = (
+    Measure("thickness", " px", 1, "thin", "thick", thickness),
+    Measure("slant", "°", 0, "leaning to the left", "leaning to the right", slant),
+    Measure("aspect", " × as wide as high", 2, "narrow", "wide", aspect),
+    Measure("size", " px from the middle", 1, "crowded into the middle", "spread out", spread),
+    Measure("ink", " px", 0, "short of ink", "full of ink", amount),
+    Measure("closed in", " px of paper", 0, "open where others are closed", "roomy inside", enclosed),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Norms:
+    """What real digits are like: every measure of every one, by digit, sorted."""
+
+    sorted: tuple[tuple[NDArray[np.float32], ...], ...]  # [digit][measure] -> (n,)
+    averages: Images  # (10, 28, 28), by digit
+
+    @classmethod
+    def of(cls, digits: Digits) -> "Norms":
+        by_digit = [digits.images[digits.labels == digit] for digit in range(CLASSES)]
+        values = tuple(tuple(np.sort(measure.of(images)) for measure in MEASURES) for images in by_digit)
+        averages = np.array([np.round(images.mean(axis=0)) for images in by_digit], np.uint8)
+        return cls(values, averages)
+
+    def percentile(self, digit: int, measure: int, value: float) -> float:
+        """The share of real digits that have less, in percent; of those that have just as much, half."""
+        known = self.sorted[digit][measure]
+        below, upto = np.searchsorted(known, value, "left"), np.searchsorted(known, value, "right")
+        return float(50 * (below + upto) / len(known))
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One measure of a picture beside those of real digits."""
+
+    measure: Measure
+    value: float
+    usual: tuple[float, float]  # the values at the two percentiles of USUAL
+    percentile: float
+
+    @property
+    def is_unusual(self) -> bool:
+        return not USUAL[0] <= self.percentile <= USUAL[1] and not self.usual[0] <= self.value <= self.usual[1]
+
+    @property
+    def word(self) -> str:
+        """What one says of a digit that is so."""
+        return self.measure.low if self.percentile < 50 else self.measure.high
+
+    def in_words(self, value: float) -> str:
+        """A value of this measure, as many decimals as are worth it, never a negative zero."""
+        return f"{round(value, self.measure.decimals) + 0.0:.{self.measure.decimals}f}"
+
+
+def examine(norms: Norms, pixels: NDArray[np.uint8], digit: int) -> tuple[Finding, ...]:
+    """Every measure of a picture (28, 28) beside those of real ``digit``s."""
+    findings = []
+    for at, measure in enumerate(MEASURES):
+        value = float(measure.of(pixels[None])[0])
+        low, high = np.percentile(norms.sorted[digit][at], USUAL).tolist()
+        findings.append(Finding(measure, value, (low, high), norms.percentile(digit, at, value)))
+    return tuple(findings)
+
+
+# What would change its mind
+
+
+@dataclass(frozen=True, eq=False)
+class Change:
+    """A picture after a change, the drawing that gives it if it came from one, and what was done, as one says it."""
+
+    what: str  # follows "If you"
+    pixels: NDArray[np.uint8]  # (28, 28)
+    drawing: Drawing | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Remedy:
+    """The smallest change found that makes a network read what was meant."""
+
+    change: Change
+    prediction: Prediction
+    size: float  # of the change: the pixels that differ, over the ink there was
+
+
+def smallest_change(model: Model, pixels: NDArray[np.uint8], drawing: Drawing | None, digit: int) -> Remedy | None:
+    """The change that alters the picture (28, 28) least among those that make it read as ``digit``; None of none.
+
+    Changes of strokes where there is a ``drawing``, else of pixels; every one is tried, all in one batch.
+    """
+    changes = list(changes_of_picture(pixels) if drawing is None else changes_of_drawing(drawing))
+    if not changes:
+        return None
+    after = np.stack([change.pixels for change in changes])
+    sizes = np.abs(after.astype(np.float64) - pixels).sum(axis=(1, 2)) / max(1.0, float(pixels.sum(dtype=np.float64)))
+    read = recognise(model, after)
+    fitting = [at for at, prediction in enumerate(read) if prediction.digit == digit and prediction.is_digit]
+    fitting = [at for at in fitting if read[at].confidence >= 0.5]
+    if not fitting:
+        return None
+    best = min(fitting, key=lambda at: float(sizes[at]))
+    return Remedy(changes[best], read[best], float(sizes[best]))
+
+
+def changes_of_picture(pixels: NDArray[np.uint8]) -> Iterator[Change]:
+    """What one can do to a picture without knowing its strokes."""
+    for step in range(1, 9):
+        radius = step / 4
+        yield Change("draw it a little thicker" if radius < 1 else "draw it thicker", thickened(pixels, radius))
+        yield Change("draw it a little thinner" if radius < 1 else "draw it thinner", thickened(pixels, -radius))
+    for degrees in range(5, 41, 5):
+        yield Change(f"lean it {degrees}° more to the right", sheared(pixels, degrees))
+        yield Change(f"lean it {degrees}° more to the left", sheared(pixels, -degrees))
+    for distance in range(1, 4):
+        for name, row, column in (("up", -1, 0), ("down", 1, 0), ("left", 0, -1), ("right", 0, 1)):
+            yield Change(f"shift it {distance} px {name}", shifted(pixels, distance * row, distance * column))
+    for reach in range(1, 4):
+        yield Change("close the small gaps", closed(pixels, reach))
+    parts, count = ndimage.label(pixels > 0, np.ones((3, 3)))
+    for part in range(1, count + 1 if count > 1 else 1):
+        yield Change("take one loose part away", np.where(parts == part, 0, pixels).astype(np.uint8))
+
+
+def changes_of_drawing(drawing: Drawing) -> Iterator[Change]:
+    """What one can do with a pen: the strokes straightened, stretched, joined, lengthened, moved or left out."""
+    points = np.concatenate(drawing.strokes)
+    low, high = points.min(axis=0), points.max(axis=0)
+    size, middle = float((high - low).max()), (low + high) / 2
+    if size <= 0:
+        return
+    for what, strokes in _strokes_changed(drawing.strokes, size, middle):
+        changed = Drawing(tuple(strokes), drawing.pen_width)
+        yield Change(what, pixels_of_drawing(changed), changed)
+
+
+def _strokes_changed(
+    strokes: tuple[Stroke, ...], size: float, middle: NDArray[np.float64]
+) -> Iterator[tuple[str, Sequence[Stroke]]]:
+    def matrix(m: list[list[float]]) -> list[Stroke]:
+        return [(stroke - middle) @ np.array(m).T + middle for stroke in strokes]
+
+    for degrees in range(5, 41, 5):
+        lean = float(np.tan(np.radians(degrees)))
+        yield f"lean it {degrees}° more to the right", matrix([[1, -lean], [0, 1]])
+        yield f"lean it {degrees}° more to the left", matrix([[1, lean], [0, 1]])
+    for degrees in range(5, 46, 5):
+        cos, sin = float(np.cos(np.radians(degrees))), float(np.sin(np.radians(degrees)))
+        yield f"turn it {degrees}° clockwise", matrix([[cos, -sin], [sin, cos]])
+        yield f"turn it {degrees}° anticlockwise", matrix([[cos, sin], [-sin, cos]])
+    for percent in range(10, 61, 10):
+        yield f"draw it {percent}% wider", matrix([[1 + percent / 100, 0], [0, 1]])
+        yield f"draw it {percent}% narrower", matrix([[1 / (1 + percent / 100), 0], [0, 1]])
+    for at in range(len(strokes)):
+        others = [*strokes[:at], *strokes[at + 1 :]]
+        if others:
+            yield f"leave out {_which(at, len(strokes))}", others
+            for share in (0.04, 0.08, 0.12, 0.16):
+                for name, x, y in (("up", 0, -1), ("down", 0, 1), ("to the left", -1, 0), ("to the right", 1, 0)):
+                    moved = strokes[at] + share * size * np.array([x, y])
+                    yield f"move {_which(at, len(strokes))} {name}", [*strokes[:at], moved, *strokes[at + 1 :]]
+        yield from _ends_changed(strokes, at, size)
+
+
+def _ends_changed(strokes: tuple[Stroke, ...], at: int, size: float) -> Iterator[tuple[str, Sequence[Stroke]]]:
+    """A stroke whose end is joined to the nearest ink, drawn on, or stopped sooner."""
+    for is_end, stroke in ((True, strokes[at]), (False, strokes[at][::-1])):
+        along = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(stroke, axis=0).T))])
+        if along[-1] < size / 10:
+            continue
+        where = f"the {'end' if is_end else 'beginning'} of {_which(at, len(strokes))}"
+
+        def put(changed: Stroke, is_end: bool = is_end) -> Sequence[Stroke]:
+            return [*strokes[:at], changed if is_end else changed[::-1], *strokes[at + 1 :]]
+
+        tip = stroke[-1]
+        far = stroke[along < along[-1] - size / 3]  # of its own ink only what lies well behind the tip
+        ink = np.concatenate([_dense(one, size / 60) for k, one in enumerate(strokes) if k != at] + [far])
+        if len(ink):
+            gaps = np.hypot(*(ink - tip).T)
+            if size / 60 < gaps.min() < size / 2:
+                yield f"close the gap at {where}", put(np.concatenate([stroke, ink[gaps.argmin()][None]]))
+        back = stroke[np.searchsorted(along, along[-1] - size / 8)] if len(stroke) > 1 else tip
+        way = (tip - back) / max(float(np.hypot(*(tip - back))), 1e-9)
+        for share in (0.05, 0.1, 0.2, 0.3):
+            yield f"draw on at {where}", put(np.concatenate([stroke, (tip + share * size * way)[None]]))
+        for share in (0.05, 0.1, 0.2, 0.3, 0.4):
+            if along[-1] - share * size > size / 10:
+                stop = along[-1] - share * size
+                last = [np.interp(stop, along, stroke[:, axis]) for axis in (0, 1)]
+                yield f"shorten {where}", put(np.concatenate([stroke[along < stop], [last]]))
+
+
+def _dense(stroke: Stroke, step: float) -> Stroke:
+    """A stroke with a point at least every ``step``."""
+    along = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(stroke, axis=0).T))])
+    at = np.linspace(0, along[-1], max(2, int(along[-1] / step) + 1))
+    return np.stack([np.interp(at, along, stroke[:, axis]) for axis in (0, 1)], axis=1)
+
+
+def _which(at: int, count: int) -> str:
+    names = ("first", "second", "third", "fourth", "fifth")
+    if count == 1:
+        return "your stroke"
+    return f"the {names[at]} stroke" if at < len(names) else f"stroke {at + 1}"

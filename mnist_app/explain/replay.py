@@ -1,0 +1,89 @@
+"""When a network decided: a drawing written again, read after every bit of ink."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnist_app.ink.preprocessing import pixels_of_drawing
+from mnist_app.ink.strokes import Drawing, Stroke
+from mnist_app.models.networks import CLASSES
+from mnist_app.models.registry import Model
+from mnist_app.reading.recognition import Prediction, recognise
+
+FRAMES = 48  # as many as fit on a phone; each costs half a millisecond
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """The drawing as it was when a share of its ink had been written."""
+
+    share: float  # of the way that the pen went on paper, 0 to 1
+    pixels: NDArray[np.uint8]  # (28, 28)
+    prediction: Prediction
+
+
+@dataclass(frozen=True, eq=False)
+class Replay:
+    """A drawing as it grew, at least one frame."""
+
+    frames: tuple[Frame, ...]
+
+    @property
+    def probabilities(self) -> NDArray[np.float64]:
+        """(F, 10), by frame and digit."""
+        return np.array([frame.prediction.probabilities for frame in self.frames]).reshape(-1, CLASSES)
+
+    @property
+    def decided(self) -> Frame:
+        """The first frame from which on nothing but the last frame's digit is read."""
+        last = self.frames[-1].prediction
+        at = len(self.frames) - 1
+        while at and _is_like(self.frames[at - 1].prediction, last):
+            at -= 1
+        return self.frames[at]
+
+    @property
+    def before(self) -> int | None:
+        """The digit that was read just before the decision; None where there was none."""
+        at = self.frames.index(self.decided)
+        return self.frames[at - 1].prediction.digit if at and self.frames[at - 1].prediction.is_digit else None
+
+
+def replay(model: Model, drawing: Drawing, count: int = FRAMES) -> Replay:
+    """Read a drawing at ``count`` moments, all in one batch. Raises BlankError.
+
+    The moments are as far apart as the pen went between them: the canvas tells where the pen was, but not when. That
+    only the browser knows, and it stays there.
+    """
+    lengths = [max(_length(stroke), 1e-9) for stroke in drawing.strokes]
+    total = sum(lengths)
+    shares = np.arange(1, count + 1) / count
+    prefixes = [_prefix(drawing, lengths, share * total) for share in shares]
+    pixels = np.stack([pixels_of_drawing(prefix) for prefix in prefixes])
+    read = recognise(model, pixels)
+    return Replay(tuple(Frame(float(s), p, r) for s, p, r in zip(shares, pixels, read, strict=True)))
+
+
+def _prefix(drawing: Drawing, lengths: list[float], way: float) -> Drawing:
+    """What is on the paper when the pen has gone ``way``, in the drawing's unit."""
+    strokes: list[Stroke] = []
+    for stroke, length in zip(drawing.strokes, lengths, strict=True):
+        if way >= length * (1 - 1e-9):
+            strokes.append(stroke)
+        elif way > 0 or not strokes:
+            along = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(stroke, axis=0).T))])
+            tip = [np.interp(way, along, stroke[:, axis]) for axis in (0, 1)]
+            strokes.append(np.concatenate([stroke[along < way], [tip]]))
+        way -= length
+        if way <= 0:
+            break
+    return Drawing(tuple(strokes), drawing.pen_width)
+
+
+def _length(stroke: Stroke) -> float:
+    return float(np.hypot(*np.diff(stroke, axis=0).T).sum())
+
+
+def _is_like(read: Prediction, last: Prediction) -> bool:
+    return read.is_digit == last.is_digit and (read.digit == last.digit or not last.is_digit)

@@ -1,0 +1,142 @@
+"""What a model makes of a whole split: its logits and its last features, computed once and kept."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.special import log_softmax, softmax
+from torch import Tensor, nn
+
+from mnist_app.data.dataset import CLASSES, Digits
+from mnist_app.explore.kept import Arrays, Origin, look_up, look_up_or_compute
+from mnist_app.models.networks import batch_of
+from mnist_app.models.registry import WEIGHTS, ModelError, find_model, load_card
+from mnist_app.reading.recognition import load_recogniser
+
+KIND = "predictions"
+CHUNK = 500  # pictures read at once; the progress moves after each chunk
+
+Progress = Callable[[float], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """What a model makes of N pictures, in their order."""
+
+    logits: NDArray[np.float32]  # (N, 10)
+    features: NDArray[np.float32]  # (N, F): what the last layer decides by
+    temperature: float = 1.0  # the logits are divided by it before they become probabilities
+
+    def __len__(self) -> int:
+        return len(self.logits)
+
+    @cached_property
+    def probabilities(self) -> NDArray[np.float64]:
+        """(N, 10), each row summing to 1."""
+        return softmax(self._tempered, axis=1)
+
+    @cached_property
+    def read(self) -> NDArray[np.int64]:
+        """The digit that was read (N,)."""
+        return self.logits.argmax(axis=1)
+
+    @cached_property
+    def confidence(self) -> NDArray[np.float64]:
+        """The probability of the digit read (N,), 0 to 1."""
+        return self.probabilities.max(axis=1)
+
+    def losses(self, labels: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Cross entropy of each picture (N,), nats."""
+        return -log_softmax(self._tempered, axis=1)[np.arange(len(labels)), labels]
+
+    @cached_property
+    def _tempered(self) -> NDArray[np.float64]:
+        return self.logits.astype(np.float64) / self.temperature
+
+
+def read_features(network: nn.Module, pictures: Tensor) -> tuple[Tensor, Tensor]:
+    """Logits (B, 10) and last features (B, F) of pictures (B, 1, 28, 28), the network in evaluation mode.
+
+    An architecture offers its last features by having ``features`` and a ``classifier`` that reads them; the logits of
+    one that does not are its features.
+    """
+    parts = dict(network.named_children())
+    if not {"features", "classifier"} <= set(parts):
+        logits = network(pictures)
+        return logits, logits
+    features = parts["features"](pictures)
+    return parts["classifier"](features), features.flatten(1)
+
+
+@torch.inference_mode()
+def predict(network: nn.Module, images: NDArray[np.uint8], progress: Progress = lambda share: None) -> Predictions:
+    """Read pictures (N, 28, 28) in chunks; ``progress`` hears of each with the share that is done, 0 to 1.
+
+    These are pictures of digits: what a network thinks of them as no digit is left out.
+    """
+    network.eval()
+    logits, features = [], []
+    for chunk in torch.from_numpy(images.copy()).split(CHUNK):
+        chunk_logits, chunk_features = read_features(network, batch_of(chunk))
+        logits.append(chunk_logits[:, :CLASSES])
+        features.append(chunk_features)
+        progress(min(1.0, len(logits) * CHUNK / len(images)))
+    return _rounded(torch.cat(logits).numpy(), torch.cat(features).numpy())
+
+
+def _rounded(logits: NDArray[np.float32], features: NDArray[np.floating], temperature: float = 1.0) -> Predictions:
+    """Features with half their bits: kept or just computed, they are the same, and so are their neighbours."""
+    return Predictions(logits, features.astype(np.float16).astype(np.float32), temperature)
+
+
+def weights_of(model: str) -> bytes:
+    """The bytes that a model's answers depend on. Raises ModelError."""
+    path = find_model(model) / WEIGHTS
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error.strerror}.") from None
+
+
+def origin_of(model: str, split: str, digits: Digits) -> Origin:
+    """What the predictions of a model over a split depend on. Raises ModelError."""
+    pictures, labels = np.ascontiguousarray(digits.images), np.ascontiguousarray(digits.labels)
+    return Origin.of(model, split, weights_of(model), pictures.data, labels.data)
+
+
+def predictions_of(
+    model: str, split: str, digits: Digits, progress: Progress = lambda share: None
+) -> tuple[Predictions, str | None]:
+    """The predictions of a model over a split, and why they could not be kept, if so; computed if nobody has them.
+
+    Raises ModelError where there is no such model.
+    """
+
+    def compute() -> Arrays:
+        return arrays_of(predict(load_recogniser(model).network, digits.images, progress))
+
+    kept = look_up_or_compute(KIND, origin_of(model, split, digits), _shapes(digits), compute)
+    return _of(model, kept.arrays), kept.problem
+
+
+def known_predictions(model: str, split: str, digits: Digits) -> Predictions | None:
+    """The predictions if they need not be computed."""
+    arrays = look_up(KIND, origin_of(model, split, digits), _shapes(digits))
+    return None if arrays is None else _of(model, arrays)
+
+
+def arrays_of(predictions: Predictions) -> Arrays:
+    """Predictions as they are kept."""
+    return {"logits": predictions.logits, "features": predictions.features.astype(np.float16)}
+
+
+def _of(model: str, arrays: Arrays) -> Predictions:
+    temperature = load_card(find_model(model)).temperature
+    return _rounded(arrays["logits"].astype(np.float32), arrays["features"], temperature)
+
+
+def _shapes(digits: Digits) -> dict[str, tuple[int | None, ...]]:
+    return {"logits": (len(digits), CLASSES), "features": (len(digits), None)}

@@ -1,0 +1,49 @@
+"""Everything about a model that takes time, computed ahead: for the next visitor, or to be shipped with the model."""
+
+from pathlib import Path
+
+from mnist_app.data.dataset import load_split
+from mnist_app.errors import AppError
+from mnist_app.explore import neighbours, predictions, projection
+from mnist_app.explore.kept import keep
+from mnist_app.storage import SHIPPED_WEIGHTS
+
+SHIPPED_SPLITS = ("validation", "test")
+
+
+def prepare(model: str, split: str) -> None:
+    """Compute the predictions and the map of a split and keep them among the user's files. Raises AppError."""
+    digits = load_split(split)
+    found, problem = predictions.predictions_of(model, split, digits)
+    _, map_problem = projection.tsne_of(model, split, digits, found)
+    if problem or map_problem:  # whoever asked for it cannot have it in any other way
+        raise AppError(problem or map_problem)
+
+
+def ship(model: str) -> list[Path]:
+    """Compute a shipped model's predictions, neighbours and maps, put into weights/. Raises AppError.
+
+    Returns the files; they replace those of other weights of that name.
+    """
+    train = load_split("train")
+    learned, _ = predictions.predictions_of(model, "train", train)
+    written = []
+    for split in SHIPPED_SPLITS:
+        prepare(model, split)
+        digits = load_split(split)
+        found, _ = predictions.predictions_of(model, split, digits)
+        near = neighbours.nearest(found.features, learned.features)
+        places = projection.known_tsne(model, split, digits)
+        assert places is not None  # prepare() has kept it
+        origin = predictions.origin_of(model, split, digits)
+        for old in SHIPPED_WEIGHTS.glob(f"{model}.{split}.*.npz"):
+            old.unlink()
+        arrays = {
+            origin.file(predictions.KIND): predictions.arrays_of(found),
+            neighbours.origin_of(model, split, digits, train).file(neighbours.KIND): neighbours.arrays_of(near),
+            origin.file(projection.KIND): projection.arrays_of(places),
+        }
+        for name, content in arrays.items():
+            keep(SHIPPED_WEIGHTS / name, content)
+            written.append(SHIPPED_WEIGHTS / name)
+    return written

@@ -1,0 +1,121 @@
+"""A split as a map: the network's last features in two dimensions."""
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.decomposition import PCA
+from sklearn.manifold import TSNE
+
+from mnist_app.data.dataset import Digits
+from mnist_app.explore.kept import Arrays, Kept, look_up, look_up_or_compute
+from mnist_app.explore.neighbours import nearest
+from mnist_app.explore.predictions import Predictions, origin_of
+
+KIND = "tsne"
+SIDE = 1000  # units of the map's longer side
+STEPS = 1000  # of t-SNE; scikit-learn reports after every fifty
+METHODS = {"pca": "PCA", "tsne": "t-SNE"}
+
+Places = NDArray[np.float32]  # (N, 2): x to the right, y downwards, 0 to SIDE
+
+
+def pca(features: NDArray[np.float32], also: NDArray[np.float32] | None = None) -> tuple[Places, Places]:
+    """Features (N, F) seen from where they spread most, and further ones (M, F) on the same map."""
+    also = np.empty((0, features.shape[1]), np.float32) if also is None else also
+    axes = PCA(2, svd_solver="covariance_eigh").fit(features)
+    both = _fitted(axes.transform(features), axes.transform(also) if len(also) else np.empty((0, 2)))
+    return both[: len(features)], both[len(features) :]
+
+
+def place(queries: NDArray[np.float32], features: NDArray[np.float32], places: Places) -> Places:
+    """Where further pictures (M, F) belong on a map that knows no formula: amid their nearest neighbours' places."""
+    found = nearest(queries, features)
+    closeness = 1 / np.maximum(found.distances, 1e-6)[..., None]
+    return ((places[found.indices] * closeness).sum(axis=1) / closeness.sum(axis=1)).astype(np.float32)
+
+
+def tsne(features: NDArray[np.float32]) -> Places:
+    """Features (N, F) laid out so that neighbours stay neighbours (van der Maaten and Hinton, 2008).
+
+    Begins from PCA, so that the same features give the same map. scikit-learn prints its steps to standard output.
+    """
+    perplexity = min(30.0, (len(features) - 1) / 3)
+    layout = TSNE(perplexity=perplexity, init="pca", random_state=0, max_iter=STEPS, n_jobs=1, verbose=2)
+    return _fitted(layout.fit_transform(features), np.empty((0, 2)))
+
+
+def _fitted(points: NDArray[np.floating], also: NDArray[np.floating]) -> Places:
+    """Points scaled by one factor so that the longer side spans SIDE; further points are held to the same square."""
+    corner, extent = points.min(axis=0), np.ptp(points, axis=0)
+    margin = (extent.max() - extent) / 2
+    both = (np.concatenate([points, also]) - corner + margin) / max(float(extent.max()), 1e-9) * SIDE
+    return np.clip(both, 0, SIDE).astype(np.float32)
+
+
+def known_tsne(model: str, split: str, digits: Digits) -> Places | None:
+    """The t-SNE map of a split if it need not be computed."""
+    arrays = look_up(KIND, origin_of(model, split, digits), {"places": (len(digits), 2)})
+    return None if arrays is None else _places(Kept(arrays))
+
+
+def tsne_of(model: str, split: str, digits: Digits, predictions: Predictions) -> tuple[Places, str | None]:
+    """The t-SNE map of a split, and why it could not be kept, if so; computed if nobody has it."""
+
+    kept = look_up_or_compute(
+        KIND,
+        origin_of(model, split, digits),
+        {"places": (len(digits), 2)},
+        lambda: arrays_of(tsne(predictions.features)),
+    )
+    return _places(kept), kept.problem
+
+
+def arrays_of(places: Places) -> Arrays:
+    """A map as it is kept: two bytes a coordinate are finer than any screen."""
+    return {"places": np.round(places * (2**16 - 1) / SIDE).astype(np.uint16)}
+
+
+def _places(kept: Kept) -> Places:
+    return kept.arrays["places"].astype(np.float32) * np.float32(SIDE / (2**16 - 1))
+
+
+class Layout:
+    """t-SNE in a process of its own: it takes minutes, and holds a server's interpreter for much of them."""
+
+    def __init__(self, model: str, split: str) -> None:
+        # Open for as long as the process may write to it; a pipe that nobody empties would stop it.
+        self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115
+        self._blamed = tempfile.TemporaryFile("w+")  # noqa: SIM115
+        command = [sys.executable, "-u", "-m", "mnist_app", "prepare", "--model", model, "--split", split]
+        self._process = subprocess.Popen(command, stdout=self._said, stderr=self._blamed)
+        if hasattr(os, "setpriority"):  # not on Windows
+            os.setpriority(os.PRIO_PROCESS, self._process.pid, 19)  # those who draw come first
+
+    @property
+    def share(self) -> float:
+        """How far it has come, 0 to 1."""
+        self._said.seek(0)
+        steps = re.findall(r"Iteration (\d+):", self._said.read())
+        return min(1.0, int(steps[-1]) / STEPS) if steps else 0.0
+
+    @property
+    def is_running(self) -> bool:
+        return self._process.poll() is None
+
+    @property
+    def problem(self) -> str | None:
+        """Why there is no map; None while it runs and when all went well."""
+        if not self._process.poll():
+            return None
+        self._blamed.seek(0)
+        return (self._blamed.read().strip() or "The map ended without a word.").splitlines()[-1]
+
+    def stop(self) -> None:
+        """End it now."""
+        self._process.terminate()
+        self._process.wait()

@@ -1,0 +1,193 @@
+"""From ink to the 28x28 pixels a network trained on MNIST expects, the way MNIST's own pictures were made.
+
+LeCun, Cortes and Burges (http://yann.lecun.com/exdb/mnist/) fitted each digit into a 20x20 box, keeping its aspect,
+and placed it on 28x28 paper by its centre of mass. Yadav and Bottou rebuilt the details (QMNIST, arXiv:1905.10498):
+area coverage, peak ink stretched to 255, whole-pixel shifts. Everything here is float32, 0 = paper, 1 = ink, until
+the last step, which is uint8 like MNIST.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+from scipy import ndimage
+
+from mnist_app.errors import AppError
+from mnist_app.ink.photo import ink_of_image
+from mnist_app.ink.strokes import Drawing
+
+VERSION = 1  # raised whenever the same ink would give other pixels; a model's card names the version it learned on
+
+SIDE = 28  # pixels of the finished picture, each way
+BOX = 20  # pixels of the box that the ink is fitted into
+CENTRE = 14.0  # index at which MNIST's centre of mass lies, half a pixel either way
+PEN = 2.6  # MNIST's median stroke thickness on 28x28, pixels (5th to 95th percentile: 1.8 to 4.1)
+HAIRLINE = 1.2  # thickness on 28x28, pixels, that only one MNIST digit in a hundred stays below
+SAMPLES = 8  # painted samples per pixel, each way: area coverage in 64 levels
+FAINTEST = 0.3  # share of the peak at which an image's ink begins; brings enlarged MNIST digits back best
+
+Ink = NDArray[np.float32]
+
+
+class BlankError(AppError):
+    """There is no ink to read."""
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One station on the way from ink to pixels, kept so that it can be shown."""
+
+    name: str
+    why: str
+    picture: Ink  # (height, width)
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """What the network sees, and how it came to be."""
+
+    pixels: NDArray[np.uint8]  # (28, 28), 0 = paper, 255 = ink
+    steps: tuple[Step, ...]
+
+
+def paint(drawing: Drawing, pen: float, box: float = BOX) -> Ink:
+    """Paint a drawing with a round pen so that its longer side spans ``box`` pixels, at SAMPLES samples per pixel.
+
+    ``pen`` is the thickness in the same pixels, whatever the size of the drawing: a fixed brush is fat on a small
+    digit and spidery on a large one. Ink starts at the upper left corner. Raises BlankError.
+    """
+    if drawing.is_blank:
+        raise BlankError("There is no ink to read yet.")
+    points = np.concatenate(drawing.strokes)
+    corner = points.min(axis=0)
+    extent = np.ptp(points, axis=0)
+    longer = extent.max()
+    # A single dot has no size of its own: it stays a dot instead of filling the box.
+    scale = (box - pen) / longer if longer > np.finfo(np.float64).tiny / np.finfo(np.float64).eps else 0.0
+    width, height = np.ceil(extent * scale + pen - 1e-6).astype(int) * SAMPLES
+    sheet = Image.new("L", (int(width), int(height)))
+    brush = ImageDraw.Draw(sheet)
+    radius = pen * SAMPLES / 2
+    for stroke in drawing.strokes:
+        at = (((stroke - corner) * scale + pen / 2) * SAMPLES - 0.5).tolist()
+        if len(at) > 1:
+            brush.line([tuple(point) for point in at], fill=255, width=round(2 * radius))
+        for x, y in at:  # round caps and joints; Pillow's own joints cost ten times as much
+            brush.ellipse((x - radius, y - radius, x + radius, y + radius), fill=255)
+    return np.asarray(sheet, np.float32) / np.float32(255)
+
+
+def crop(ink: Ink) -> Ink:
+    """The smallest rectangle that holds all ink above FAINTEST of the peak. Raises BlankError."""
+    peak = ink.max(initial=0)
+    if peak <= 0:
+        raise BlankError("There is no ink to read.")
+    marked = ink > FAINTEST * peak
+    rows, columns = np.flatnonzero(marked.any(axis=1)), np.flatnonzero(marked.any(axis=0))
+    return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+
+
+def thicken(ink: Ink) -> Ink:
+    """Redraw cropped ink that would be thinner than HAIRLINE on 28x28 as thick as MNIST's pen; leave the rest alone.
+
+    A ballpoint pen's digit on a large sheet would fade to nothing when it is shrunk.
+    """
+    height, width = ink.shape
+    scale = BOX * SAMPLES / max(height, width)
+    if scale < 1:  # look at no more than is needed
+        size = max(1, round(width * scale)), max(1, round(height * scale))
+        ink = np.asarray(Image.fromarray(ink).resize(size, Image.Resampling.BOX))
+    pixel = max(ink.shape) / BOX  # of the finished picture
+    inside = ink > FAINTEST * ink.max()
+    ring = ndimage.binary_dilation(np.pad(inside, 1)).sum() - inside.sum()
+    thickness = 2 * inside.sum() / ring / pixel  # a line's area over half of what a one-pixel ring adds to it
+    if thickness >= HAIRLINE:
+        return ink
+    grow = (PEN - thickness) / 2 * pixel
+    distance = ndimage.distance_transform_edt(~np.pad(inside, int(grow) + 2))
+    return np.clip(grow + 1 - distance, 0, 1).astype(np.float32)
+
+
+def fit(ink: Ink) -> Ink:
+    """Scale to a longer side of 20 pixels by area coverage, keeping the aspect; the shorter side is rounded up."""
+    height, width = ink.shape
+    longer = max(height, width)
+    rows, columns = (-(-side * BOX // longer) for side in (height, width))
+    # Paper added below and to the right: the shorter side may end within a pixel and is not stretched to its edge.
+    padded = np.zeros((-(-rows * longer // BOX), -(-columns * longer // BOX)), np.float32)
+    padded[:height, :width] = ink
+    window = (0.0, 0.0, columns * longer / BOX, rows * longer / BOX)
+    # Enlarging has no areas to cover; there, interpolate.
+    how = Image.Resampling.BOX if longer >= BOX else Image.Resampling.BILINEAR
+    return np.asarray(Image.fromarray(padded).resize((columns, rows), how, box=window))
+
+
+def stretch(ink: Ink) -> Ink:
+    """Scale the darkness so that the peak is 1."""
+    return ink / ink.max()
+
+
+def centre(ink: Ink) -> Ink:
+    """Place the ink on 28x28 paper by whole pixels, so that its centre of mass lies at index 14 if the paper allows."""
+    height, width = ink.shape
+    mass = ink.sum(dtype=np.float64)
+    row = (ink.sum(axis=1) @ np.arange(height)) / mass
+    column = (ink.sum(axis=0) @ np.arange(width)) / mass
+    top = int(np.clip(np.round(CENTRE - row), 0, SIDE - height))
+    left = int(np.clip(np.round(CENTRE - column), 0, SIDE - width))
+    paper = np.zeros((SIDE, SIDE), np.float32)
+    paper[top : top + height, left : left + width] = ink
+    return paper
+
+
+def quantise(ink: Ink) -> NDArray[np.uint8]:
+    """The same picture in 256 levels, like MNIST."""
+    return np.round(ink * 255).astype(np.uint8)
+
+
+def pixels_of_drawing(drawing: Drawing, pen: float = PEN) -> NDArray[np.uint8]:
+    """The (28, 28) picture of a drawing, without its history: the quick way. Raises BlankError."""
+    return quantise(centre(stretch(shrink(paint(drawing, pen)))))
+
+
+def shrink(painting: Ink) -> Ink:
+    """Average each SAMPLES x SAMPLES block: area coverage of a painting that has the box's size already."""
+    height, width = painting.shape
+    return painting.reshape(height // SAMPLES, SAMPLES, width // SAMPLES, SAMPLES).mean(axis=(1, 3))
+
+
+def prepare_drawing(drawing: Drawing) -> Prepared:
+    """A drawing with every step on its way to 28x28. Raises BlankError."""
+    repainted = paint(drawing, PEN)
+    fitted = stretch(shrink(repainted))
+    centred = centre(fitted)
+    steps = (
+        Step("Your ink", "The strokes as the pen left them.", paint(drawing, _share_of_pen(drawing))),
+        Step("MNIST's pen", "Redrawn as thick as the pens that MNIST was written with.", repainted),
+        Step("20 × 20", "Shrunk so that the longer side is 20 pixels, each as dark as its share of ink.", fitted),
+        Step("28 × 28", "Moved so that the centre of mass is in the middle: all that the network sees.", centred),
+    )
+    return Prepared(quantise(centred), steps)
+
+
+def _share_of_pen(drawing: Drawing) -> float:
+    """The pen as it was drawn, in pixels of the 20x20 box; a hairline where it is unknown."""
+    extent = max(float(np.ptp(np.concatenate(drawing.strokes), axis=0).max()), 1e-9) if drawing.strokes else 1.0
+    width = drawing.pen_width
+    return PEN / 2 if width is None else max(0.25, BOX * width / (extent + width))
+
+
+def prepare_image(image: Image.Image) -> Prepared:
+    """A picture of a digit, photographed or drawn, with every step on its way to 28x28. Raises BlankError."""
+    ink = ink_of_image(image)
+    cropped = crop(ink)
+    fitted = stretch(fit(crop(thicken(cropped))))
+    centred = centre(fitted)
+    steps = (
+        Step("Your ink", "The picture with its paper removed.", ink),
+        Step("Cropped", "Cut to the ink.", cropped),
+        Step("20 × 20", "Shrunk so that the longer side is 20 pixels, each as dark as its share of ink.", fitted),
+        Step("28 × 28", "Moved so that the centre of mass is in the middle: all that the network sees.", centred),
+    )
+    return Prepared(quantise(centred), steps)

@@ -1,0 +1,120 @@
+"""Models that leave and models that come: as a folder in a ZIP file, and as ONNX for other programs."""
+
+import dataclasses
+import io
+import tempfile
+import warnings
+import zipfile
+import zlib
+from pathlib import Path
+from threading import Lock
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from mnist_app.models.networks import logits_of
+from mnist_app.models.registry import (
+    CARD,
+    LARGEST_FILE,
+    WEIGHTS,
+    Model,
+    ModelError,
+    find_model,
+    free_name,
+    load_model,
+    new_model_folder,
+    save_model,
+)
+
+LARGEST_CARD = 2**20  # bytes
+AGREEMENT = 1e-4  # logits: how far ONNX Runtime may be from PyTorch
+_exporting = Lock()  # PyTorch's exporter works for one at a time
+CHECKED = 64  # pictures that both are asked about
+
+
+def to_zip(name: str) -> bytes:
+    """A model's weights and card as a ZIP file that `from_zip` takes. Raises ModelError."""
+    folder = find_model(name)
+    load_model(folder)  # nothing that is broken goes out
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for part in (WEIGHTS, CARD):
+            archive.write(folder / part, f"{name}/{part}")
+    return file.getvalue()
+
+
+def from_zip(content: bytes, taken: set[str] | None = None) -> str:
+    """Take in a model, checked and never executed, under a name that is free, and return that name.
+
+    Only the two files that a model is made of are read, and only as JSON and as numbers. Raises ModelError.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive, tempfile.TemporaryDirectory() as workshop:
+            for part, largest in ((WEIGHTS, LARGEST_FILE), (CARD, LARGEST_CARD)):
+                found = [entry for entry in archive.infolist() if Path(entry.filename).name == part]
+                if len(found) != 1:
+                    raise ModelError(f"A model's ZIP file has one {part}, and this one has {len(found)}.")
+                if found[0].compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                    # Of the others zipfile unpacks without end, whatever is asked for.
+                    raise ModelError(f"Its {part} is packed in a way that is not taken.")
+                if found[0].file_size > largest:
+                    raise ModelError(f"Its {part} is larger than {largest // 2**20} MB.")
+                with archive.open(found[0]) as packed:
+                    unpacked = packed.read(largest + 1)  # whatever size it announces
+                Path(workshop, part).write_bytes(unpacked)
+            model = _checked(Path(workshop))
+    except (zipfile.BadZipFile, zlib.error, OSError, NotImplementedError, RuntimeError, EOFError):
+        raise ModelError("This is no ZIP file that can be read.") from None
+    name = free_name(model.card.name, taken or ())
+    save_model(new_model_folder(name), model.network, dataclasses.replace(model.card, name=name))
+    return name
+
+
+def _checked(folder: Path) -> Model:
+    """Whether it answers, too: weights may be numbers and yet make no sense. Raises ModelError without the path."""
+    try:
+        model = load_model(folder)
+    except ModelError as error:
+        raise ModelError(str(error).replace(f"{folder}/", "Its ").replace(str(folder), "it")) from None
+    if not torch.isfinite(logits_of(model.network, _pictures())).all():
+        raise ModelError("Its weights give answers that are no numbers.")
+    return model
+
+
+def to_onnx(name: str) -> bytes:
+    """A model as ONNX: pictures float32 (N, 1, 28, 28), 0 = paper, 1 = ink, to logits (N, 10 or 11).
+
+    ONNX Runtime is asked what PyTorch is asked, and must agree to AGREEMENT. Raises ModelError where it does not.
+    """
+    import onnxruntime  # here: it takes a quarter of a second, and few ask for it
+
+    model = load_model(find_model(name))
+    file = io.BytesIO()
+    with _exporting, warnings.catch_warnings():
+        # The newer exporter needs packages of 40 MB more for the same graph.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        torch.onnx.export(
+            model.network,
+            (torch.zeros(2, 1, 28, 28),),
+            file,  # type: ignore[arg-type]  # it takes a file too
+            dynamo=False,
+            input_names=["pictures"],
+            output_names=["logits"],
+            dynamic_axes={"pictures": {0: "count"}, "logits": {0: "count"}},
+        )
+    content = file.getvalue()
+    pictures = _pictures()
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    theirs = session.run(None, {"pictures": pictures[:, None].astype(np.float32) / 255})[0]
+    apart = float(np.abs(theirs - logits_of(model.network, pictures).numpy()).max())
+    if not apart <= AGREEMENT:
+        raise ModelError(f"ONNX Runtime and PyTorch differ by {apart:.1g} on this model, so that it is not exported.")
+    return content
+
+
+def _pictures() -> NDArray[np.uint8]:
+    """Pictures to check by: noise of every darkness (CHECKED, 28, 28)."""
+    return np.random.default_rng(0).integers(0, 256, (CHECKED, 28, 28)).astype(np.uint8)

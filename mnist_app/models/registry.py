@@ -1,0 +1,199 @@
+"""Models on disk: a folder each, weights and card saved and loaded as a pair."""
+
+import itertools
+import json
+import math
+import os
+import re
+import tempfile
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import nn
+
+from mnist_app.errors import AppError
+from mnist_app.models.networks import ARCHITECTURES, build
+from mnist_app.storage import SHIPPED_WEIGHTS, user_models_folder
+
+DEFAULT_MODEL = "ink-cnn"
+WEIGHTS, CARD = "model.safetensors", "card.json"
+CURVES = ("passes", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "seconds")
+LARGEST_FILE = 64 * 2**20  # bytes; the shipped models have well under one MB
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+
+
+class ModelError(AppError):
+    """The model asked for cannot be had; the message says what was found and what there is."""
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """Who a model is: all it takes to rebuild it, and what may be claimed of it."""
+
+    name: str
+    summary: str  # one sentence for people
+    architecture: str  # a key of models.ARCHITECTURES
+    parameters: int
+    preprocessing: int  # preprocessing.VERSION that it learned on
+    data: str  # what it learned from, with the licence
+    command: str  # makes it again
+    config: Mapping[str, Any]  # the whole TrainConfig
+    seconds: float  # of training
+    machine: str
+    metrics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # split -> measure -> value
+    parent: str | None = None  # the model that training started from
+    temperature: float = 1.0  # the logits are divided by it, so that confidence is neither too high nor too low
+    refusal: float = 1.0  # probability of being no digit above which a drawing is refused; 1 never refuses
+    curves: Sequence[Mapping[str, float]] = field(default_factory=list)  # the training's EpochReports, in order
+
+    def __post_init__(self) -> None:
+        """Raises TypeError where a field that people are shown is of another kind: a card may come from anywhere."""
+        texts = (self.name, self.summary, self.architecture, self.data, self.command, self.machine)
+        numbers = [self.parameters, self.preprocessing, self.seconds, self.temperature, self.refusal]
+        for measures in self.metrics.values() if isinstance(self.metrics, Mapping) else [None]:
+            numbers += [measures["accuracy"], *measures.values()] if isinstance(measures, Mapping) else [math.nan]
+        for report in self.curves if isinstance(self.curves, Sequence) else [None]:
+            numbers += [report[name] for name in CURVES] if isinstance(report, Mapping) else [math.nan]
+        if not all(isinstance(text, str) for text in texts) or not isinstance(self.config, Mapping):
+            raise TypeError("a text or the config is of another kind")
+        if not all(isinstance(number, int | float) and math.isfinite(number) for number in numbers):
+            raise TypeError("a number is missing or no number")
+        if self.temperature <= 0:
+            raise TypeError("the temperature is not above 0")
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A network with its card."""
+
+    network: nn.Module
+    card: ModelCard
+
+
+def save_model(folder: Path, network: nn.Module, card: ModelCard) -> None:
+    """Write weights and card as a pair: the folder appears whole or, on any failure, is as it was.
+
+    Raises ModelError where the folder is something else or the disk refuses.
+    """
+    check_replaceable(folder)
+    try:
+        _write_pair(folder, network, card)
+    except OSError as error:
+        raise ModelError(f"{folder} could not be written: {error.strerror}.") from None
+
+
+def _write_pair(folder: Path, network: nn.Module, card: ModelCard) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as workshop:
+        new, old = Path(workshop, "new"), Path(workshop, "old")
+        new.mkdir()
+        tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
+        (new / WEIGHTS).write_bytes(save_tensors(tensors))
+        (new / CARD).write_text(json.dumps(asdict(card), indent=2) + "\n")
+        if folder.exists():
+            os.replace(folder, old)
+        try:
+            os.replace(new, folder)
+        except BaseException:
+            if old.exists():
+                os.replace(old, folder)
+            raise
+
+
+def check_replaceable(folder: Path) -> None:
+    """Raises ModelError where saving a model would destroy something that is no model."""
+    if folder.exists() and not (folder.is_dir() and {path.name for path in folder.iterdir()} <= {WEIGHTS, CARD}):
+        raise ModelError(f"{folder} is there already and is no model. Choose another folder.")
+
+
+def load_model(folder: Path) -> Model:
+    """Rebuild a model from its folder, ready to answer. Raises ModelError naming the file at fault."""
+    card = load_card(folder)
+    path = folder / WEIGHTS
+    network = build(card.architecture)
+    try:
+        if path.stat().st_size > LARGEST_FILE:
+            raise ModelError(f"{path} is larger than {LARGEST_FILE // 2**20} MB, too large to be one of our models.")
+        network.load_state_dict(load_tensors(path.read_bytes()))
+    except FileNotFoundError:
+        raise ModelError(f"{path} is missing: the card is there without its weights.") from None
+    except SafetensorError as error:
+        raise ModelError(f"{path} is not a whole safetensors file ({error}).") from None
+    except RuntimeError:  # PyTorch's word for tensors of other names or shapes
+        raise ModelError(f"{path} does not hold the weights of the architecture {card.architecture!r}.") from None
+    return Model(network.eval(), card)
+
+
+def load_card(folder: Path) -> ModelCard:
+    """A model's card alone, which is quick. Raises ModelError naming the file at fault."""
+    path = folder / CARD
+    try:
+        card = ModelCard(**json.loads(path.read_text()))
+    except FileNotFoundError:
+        raise ModelError(f"{path} is missing, so {folder.name!r} is no model.") from None
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error.strerror}.") from None
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
+        raise ModelError(f"{path} is not a model card ({error}).") from None
+    if card.architecture not in ARCHITECTURES:
+        raise ModelError(f"{path} names the architecture {card.architecture!r}, which this version does not know.")
+    return card
+
+
+def model_folders() -> dict[str, Path]:
+    """Every model by its name: the shipped ones first, then the users' own."""
+    found: dict[str, Path] = {}
+    for parent in (SHIPPED_WEIGHTS, user_models_folder()):
+        for folder in sorted(parent.glob("[!.]*/")):
+            found.setdefault(folder.name, folder)
+    return found
+
+
+def find_model(name: str) -> Path:
+    """The folder of the model called ``name``. Raises ModelError that lists what there is."""
+    if _NAME.fullmatch(name):  # asked for with every stroke: one look at the disk rather than a list of all there is
+        for parent in (SHIPPED_WEIGHTS, user_models_folder()):
+            if (parent / name).is_dir():
+                return parent / name
+    folders = model_folders()
+    if name not in folders:
+        there_are = ", ".join(repr(known) for known in folders) or "none"
+        raise ModelError(f"No model named {name[:64]!r}. Available: {there_are}.")
+    return folders[name]
+
+
+def free_name(title: str, taken: Collection[str] = ()) -> str:
+    """A name for a model that people call ``title``: what of it may be in a name, numbered where that is taken."""
+    name = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")[:48].strip("-") or "network"
+    there = {*model_folders(), *taken}
+    numbered = (f"{name}-{number}" for number in itertools.count(2))
+    return name if name not in there else next(each for each in numbered if each not in there)
+
+
+def put_in_place(made: Path) -> str:
+    """Move a model that was made elsewhere among the users', under another name if its own is taken; gives the name.
+
+    Raises OSError; the model is then where it was.
+    """
+    user_models_folder().mkdir(parents=True, exist_ok=True)
+    name = made.name if made.name not in model_folders() else free_name(made.name)
+    if name != made.name:
+        card = json.loads((made / CARD).read_text())
+        (made / CARD).write_text(json.dumps({**card, "name": name}, indent=2) + "\n")
+    os.rename(made, user_models_folder() / name)
+    return name
+
+
+def new_model_folder(name: str) -> Path:
+    """Where a new model of a user's may be saved under ``name``. Raises ModelError if it may not be called so."""
+    if not _NAME.fullmatch(name):
+        raise ModelError("A model's name is up to 64 small letters, digits, dots and hyphens, a letter or digit first.")
+    if name in model_folders():
+        raise ModelError(f"There is a model named {name!r} already. Choose another name.")
+    return user_models_folder() / name

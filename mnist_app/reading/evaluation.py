@@ -1,0 +1,81 @@
+"""How well a model reads: accuracy, per-digit figures, confusion matrix."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support
+
+from mnist_app.data.inkfiles import InkFileError, collections, read_records
+from mnist_app.models.registry import Model
+from mnist_app.reading.calibration import calibration_error
+from mnist_app.reading.recognition import Prediction, readable, recognise_each
+
+CLASSES = range(10)
+
+
+@dataclass(frozen=True)
+class DigitScore:
+    """How one digit fared."""
+
+    precision: float  # share of the answers "this digit" that were right
+    recall: float  # share of this digit's pictures that were read right
+    f1: float  # harmonic mean of the two
+    support: int  # pictures of this digit
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """Figures of one model on one set of labelled digits."""
+
+    accuracy: float  # 0 to 1
+    per_digit: tuple[DigitScore, ...]  # ten, by digit
+    confusion: NDArray[np.int64]  # (10, 10): rows are the labels, columns what was read
+
+
+def evaluate(labels: NDArray[np.int64], read: NDArray[np.int64]) -> Evaluation:
+    """Compare labels (N,) with what was read (N,). A digit that never occurs scores 0, as scikit-learn warns of."""
+    columns = precision_recall_fscore_support(labels, read, labels=CLASSES, zero_division=0)
+    per_digit = tuple(DigitScore(float(p), float(r), float(f), int(n)) for p, r, f, n in zip(*columns, strict=True))
+    return Evaluation(float(accuracy_score(labels, read)), per_digit, confusion_matrix(labels, read, labels=CLASSES))
+
+
+@dataclass(frozen=True)
+class InkEvaluation:
+    """How real drawings fared."""
+
+    collections: Mapping[str, float]  # name -> share of its drawings read right, 0 to 1
+    refused: float  # share of all drawings that were taken for no digit
+    calibration_error: float  # expected calibration error over all drawings, 0 to 1
+
+    @property
+    def macro_mean(self) -> float:
+        """The mean over collections, so that a large one counts no more than a small one."""
+        return sum(self.collections.values()) / len(self.collections)
+
+
+def evaluate_ink(model: Model, folder: Path) -> InkEvaluation:
+    """Read every labelled drawing in a folder's collections; one that cannot be read counts as wrong.
+
+    Raises InkFileError where a file fails or holds no labels.
+    """
+    accuracies: dict[str, float] = {}
+    read: list[tuple[Prediction, int]] = []
+    drawings = 0
+    for name, path in collections(folder).items():
+        records = [record for record in read_records(path) if record.label is not None]
+        if not records:
+            raise InkFileError(f"{path} holds no labelled drawings.")
+        answers = recognise_each(model, [readable(record.drawing) for record in records])
+        pairs = [(a, r.label) for a, r in zip(answers, records, strict=True) if isinstance(a, Prediction)]
+        accuracies[name] = sum(answer.digit == label for answer, label in pairs) / len(records)
+        read += [(answer, label) for answer, label in pairs if label is not None]
+        drawings += len(records)
+    probabilities = np.array([answer.probabilities for answer, _ in read]).reshape(-1, len(CLASSES))
+    return InkEvaluation(
+        accuracies,
+        refused=sum(not answer.is_digit for answer, _ in read) / drawings,
+        calibration_error=calibration_error(probabilities, np.array([label for _, label in read], np.int64)),
+    )

@@ -1,0 +1,208 @@
+"""Several digits side by side, read as one number: strokes are grouped into digits by what reads best."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnist_app.errors import AppError
+from mnist_app.ink.preprocessing import pixels_of_drawing
+from mnist_app.ink.strokes import Drawing, Stroke
+from mnist_app.models.registry import Model
+from mnist_app.reading.recognition import Prediction, readable, recognise, recognise_each
+
+MOST_STROKES = 30  # drawings of more are no numbers that anyone would write here
+MOST_IN_A_DIGIT = 5  # strokes; in real ink none has more
+WIDEST = 1.6  # of a digit, over the height of the number
+SHORTEST = 0.4  # height of a digit, over that of the number
+OVERLAP = 0.25  # share of the narrower neighbour's width that two digits may have in common
+DOUBTFUL = 0.05  # doubt about one digit from which a number is looked for
+WIDE = 1.3  # width over height from which a drawing is likelier a number, whatever one digit reads like
+LEAST = math.log(0.3)  # of the likelihood that each group of a number is the digit that was read, in nats
+SPLITTING = 1.0  # nats by which a number must read better than one digit: a digit in two is worse than two in one
+
+
+Readable = Drawing | NDArray[np.uint8] | AppError  # a drawing, a picture (28, 28) of one digit, or why there is none
+Box = tuple[float, float, float, float]  # left, top, right, bottom
+
+
+@dataclass(frozen=True, eq=False)
+class ReadDigit:
+    """One digit: what was read, in which picture, and where it stands in the drawing."""
+
+    prediction: Prediction
+    pixels: NDArray[np.uint8]  # (28, 28)
+    box: Box | None = None  # in the drawing's unit; None in an image
+    drawing: Drawing | None = None  # the strokes of this digit, in writing order; None in an image
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """What was read: one digit, or several from left to right."""
+
+    digits: tuple[ReadDigit, ...]
+
+    @property
+    def is_number(self) -> bool:
+        return len(self.digits) > 1
+
+    @property
+    def weakest(self) -> Prediction:
+        """The digit that was read with the least confidence: a number is no surer than that."""
+        return min((digit.prediction for digit in self.digits), key=lambda read: read.confidence)
+
+    @property
+    def text(self) -> str | None:
+        """The digits as one writes them; None where there is nothing but what is no digit."""
+        if not self.is_number and not self.weakest.is_digit:
+            return None
+        return "".join(str(digit.prediction.digit) for digit in self.digits)
+
+    @property
+    def words(self) -> str:
+        """The confidence as a person would say it."""
+        weakest = self.weakest
+        return weakest.words if not self.is_number or weakest.is_certain else f"Least sure of the {weakest.digit}"
+
+    def to_json(self) -> dict[str, object]:
+        """What the API, the command line and the browser's part of the page are told: the weakest digit, and all."""
+        return {
+            **self.weakest.to_json(),
+            "text": self.text,
+            "words": self.words,
+            "digits": [
+                {"digit": read.prediction.digit, "confidence": read.prediction.confidence, "box": read.box}
+                for read in self.digits
+            ],
+        }
+
+
+_Span = tuple[int, int]  # of strokes in their order from left to right: first, and one past the last
+
+
+@dataclass(frozen=True, eq=False)
+class _Group:
+    """Neighbouring strokes that may be one digit."""
+
+    strokes: tuple[Stroke, ...]
+
+    @cached_property
+    def box(self) -> Box:
+        points = np.concatenate(self.strokes)
+        (left, top), (right, bottom) = points.min(axis=0).tolist(), points.max(axis=0).tolist()
+        return left, top, right, bottom
+
+    @property
+    def is_wide(self) -> bool:
+        left, top, right, bottom = self.box
+        return right - left > WIDE * (bottom - top)
+
+
+def read_drawing(model: Model, drawing: Drawing) -> Reading:
+    """Read a drawing as one digit or as a number, whichever is likelier. Raises BlankError."""
+    pixels = pixels_of_drawing(drawing)
+    return _reading(model, drawing, pixels, recognise(model, pixels[None])[0])
+
+
+def read_picture(model: Model, pixels: NDArray[np.uint8]) -> Reading:
+    """Read a picture (28, 28), 0 = paper, 255 = ink, as one digit."""
+    return Reading((ReadDigit(recognise(model, pixels[None])[0], pixels),))
+
+
+def read_each(model: Model, batch: Sequence[Readable]) -> list[Reading | AppError]:
+    """Read what can be read, all at once; what came as an error stays one, in its place."""
+    pictures = [readable(item) if isinstance(item, Drawing) else item for item in batch]
+    readings: list[Reading | AppError] = []
+    for item, pixels, answer in zip(batch, pictures, recognise_each(model, pictures), strict=True):
+        if isinstance(answer, AppError):
+            readings.append(answer)
+            continue
+        assert not isinstance(pixels, AppError)  # or it would be the answer
+        single = Reading((ReadDigit(answer, pixels),))
+        readings.append(_reading(model, item, pixels, answer) if isinstance(item, Drawing) else single)
+    return readings
+
+
+def _reading(model: Model, drawing: Drawing, pixels: NDArray[np.uint8], single: Prediction) -> Reading:
+    """The drawing as a number, if that is likelier than the ``single`` digit that it was read as.
+
+    A number is looked for only where one digit is doubted: most drawings take no longer than without.
+    """
+    whole = _Group(drawing.strokes)
+    alone = Reading((ReadDigit(single, pixels, whole.box, drawing),))
+    if not 2 <= len(drawing.strokes) <= MOST_STROKES or (single.doubt < DOUBTFUL and not whole.is_wide):
+        return alone
+    number = _best_number(model, drawing)
+    if number is None or min(_log_likelihood(digit.prediction) for digit in number.digits) < LEAST:
+        return alone
+    return number if _score(number) > _score(alone) + SPLITTING else alone
+
+
+def _best_number(model: Model, drawing: Drawing) -> Reading | None:
+    """The likeliest grouping of strokes into two digits or more, or None where no grouping is plausible."""
+    groups = _plausible_groups(drawing)
+    if not groups:
+        return None
+    pictures = {span: pixels_of_drawing(Drawing(group.strokes)) for span, group in groups.items()}
+    read = dict(zip(groups, recognise(model, np.stack(list(pictures.values()))), strict=True))
+    # The best way to each group: its score, and the groups along it. Groups come in the order of their starts, so
+    # that all the ways to one are known when it is reached.
+    best: dict[_Span, tuple[float, tuple[_Span, ...]]] = {}
+    for span, prediction in read.items():
+        ways = [way for last, way in best.items() if last[1] == span[0] and _are_apart(groups[last], groups[span])]
+        if span[0] == 0:
+            ways = [(0.0, ())]
+        if ways:
+            score, passed = max(ways)
+            best[span] = score + _log_likelihood(prediction), (*passed, span)
+    complete = [way for span, way in best.items() if span[1] == len(drawing.strokes)]
+    if not complete:
+        return None
+    return Reading(
+        tuple(
+            ReadDigit(read[span], pictures[span], groups[span].box, _as_written(drawing, groups[span]))
+            for span in max(complete)[1]
+        )
+    )
+
+
+def _as_written(drawing: Drawing, group: _Group) -> Drawing:
+    """The strokes of a group in the order in which they were written."""
+    return Drawing(tuple(stroke for stroke in drawing.strokes if any(stroke is one for one in group.strokes)))
+
+
+def _plausible_groups(drawing: Drawing) -> dict[_Span, _Group]:
+    """Runs of neighbouring strokes, from left to right, that by their size may be one of several digits."""
+    ordered = sorted(drawing.strokes, key=lambda stroke: float(stroke[:, 0].min() / 2 + stroke[:, 0].max() / 2))
+    height = float(np.ptp(np.concatenate(ordered)[:, 1]))
+    spans = [
+        (start, end)
+        for start in range(len(ordered))
+        for end in range(start + 1, min(start + MOST_IN_A_DIGIT, len(ordered)) + 1)
+        if end - start < len(ordered)
+    ]
+    groups = {span: _Group(tuple(ordered[slice(*span)])) for span in spans}
+    return {span: group for span, group in groups.items() if _may_be_a_digit(group, height)}
+
+
+def _log_likelihood(read: Prediction) -> float:
+    """How well a group reads as one digit, in nats."""
+    return math.log(max(read.confidence * (1 - read.doubt), 1e-12))
+
+
+def _score(reading: Reading) -> float:
+    return sum(_log_likelihood(digit.prediction) for digit in reading.digits)
+
+
+def _may_be_a_digit(group: _Group, height: float) -> bool:
+    left, top, right, bottom = group.box
+    return right - left <= WIDEST * height and bottom - top >= SHORTEST * height
+
+
+def _are_apart(first: _Group, second: _Group) -> bool:
+    """Whether two groups stand side by side rather than on top of one another."""
+    narrower = min(first.box[2] - first.box[0], second.box[2] - second.box[0])
+    return first.box[2] - second.box[0] <= OVERLAP * narrower

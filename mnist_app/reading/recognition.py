@@ -1,0 +1,137 @@
+"""From ink to an answer: the one path that page, API and command line share."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from mnist_app.errors import AppError
+from mnist_app.ink.preprocessing import BlankError, pixels_of_drawing
+from mnist_app.ink.strokes import Drawing
+from mnist_app.models.networks import CLASSES, NO_DIGIT, fold_batch_norm, logits_of
+from mnist_app.models.registry import Model, find_model, load_model
+
+Picture = NDArray[np.uint8] | AppError  # (28, 28), or why there is none
+
+CERTAIN, CONFIDENT = 0.95, 0.75  # probabilities from which the words change
+RIVAL = 0.15  # probability from which the runner-up is worth a word
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model reads: ten probabilities that sum to 1, by digit, and the model's name.
+
+    The probabilities answer "which digit, if it is one". Where ``is_digit`` is false, it most likely is none.
+    """
+
+    probabilities: tuple[float, ...]
+    model: str
+    doubt: float = 0.0  # the probability that it is no digit at all, 0 to 1
+    is_digit: bool = True
+
+    @property
+    def digit(self) -> int:
+        return int(np.argmax(self.probabilities))
+
+    @property
+    def confidence(self) -> float:
+        """The probability of the digit read, 0 to 1."""
+        return max(self.probabilities)
+
+    @property
+    def runner_up(self) -> int:
+        """The second most probable digit."""
+        return int(np.argsort(-np.array(self.probabilities), kind="stable")[1])  # in a tie, not `digit` again
+
+    @property
+    def is_certain(self) -> bool:
+        return self.is_digit and self.confidence >= CERTAIN
+
+    @property
+    def words(self) -> str:
+        """The confidence as a person would say it."""
+        if not self.is_digit:
+            return "Not a digit I know"
+        if self.is_certain:
+            return "I am sure"
+        if self.probabilities[self.runner_up] >= RIVAL:
+            return f"{self.digit}, perhaps {self.runner_up}"
+        return "I am fairly sure" if self.confidence >= CONFIDENT else "I can hardly tell"
+
+    def to_json(self) -> dict[str, object]:
+        """What the API, the command line and the browser's part of the page are told."""
+        return {
+            "digit": self.digit,
+            "is_digit": self.is_digit,
+            "confidence": self.confidence,
+            "probabilities": list(self.probabilities),
+            "model": self.model,
+        }
+
+
+def load_recogniser(name: str) -> Model:
+    """The model called ``name``, arranged to answer as quickly as it can. Raises ModelError."""
+    model = load_model(find_model(name))
+    network = fold_batch_norm(model.network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return Model(network, model.card)
+
+
+def recognise(model: Model, images: NDArray[np.uint8]) -> list[Prediction]:
+    """Read pictures of shape (N, 28, 28), 0 = paper, 255 = ink: a prediction each, in order."""
+    if not len(images):
+        return []
+    logits = logits_of(model.network, images).double()
+    probabilities = (logits[:, :CLASSES] / model.card.temperature).softmax(dim=1)
+    doubts = doubts_of(logits)
+    refusal = model.card.refusal
+    return [
+        Prediction(tuple(row), model.card.name, doubt, doubt <= refusal)
+        for row, doubt in zip(probabilities.tolist(), doubts.tolist(), strict=True)
+    ]
+
+
+def digit_logits(model: Model, pictures: Tensor) -> Tensor:
+    """The ten digits' logits (B, 10), whose softmax is what ``recognise`` says, for pictures (B, 1, 28, 28), 0 to 1.
+
+    With gradients, for those who ask what would change the answer.
+    """
+    logits: Tensor = model.network(pictures)
+    return logits[:, :CLASSES] / model.card.temperature
+
+
+def read_with(network: nn.Module, pixels: NDArray[np.uint8]) -> Prediction:
+    """What a network that has no card yet makes of one picture (28, 28)."""
+    probabilities = logits_of(network, pixels[None]).double()[:, :CLASSES].softmax(dim=1)
+    return Prediction(tuple(probabilities[0].tolist()), "")
+
+
+def doubts_of(logits: Tensor) -> Tensor:
+    """How probable it is (N,) that pictures are no digit, 0 to 1: 0 from a network that never learned to refuse."""
+    if logits.shape[1] <= NO_DIGIT:
+        return torch.zeros(len(logits), dtype=logits.dtype)
+    return logits.softmax(dim=1)[:, NO_DIGIT]
+
+
+def readable(drawing: Drawing | AppError) -> Picture:
+    """A drawing's picture, or why there is none."""
+    if isinstance(drawing, AppError):
+        return drawing
+    try:
+        return pixels_of_drawing(drawing)
+    except BlankError as error:
+        return error
+
+
+def recognise_each(model: Model, batch: Sequence[Picture]) -> list[Prediction | AppError]:
+    """Read what can be read, all at once; what came as an error stays one, in its place."""
+    pictures = [picture for picture in batch if not isinstance(picture, AppError)]
+    answers = iter(recognise(model, np.stack(pictures)) if pictures else [])
+    return [picture if isinstance(picture, AppError) else next(answers) for picture in batch]
+
+
+def warm_up(model: Model) -> None:
+    """Make the first answer as quick as the next: PyTorch sets up its kernels on first use."""
+    recognise(model, np.zeros((1, 28, 28), np.uint8))

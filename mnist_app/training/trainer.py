@@ -1,0 +1,93 @@
+"""From a config to a model on disk: what the command line and a background job have in common."""
+
+import platform
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from mnist_app.data.dataset import SPLITS, Digits, load_split
+from mnist_app.ink import preprocessing
+from mnist_app.models.networks import CLASSES, count_parameters, logits_of
+from mnist_app.models.registry import CURVES, ModelCard, check_replaceable, save_model
+from mnist_app.reading.evaluation import evaluate
+from mnist_app.training.inkset import load_ink, sources_of
+from mnist_app.training.train import BatchReport, EpochReport, TrainConfig, fresh_network, train
+
+MNIST_ONLY = "A small convolutional network that has seen nothing but MNIST."
+WITH_INK = "A small convolutional network that has learned from MNIST and from real pen strokes."
+
+
+# Told of every report, with the network as it is just then.
+Watch = Callable[[BatchReport | EpochReport, nn.Module], None]
+
+
+def train_model(
+    folder: Path, config: TrainConfig, watch: Watch, command: str, ink_folder: Path | None = None
+) -> ModelCard:
+    """Train on one thread, measure on validation and test, and save the model with its card in ``folder``.
+
+    ``command`` is what makes it again. Raises AppError.
+    """
+    check_replaceable(folder)
+    torch.set_num_threads(1)  # the same weights whatever the number of cores: each number rounds sums differently
+    # All three at once: that one is missing is better said before the training than after.
+    digits, validation, test = (load_split(split) for split in SPLITS)
+    ink = load_ink(ink_folder, config.ink.without) if ink_folder and config.ink else None
+    network = fresh_network(config)
+    course = []
+    for report in train(network, config, digits, validation, ink):
+        watch(report, network)
+        if isinstance(report, EpochReport):
+            course.append(report)
+    card = ModelCard(
+        name=folder.name,
+        summary=WITH_INK if ink else MNIST_ONLY,
+        architecture=config.architecture,
+        parameters=count_parameters(network),
+        preprocessing=preprocessing.VERSION,
+        data="; ".join([_mnist(config, len(digits)), *(sources_of(ink.names) if ink else [])]),
+        command=command,
+        config=asdict(config),
+        seconds=round(course[-1].seconds, 1),
+        machine=f"{platform.machine()}, 1 thread, torch {torch.__version__}, Python {platform.python_version()}",
+        metrics=_metrics(network, {"validation": validation, "test": test}),
+        curves=[{name: getattr(report, name) for name in CURVES} for report in course],
+    )
+    save_model(folder, network, card)
+    return card
+
+
+def _mnist(config: TrainConfig, available: int) -> str:
+    learned = min(config.digits or available, available)
+    return f"MNIST, {learned:,} of the training images (LeCun, Cortes and Burges; CC BY-SA 3.0)"
+
+
+def _metrics(network: nn.Module, splits: Mapping[str, Digits]) -> dict[str, dict[str, float]]:
+    """What may be said of a network that was just trained."""
+    return {
+        split: {
+            "accuracy": evaluate(
+                digits.labels, logits_of(network, digits.images)[:, :CLASSES].argmax(dim=1).numpy()
+            ).accuracy
+        }
+        for split, digits in splits.items()
+    }
+
+
+def command_of(config: TrainConfig, where: Sequence[str]) -> str:
+    """The command that trains by this config: what differs from the defaults is said."""
+    return shlex.join(["python", "-m", "mnist_app", "train", *where, *_options(config)])
+
+
+def _options(config: TrainConfig) -> Iterator[str]:
+    usual = TrainConfig()
+    for given, default in ((config, usual), (config.augmentation, usual.augmentation)):
+        for name in (field.name for field in fields(given) if field.name not in ("augmentation", "ink")):
+            if getattr(given, name) != getattr(default, name):
+                yield from (f"--{name.replace('_', '-')}", str(getattr(given, name)))
+    if config.ink:
+        yield from ("--ink", "INK_FOLDER", *(word for name in config.ink.without for word in ("--without", name)))

@@ -1,0 +1,78 @@
+import numpy as np
+import pytest
+
+from mnist_app.data.dataset import Digits
+from mnist_app.explain.distortions import (
+    DISTORTIONS,
+    Distortion,
+    closed,
+    covered,
+    noisy,
+    scaled,
+    shaken,
+    sheared,
+    shifted,
+    thickened,
+    turned,
+)
+from mnist_app.ink.morphometry import slant
+
+RING = np.zeros((28, 28), np.uint8)
+RING[8:20, 8:20] = 255
+RING[11:17, 11:17] = 0
+
+
+@pytest.mark.parametrize("distortion", DISTORTIONS, ids=lambda distortion: distortion.name)
+def test_the_amount_that_changes_nothing_changes_nothing(distortion: Distortion, validation: Digits) -> None:
+    amounts, pictures = distortion.sweep(validation.images[9], 21)
+    assert amounts.min() == distortion.least and amounts.max() == distortion.most
+    assert (pictures[np.flatnonzero(amounts == distortion.none)[0]] == validation.images[9]).all()
+    assert pictures.shape == (21, 28, 28) and pictures.dtype == np.uint8
+
+
+def test_a_quarter_turn_is_exact(validation: Digits) -> None:
+    pixels = validation.images[5]
+    assert (turned(pixels, 90) == np.rot90(pixels, -1)).all()
+
+
+def test_whole_pixels_are_shifted_exactly(validation: Digits) -> None:
+    pixels = validation.images[5]
+    assert (shifted(pixels, 2, -3) == np.roll(pixels, (2, -3), (0, 1))).all()
+
+
+def test_twice_the_size_is_four_times_the_ink() -> None:
+    assert scaled(RING, 2).sum() == pytest.approx(4 * RING.sum(), rel=0.02)
+
+
+def test_leaning_to_the_right_is_measured_as_that(validation: Digits) -> None:
+    ones = validation.images[600:603]
+    leaned = np.stack([sheared(pixels, 20) for pixels in ones])
+    assert (slant(leaned) > slant(ones) + 10).all()
+
+
+@pytest.mark.parametrize("distance", [-0.5, 0.5, 1.0])
+def test_an_outline_moved_changes_the_thickness_by_twice_as_much(distance: float) -> None:
+    bar = np.zeros((28, 28), np.uint8)
+    bar[4:24, 12:16] = 255
+    assert thickened(bar, distance)[14].sum() / 255 == pytest.approx(4 + 2 * distance, abs=0.01)
+
+
+def test_a_gap_is_closed_and_nothing_else() -> None:
+    broken = RING.copy()
+    broken[12:14, 8:11] = 0
+    assert (closed(broken, 1) >= broken).all()
+    assert closed(broken, 1)[12:14, 9].all()
+    assert not closed(broken, 1)[11:17, 12:16].any()
+
+
+def test_the_cover_is_a_square_in_the_middle() -> None:
+    black = np.full((28, 28), 255, np.uint8)
+    assert (255 - covered(black, 6)).sum() == 36 * 255
+    assert not covered(black, 6)[11:17, 11:17].any()
+
+
+def test_noise_and_jitter_are_as_strong_as_they_say_and_the_same_each_time() -> None:
+    grey = np.full((28, 28), 128, np.uint8)
+    assert noisy(grey, 20).std() == pytest.approx(20, rel=0.1)
+    assert (noisy(grey, 20) == noisy(grey, 20)).all()
+    assert (shaken(RING, 2) == shaken(RING, 2)).all() and (shaken(RING, 2) != RING).any()

@@ -1,0 +1,113 @@
+import numpy as np
+import pytest
+
+from mnist_app.data.dataset import Digits
+from mnist_app.explain.doctor import MEASURES, Norms, changes_of_drawing, changes_of_picture, examine, smallest_change
+from mnist_app.ink.preprocessing import pixels_of_drawing
+from mnist_app.ink.strokes import Drawing
+from mnist_app.models.registry import Model
+from mnist_app.reading.recognition import recognise
+
+from ..conftest import ONE, SEVEN, ZERO
+
+NAMES = [measure.name for measure in MEASURES]
+# A six whose loop is open, and a nine likewise: what people write in a hurry.
+OPEN_SIX = [[[200, 60], [140, 110], [105, 180], [110, 250], [160, 285], [215, 265], [225, 215]]]
+
+
+@pytest.fixture(scope="module")
+def norms(validation: Digits) -> Norms:
+    return Norms.of(validation)
+
+
+def measured(name: str, pixels: np.ndarray) -> float:
+    return float(MEASURES[NAMES.index(name)].of(pixels[None].astype(np.uint8))[0])
+
+
+def test_a_frame_is_measured_as_it_is() -> None:
+    frame = np.zeros((28, 28))
+    frame[4:24, 9:19] = 255
+    frame[6:22, 11:17] = 0
+    assert measured("aspect", frame) == 10 / 20
+    assert measured("closed in", frame) == 16 * 6
+    assert measured("ink", frame) == 20 * 10 - 16 * 6
+    frame[6, 9:11] = 0  # opened
+    assert measured("closed in", frame) == 0
+
+
+def test_the_spread_is_the_standard_deviation_of_the_ink() -> None:
+    bar = np.zeros((28, 28))
+    bar[4:24, 14] = 255
+    assert measured("size", bar) == pytest.approx(np.arange(20).std())
+
+
+def test_blank_paper_measures_nothing() -> None:
+    assert [measured(name, np.zeros((28, 28))) for name in NAMES] == [0] * len(NAMES)
+
+
+def test_a_percentile_is_the_share_of_real_digits_below(norms: Norms, validation: Digits) -> None:
+    sevens = validation.images[validation.labels == 7]
+    for at, measure in enumerate(MEASURES):
+        values = measure.of(sevens)
+        value = float(values[17])
+        slow = 100 * (np.mean(values < value) + np.mean(values == value) / 2)
+        assert norms.percentile(7, at, value) == pytest.approx(slow)
+
+
+def test_about_nine_in_ten_real_digits_are_usual_in_each_measure(norms: Norms, validation: Digits) -> None:
+    found = [examine(norms, validation.images[index], int(validation.labels[index])) for index in range(0, 5000, 25)]
+    for at in range(len(MEASURES)):
+        assert (
+            0.04 <= np.mean([findings[at].is_unusual for findings in found]) <= 0.16 or MEASURES[at].name == "closed in"
+        )
+
+
+def test_the_averages_are_the_means(norms: Norms, validation: Digits) -> None:
+    assert np.abs(norms.averages[3] - validation.images[validation.labels == 3].mean(axis=0)).max() <= 0.5
+
+
+def test_a_very_fat_digit_is_called_thick(norms: Norms) -> None:
+    fat = pixels_of_drawing(Drawing.from_points(ONE), pen=7)
+    unusual = {finding.measure.name: finding.word for finding in examine(norms, fat, 1) if finding.is_unusual}
+    assert unusual["thickness"] == "thick"
+
+
+def test_the_smallest_change_is_the_smallest(shipped_model: Model, validation: Digits) -> None:
+    """Against every change read alone."""
+    for index in (100, 700, 1300):
+        pixels = validation.images[index]
+        runner_up = recognise(shipped_model, pixels[None])[0].runner_up
+        sizes = []
+        for change in changes_of_picture(pixels):
+            read = recognise(shipped_model, change.pixels[None])[0]
+            if read.digit == runner_up and read.is_digit and read.confidence >= 0.5:
+                sizes.append(np.abs(change.pixels.astype(int) - pixels).sum() / pixels.sum())
+        found = smallest_change(shipped_model, pixels, None, runner_up)
+        assert (found.size if found else None) == (pytest.approx(min(sizes)) if sizes else None)
+
+
+def test_an_open_six_is_closed(shipped_model: Model) -> None:
+    drawing = Drawing.from_points(OPEN_SIX)
+    whats = [change.what for change in changes_of_drawing(drawing)]
+    assert "close the gap at the end of your stroke" in whats
+
+
+def test_a_slip_of_the_pen_is_found_and_left_out(shipped_model: Model) -> None:
+    slip = [[60, 280], [280, 280]]
+    drawing = Drawing.from_points([*ZERO, slip, [[60, 200], [280, 200]]])
+    found = smallest_change(shipped_model, pixels_of_drawing(drawing), drawing, 0)
+    if found:
+        assert found.change.drawing is not None
+        assert recognise(shipped_model, pixels_of_drawing(found.change.drawing)[None])[0].digit == 0
+
+
+def test_every_change_of_a_drawing_is_one_that_can_be_drawn() -> None:
+    for strokes in (SEVEN, [[[5, 5]], [[9, 9]]], ONE):
+        for change in changes_of_drawing(Drawing.from_points(strokes)):
+            assert change.drawing is not None
+            assert (pixels_of_drawing(change.drawing) == change.pixels).all()
+
+
+def test_a_dot_cannot_be_changed(shipped_model: Model) -> None:
+    dot = Drawing.from_points([[[5, 5]]])
+    assert smallest_change(shipped_model, pixels_of_drawing(dot), dot, 3) is None

@@ -1,0 +1,61 @@
+import numpy as np
+import torch
+
+from mnist_app.data.dataset import Digits
+from mnist_app.explain.evidence import deletion, integrated_gradients, log_odds
+from mnist_app.models.registry import DEFAULT_MODEL, Model
+from mnist_app.reading.recognition import load_recogniser, recognise
+
+from ..linear import linear_model, softmax
+
+
+def test_log_odds_are_those_of_the_probability() -> None:
+    logits = torch.randn(5, 10, generator=torch.Generator().manual_seed(0)).double()
+    p = logits.softmax(dim=1)[:, 3]
+    assert torch.allclose(log_odds(logits, 3), (p / (1 - p)).log())
+
+
+def test_evidence_is_the_mean_slope_on_the_way_from_paper_times_the_ink(validation: Digits) -> None:
+    """Against a loop in NumPy over the formula, with the slope of a linear network worked out by hand."""
+    model, matrix = linear_model()
+    pixels, digit, steps = validation.images[0], 4, 50
+    ink = pixels.ravel() / 255
+    slopes = np.zeros(784)
+    for step in range(steps):
+        p = softmax(matrix @ (ink * (step + 0.5) / steps))
+        others = np.where(np.arange(10) == digit, 0, p / (1 - p[digit]))
+        slopes += (matrix[digit] - others @ matrix) / steps
+    found = integrated_gradients(model, pixels, digit, steps)
+    assert np.allclose(found.values.ravel(), slopes * ink, atol=1e-5)
+
+
+def test_the_evidence_of_all_ink_together_is_what_paper_lacks(validation: Digits) -> None:
+    model = load_recogniser(DEFAULT_MODEL)
+    for index in range(0, 5000, 500):
+        found = integrated_gradients(model, validation.images[index], int(validation.labels[index]), 512)
+        assert abs(found.values.sum() - (found.odds - found.blank)) < 0.5
+
+
+def test_paper_is_no_evidence(validation: Digits, shipped_model: Model) -> None:
+    found = integrated_gradients(shipped_model, validation.images[7], 0)
+    assert not found.values[validation.images[7] == 0].any()
+
+
+def test_deleting_all_ink_leaves_the_answer_for_blank_paper(validation: Digits, shipped_model: Model) -> None:
+    pixels = validation.images[0]
+    order = np.flatnonzero(pixels)
+    found = deletion(shipped_model, pixels, 0, order, np.array([0.0, 1.0]))
+    whole, blank = recognise(shipped_model, np.stack([pixels, np.zeros_like(pixels)]))
+    assert np.allclose(found, [whole.probabilities[0], blank.probabilities[0]])
+
+
+def test_deleting_what_was_marked_hurts_more_than_deleting_at_random(validation: Digits, shipped_model: Model) -> None:
+    rng, shares = np.random.default_rng(0), np.array([0.2])
+    marked, random = [], []
+    for index in rng.choice(5000, 12, replace=False):
+        pixels, digit = validation.images[index], int(validation.labels[index])
+        ink = np.flatnonzero(pixels)
+        values = integrated_gradients(shipped_model, pixels, digit).values.ravel()[ink]
+        marked += deletion(shipped_model, pixels, digit, ink[np.argsort(-values)], shares).tolist()
+        random += deletion(shipped_model, pixels, digit, rng.permutation(ink), shares).tolist()
+    assert np.mean(marked) < np.mean(random) - 0.2

@@ -1,0 +1,64 @@
+import numpy as np
+import torch
+from torch import nn
+
+from mnist_app.data.dataset import Digits
+from mnist_app.explain.feature_maps import favourites, follow
+from mnist_app.models.networks import batch_of
+from mnist_app.models.registry import Model
+
+
+def test_the_stations_have_the_shapes_that_the_network_has(validation: Digits, shipped_model: Model) -> None:
+    kinds = [
+        (station.kind, station.shape, station.field) for station in follow(shipped_model.network, validation.images[0])
+    ]
+    assert kinds == [
+        ("convolution", (24, 28, 28), 3),
+        ("convolution", (24, 28, 28), 5),
+        ("pooling", (24, 14, 14), 6),
+        ("convolution", (48, 14, 14), 10),
+        ("convolution", (48, 14, 14), 14),
+        ("pooling", (48, 7, 7), 16),
+        ("convolution", (96, 7, 7), 24),
+        ("convolution", (96, 7, 7), 32),
+        ("average", (96,), 28),
+    ]
+
+
+def test_the_last_station_is_what_the_classifier_reads(validation: Digits, shipped_model: Model) -> None:
+    network, pixels = shipped_model.network, validation.images[3]
+    classifier = dict(network.named_children())["classifier"]
+    last = torch.from_numpy(follow(network, pixels)[-1].maps)
+    with torch.inference_mode():
+        assert torch.allclose(classifier(last.flatten()), network(batch_of(torch.from_numpy(pixels[None])))[0])
+
+
+def test_the_strongest_maps_come_first(validation: Digits, shipped_model: Model) -> None:
+    station = follow(shipped_model.network, validation.images[0])[3]
+    spreads = station.maps.std(axis=(1, 2))
+    assert spreads[station.strongest(4)].tolist() == sorted(spreads.tolist(), reverse=True)[:4]
+
+
+def test_a_network_without_layers_has_nothing_to_show(validation: Digits) -> None:
+    assert follow(nn.Sequential(nn.Flatten(), nn.Linear(784, 10)), validation.images[0]) == ()
+
+
+def test_what_a_value_sees_is_all_that_changes_it(validation: Digits, shipped_model: Model) -> None:
+    """Each patch, alone on blank paper at its place, excites its map as much as the whole picture did."""
+    images = validation.images[::100]
+    for convolution, found in enumerate(favourites(shipped_model.network, images)):
+        maps = [
+            [station for station in follow(shipped_model.network, pixels) if station.kind == "convolution"][
+                convolution
+            ].maps
+            for pixels in images
+        ]
+        strengths = np.stack([each.max(axis=(1, 2)) for each in maps])  # (N, C), by a slow loop
+        assert np.allclose(-np.sort(-strengths, axis=0)[:4].T, found.strengths, atol=1e-4)
+        if convolution == 3:  # 14 pixels of the picture
+            for channel in (0, 11):
+                which = int(strengths[:, channel].argmax())
+                row, column = np.unravel_index(maps[which][channel].argmax(), (14, 14))
+                padded = np.pad(images[which], 14)
+                top, left = int(row) * 2 + 1 - 7 + 14, int(column) * 2 + 1 - 7 + 14
+                assert (found.patches[channel, 0] == padded[top : top + 14, left : left + 14]).all()

@@ -1,0 +1,73 @@
+import numpy as np
+import pytest
+
+from mnist_app.explain.replay import Frame, Replay, replay
+from mnist_app.ink.preprocessing import BlankError, pixels_of_drawing
+from mnist_app.ink.strokes import Drawing
+from mnist_app.models.registry import Model
+from mnist_app.reading.recognition import Prediction, recognise
+
+from ..conftest import SEVEN
+
+
+def test_the_replay_ends_with_the_whole_drawing(shipped_model: Model, a_seven: Drawing) -> None:
+    last = replay(shipped_model, a_seven).frames[-1]
+    assert last.share == 1
+    assert (last.pixels == pixels_of_drawing(a_seven)).all()
+    assert np.allclose(last.prediction.probabilities, recognise(shipped_model, last.pixels[None])[0].probabilities)
+
+
+def test_every_frame_is_read_as_if_it_were_alone(shipped_model: Model, a_seven: Drawing) -> None:
+    found = replay(shipped_model, a_seven, 7)
+    for frame in found.frames:
+        alone = recognise(shipped_model, frame.pixels[None])[0]
+        assert np.allclose(alone.probabilities, frame.prediction.probabilities, atol=1e-5)
+    assert found.probabilities.shape == (7, 10)
+
+
+def test_the_pen_goes_as_far_in_each_frame(shipped_model: Model) -> None:
+    """A line of 100, then one of 300: after half of the way the second has gone 100."""
+    drawing = Drawing.from_points([[[0, 0], [100, 0]], [[0, 50], [300, 50]]])
+    half = replay(shipped_model, drawing, 2).frames[0]
+    assert (half.pixels == pixels_of_drawing(Drawing.from_points([[[0, 0], [100, 0]], [[0, 50], [100, 50]]]))).all()
+
+
+def test_dots_and_doubled_points_are_replayed(shipped_model: Model) -> None:
+    for strokes in ([[[5, 5]]], [[[5, 5], [5, 5]], [[9, 9]]], [SEVEN[0], [[100, 100]]]):
+        assert len(replay(shipped_model, Drawing.from_points(strokes)).frames) == 48
+
+
+def test_a_blank_pad_has_no_replay(shipped_model: Model, blank_drawing: Drawing) -> None:
+    with pytest.raises(BlankError):
+        replay(shipped_model, blank_drawing)
+
+
+def frames(*read: int | None) -> Replay:
+    """A replay in which these digits were read, None for no digit."""
+    return Replay(
+        tuple(
+            Frame(
+                at / len(read),
+                np.zeros((28, 28), np.uint8),
+                Prediction(tuple(np.eye(10)[digit or 0]), "", 0.0, digit is not None),
+            )
+            for at, digit in enumerate(read, 1)
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("read", "share", "before"),
+    [
+        ((7, 7, 7, 7), 0.25, None),
+        ((1, 1, 3, 8), 1.0, 3),
+        ((3, 8, 8, 8), 0.5, 3),
+        ((None, None, 2, 2), 0.75, None),
+        ((8, 3, 8, 3), 1, 8),
+    ],
+)
+def test_it_is_known_when_it_was_decided_and_what_was_read_before(
+    read: tuple[int | None, ...], share: float, before: int | None
+) -> None:
+    found = frames(*read)
+    assert (found.decided.share, found.before) == (share, before)

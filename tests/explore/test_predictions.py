@@ -1,0 +1,232 @@
+"""What a model makes of a split: right, computed once, and never lost to a bad disk."""
+
+import errno
+import os
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mnist_app.data.dataset import Digits, load_split
+from mnist_app.explore import kept, neighbours, predictions, projection
+from mnist_app.explore.predictions import Predictions, known_predictions, predict, predictions_of, read_features
+from mnist_app.explore.prepare import SHIPPED_SPLITS
+from mnist_app.models.networks import ARCHITECTURES, batch_of, build, logits_of
+from mnist_app.models.registry import DEFAULT_MODEL, Model, ModelError, find_model, load_model
+from mnist_app.storage import SHIPPED_WEIGHTS, computed_folder
+
+from ..conftest import full_mnist
+
+
+@pytest.fixture
+def nothing_shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Models, but nothing that was computed of them."""
+    (tmp_path / "empty").mkdir()
+    monkeypatch.setattr("mnist_app.explore.kept.SHIPPED_WEIGHTS", tmp_path / "empty")
+
+
+def count_predictions(monkeypatch: pytest.MonkeyPatch, seconds: float = 0.0) -> list[int]:
+    """Notes every time that a network is asked about a split."""
+    asked = []
+
+    def counted(network: torch.nn.Module, images: np.ndarray, progress: predictions.Progress) -> Predictions:
+        asked.append(len(images))
+        time.sleep(seconds)
+        return predict(network, images, progress)
+
+    monkeypatch.setattr("mnist_app.explore.predictions.predict", counted)
+    return asked
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_an_architecture_s_features_are_what_its_classifier_reads(architecture: str, tiny_digits: Digits) -> None:
+    network = build(architecture).eval()
+    pictures = batch_of(torch.from_numpy(tiny_digits.images))
+    with torch.inference_mode():
+        logits, features = read_features(network, pictures)
+        assert torch.allclose(logits, network(pictures), atol=1e-5)
+    assert features.shape[0] == 64 and features.ndim == 2
+
+
+def test_the_logits_of_a_network_without_features_are_its_features(tiny_digits: Digits) -> None:
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(784, 10))
+    found = predict(network, tiny_digits.images)
+    assert np.allclose(found.features, found.logits, atol=0.01)
+
+
+def test_the_shipped_predictions_are_the_model_s(validation: Digits, shipped_model: Model) -> None:
+    shipped = known_predictions(DEFAULT_MODEL, "validation", validation)
+    assert shipped is not None
+    independent = logits_of(shipped_model.network, validation.images).numpy()[:, :10]
+    assert np.allclose(shipped.logits, independent, atol=2e-3)
+    assert (shipped.read == independent.argmax(axis=1)).all()
+    shares = np.exp(independent.astype(np.float64) / shipped_model.card.temperature)
+    shares /= shares.sum(axis=1, keepdims=True)
+    assert np.allclose(shipped.probabilities, shares, atol=1e-3)
+    labels = validation.labels
+    assert np.allclose(shipped.losses(labels), -np.log(shares[np.arange(5000), labels]), atol=5e-3)
+
+
+def test_everything_is_shipped_for_the_default_model_and_small() -> None:
+    full_mnist()
+    train = load_split("train")
+    for split in SHIPPED_SPLITS:
+        digits = load_split(split)
+        assert known_predictions(DEFAULT_MODEL, split, digits) is not None
+        assert projection.known_tsne(DEFAULT_MODEL, split, digits) is not None
+        assert neighbours.known_neighbours(DEFAULT_MODEL, split, digits, train) is not None
+    sizes = [path.stat().st_size for path in SHIPPED_WEIGHTS.rglob("*") if path.is_file()]
+    assert max(sizes) < 2e6 and sum(sizes) < 12e6
+
+
+def test_what_was_computed_is_kept_and_the_same(
+    own_home: Path, nothing_shipped: None, tiny_digits: Digits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = count_predictions(monkeypatch)
+    first, problem = predictions_of(DEFAULT_MODEL, "validation", tiny_digits)
+    again, _ = predictions_of(DEFAULT_MODEL, "validation", tiny_digits)
+    assert asked == [64] and problem is None
+    assert np.array_equal(first.logits, again.logits) and np.array_equal(first.features, again.features)
+    assert len(list((own_home / "computed").glob("*.npz"))) == 1
+
+
+def test_other_data_and_other_weights_are_other_predictions(
+    tiny_digits: Digits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    origin = predictions.origin_of(DEFAULT_MODEL, "test", tiny_digits)
+    assert predictions.origin_of(DEFAULT_MODEL, "test", tiny_digits[np.arange(63)]).key != origin.key
+    monkeypatch.setattr("mnist_app.explore.predictions.weights_of", lambda model: b"other")
+    assert predictions.origin_of(DEFAULT_MODEL, "test", tiny_digits).key != origin.key
+
+
+def test_ten_at_once_compute_it_once(
+    own_home: Path, nothing_shipped: None, tiny_digits: Digits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = count_predictions(monkeypatch, seconds=0.3)
+    found: list[Predictions] = []
+    visitors = [
+        threading.Thread(target=lambda: found.append(predictions_of(DEFAULT_MODEL, "test", tiny_digits)[0]))
+        for _ in range(10)
+    ]
+    for visitor in visitors:
+        visitor.start()
+    for visitor in visitors:
+        visitor.join()
+    assert asked == [64]
+    assert len(found) == 10 and all(np.array_equal(each.logits, found[0].logits) for each in found)
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "text", "pickle", "other shapes"])
+def test_a_broken_file_is_computed_again(
+    own_home: Path, nothing_shipped: None, tiny_digits: Digits, monkeypatch: pytest.MonkeyPatch, damage: str
+) -> None:
+    first, _ = predictions_of(DEFAULT_MODEL, "test", tiny_digits)
+    (path,) = (own_home / "computed").glob("*.npz")
+    content = path.read_bytes()
+    if damage == "pickle":
+        np.savez(path.with_suffix(""), logits=np.array([{}], object), features=np.zeros(1))
+    elif damage == "other shapes":
+        np.savez(path.with_suffix(""), logits=np.zeros((3, 10)), features=np.zeros((3, 4)))
+    else:
+        middle = len(content) // 2
+        flipped = content[:middle] + bytes([content[middle] ^ 255]) + content[middle + 1 :]
+        path.write_bytes({"cut": content[:middle], "flipped": flipped, "empty": b"", "text": b"no zip"}[damage])
+    asked = count_predictions(monkeypatch)
+    again, problem = predictions_of(DEFAULT_MODEL, "test", tiny_digits)
+    assert asked == [64] and problem is None
+    assert np.array_equal(first.logits, again.logits)
+    assert known_predictions(DEFAULT_MODEL, "test", tiny_digits) is not None
+
+
+def test_a_full_disk_costs_one_sentence_and_no_result(
+    own_home: Path, nothing_shipped: None, tiny_digits: Digits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(file: object, **arrays: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("mnist_app.explore.kept.np.savez_compressed", full)
+    found, problem = predictions_of(DEFAULT_MODEL, "test", tiny_digits)
+    assert len(found) == 64
+    assert problem == (
+        f"What was computed could not be kept in {own_home / 'computed'}: No space left on device. "
+        "It is computed again next time."
+    )
+    assert list((own_home / "computed").glob("*.npz")) == list((own_home / "computed").glob(".*")) == []
+
+
+def test_a_home_that_cannot_be_made_costs_one_sentence(
+    own_home: Path, nothing_shipped: None, tiny_digits: Digits
+) -> None:
+    own_home.write_text("a file where the folder should be")
+    found, problem = predictions_of(DEFAULT_MODEL, "test", tiny_digits)
+    assert len(found) == 64
+    assert problem and problem.startswith(f"What was computed could not be kept in {computed_folder()}")
+
+
+def test_a_model_that_is_not_there_is_named(tiny_digits: Digits) -> None:
+    with pytest.raises(ModelError, match="No model named 'nobody'"):
+        predictions_of("nobody", "test", tiny_digits)
+
+
+def test_a_long_name_still_fits_a_file_s_name() -> None:
+    assert len(kept.Origin("m" * 255, "validation", "0" * 16).file("predictions")) < 200
+
+
+def test_progress_runs_from_first_to_last_chunk(shipped_model: Model, validation: Digits) -> None:
+    shares: list[float] = []
+    predict(shipped_model.network, validation.images[:1200], shares.append)
+    assert shares == pytest.approx([500 / 1200, 1000 / 1200, 1])
+
+
+def test_neighbours_are_those_of_a_plain_loop() -> None:
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(300, 8)).astype(np.float32)
+    found = neighbours.nearest(features[:250], features, np.arange(250))
+    for query in range(250):
+        distances = np.sqrt(((features.astype(float) - features[query]) ** 2).sum(axis=1))
+        distances[query] = np.inf
+        assert found.indices[query].tolist() == np.argsort(distances)[:5].tolist()
+        assert np.allclose(found.distances[query], np.sort(distances)[:5], atol=1e-4)
+
+
+def test_the_shipped_neighbours_are_the_nearest_training_pictures() -> None:
+    full_mnist()
+    train, test = load_split("train"), load_split("test")
+    shipped = neighbours.known_neighbours(DEFAULT_MODEL, "test", test, train)
+    assert shipped is not None
+    network = load_model(find_model(DEFAULT_MODEL)).network
+    index = 1901
+    near = shipped.indices[index]
+    with torch.inference_mode():
+        own = network.features(batch_of(torch.from_numpy(test.images[[index]])))  # type: ignore[operator]
+        theirs = network.features(batch_of(torch.from_numpy(train.images[near])))  # type: ignore[operator]
+    assert np.allclose((own - theirs).norm(dim=1).numpy(), shipped.distances[index], atol=5e-3)
+    assert (np.diff(shipped.distances[index]) >= 0).all()
+
+
+def test_pca_keeps_what_lies_in_a_plane() -> None:
+    rng = np.random.default_rng(0)
+    plane = rng.normal(size=(200, 2)) * [5, 2]
+    features = (plane @ np.linalg.qr(rng.normal(size=(6, 6)))[0][:2]).astype(np.float32)
+    places, also = projection.pca(features, features[:3])
+    assert np.allclose(places[:3], also, atol=0.1)
+    assert places.min() >= 0 and places.max() <= projection.SIDE
+    distances = [np.linalg.norm(points[:, None] - points[None], axis=2) for points in (plane, places)]
+    assert np.corrcoef(distances[0].ravel(), distances[1].ravel())[0, 1] > 0.999
+
+
+def test_a_further_picture_falls_amid_its_neighbours() -> None:
+    features = np.repeat(np.eye(3, dtype=np.float32) * 10, 10, axis=0)
+    places = np.repeat(np.array([[0, 0], [500, 0], [0, 500]], np.float32), 10, axis=0)
+    assert np.allclose(projection.place(features[[12]] + 0.1, features, places), [[500, 0]], atol=1)
+
+
+def test_the_shipped_map_keeps_neighbours_together() -> None:
+    digits = load_split("validation")
+    places = projection.known_tsne(DEFAULT_MODEL, "validation", digits)
+    assert places is not None
+    near = neighbours.nearest(places[::10], places, np.arange(0, 5000, 10))
+    assert (digits.labels[near.indices] == digits.labels[::10, None]).mean() > 0.98

@@ -1,0 +1,37 @@
+import numpy as np
+import pytest
+
+from mnist_app.data.dataset import Digits
+from mnist_app.ink.morphometry import LEFT, RIGHT, THICK, THIN, slant, thickness
+from mnist_app.ink.preprocessing import centre, paint, quantise, shrink, stretch
+from mnist_app.ink.strokes import Drawing
+
+from ..conftest import SEVEN, TWO, ZERO, Strokes
+
+
+def picture(strokes: Strokes, pen: float = 2.6) -> np.ndarray:
+    return quantise(centre(stretch(shrink(paint(Drawing.from_points(strokes), pen)))))[None]
+
+
+@pytest.mark.parametrize("pen", [1.8, 2.6, 4.1])
+@pytest.mark.parametrize("strokes", [SEVEN, ZERO, TWO])
+def test_the_thickness_is_the_pen_s(strokes: Strokes, pen: float) -> None:
+    assert thickness(picture(strokes, pen))[0] == pytest.approx(pen, rel=0.1)
+
+
+@pytest.mark.parametrize("degrees", [-30, 0, 20, 40])
+def test_the_slant_is_that_of_a_leaning_stroke(degrees: float) -> None:
+    run = 100 * np.tan(np.radians(degrees))
+    line = [[[float(run * t), 100.0 - 100.0 * t] for t in np.linspace(0, 1, 20)]]
+    assert slant(picture(line))[0] == pytest.approx(degrees, abs=2)
+
+
+def test_blank_paper_has_neither() -> None:
+    blank = np.zeros((2, 28, 28), np.uint8)
+    assert thickness(blank).tolist() == slant(blank).tolist() == [0, 0]
+
+
+def test_the_limits_leave_about_a_tenth_on_each_side(validation: Digits) -> None:
+    measured, leaning = thickness(validation.images), slant(validation.images)
+    for share in (measured < THIN, measured >= THICK, leaning < LEFT, leaning >= RIGHT):
+        assert 0.06 < share.mean() < 0.14

@@ -1,0 +1,175 @@
+import gzip
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from mnist_app.data.dataset import Digits
+from mnist_app.ink.preprocessing import (
+    BOX,
+    SIDE,
+    BlankError,
+    centre,
+    fit,
+    pixels_of_drawing,
+    prepare_drawing,
+    prepare_image,
+)
+from mnist_app.ink.strokes import Drawing
+from mnist_app.models.registry import Model
+from mnist_app.reading.recognition import recognise
+
+from ..conftest import ONE, SEVEN, TWO, ZERO
+
+ALL = [ONE, TWO, SEVEN, ZERO]
+
+
+def scaled(strokes: list[list[list[float]]], factor: float, right: float = 0, down: float = 0) -> Drawing:
+    return Drawing.from_points([[[x * factor + right, y * factor + down] for x, y in stroke] for stroke in strokes])
+
+
+def difference(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
+    """Mean absolute difference over the pixels that have ink in either, grey levels."""
+    inked = (one > 0) | (other > 0)
+    return float(np.abs(one.astype(float) - other)[inked].mean())
+
+
+def centroid(pixels: NDArray[np.uint8]) -> tuple[float, float]:
+    rows, columns = np.indices(pixels.shape)
+    mass = pixels.sum(dtype=np.float64)
+    return float((rows * pixels).sum() / mass), float((columns * pixels).sum() / mass)
+
+
+@pytest.mark.parametrize("strokes", ALL)
+def test_a_drawing_is_made_like_an_mnist_digit(strokes: list[list[list[float]]]) -> None:
+    pixels = pixels_of_drawing(Drawing.from_points(strokes))
+    rows, columns = np.flatnonzero(pixels.any(axis=1)), np.flatnonzero(pixels.any(axis=0))
+    assert pixels.shape == (SIDE, SIDE) and pixels.dtype == np.uint8
+    assert max(np.ptp(rows), np.ptp(columns)) + 1 == BOX
+    assert pixels.max() == 255
+    assert all(13.5 <= at <= 14.5 for at in centroid(pixels))
+
+
+@pytest.mark.parametrize("strokes", ALL)
+@pytest.mark.parametrize("share", [0.3, 0.6])
+def test_size_changes_next_to_nothing(strokes: list[list[list[float]]], share: float) -> None:
+    assert difference(pixels_of_drawing(scaled(strokes, share)), pixels_of_drawing(scaled(strokes, 1))) < 1
+
+
+@pytest.mark.parametrize(("right", "down"), [(150, 0), (0, -40), (-3000.25, 12345.5)])
+def test_position_changes_nothing(right: float, down: float) -> None:
+    moved = pixels_of_drawing(scaled(SEVEN, 1, right, down))
+    np.testing.assert_array_equal(moved, pixels_of_drawing(Drawing.from_points(SEVEN)))
+
+
+def test_strokes_are_as_thick_as_mnists(validation: Digits) -> None:
+    def thickness(pixels: NDArray[np.uint8]) -> float:  # of an upright bar: ink per row
+        rows = pixels[9:19].astype(float).sum(axis=1) / 255
+        return float(np.median(rows))
+
+    ones = validation.images[validation.labels == 1]
+    ours = thickness(pixels_of_drawing(Drawing.from_points(ONE)))
+    assert (
+        np.percentile([thickness(one) for one in ones], 5) < ours < np.percentile([thickness(one) for one in ones], 95)
+    )
+
+
+def test_a_corner_dot_ends_up_centred_and_stays_a_dot() -> None:
+    pixels = pixels_of_drawing(Drawing.from_points([[[339, 339]]]))
+    assert all(13.5 <= at <= 14.5 for at in centroid(pixels))
+    assert np.count_nonzero(pixels) <= 16
+
+
+def test_a_blank_drawing_has_nothing_to_read(blank_drawing: Drawing) -> None:
+    with pytest.raises(BlankError, match="no ink"):
+        prepare_drawing(blank_drawing)
+    with pytest.raises(BlankError, match="no ink"):
+        pixels_of_drawing(blank_drawing)
+
+
+@pytest.mark.parametrize(
+    "strokes", [[[[0, 0], [1e-320, 1e-320]]], [[[0, 0], [1e150, 1e150]]], [[[0, 0], [1000, 0]]], [[[5, 5]] * 50]]
+)
+def test_extreme_drawings_still_give_a_picture(strokes: object) -> None:
+    assert pixels_of_drawing(Drawing.from_points(strokes)).max() == 255
+
+
+def test_the_steps_shown_end_in_the_picture_that_is_read(a_seven: Drawing) -> None:
+    prepared = prepare_drawing(a_seven)
+    np.testing.assert_array_equal(prepared.pixels, pixels_of_drawing(a_seven))
+    np.testing.assert_array_equal(np.round(prepared.steps[-1].picture * 255), prepared.pixels)
+    assert [step.name for step in prepared.steps] == ["Your ink", "MNIST's pen", "20 × 20", "28 × 28"]
+    assert all(step.picture.min() >= 0 and step.picture.max() <= 1 for step in prepared.steps)
+
+
+def test_fitting_averages_the_area_that_each_pixel_covers() -> None:
+    picture = np.random.default_rng(0).random((60, 45), np.float32)
+    by_hand = picture.reshape(20, 3, 15, 3).mean(axis=(1, 3))
+    np.testing.assert_allclose(fit(picture), by_hand, atol=1e-6)
+
+
+def test_centring_moves_by_whole_pixels_and_loses_no_ink() -> None:
+    lopsided = np.zeros((20, 20), np.float32)
+    lopsided[0, :] = lopsided[:, 0] = 0.1
+    lopsided[19, 19] = 1
+    paper = centre(lopsided)
+    assert np.isclose(paper.sum(), lopsided.sum())
+    assert set(np.unique(paper)) == set(np.unique(lopsided))
+
+
+def pasted(digit: NDArray[np.uint8], rng: np.random.Generator, dark_on_light: bool) -> Image.Image:
+    """An MNIST digit enlarged and laid somewhere on a large sheet."""
+    side = int(rng.integers(56, 400))
+    sheet = int(side * rng.uniform(1.1, 2))
+    paper = Image.new("L", (sheet, sheet))
+    enlarged = Image.fromarray(digit).resize((side, side), Image.Resampling.BICUBIC)
+    paper.paste(enlarged, (int(rng.integers(0, sheet - side)), int(rng.integers(0, sheet - side))))
+    return Image.fromarray(255 - np.asarray(paper)) if dark_on_light else paper
+
+
+def test_mnist_digits_on_a_large_sheet_come_back(validation: Digits, shipped_model: Model) -> None:
+    rng = np.random.default_rng(0)
+    chosen = validation[rng.choice(len(validation), 1000, replace=False)]
+    back = np.stack([prepare_image(pasted(image, rng, bool(i % 2))).pixels for i, image in enumerate(chosen.images)])
+    off = np.abs(back.astype(float) - chosen.images).mean(axis=(1, 2))
+    assert np.median(off) < 8  # of 255; a shift by one pixel is about 24
+
+    def accuracy(images: NDArray[np.uint8]) -> float:
+        read = np.array([prediction.digit for prediction in recognise(shipped_model, images)])
+        return float((read == chosen.labels).mean())
+
+    assert accuracy(back) >= accuracy(chosen.images) - 0.003
+
+
+def test_mnist_digits_enlarged_by_whole_factors_come_back_nearly_identical(validation: Digits) -> None:
+    rng = np.random.default_rng(1)
+    off = []
+    for digit in validation.images[rng.choice(len(validation), 200, replace=False)]:
+        factor = int(rng.integers(2, 16))
+        sheet = np.zeros((28 * factor + 50, 28 * factor + 90), np.uint8)
+        sheet[13 : 13 + 28 * factor, 41 : 41 + 28 * factor] = np.kron(digit, np.ones((factor, factor), np.uint8))
+        off.append(np.abs(prepare_image(Image.fromarray(sheet)).pixels.astype(float) - digit).mean())
+    assert np.median(off) < 1.5
+
+
+def test_a_hairline_is_redrawn_as_thick_as_a_pen() -> None:
+    thin = np.full((800, 800), 255, np.uint8)
+    thin[100:700, 399:402] = 0
+    pixels = prepare_image(Image.fromarray(thin)).pixels
+    assert 2 <= (pixels[14].astype(float) / 255).sum() <= 3.5
+
+
+def test_real_ink_is_read_right(shipped_model: Model) -> None:
+    """The collections are no part of the project: INK_COLLECTIONS names their folder where they are at hand."""
+    folder = os.environ.get("INK_COLLECTIONS")
+    if not folder:
+        pytest.skip("needs real pen strokes: set INK_COLLECTIONS")
+    with gzip.open(Path(folder) / "unipen-apb.jsonl.gz") as file:
+        records = [json.loads(line) for line in file][::4]
+    pictures = np.stack([pixels_of_drawing(Drawing.from_points(record["strokes"])) for record in records])
+    right = [p.digit == r["label"] for p, r in zip(recognise(shipped_model, pictures), records, strict=True)]
+    assert np.mean(right) > 0.97

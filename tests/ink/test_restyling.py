@@ -1,0 +1,101 @@
+import numpy as np
+import pytest
+
+from mnist_app.ink import restyling
+from mnist_app.ink.restyling import COMMON_HABITS, HABITS, Restyling, deform, restyle, unit
+from mnist_app.ink.strokes import Drawing, Stroke
+
+from ..conftest import ONE, SEVEN, TWO, ZERO
+
+STILL = Restyling(rotation=0, slant=0, aspect=0, warp=0, loosening=0, tremor=0, habits=0)
+DIGITS = {0: ZERO, 1: ONE, 2: TWO, 7: SEVEN}
+
+
+def strokes_of(digit: int) -> list[Stroke]:
+    return unit(Drawing.from_points(DIGITS[digit]).strokes)
+
+
+def bends(stroke: Stroke) -> int:
+    """Points at which the pen turns by more than 30 degrees."""
+    ways = np.diff(stroke, axis=0)
+    ways = ways[np.hypot(*ways.T) > 0]
+    cross = ways[:-1, 0] * ways[1:, 1] - ways[:-1, 1] * ways[1:, 0]
+    return int((np.abs(np.arctan2(cross, (ways[:-1] * ways[1:]).sum(axis=1))) > np.radians(30)).sum())
+
+
+@pytest.mark.parametrize("digit", DIGITS)
+def test_the_same_seed_gives_the_same_drawing(digit: int) -> None:
+    drawing = Drawing.from_points(DIGITS[digit])
+    once, again, other = (restyle(drawing, digit, Restyling(), np.random.default_rng(seed)) for seed in (1, 1, 2))
+    assert once.to_points() == again.to_points() != other.to_points()
+
+
+def test_what_is_switched_off_changes_nothing_but_the_sampling() -> None:
+    drawing = Drawing.from_points(TWO)
+    for seed in range(10):
+        restyled = restyle(drawing, 2, STILL, np.random.default_rng(seed))
+        ends = [stroke[[0, -1]] for stroke in restyled.strokes]
+        np.testing.assert_allclose(ends, [stroke[[0, -1]] for stroke in unit(drawing.strokes)], atol=1e-12)
+
+
+def test_a_drawing_at_unit_size_is_centred_and_a_dot_stays_a_dot() -> None:
+    points = np.concatenate(unit(Drawing.from_points(SEVEN).strokes))
+    np.testing.assert_allclose(points.min(axis=0) + points.max(axis=0), 0, atol=1e-12)
+    assert np.ptp(points, axis=0).max() == pytest.approx(1)
+    assert unit([np.array([[5.0, 5.0]])])[0].tolist() == [[0.0, 0.0]]
+
+
+def test_a_slash_runs_through_the_middle_of_a_zero() -> None:
+    for seed in range(20):
+        *zero, slash = restyling._slashed(strokes_of(0), np.random.default_rng(seed))
+        assert len(zero) == 1
+        assert np.abs(slash.mean(axis=0)).max() < 0.2
+        assert np.hypot(*(slash[1] - slash[0])) > 0.3
+
+
+def test_a_bar_crosses_the_stem_of_a_plain_seven_only() -> None:
+    plain = unit(strokes_of(7)[:1])
+    barred = restyling._barred(plain, np.random.default_rng(0))
+    assert len(barred) == 2
+    assert np.ptp(barred[1], axis=0)[0] > np.ptp(barred[1], axis=0)[1]
+    assert restyling._barred(barred, np.random.default_rng(0)) == barred
+
+
+def test_a_flag_is_added_to_a_plain_line_only() -> None:
+    for seed in range(20):
+        (flagged,) = restyling._flagged(strokes_of(1), np.random.default_rng(seed))
+        assert bends(flagged) == 1
+        assert flagged[0, 0] < flagged[2, 0], "the flag hangs to the left"
+        assert flagged[0, 1] > flagged[2, 1], "and downwards"
+    two = strokes_of(2)
+    assert restyling._flagged(two, np.random.default_rng(0)) is two
+
+
+def test_a_one_drawn_upwards_gets_its_flag_at_the_top() -> None:
+    upwards = [strokes_of(1)[0][::-1]]
+    (flagged,) = restyling._flagged(upwards, np.random.default_rng(0))
+    assert flagged[2, 1] == pytest.approx(flagged[:, 1].min())
+
+
+def test_a_foot_lies_under_a_one() -> None:
+    stem, foot = restyling._footed(strokes_of(1), np.random.default_rng(0))
+    assert abs(foot.mean(axis=0)[1] - stem[:, 1].max()) < 0.2
+
+
+def test_strokes_are_joined_and_cut_in_order() -> None:
+    seven = strokes_of(7)
+    (joined,) = restyling._joined(seven, np.random.default_rng(0))
+    assert len(joined) == len(seven[0]) + len(seven[1])
+    assert len(restyling._lifted(strokes_of(2), np.random.default_rng(0))) == 2
+
+
+@pytest.mark.parametrize("digit", DIGITS)
+def test_every_habit_leaves_sound_strokes_of_anything(digit: int) -> None:
+    dot = [np.array([[0.0, 0.0]])]
+    for habit, _ in HABITS.get(digit, ()) + COMMON_HABITS:
+        for strokes in (strokes_of(digit), dot, [*strokes_of(digit), *dot]):
+            for seed in range(10):
+                changed = habit(strokes, np.random.default_rng(seed))
+                changed = deform(changed, Restyling(), np.random.default_rng(seed))
+                assert changed
+                assert all(stroke.ndim == 2 and len(stroke) and np.isfinite(stroke).all() for stroke in changed)

@@ -1,0 +1,152 @@
+import dataclasses
+import io
+import json
+import zipfile
+from collections.abc import Callable
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from safetensors.torch import load, save
+
+from mnist_app.data.dataset import Digits
+from mnist_app.models import exchange
+from mnist_app.models.exchange import from_zip, to_onnx, to_zip
+from mnist_app.models.networks import ARCHITECTURES, build, logits_of
+from mnist_app.models.registry import CARD, WEIGHTS, ModelError, find_model, load_model, model_folders, save_model
+from mnist_app.storage import user_models_folder
+
+
+def parts_of(content: bytes) -> dict[str, bytes]:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def packed(parts: dict[str, bytes]) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_onnx_gives_the_same_logits(architecture: str, validation: Digits) -> None:
+    card = dataclasses.replace(load_model(find_model("mnist-cnn")).card, architecture=architecture, name="mine")
+    network = build(architecture).eval()
+    save_model(user_models_folder() / "mine", network, card)
+    content = to_onnx("mine")
+    onnx.checker.check_model(onnx.load_from_string(content))
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    images = validation.images[::50]
+    theirs = session.run(None, {"pictures": images[:, None].astype(np.float32) / 255})[0]
+    np.testing.assert_allclose(theirs, logits_of(network, images).numpy(), atol=1e-4)
+
+
+def test_a_model_that_onnx_runtime_reads_otherwise_is_not_exported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exchange, "AGREEMENT", 0.0)
+    with pytest.raises(ModelError, match="ONNX Runtime and PyTorch differ by"):
+        to_onnx("mnist-cnn")
+
+
+def test_a_model_that_left_comes_back_under_a_free_name(validation: Digits) -> None:
+    name = from_zip(to_zip("mnist-cnn"))
+    assert name == "mnist-cnn-2"
+    back, original = load_model(find_model(name)), load_model(find_model("mnist-cnn"))
+    assert back.card.name == name and back.card.metrics == original.card.metrics
+    images = validation.images[:100]
+    assert torch.equal(logits_of(back.network, images), logits_of(original.network, images))
+
+
+def test_a_path_in_the_archive_leads_nowhere() -> None:
+    parts = {f"../../../../{name}": content for name, content in parts_of(to_zip("mnist-cnn")).items()}
+    assert from_zip(packed(parts)) == "mnist-cnn-2"
+    assert [path.name for path in user_models_folder().iterdir()] == ["mnist-cnn-2"]
+
+
+def renamed(card: bytes, **changes: object) -> bytes:
+    return json.dumps({**json.loads(card), **changes}).encode()
+
+
+@pytest.mark.parametrize("name", ["../../escape", "<img src=x>", "", "x" * 500, "CON", "."])
+def test_a_name_from_outside_becomes_a_name_of_ours(name: str) -> None:
+    parts = parts_of(to_zip("mnist-cnn"))
+    card = "mnist-cnn/" + CARD
+    given = from_zip(packed({**parts, card: renamed(parts[card], name=name)}))
+    assert find_model(given).parent == user_models_folder()
+    assert set(given) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
+
+
+def no_card(parts: dict[str, bytes]) -> dict[str, bytes]:
+    return {name: content for name, content in parts.items() if not name.endswith(CARD)}
+
+
+def two_cards(parts: dict[str, bytes]) -> dict[str, bytes]:
+    return {**parts, "other/" + CARD: b"{}"}
+
+
+def nonsense_for_a_card(parts: dict[str, bytes]) -> dict[str, bytes]:
+    return {**no_card(parts), CARD: b"{"}
+
+
+def another_architecture(parts: dict[str, bytes]) -> dict[str, bytes]:
+    return {**no_card(parts), CARD: renamed(parts["mnist-cnn/" + CARD], architecture="quicknet")}
+
+
+def a_pickle(parts: dict[str, bytes]) -> dict[str, bytes]:
+    file = io.BytesIO()
+    torch.save({"a": torch.zeros(3)}, file)
+    return {**parts, "mnist-cnn/" + WEIGHTS: file.getvalue()}
+
+
+def not_a_number(parts: dict[str, bytes]) -> dict[str, bytes]:
+    tensors = load(parts["mnist-cnn/" + WEIGHTS])
+    tensors["classifier.bias"][3] = torch.nan
+    return {**parts, "mnist-cnn/" + WEIGHTS: save(tensors)}
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (no_card, "has one card.json, and this one has 0"),
+        (two_cards, "has one card.json, and this one has 2"),
+        (nonsense_for_a_card, "Its card.json is not a model card"),
+        (another_architecture, "does not hold the weights of the architecture 'quicknet'"),
+        (a_pickle, "Its model.safetensors is not a whole safetensors file"),
+        (not_a_number, "give answers that are no numbers"),
+    ],
+)
+def test_what_is_no_model_is_refused_and_leaves_nothing(
+    damage: Callable[[dict[str, bytes]], dict[str, bytes]], says: str
+) -> None:
+    with pytest.raises(ModelError, match=says) as refused:
+        from_zip(packed(damage(parts_of(to_zip("mnist-cnn")))))
+    assert "/tmp" not in str(refused.value)
+    assert list(model_folders()) == ["ink-cnn", "mnist-cnn"]
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"no zip", packed({})[:10]])
+def test_what_is_no_zip_is_refused(content: bytes) -> None:
+    with pytest.raises(ModelError, match="no ZIP file that can be read"):
+        from_zip(content)
+
+
+def test_a_file_that_unpacks_to_more_than_a_model_has_is_refused() -> None:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(CARD, bytes(exchange.LARGEST_CARD + 1))
+        archive.writestr(WEIGHTS, b"")
+    with pytest.raises(ModelError, match=r"Its card\.json is larger than 1 MB"):
+        from_zip(file.getvalue())
+
+
+def test_what_unpacks_without_end_is_not_unpacked() -> None:
+    file = io.BytesIO()
+    parts = parts_of(to_zip("mnist-cnn"))
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_BZIP2) as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content)
+    with pytest.raises(ModelError, match="packed in a way that is not taken"):
+        from_zip(file.getvalue())

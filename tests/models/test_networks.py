@@ -1,0 +1,43 @@
+import itertools
+
+import pytest
+import torch
+
+from mnist_app.errors import AppError
+from mnist_app.models.networks import ARCHITECTURES, batch_of, build, count_parameters, fold_batch_norm
+
+
+def test_the_shipped_architecture_has_the_parameters_it_is_known_for() -> None:
+    # Six 3x3 convolutions without bias, a scale and a shift for each of their outputs, one linear layer.
+    widths = [1, 16, 16, 32, 32, 64, 64]
+    convolutions = sum(9 * a * b + 2 * b for a, b in itertools.pairwise(widths))
+    assert count_parameters(build("convnet")) == convolutions + 64 * 10 + 10 == 72_666
+
+
+@pytest.mark.parametrize(("architecture", "classes"), [("convnet", 10), ("inknet", 11)])
+def test_a_network_gives_finite_logits_for_each_picture(architecture: str, classes: int) -> None:
+    logits = build(architecture).eval()(torch.rand(3, 1, 28, 28))
+    assert logits.shape == (3, classes) and logits.dtype == torch.float32
+    assert logits.isfinite().all()
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_folding_changes_the_layers_but_not_the_answers(architecture: str) -> None:
+    network, pictures = build(architecture), torch.rand(64, 1, 28, 28)
+    network.train()(pictures)  # so that the norms have something to do
+    folded = fold_batch_norm(network.eval())
+    torch.testing.assert_close(folded(pictures), network(pictures), atol=1e-5, rtol=1e-4)
+    for block in folded.modules():
+        if isinstance(block, torch.nn.Sequential):
+            for first, second in itertools.pairwise(block):
+                assert not (isinstance(first, torch.nn.Conv2d) and isinstance(second, torch.nn.BatchNorm2d))
+
+
+def test_an_unknown_architecture_is_answered_with_those_there_are() -> None:
+    with pytest.raises(AppError, match=r"No architecture 'perceptron'\. Available: .*convnet"):
+        build("perceptron")
+
+
+def test_a_batch_is_scaled_from_bytes_to_ink() -> None:
+    batch = batch_of(torch.tensor([[[0, 51], [102, 255]]], dtype=torch.uint8))
+    torch.testing.assert_close(batch, torch.tensor([[[[0, 0.2], [0.4, 1]]]]))

@@ -1,0 +1,259 @@
+import dataclasses
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from mnist_app.data.dataset import Digits
+from mnist_app.models.networks import build, logits_of
+from mnist_app.models.registry import (
+    CARD,
+    LARGEST_FILE,
+    WEIGHTS,
+    ModelCard,
+    ModelError,
+    find_model,
+    load_card,
+    load_model,
+    model_folders,
+    new_model_folder,
+    save_model,
+)
+from mnist_app.storage import SHIPPED_WEIGHTS, user_models_folder
+from mnist_app.training.train import TrainConfig, fresh_network
+
+SHIPPED = sorted(path.name for path in SHIPPED_WEIGHTS.iterdir() if path.is_dir())
+
+
+@pytest.fixture
+def network() -> nn.Module:
+    return fresh_network(TrainConfig(seed=3))
+
+
+@pytest.fixture
+def a_card() -> ModelCard:
+    return ModelCard(
+        name="mine",
+        summary="A model for tests.",
+        architecture="convnet",
+        parameters=72_666,
+        preprocessing=1,
+        data="none",
+        command="none",
+        config={"epochs": 1, "augmentation": {"rotation": 0.5}},
+        seconds=1.5,
+        machine="this one",
+        metrics={"validation": {"accuracy": 0.1}},
+    )
+
+
+@pytest.fixture
+def mine(network: nn.Module, a_card: ModelCard) -> Path:
+    """The folder of a saved model of the user's."""
+    folder = new_model_folder("mine")
+    save_model(folder, network, a_card)
+    return folder
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_a_model_comes_back_as_it_was_saved(
+    mine: Path, network: nn.Module, a_card: ModelCard, tiny_digits: Digits
+) -> None:
+    model = load_model(find_model("mine"))
+    assert model.card == a_card
+    assert torch.equal(logits_of(model.network, tiny_digits.images), logits_of(network, tiny_digits.images))
+
+
+def test_nothing_but_the_pair_is_left_behind(mine: Path) -> None:
+    assert sorted(path.name for path in mine.iterdir()) == [CARD, WEIGHTS]
+    assert [path.name for path in mine.parent.iterdir()] == ["mine"]
+
+
+def test_a_saved_model_is_as_readable_as_any_folder(mine: Path, tmp_path: Path) -> None:
+    (tmp_path / "ordinary").mkdir()
+    assert mine.stat().st_mode == (tmp_path / "ordinary").stat().st_mode
+
+
+def test_saving_again_replaces_the_model(mine: Path, a_card: ModelCard) -> None:
+    other = fresh_network(TrainConfig(seed=4))
+    save_model(mine, other, dataclasses.replace(a_card, summary="Another."))
+    assert load_card(mine).summary == "Another."
+    assert [path.name for path in mine.parent.iterdir()] == ["mine"]
+
+
+def test_a_failure_while_writing_leaves_the_old_model(mine: Path, network: nn.Module, a_card: ModelCard) -> None:
+    before = content(mine)
+    with pytest.raises(TypeError):
+        save_model(mine, network, dataclasses.replace(a_card, config={"no": object()}))
+    assert content(mine) == before
+    assert [path.name for path in mine.parent.iterdir()] == ["mine"]
+
+
+def test_a_failure_at_the_last_step_leaves_the_old_model(
+    mine: Path, network: nn.Module, a_card: ModelCard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, replace = content(mine), os.replace
+
+    def replace_or_fail(source: Path, target: Path) -> None:
+        if Path(source).name == "new":
+            raise OSError(28, "No space left on device")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", replace_or_fail)
+    with pytest.raises(ModelError, match="could not be written: No space left on device"):
+        save_model(mine, network, dataclasses.replace(a_card, summary="Another."))
+    assert content(mine) == before
+    assert [path.name for path in mine.parent.iterdir()] == ["mine"]
+
+
+def test_saving_never_replaces_what_is_no_model(tmp_path: Path, network: nn.Module, a_card: ModelCard) -> None:
+    (tmp_path / "thesis.txt").write_text("years of work")
+    for precious in (tmp_path, tmp_path / "thesis.txt"):
+        with pytest.raises(ModelError, match="is there already and is no model"):
+            save_model(precious, network, a_card)
+    assert (tmp_path / "thesis.txt").read_text() == "years of work"
+
+
+def test_an_unknown_name_is_answered_with_the_names_there_are(mine: Path) -> None:
+    with pytest.raises(
+        ModelError, match=r"No model named 'mnist-cnn-3'\. Available: 'ink-cnn', 'mnist-cnn', .*'mine'\."
+    ):
+        find_model("mnist-cnn-3")
+
+
+def no_weights(folder: Path) -> None:
+    (folder / WEIGHTS).unlink()
+
+
+def truncated_weights(folder: Path) -> None:
+    (folder / WEIGHTS).write_bytes((folder / WEIGHTS).read_bytes()[:-1])
+
+
+def other_weights(folder: Path) -> None:
+    save_file({"theirs": torch.zeros(3)}, folder / WEIGHTS)
+
+
+def weights_of_another_shape(folder: Path) -> None:
+    tensors = {name: tensor.repeat(2) for name, tensor in build("convnet").state_dict().items() if tensor.dim() == 1}
+    save_file(build("convnet").state_dict() | tensors, folder / WEIGHTS)
+
+
+def a_pickle(folder: Path) -> None:
+    torch.save({"a": torch.zeros(3)}, folder / WEIGHTS)
+
+
+def weights_too_large(folder: Path) -> None:
+    os.truncate(folder / WEIGHTS, LARGEST_FILE + 1)  # a hole takes no room on the disk
+
+
+def no_card(folder: Path) -> None:
+    (folder / CARD).unlink()
+
+
+def card_that_says(**changes: object) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        card = json.loads((folder / CARD).read_text())
+        (folder / CARD).write_text(json.dumps(card | changes))
+
+    return change
+
+
+def card_made_of(text: bytes) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        (folder / CARD).write_bytes(text)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("damage", "file", "says"),
+    [
+        (no_weights, WEIGHTS, "is missing: the card is there without its weights"),
+        (truncated_weights, WEIGHTS, "is not a whole safetensors file"),
+        (a_pickle, WEIGHTS, "is not a whole safetensors file"),
+        (other_weights, WEIGHTS, "does not hold the weights of the architecture 'convnet'"),
+        (weights_of_another_shape, WEIGHTS, "does not hold the weights of the architecture 'convnet'"),
+        (weights_too_large, WEIGHTS, "is larger than 64 MB"),
+        (no_card, CARD, "is missing, so 'mine' is no model"),
+        (card_made_of(b""), CARD, "is not a model card"),
+        (card_made_of(b"{"), CARD, "is not a model card"),
+        (card_made_of(b"\xff\xfe"), CARD, "is not a model card"),
+        (card_made_of(b"[1]"), CARD, "is not a model card"),
+        (card_made_of(b"{}"), CARD, "is not a model card"),
+        (card_that_says(colour="red"), CARD, "is not a model card.*colour"),
+        (card_that_says(architecture="transformer"), CARD, "the architecture 'transformer', which this version does"),
+        (card_that_says(architecture=["convnet"]), CARD, "is of another kind"),
+        (card_that_says(metrics="x"), CARD, "number"),
+        (card_that_says(seconds=None), CARD, "number"),
+    ],
+)
+def test_a_damaged_model_is_refused_with_the_file_at_fault(
+    mine: Path, damage: Callable[[Path], None], file: str, says: str
+) -> None:
+    damage(mine)
+    with pytest.raises(ModelError, match=f"mine/{file} .*{says}|mine/{file} {says}"):
+        load_model(mine)
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", "A", "", "a" * 65, ".hidden", "-x", "a b", "ü", "..", "x\n"])
+def test_a_name_that_is_no_name_is_refused(name: str) -> None:
+    with pytest.raises(ModelError, match="up to 64 small letters, digits, dots"):
+        new_model_folder(name)
+
+
+def test_a_name_that_is_taken_is_refused(mine: Path) -> None:
+    for taken in ("mine", *SHIPPED):
+        with pytest.raises(ModelError, match=f"There is a model named '{taken}' already"):
+            new_model_folder(taken)
+
+
+def test_a_good_name_gives_a_folder_among_the_users_models() -> None:
+    assert new_model_folder("a" * 64) == user_models_folder() / ("a" * 64)
+
+
+def test_the_users_models_come_after_the_shipped_ones(mine: Path) -> None:
+    shutil.copytree(mine, mine.parent / "another")
+    (mine.parent / ".half-written").mkdir()
+    (mine.parent / "a-file").touch()
+    assert list(model_folders()) == [*SHIPPED, "another", "mine"]
+
+
+def test_a_users_model_cannot_take_the_place_of_a_shipped_one(mine: Path) -> None:
+    mine.rename(mine.with_name("mnist-cnn"))
+    assert find_model("mnist-cnn") == SHIPPED_WEIGHTS / "mnist-cnn"
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_shipped_weights_are_small(name: str) -> None:
+    assert (SHIPPED_WEIGHTS / name / WEIGHTS).stat().st_size < 1_000_000
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_shipped_card_says_all_there_is_to_say(name: str) -> None:
+    card = load_card(SHIPPED_WEIGHTS / name)
+    assert card.name == name
+    assert card.parameters == sum(weights.numel() for weights in load_model(find_model(name)).network.parameters())
+    assert all(0.9 < card.metrics[split]["accuracy"] < 1 for split in ("validation", "test"))
+    assert card.command.startswith("python -m mnist_app train ")
+    assert "MNIST" in card.data and "CC BY-SA 3.0" in card.data
+    # A field that came after it stands at its default.
+    assert set(card.config) <= {field.name for field in dataclasses.fields(TrainConfig)}
+    assert card.summary and card.machine and card.seconds > 0
+
+
+def test_the_shipped_model_reads_as_well_as_its_card_says(validation: Digits) -> None:
+    model = load_model(find_model("mnist-cnn"))
+    read = logits_of(model.network, validation.images).argmax(dim=1).numpy()
+    assert float(np.mean(read == validation.labels)) == pytest.approx(
+        model.card.metrics["validation"]["accuracy"], abs=3e-4
+    )

@@ -1,0 +1,111 @@
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from mnist_app.models import shelf
+from mnist_app.models.registry import DEFAULT_MODEL, ModelError, find_model, model_folders
+from mnist_app.models.shelf import bring_back, default_model, label, make_default, put_away, read_shelf, restorable
+from mnist_app.storage import user_models_folder
+
+
+@pytest.fixture(autouse=True)
+def two_models(own_home: Path) -> None:
+    """Models of the users' named one and two."""
+    for name in ("one", "two"):
+        shutil.copytree(find_model("mnist-cnn"), user_models_folder() / name)
+
+
+def test_the_shipped_model_is_the_default_until_somebody_says_otherwise() -> None:
+    assert default_model() == DEFAULT_MODEL
+    make_default("one")
+    assert default_model() == "one"
+
+
+def test_any_earlier_default_can_be_gone_back_to() -> None:
+    make_default("one")
+    make_default("two")
+    assert read_shelf().earlier_defaults == ["one", DEFAULT_MODEL]
+    make_default(DEFAULT_MODEL)
+    assert default_model() == DEFAULT_MODEL
+    assert read_shelf().earlier_defaults == ["two", "one"]
+
+
+def test_a_model_that_cannot_answer_does_not_become_the_default() -> None:
+    (find_model("one") / "model.safetensors").write_bytes(b"")
+    with pytest.raises(ModelError, match="is not a whole safetensors file"):
+        make_default("one")
+    assert default_model() == DEFAULT_MODEL
+
+
+def test_a_default_whose_folder_is_gone_gives_way_to_the_one_before() -> None:
+    make_default("one")
+    make_default("two")
+    shutil.rmtree(find_model("two"))
+    assert default_model() == "one"
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"defaults": 3}', '{"defaults": [], "labels": [], "put_away": 1}'])
+def test_a_shelf_that_cannot_be_read_leaves_the_shipped_default(own_home: Path, content: str) -> None:
+    make_default("one")
+    (own_home / "shelf.json").write_text(content)
+    assert default_model() == DEFAULT_MODEL
+    make_default("two")
+    assert default_model() == "two"
+
+
+def test_a_shipped_or_default_model_is_never_deleted() -> None:
+    make_default("one")
+    for name, reason in ((DEFAULT_MODEL, "came with the app"), ("one", "is what everybody starts with")):
+        with pytest.raises(ModelError, match=reason):
+            put_away(name)
+    assert {DEFAULT_MODEL, "one"} <= set(model_folders())
+
+
+def test_a_deletion_can_be_undone() -> None:
+    before = {path.name: path.read_bytes() for path in find_model("one").iterdir()}
+    put_away("one")
+    assert "one" not in model_folders()
+    assert restorable() == ["one"]
+    bring_back("one")
+    assert {path.name: path.read_bytes() for path in find_model("one").iterdir()} == before
+    assert restorable() == []
+
+
+def test_a_deletion_is_not_undone_over_a_new_model_of_that_name() -> None:
+    put_away("one")
+    shutil.copytree(find_model("two"), user_models_folder() / "one")
+    with pytest.raises(ModelError, match="There is another model named 'one' by now"):
+        bring_back("one")
+
+
+def test_a_deletion_is_final_after_a_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    put_away("one")
+    later = time.time() + shelf.KEPT_FOR + 1
+    monkeypatch.setattr("time.time", lambda: later)
+    with pytest.raises(ModelError, match="cannot be brought back any more"):
+        bring_back("one")
+    put_away("two")
+    assert [path.name for path in shelf._attic().iterdir()] == ["two"]
+
+
+@pytest.mark.parametrize("title", ["<b>bold</b>", "../../etc/passwd", "Ünïcode — 7", "a" * 60])
+def test_a_title_is_any_text_and_touches_no_folder(title: str) -> None:
+    label("one", title, "a note")
+    assert read_shelf().title("one") == title
+    assert set(model_folders()) >= {"one", "two"}
+
+
+def test_titles_are_told_apart_and_end_somewhere() -> None:
+    label("one", "  My\n model ", "")
+    assert read_shelf().title("one") == "My model"
+    for title in ("My model", "mnist-cnn"):
+        with pytest.raises(ModelError, match="Another model is called"):
+            label("two", title, "")
+    with pytest.raises(ModelError, match="at most 60 characters"):
+        label("two", "a" * 61, "")
+    with pytest.raises(ModelError, match="at most 500 characters"):
+        label("two", "", "a" * 501)
+    label("one", "", "")
+    assert read_shelf().title("one") == "one"

@@ -1,0 +1,90 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mnist_app.ink.preprocessing import BlankError, pixels_of_drawing
+from mnist_app.ink.strokes import Drawing, DrawingError
+from mnist_app.models.registry import DEFAULT_MODEL, Model
+from mnist_app.reading.recognition import Prediction, readable, recognise, recognise_each, warm_up
+
+from ..conftest import ONE, SEVEN, TWO, ZERO
+
+DIGITS = {7: SEVEN, 2: TWO, 0: ZERO, 1: ONE}
+
+
+def prediction(**probabilities: float) -> Prediction:
+    """A prediction from named shares, such as ``_4=0.7``; what is left is spread over the other digits."""
+    shares = {int(name[1:]): share for name, share in probabilities.items()}
+    rest = (1 - sum(shares.values())) / (10 - len(shares))
+    return Prediction(tuple(shares.get(digit, rest) for digit in range(10)), "any")
+
+
+def test_a_drawn_digit_is_read(shipped_model: Model) -> None:
+    pictures = np.stack([pixels_of_drawing(Drawing.from_points(strokes)) for strokes in DIGITS.values()])
+    assert [prediction.digit for prediction in recognise(shipped_model, pictures)] == list(DIGITS)
+
+
+def test_probabilities_sum_to_1_and_name_their_model(shipped_model: Model, a_seven: Drawing) -> None:
+    (read,) = recognise(shipped_model, pixels_of_drawing(a_seven)[None])
+    assert len(read.probabilities) == 10
+    assert sum(read.probabilities) == pytest.approx(1, abs=1e-12)
+    assert read.confidence == read.probabilities[7] == max(read.probabilities)
+    assert read.model == DEFAULT_MODEL
+
+
+def test_nothing_to_read_gives_no_answers(shipped_model: Model) -> None:
+    assert recognise(shipped_model, np.empty((0, 28, 28), np.uint8)) == []
+    assert recognise_each(shipped_model, []) == []
+
+
+def test_a_batch_is_read_like_one_by_one(shipped_model: Model) -> None:
+    pictures = np.random.default_rng(0).integers(0, 256, (7, 28, 28), np.uint8)
+    together = [read.probabilities for read in recognise(shipped_model, pictures)]
+    alone = [recognise(shipped_model, picture[None])[0].probabilities for picture in pictures]
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+
+
+def test_what_cannot_be_read_keeps_its_place(shipped_model: Model, a_seven: Drawing, blank_drawing: Drawing) -> None:
+    broken = DrawingError("broken")
+    batch = [readable(drawing) for drawing in (blank_drawing, a_seven, broken, Drawing.from_points(TWO))]
+    answers = recognise_each(shipped_model, batch)
+    assert [getattr(answer, "digit", type(answer)) for answer in answers] == [BlankError, 7, DrawingError, 2]
+    assert answers[2] is broken
+
+
+def test_only_blanks_give_only_errors(shipped_model: Model, blank_drawing: Drawing) -> None:
+    (answer,) = recognise_each(shipped_model, [readable(blank_drawing)])
+    assert isinstance(answer, BlankError)
+
+
+@pytest.mark.parametrize(
+    ("read", "words"),
+    [
+        (prediction(_4=0.99), "I am sure"),
+        (prediction(_4=0.95), "I am sure"),
+        (prediction(_4=0.94), "I am fairly sure"),
+        (prediction(_4=0.75, _9=0.2), "4, perhaps 9"),
+        (prediction(_4=0.75, _9=0.14), "I am fairly sure"),
+        (prediction(_4=0.5, _9=0.45), "4, perhaps 9"),
+        (prediction(_9=0.5, _4=0.5), "4, perhaps 9"),
+        (prediction(_4=0.3), "I can hardly tell"),
+        (prediction(), "I can hardly tell"),
+        (replace(prediction(_4=0.99), is_digit=False), "Not a digit I know"),
+    ],
+)
+def test_confidence_is_put_into_words(read: Prediction, words: str) -> None:
+    assert read.words == words
+
+
+def test_the_runner_up_is_never_the_digit_itself() -> None:
+    tie = prediction(_3=0.5, _7=0.5)
+    assert (tie.digit, tie.runner_up) == (3, 7)
+    assert (prediction(_8=0.6, _3=0.3).digit, prediction(_8=0.6, _3=0.3).runner_up) == (8, 3)
+
+
+def test_warming_up_leaves_the_answers_as_they_were(shipped_model: Model, a_seven: Drawing) -> None:
+    picture = pixels_of_drawing(a_seven)[None]
+    before = recognise(shipped_model, picture)
+    warm_up(shipped_model)
+    assert recognise(shipped_model, picture) == before

@@ -1,0 +1,78 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mnist_app.data.inkfiles import InkFileError
+from mnist_app.errors import AppError
+from mnist_app.models.networks import NO_DIGIT
+from mnist_app.training.inkset import InkConfig, fresh_digits, load_ink, sources_of
+
+from ..conftest import ONE, SEVEN, ZERO
+
+
+@pytest.fixture
+def ink_folder(tmp_path: Path) -> Path:
+    """Two collections, one of them with a blank, a broken and an unlabelled line."""
+    lines: dict[str, list[dict[str, object]]] = {
+        "first": [{"label": 7, "strokes": SEVEN}, {"label": 0, "strokes": ZERO}],
+        "second": [{"label": 1, "strokes": ONE}, {"label": 1, "strokes": []}, {"label": 1}, {"strokes": ONE}],
+    }
+    for name, records in lines.items():
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(json.dumps(record) for record in records))
+    return tmp_path
+
+
+def test_labelled_ink_of_all_collections_is_loaded(ink_folder: Path) -> None:
+    ink = load_ink(ink_folder)
+    assert ink.labels.tolist() == [7, 0, 1]
+    assert ink.drawings[0].to_points() == SEVEN
+    assert ink.names == ("first", "second")
+
+
+def test_a_collection_can_be_kept_out(ink_folder: Path) -> None:
+    assert load_ink(ink_folder, without=["first"]).labels.tolist() == [1]
+
+
+def test_keeping_out_what_is_not_there_is_refused(ink_folder: Path) -> None:
+    with pytest.raises(InkFileError, match=r"no collection 'third'.*first, second"):
+        load_ink(ink_folder, without=["third"])
+
+
+def test_ink_without_a_labelled_drawing_is_refused(ink_folder: Path) -> None:
+    with pytest.raises(InkFileError, match="no labelled drawings to learn from"):
+        load_ink(ink_folder, without=["first", "second"])
+
+
+def test_an_epoch_has_new_copies_and_drawings_that_are_no_digit(ink_folder: Path) -> None:
+    ink, random = load_ink(ink_folder), np.random.default_rng(0)
+    config = InkConfig(copies=4, nondigits=0.5)
+    first, second = fresh_digits(ink, config, random), fresh_digits(ink, config, random)
+    assert first.labels.tolist() == [7, 0, 1] * 4 + [NO_DIGIT] * 6
+    assert first.images.shape == (18, 28, 28)
+    assert len({picture.tobytes() for picture in [*first.images, *second.images]}) == 36
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"copies": 0}, "copies is a whole number between 1 and 100, not 0."),
+        ({"copies": 1.5}, "copies is a whole number between 1 and 100, not 1.5."),
+        ({"nondigits": -1}, "nondigits is between 0 and 10, not -1."),
+    ],
+)
+def test_nonsense_is_refused(options: dict[str, float], sentence: str) -> None:
+    with pytest.raises(AppError) as error:
+        InkConfig(**options)  # type: ignore[arg-type]
+    assert str(error.value) == sentence
+
+
+def test_sources_are_named_once_with_their_licence() -> None:
+    named = sources_of(["unipen-apb", "pendigits", "unipen-val", "mine"])
+    assert [source.split(",")[0].split(" train")[0] for source in named] == [
+        "Pen-Based Recognition of Handwritten Digits",
+        "UNIPEN",
+        "the collection mine",
+    ]
+    assert all("CC BY 4.0" in source for source in named[:2])

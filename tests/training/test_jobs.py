@@ -1,0 +1,319 @@
+"""Trainings in the background, and every way in which they can come to grief: the processes are real, and so are the
+kills. The child needs all of MNIST."""
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from mnist_app.data.dataset import load_split
+from mnist_app.errors import AppError
+from mnist_app.models.networks import logits_of
+from mnist_app.models.registry import find_model, load_model, model_folders
+from mnist_app.storage import user_models_folder
+from mnist_app.training import jobs
+from mnist_app.training.augmentation import STILL
+from mnist_app.training.jobs import (
+    CANCELLED,
+    DONE,
+    FAILED,
+    RUNNING,
+    WAITING,
+    Job,
+    JobError,
+    JobStatus,
+    Queue,
+    list_jobs,
+)
+from mnist_app.training.train import TrainConfig
+
+from ..conftest import full_mnist
+
+ROOT = Path(__file__).parents[2]
+SHORT = TrainConfig("quicknet", epochs=2, digits=2_000, augmentation=STILL, checks=2)
+LONG = dataclasses.replace(SHORT, epochs=1000, digits=None)
+
+
+@pytest.fixture
+def queue() -> Iterator[Queue]:
+    full_mnist()
+    queue = Queue()
+    queue.start()
+    yield queue
+    queue.stop()
+
+
+def until(condition: Callable[[], object], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.02)
+
+
+def job(identity: str) -> Job:
+    return next(job for job in list_jobs() if job.id == identity)
+
+
+def is_learning(identity: str) -> bool:
+    return job(identity).status.batch > 3
+
+
+def ended(identity: str) -> JobStatus:
+    until(lambda: job(identity).status.is_over)
+    return job(identity).status
+
+
+def child_of(identity: str) -> int:
+    return int((jobs.jobs_folder() / identity / jobs.PID).read_text())
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def left_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.glob("*")) + sorted(path.name for path in folder.glob(".*"))
+
+
+def test_a_job_becomes_a_model_with_its_curves(queue: Queue) -> None:
+    identity = jobs.submit("mine", SHORT)
+    status = ended(identity)
+    assert (status.state, status.passes) == (DONE, 2)
+    assert "of the test digits are read right" in status.reason
+    card = load_model(find_model("mine")).card
+    assert [report.passes for report in status.reports] == [report["passes"] for report in card.curves]
+    assert card.command == "python -m mnist_app train --name mine " + (
+        "--architecture quicknet --epochs 2 --digits 2000 --checks 2 --rotation 0 --shift 0 --zoom 0 --shear 0"
+    )
+    assert card.metrics["validation"]["accuracy"] == pytest.approx(status.reports[-1].validation_accuracy)
+    assert left_in(user_models_folder()) == ["mine"]
+
+
+def test_each_snapshot_is_the_network_of_its_moment(queue: Queue) -> None:
+    identity = jobs.submit("mine", SHORT)
+    reports = ended(identity).reports
+    validation = load_split("validation")
+    snapshots = job(identity).status.snapshots
+    assert list(snapshots) == [report.passes for report in reports]
+    for passes, report in zip(snapshots, reports, strict=True):
+        read = logits_of(jobs.snapshot_network(job(identity), passes), validation.images).argmax(dim=1).numpy()
+        assert (read == validation.labels).mean() == pytest.approx(report.validation_accuracy)
+        assert sum(report.confusion[digit][digit] for digit in range(10)) == (read == validation.labels).sum()
+
+
+def test_one_job_runs_and_the_next_ones_wait_with_places(queue: Queue) -> None:
+    first, second, third = (jobs.submit(name, LONG) for name in ("one", "two", "three"))
+    until(lambda: job(first).status.state == RUNNING)
+    assert [(job.name, job.status.state, job.place) for job in list_jobs()] == [
+        ("one", RUNNING, 0),
+        ("two", WAITING, 1),
+        ("three", WAITING, 2),
+    ]
+    jobs.cancel(second)
+    until(lambda: job(second).status.state == CANCELLED)
+    assert job(third).place == 1
+    jobs.cancel(first)
+    until(lambda: job(third).status.state == RUNNING)
+
+
+def test_cancelling_takes_effect_within_two_seconds_and_leaves_no_model(queue: Queue) -> None:
+    identity = jobs.submit("mine", LONG)
+    until(lambda: is_learning(identity))
+    child = child_of(identity)
+    began = time.monotonic()
+    jobs.cancel(identity)
+    until(lambda: job(identity).status.state == CANCELLED, 2)
+    assert not is_alive(child)
+    assert time.monotonic() - began < 2
+    assert "mine" not in model_folders() and left_in(user_models_folder()) == []
+    assert not (jobs.jobs_folder() / identity / "model").exists()
+
+
+def test_a_killed_trainer_ends_in_a_clear_state_and_the_next_job_runs(queue: Queue) -> None:
+    identity, following = jobs.submit("mine", LONG), jobs.submit("next", SHORT)
+    until(lambda: is_learning(identity))
+    os.kill(child_of(identity), signal.SIGKILL)
+    status = ended(identity)
+    assert (status.state, status.reason) == (
+        FAILED,
+        "The training was ended from outside (SIGKILL) before it had finished.",
+    )
+    assert status.losses, "what it had reported is kept"
+    assert ended(following).state == DONE
+    assert left_in(user_models_folder()) == ["next"]
+
+
+SERVER = """
+    import time
+    from mnist_app.training.jobs import Queue
+    queue = Queue()
+    queue.start()
+    time.sleep(1000)
+    """
+
+
+@pytest.fixture
+def server() -> Iterator["subprocess.Popen[bytes]"]:
+    """A process that does nothing but run the queue."""
+    full_mnist()
+    with subprocess.Popen([sys.executable, "-c", textwrap.dedent(SERVER)], cwd=ROOT) as process:
+        yield process
+        process.kill()
+
+
+def test_a_killed_server_leaves_no_orphan_and_a_clear_state(server: "subprocess.Popen[bytes]") -> None:
+    identity, waiting = jobs.submit("mine", LONG), jobs.submit("next", SHORT)
+    until(lambda: is_learning(identity))
+    child = child_of(identity)
+    server.kill()
+    until(lambda: not is_alive(child), 2)
+    assert (job(identity).status.state, job(identity).status.reason) == (FAILED, jobs.SERVER_GONE)
+    assert job(waiting).status.state == WAITING
+    after = Queue()
+    after.start()
+    try:
+        assert ended(waiting).state == DONE, "the next server takes up the queue"
+    finally:
+        after.stop()
+    assert left_in(user_models_folder()) == ["next"]
+
+
+def test_a_child_that_cannot_notice_its_servers_end_is_ended_by_the_next(server: "subprocess.Popen[bytes]") -> None:
+    identity = jobs.submit("mine", LONG)
+    until(lambda: is_learning(identity))
+    child = child_of(identity)
+    os.kill(child, signal.SIGSTOP)
+    server.kill()
+    after = Queue()
+    after.start()
+    try:
+        until(lambda: job(identity).status.state == FAILED, 10)
+        until(lambda: not is_alive(child), 2)
+    finally:
+        after.stop()
+
+
+def test_a_server_that_stops_ends_its_child_and_says_so(queue: Queue) -> None:
+    identity = jobs.submit("mine", LONG)
+    until(lambda: is_learning(identity))
+    child = child_of(identity)
+    queue.stop()
+    assert not is_alive(child)
+    assert (job(identity).status.state, job(identity).status.reason) == (FAILED, jobs.SERVER_STOPPED)
+
+
+def test_only_one_of_two_servers_runs_jobs(queue: Queue) -> None:
+    other = Queue()
+    other.start()
+    identity = jobs.submit("mine", LONG)
+    until(lambda: is_learning(identity))
+    assert (queue._running is None) != (other._running is None)
+    other.stop()
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"[]", b'{"state": "running"}', b'{"losses": 3}'])
+def test_a_corrupt_status_is_a_clear_state_after_a_restart(content: bytes, own_home: Path) -> None:
+    identity = jobs.submit("mine", SHORT)
+    (jobs.jobs_folder() / identity / jobs.STATUS).write_bytes(content)
+    assert (job(identity).status.state, job(identity).status.reason) == (
+        FAILED,
+        "What this training reported cannot be read.",
+    )
+    queue = Queue()
+    queue.start()
+    try:
+        until(lambda: jobs._known_status(jobs.jobs_folder() / identity) is not None)
+    finally:
+        queue.stop()
+    assert job(identity).status.state == FAILED
+
+
+def test_a_status_that_is_corrupted_while_it_runs_is_soon_whole_again(queue: Queue) -> None:
+    identity = jobs.submit("mine", LONG)
+    until(lambda: is_learning(identity))
+    (jobs.jobs_folder() / identity / jobs.STATUS).write_bytes(b"{")
+    until(lambda: job(identity).status.state == RUNNING, 5)
+
+
+def test_a_request_that_cannot_be_read_fails_and_lets_the_next_one_run(queue: Queue) -> None:
+    queue.stop()
+    identity, following = jobs.submit("mine", SHORT), jobs.submit("next", SHORT)
+    (jobs.jobs_folder() / identity / jobs.REQUEST).write_text("{}")
+    after = Queue()
+    after.start()
+    try:
+        assert ended(identity).reason == "What was to be learned cannot be read."
+        assert ended(following).state == DONE
+    finally:
+        after.stop()
+
+
+@pytest.fixture
+def small_disk(own_home: Path) -> Iterator[Path]:
+    """A home on a disk of its own with 300 kB of room."""
+    own_home.mkdir(exist_ok=True)
+    mounting = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", own_home], capture_output=True)
+    if mounting.returncode:
+        pytest.skip("a disk of its own takes rights that this user has not")
+    yield own_home
+    subprocess.run(["umount", "-l", own_home], check=True)
+
+
+def fill(disk: Path) -> None:
+    with (disk / "ballast").open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(bytes(4096))
+        except OSError:
+            return
+
+
+def test_a_full_disk_ends_a_training_in_a_clear_state(small_disk: Path, queue: Queue) -> None:
+    identity = jobs.submit("mine", dataclasses.replace(SHORT, epochs=6, checks=1))
+    until(lambda: is_learning(identity))
+    fill(small_disk)
+    until(lambda: any(job.status.is_over for job in queue.jobs()))
+    assert queue.jobs()[0].status.state == FAILED
+    assert "No space left on device" in queue.jobs()[0].status.reason
+    with pytest.raises(JobError, match="could not be written: No space left on device"):
+        jobs.submit("other", SHORT)
+    (small_disk / "ballast").unlink()
+    until(lambda: job(identity).status.state == FAILED, 5)
+    assert "No space left on device" in job(identity).status.reason
+    assert list(user_models_folder().glob("*")) == []
+
+
+def test_a_name_that_is_taken_by_a_job_is_refused(own_home: Path) -> None:
+    jobs.submit("mine", SHORT)
+    with pytest.raises(JobError, match="A training of 'mine' is under way already"):
+        jobs.submit("mine", SHORT)
+    with pytest.raises(AppError, match="There is a model named 'mnist-cnn' already"):
+        jobs.submit("mnist-cnn", SHORT)
+
+
+def test_the_queue_has_an_end(own_home: Path) -> None:
+    for number in range(jobs.MOST_WAITING + 1):
+        jobs.submit(f"m{number}", SHORT)
+    with pytest.raises(JobError, match="8 trainings wait already"):
+        jobs.submit("one-more", SHORT)
+
+
+def test_a_model_of_that_name_that_came_in_between_is_left_alone(queue: Queue) -> None:
+    identity = jobs.submit("mine", SHORT)
+    until(lambda: job(identity).status.state == RUNNING)
+    (user_models_folder() / "mine").mkdir(parents=True)
+    (user_models_folder() / "mine" / "precious").touch()
+    until(lambda: job(identity).status.state == DONE)
+    assert "this one is 'mine-2'" in job(identity).status.reason
+    assert (user_models_folder() / "mine" / "precious").exists()
+    assert load_model(find_model("mine-2")).card.name == "mine-2"

@@ -1,0 +1,154 @@
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from mnist_app.data.dataset import Digits
+from mnist_app.errors import AppError
+from mnist_app.models.networks import logits_of
+from mnist_app.training.augmentation import Augmentation
+from mnist_app.training.train import BatchReport, EpochReport, TrainConfig, fresh_network, train
+
+STILL = Augmentation(rotation=0, shift=0, zoom=0, shear=0)
+
+
+def quick(**changes: Any) -> TrainConfig:
+    return dataclasses.replace(TrainConfig(epochs=2, batch_size=32, augmentation=STILL), **changes)
+
+
+def trained(config: TrainConfig, digits: Digits) -> nn.Module:
+    network = fresh_network(config)
+    for _ in train(network, config, digits, digits):
+        pass
+    return network
+
+
+def weights(network: nn.Module) -> Tensor:
+    return torch.cat([value.flatten().float() for value in network.state_dict().values()])
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("epochs", 0),
+        ("epochs", 1001),
+        ("batch_size", 1),
+        ("learning_rate", 0),
+        ("learning_rate", 2),
+        ("learning_rate", float("nan")),
+        ("weight_decay", -0.1),
+        ("label_smoothing", 0.6),
+        ("average", 1),
+        ("seed", -1),
+        ("seed", 2**32),
+    ],
+)
+def test_nonsense_is_refused_with_its_limits(field: str, value: float) -> None:
+    with pytest.raises(AppError, match=rf"{field} is between \S+ and \S+, not {value}"):
+        quick(**{field: value})
+
+
+def test_an_unknown_architecture_is_refused_with_those_there_are() -> None:
+    with pytest.raises(AppError, match=r"No architecture 'mlp'\. Available: convnet"):
+        TrainConfig(architecture="mlp")
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(tiny_digits: Digits) -> None:
+    config = quick(augmentation=Augmentation())
+    once, again = weights(trained(config, tiny_digits)), weights(trained(config, tiny_digits))
+    assert torch.equal(once, again)
+    assert not torch.allclose(once, weights(trained(quick(augmentation=Augmentation(), seed=1), tiny_digits)))
+
+
+def test_fresh_weights_depend_on_the_seed_alone_and_leave_other_random_numbers_be() -> None:
+    torch.manual_seed(1)
+    first, expected = fresh_network(quick(seed=7)), torch.rand(1)
+    torch.manual_seed(1)
+    assert torch.equal(torch.rand(1), expected)
+    assert torch.equal(weights(first), weights(fresh_network(quick(seed=7))))
+
+
+def test_two_batches_are_learned_by_heart(tiny_digits: Digits) -> None:
+    config = quick(epochs=40, label_smoothing=0, average=0.5)
+    network = fresh_network(config)
+    last = [report for report in train(network, config, tiny_digits, tiny_digits) if isinstance(report, EpochReport)][
+        -1
+    ]
+    assert last.validation_loss < 0.02
+    assert last.validation_accuracy == 1
+
+
+def test_reports_come_in_order(tiny_digits: Digits) -> None:
+    reports = list(train(fresh_network(quick()), quick(), tiny_digits, tiny_digits))
+    assert [(report.epoch, getattr(report, "batch", "end")) for report in reports] == [
+        (1, 1),
+        (1, 2),
+        (1, "end"),
+        (2, 1),
+        (2, 2),
+        (2, "end"),
+    ]
+    assert all(report.batches == 2 for report in reports if isinstance(report, BatchReport))
+    assert reports[2].train_loss == pytest.approx((reports[0].loss + reports[1].loss) / 2)  # type: ignore[union-attr]
+
+
+def test_what_was_measured_is_what_is_left_in_the_network(tiny_digits: Digits) -> None:
+    network = fresh_network(quick(epochs=3))
+    labels = torch.from_numpy(tiny_digits.labels)
+    for report in train(network, quick(epochs=3), tiny_digits, tiny_digits):
+        if isinstance(report, EpochReport):
+            logits = logits_of(network, tiny_digits.images)
+            assert functional.cross_entropy(logits, labels).item() == pytest.approx(report.validation_loss, rel=1e-5)
+            assert (logits.argmax(dim=1) == labels).float().mean() == report.validation_accuracy
+
+
+def test_what_is_left_is_an_average_and_not_the_last_step(tiny_digits: Digits) -> None:
+    network, config = fresh_network(quick()), quick(average=0.9)
+    steps = []
+    for report in train(network, config, tiny_digits, tiny_digits):
+        if isinstance(report, BatchReport):
+            steps.append(network.get_parameter("classifier.weight").detach().clone())
+    # The first step counts whole, step n takes the place of 1 - (1 + n) / (10 + n) of what was before.
+    average = steps[0]
+    for n, step in enumerate(steps[1:], start=1):
+        keep = min(0.9, (1 + n) / (10 + n))
+        average = keep * average + (1 - keep) * step
+    torch.testing.assert_close(network.get_parameter("classifier.weight"), average)
+
+
+def test_who_stops_asking_stops_the_training(tiny_digits: Digits) -> None:
+    network = fresh_network(quick())
+    reports = train(network, quick(), tiny_digits, tiny_digits)
+    next(reports)
+    before = weights(network)
+    reports.close()  # type: ignore[attr-defined]  # it is a generator
+    assert torch.equal(weights(network), before)
+    assert next(reports, None) is None
+
+
+@pytest.mark.parametrize("steps", range(1, 7))
+def test_any_number_of_steps_is_enough_to_train(steps: int, tiny_digits: Digits) -> None:
+    reports = train(fresh_network(quick()), quick(epochs=steps, batch_size=64), tiny_digits, tiny_digits)
+    assert sum(isinstance(report, BatchReport) for report in reports) == steps
+
+
+def test_fewer_digits_than_a_batch_are_one_batch(tiny_digits: Digits) -> None:
+    reports = list(train(fresh_network(quick()), quick(epochs=1, batch_size=100), tiny_digits, tiny_digits))
+    assert len(reports) == 2
+
+
+def test_the_digits_themselves_are_left_alone(tiny_digits: Digits) -> None:
+    before = tiny_digits.images.copy()
+    trained(quick(epochs=1, augmentation=Augmentation()), tiny_digits)
+    np.testing.assert_array_equal(tiny_digits.images, before)
+
+
+def test_logits_do_not_depend_on_how_pictures_are_batched(tiny_digits: Digits) -> None:
+    network = fresh_network(quick())
+    torch.testing.assert_close(
+        logits_of(network, tiny_digits.images, 7), logits_of(network, tiny_digits.images), atol=1e-5, rtol=1e-4
+    )

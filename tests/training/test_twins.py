@@ -1,0 +1,58 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mnist_app.data.dataset import Digits
+from mnist_app.errors import AppError
+from mnist_app.models.registry import Model, find_model, load_model
+from mnist_app.training.twins import Answers, answers_of, calibrated, unseen_ink
+
+from ..conftest import ONE, SEVEN
+
+
+@pytest.fixture
+def twin() -> Model:
+    """The shipped model, as if it had learned without the collection "held"."""
+    model = load_model(find_model("ink-cnn"))
+    ink = {**model.card.config["ink"], "without": ["held"]}
+    return Model(model.network, replace(model.card, config={**model.card.config, "ink": ink}))
+
+
+@pytest.fixture
+def ink_folder(tmp_path: Path) -> Path:
+    for name, strokes, label in (("held", SEVEN, 7), ("learned", ONE, 1)):
+        (tmp_path / f"{name}.jsonl").write_text(json.dumps({"strokes": strokes, "label": label}))
+    return tmp_path
+
+
+def test_a_twin_is_asked_for_what_it_has_not_seen_alone(twin: Model, ink_folder: Path) -> None:
+    answers = unseen_ink([twin], ink_folder)
+    assert list(answers) == ["held"]
+    assert answers["held"].labels.tolist() == [7]
+    assert answers["held"].accuracy == 1
+
+
+def test_a_model_that_has_seen_all_is_no_twin(ink_folder: Path) -> None:
+    with pytest.raises(AppError, match="'ink-cnn' is no twin"):
+        unseen_ink([load_model(find_model("ink-cnn"))], ink_folder)
+
+
+def test_doubts_come_from_the_eleventh_logit(twin: Model) -> None:
+    answers = answers_of(twin, Digits(np.zeros((2, 28, 28), np.uint8), np.array([0, 1])))
+    assert answers.logits.shape == (2, 10)
+    assert ((answers.doubts >= 0) & (answers.doubts <= 1)).all()
+
+
+def test_the_card_says_what_was_fitted_and_measured(twin: Model) -> None:
+    random = np.random.default_rng(0)
+    labels = random.integers(10, size=4000)
+    logits = 20 * np.eye(10)[labels] + random.normal(0, 4, (4000, 10))
+    answers = Answers(logits, random.random(4000), labels)
+    card = calibrated(twin.card, answers, {"a": answers, "b": answers})
+    assert card.refusal == pytest.approx(0.995, abs=0.003)
+    assert card.metrics["ink, unseen"]["refused"] == pytest.approx(0.005, abs=0.001)
+    assert card.metrics["a, unseen"]["accuracy"] == answers.accuracy == card.metrics["ink, unseen"]["accuracy"]
+    assert card.metrics["test"] == twin.card.metrics["test"]

@@ -1,0 +1,103 @@
+"""The page Break it on purpose."""
+
+import re
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from mnist_app.explain.attacks import Attack
+from mnist_app.explain.distortions import DISTORTIONS, turned
+from mnist_app.ink.preprocessing import pixels_of_drawing
+from mnist_app.ink.strokes import Drawing
+from mnist_app.models.registry import DEFAULT_MODEL
+from mnist_app.reading.recognition import load_recogniser, recognise
+from mnist_app.web import session
+from mnist_app.web.charts import perturbation
+
+from ..conftest import SEVEN
+from .test_explore_page import component
+from .test_pages import html_of, ink, open_page
+
+
+def opened(how: str | None = None) -> AppTest:
+    at = open_page("break_it")
+    if how:
+        at.session_state[session.BREAK_HOW] = how
+    at.run()
+    assert not at.exception, at.exception
+    return at
+
+
+@pytest.fixture(autouse=True)
+def without_data(no_mnist: None) -> None:
+    """The sample does."""
+
+
+def test_every_distortion_is_shown_over_its_whole_range_for_two_models() -> None:
+    at = opened()
+    for distortion in DISTORTIONS:
+        at.pills[0].set_value(distortion.name).run()
+        assert not at.exception
+        data = component(at, "break_curves")
+        assert data["name"] == distortion.name
+        assert len(data["labels"]) == 41 and [len(plot["probabilities"]) for plot in data["plots"]] == [41, 41]
+        assert data["labels"][data["at"]] == f"{distortion.none:g}{distortion.unit}"
+
+
+def test_the_curves_are_what_the_model_reads() -> None:
+    """Against a loop over the pictures, one at a time."""
+    at = open_page("break_it")
+    at.session_state["pad"] = session.Pad(latest=ink(SEVEN))
+    at.run()
+    plot = component(at, "break_curves")["plots"][0]
+    model = load_recogniser(plot["title"])
+    pixels = pixels_of_drawing(Drawing.from_points(SEVEN))
+    for frame in (0, 13, 20, 40):
+        read = recognise(model, turned(pixels, -90 + 4.5 * frame)[None])[0]
+        assert np.allclose(plot["probabilities"][frame], read.probabilities, atol=1e-3)
+
+
+def test_an_attack_says_how_far_it_went_and_what_was_read() -> None:
+    at = opened("Attack it")
+    text = html_of(at)
+    assert re.search(r"with no pixel changed by more than 24 of 255 levels it reads", text)
+    assert text.count("shown the same picture, reads") == 2
+    at.slider(session.BREAK_LEVELS).set_value(0).run()
+    assert "no pixel changed by more than 0 of" in html_of(at)
+
+
+def test_a_five_is_made_a_three() -> None:
+    at = opened("Attack it")
+    at.slider(session.BREAK_LEVELS).set_value(48)
+    at.selectbox(session.BREAK_TARGET).set_value(3).run()
+    assert not at.exception
+    assert f"{DEFAULT_MODEL} read a 5" in html_of(at)
+    assert "levels it reads a 3" in html_of(at)
+
+
+def test_many_digits_are_attacked_once_for_everybody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "ATTACKED", 20)
+    at = opened("Attack it")
+    at.multiselect[0].set_value(["mnist-cnn"])
+    at.segmented_control(session.BREAK_METHOD).set_value("FGSM").run()
+    at.toggle[0].set_value(True).run()
+    share = session.under_attack("mnist-cnn", Attack(24, 1)).result(60)
+    assert share is not None
+    at.run()
+    assert not at.exception
+    assert f"still reads **{share:.1%}** of 20 digits right" in at.markdown[-1].value
+    session._under_attack.clear()
+
+
+def test_one_model_or_none_is_enough() -> None:
+    at = opened()
+    at.multiselect[0].set_value([]).run()
+    assert len(component(at, "break_curves")["plots"]) == 1
+
+
+def test_a_change_is_shown_as_strong_as_can_be() -> None:
+    moved = np.zeros((28, 28), np.int64)
+    moved[0, :2] = 8, -8
+    assert perturbation(moved)[0, :3].tolist() == [255, 1, 128]
+    assert (perturbation(np.zeros((28, 28), np.int64)) == 128).all()

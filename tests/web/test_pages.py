@@ -1,0 +1,379 @@
+import base64
+import html
+import io
+import re
+import textwrap
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from anyio.from_thread import start_blocking_portal
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from starlette.responses import PlainTextResponse
+from streamlit.testing.v1 import AppTest
+
+from mnist_app.ink.preprocessing import Step
+from mnist_app.reading.number import ReadDigit, Reading
+from mnist_app.reading.recognition import Prediction
+from mnist_app.web import session
+from mnist_app.web.answer import answer_html, percent
+from mnist_app.web.compression import ASSETS, CompressedAssets
+from mnist_app.web.notice import plain
+from mnist_app.web.pictures import png_url, steps_html
+
+from ..conftest import ONE, SEVEN, TWO, ZERO, Strokes
+
+MAIN = Path(__file__).parents[2] / "mnist_app" / "web" / "main.py"
+FIRST_PAD = "pad-1"  # arriving at a page brings a new canvas
+
+
+def ink(strokes: Strokes) -> dict[str, Any]:
+    """What the canvas sends: Fabric's paths, whose Q commands pass through the samples."""
+    return {
+        "objects": [
+            {
+                "type": "Path",
+                "strokeWidth": 18,
+                "path": [["M", *first], *[["Q", *point, *point] for point in middle], ["L", *last]],
+            }
+            for first, *middle, last in strokes
+        ]
+    }
+
+
+def state(strokes: Strokes) -> dict[str, Any]:
+    return {"drawing": {"raw": ink(strokes), "data": None}}
+
+
+def open_page(name: str) -> AppTest:
+    """A page as main.py opens it; AppTest itself runs a page of st.navigation only once."""
+    script = f"""
+        from mnist_app.web import session
+        from mnist_app.web.pages import {name}
+        session.arrive_at({name!r})
+        {name}.page()
+        """
+    return AppTest.from_string(textwrap.dedent(script), default_timeout=60)
+
+
+def html_of(at: AppTest) -> str:
+    elements: Any = at.get("html")
+    return "".join(element.value for element in elements)
+
+
+def digit_of(at: AppTest) -> str:
+    assert not at.exception, at.exception
+    return re.findall('<p class="digit"[^>]*>(.)</p>', html_of(at))[-1]
+
+
+def draw(at: AppTest, strokes: Strokes) -> AppTest:
+    """Ink on the canvas that is there now."""
+    at.session_state[at.session_state["pad"].key] = state(strokes)
+    return at
+
+
+# Draw
+
+
+def test_the_app_opens_on_the_draw_page() -> None:
+    at = AppTest.from_file(str(MAIN), default_timeout=60).run()
+    assert (at.title[0].value, digit_of(at)) == ("Draw a digit", "?")
+
+
+def test_a_blank_pad_invites_and_claims_nothing() -> None:
+    at = open_page("draw").run()
+    assert digit_of(at) == "?"
+    assert "%" not in re.sub("<style>.*?</style>", "", html_of(at), flags=re.S)
+    assert [button.disabled for button in at.button] == [True, True]
+    assert not at.warning
+
+
+@pytest.mark.parametrize(("strokes", "digit"), [(ZERO, "0"), (ONE, "1"), (TWO, "2"), (SEVEN, "7")])
+def test_ink_on_the_canvas_is_read(strokes: Strokes, digit: str) -> None:
+    at = open_page("draw")
+    at.session_state[FIRST_PAD] = state(strokes)
+    assert digit_of(at.run()) == digit
+    assert html_of(at).count("<figure>") == 4
+
+
+def test_undo_takes_back_the_last_stroke() -> None:
+    at = draw(open_page("draw").run(), [*ONE, [[60, 60], [280, 60]], [[60, 280], [280, 280]]]).run()
+    for left in (2, 1):
+        at.button("undo").click().run()
+        assert len(at.session_state["pad"].strokes) == left
+    assert digit_of(at) == "1"
+    at.button("undo").click().run()
+    assert (digit_of(at), at.button("undo").disabled) == ("?", True)
+
+
+@pytest.mark.parametrize("nonsense", [5, {"drawing": "x"}, {"drawing": {"raw": 5}}, {"drawing": {"raw": []}}])
+def test_undo_that_comes_together_with_nonsense_is_survived(nonsense: object) -> None:
+    at = draw(open_page("draw").run(), SEVEN).run()
+    at.session_state[at.session_state["pad"].key] = nonsense
+    assert not at.button("undo").click().run().exception
+    assert digit_of(draw(at, TWO).run()) == "2"
+
+
+def test_undo_that_comes_together_with_a_stroke_takes_back_that_stroke() -> None:
+    at = draw(open_page("draw").run(), ONE).run()
+    draw(at, [*ONE, [[60, 60], [280, 60]]]).button("undo").click().run()
+    assert digit_of(at) == "1"
+
+
+def test_clear_takes_back_everything() -> None:
+    at = draw(open_page("draw").run(), SEVEN).run()
+    at.button("clear").click().run()
+    assert (digit_of(at), at.session_state["pad"].strokes) == ("?", [])
+    assert digit_of(draw(at, TWO).run()) == "2"
+
+
+def test_the_pen_s_width_changes_nothing_but_the_canvas() -> None:
+    at = draw(open_page("draw").run(), SEVEN).run()
+    before = at.session_state["pad"].key
+    assert digit_of(at.slider("pen_width").set_value(30).run()) == "7"
+    assert at.session_state["pad"].key == before
+
+
+def test_ink_survives_a_visit_to_an_open_page() -> None:
+    at = draw(open_page("draw").run(), SEVEN).run()
+    at.session_state["page"] = "models"
+    assert digit_of(at.run()) == "7"
+
+
+def path(*commands: object, **more: object) -> dict[str, object]:
+    return {"drawing": {"raw": {"objects": [{"type": "Path", "path": commands, **more}]}, "data": None}}
+
+
+NONSENSE = [
+    "x",
+    5,
+    [],
+    {},
+    True,
+    {"drawing": "x"},
+    {"drawing": []},
+    {"drawing": {}},
+    {"drawing": {"raw": 5}},
+    {"drawing": {"raw": None}},
+    {"drawing": {"raw": {"objects": 5}}},
+    {"drawing": {"raw": {"objects": [5]}}},
+    {"drawing": {"raw": {"objects": [{"type": "Circle"}]}}},
+    {"drawing": {"raw": {"objects": [{"type": ["Path"]}]}}},
+    {"drawing": {"raw": {"objects": [{"type": "Path"}]}}},
+    {"drawing": {"raw": {"objects": [{}] * 300}}},
+    {"backgroundFit": 3},
+    {"backgroundFit": {}},
+    {"drawing": None, "backgroundFit": "x"},
+    path(),
+    path("M"),
+    path([]),
+    path(["M"]),
+    path([5, 1, 2]),
+    path(["M", 1]),
+    path(["M", "1", "2"]),
+    path(["M", None, None]),
+    path(["M", float("nan"), 1]),
+    path(["M", 1e308, 1], ["L", -1e308, 1]),
+    path(["M", 10**400, 1]),
+    path(["C", 1, 2, 3, 4, 5, 6]),
+    path(["M", 1, 1], ["L", 2, 2], strokeWidth="x"),
+    path(["M", 1, 1], ["L", 2, 2], strokeWidth=float("nan")),
+    path(["M", 1, 1], ["L", 2, 2], strokeWidth=10**400),
+    path(["M", 1, 1], ["L", 2, 2], strokeWidth=-5),
+    path(*[["M", 1, 1]] * 20_001),
+]
+
+
+@pytest.mark.parametrize("nonsense", NONSENSE)
+def test_nonsense_from_the_browser_is_survived(nonsense: object) -> None:
+    at = open_page("draw")
+    at.session_state[FIRST_PAD] = nonsense
+    assert not at.run().exception
+    assert len(at.warning) <= 1
+    assert digit_of(draw(at.run(), SEVEN).run()) == "7"
+    assert not at.warning
+
+
+def test_ink_that_no_canvas_makes_is_cleared_with_a_reason() -> None:
+    at = draw(open_page("draw").run(), SEVEN).run()
+    at.session_state[at.session_state["pad"].key] = {"drawing": {"raw": {"objects": [{"type": "Circle"}]}}}
+    at.run()
+    assert digit_of(at) == "7"  # what was there before is still there
+    assert at.warning[0].value == (
+        "Only pen strokes can be read from a canvas, not an object of type 'Circle'. The last stroke was taken back."
+    )
+    assert not at.run().warning
+
+
+# The answer and the pictures
+
+
+def reading(**shares: float) -> Reading:
+    """Shares by digit, as in d7=0.9; the rest of the probability is spread evenly."""
+    rest = (1 - sum(shares.values())) / (10 - len(shares))
+    read = Prediction(tuple(shares.get(f"d{digit}", rest) for digit in range(10)), "mnist-cnn")
+    return Reading((ReadDigit(read, np.zeros((28, 28), np.uint8)),))
+
+
+SAID = {0: "0%", 1e-12: "<1%", 0.00499: "<1%", 0.005: "1%", 0.125: "13%", 0.285: "28%", 0.5: "50%", 0.994: "99%"} | {
+    0.9949999: "99%",
+    0.995: ">99%",
+    1 - 2**-53: ">99%",
+    1: "100%",
+}
+
+
+@pytest.mark.parametrize(("share", "said"), SAID.items())
+def test_a_share_is_said_in_whole_percent(share: float, said: str) -> None:
+    assert html.unescape(percent(share)) == said
+
+
+@given(st.floats(0, 1))
+def test_no_share_is_rounded_to_certainty_or_to_none(share: float) -> None:
+    said = html.unescape(percent(share))
+    assert (said == "100%", said == "0%") == (share == 1, share == 0)
+    assert said in ("<1%", ">99%") or abs(float(said[:-1]) - 100 * share) <= 0.5 + 1e-9
+
+
+def test_the_answer_says_digit_confidence_and_ten_bars() -> None:
+    said = answer_html(reading(d7=0.8, d1=0.19))
+    assert '<p class="digit" style="--length:1">7</p><p class="words">7, perhaps 1 · 80%</p>' in said
+    assert re.findall('class="bar( read)?" style="--share:([0-9.]+)"', said)[7] == (" read", "0.8000")
+    assert re.findall('class="share">([^<]*)<', said) == ["&lt;1%", "19%", *["&lt;1%"] * 5, "80%", *["&lt;1%"] * 2]
+
+
+def test_only_one_bar_is_the_one_that_was_read() -> None:
+    assert answer_html(reading(d3=0.5, d5=0.5)).count("bar read") == 1
+    assert "bar read" not in answer_html(None)
+
+
+def test_steps_are_captioned_and_escaped() -> None:
+    shown = steps_html([Step("<b>", 'a "quoted" & b', np.eye(20, 8, dtype=np.float32))])
+    assert "<strong>&lt;b&gt;</strong>" in shown
+    assert 'alt="a &quot;quoted&quot; &amp; b"' in shown
+
+
+def test_a_picture_s_url_holds_its_pixels() -> None:
+    pixels = np.arange(6, dtype=np.uint8).reshape(2, 3)
+    content = base64.b64decode(png_url(pixels).removeprefix("data:image/png;base64,"))
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(content))), pixels)
+
+
+# Models and data
+
+
+def test_the_models_page_shows_the_default_model_with_its_figures() -> None:
+    at = open_page("models").run()
+    assert any("Everybody who comes starts with **ink-cnn**" in text.value for text in at.markdown)
+    assert {metric.label: metric.value for metric in at.metric}["read right of 10,000 test digits"] == "99.71%"
+    assert not at.exception and not at.warning
+
+
+@pytest.mark.parametrize("card", [None, "", "[1]", "{}", "\ud800"])
+def test_a_broken_model_is_one_sentence_beside_the_others(own_home: Path, card: str | None) -> None:
+    folder = own_home / "models" / "broken"
+    folder.mkdir(parents=True)
+    if card is not None:
+        (folder / "card.json").write_bytes(card.encode(errors="surrogatepass"))
+    at = open_page("models").run()
+    assert not at.exception
+    assert [heading.value for heading in at.subheader] == [
+        *("All models", "ink-cnn", "mnist-cnn", "broken", "Compare"),
+    ]
+    assert "card.json" in at.warning[0].value and at.warning[0].value.endswith(".")
+
+
+def test_the_data_page_shows_the_sample_and_says_what_is_missing(no_mnist: None) -> None:
+    at = open_page("data").run()
+    assert not at.exception
+    assert at.info[0].value == (
+        "Only the sample that comes with the app is here: 5,000 digits. The splits train and test are missing."
+    )
+    assert at.button[0].label == "Fetch all of MNIST (11 MB)"
+    assert "5,000 digits of the validation split, from the embedded sample." in at.caption[0].value
+    assert 'class="sheet"' in html_of(at)
+
+
+def wait_until(is_so: Callable[[], bool], seconds: float = 30) -> None:
+    until = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < until
+        time.sleep(0.1)
+
+
+def test_a_file_name_is_shown_as_it_stands() -> None:
+    assert plain("![x](http://a.example) $5$ :smile: <b>") == r"!\[x\](http\://a.example) \$5\$ \:smile\: \<b\>"
+
+
+def test_without_a_network_fetching_ends_in_one_sentence(no_mnist: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")  # nothing listens there
+    at = open_page("data").run()
+    session.downloads.clear()
+    at.button[0].click().run()
+    wait_until(lambda: not session.downloads()[-1].is_running)
+    at.run()
+    assert not at.exception
+    assert len(at.warning) == 1
+    assert "cannot be reached. Is there a network?" in at.warning[0].value
+    assert at.button[0].label.startswith("Fetch")
+
+
+def test_a_broken_data_folder_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("MNIST_APP_DATA", str(tmp_path))
+    at = open_page("data").run()
+    assert not at.exception and not at.info
+    assert r"is missing. Put the original there, or unset MNIST\_APP\_DATA." in at.warning[0].value
+
+
+# Streamlit's own files
+
+
+@pytest.fixture(scope="module")
+def assets() -> Iterator[httpx.ASGITransport]:
+    async def others(scope: Any, receive: Any, send: Any) -> None:
+        await PlainTextResponse("passed on")(scope, receive, send)
+
+    yield httpx.ASGITransport(CompressedAssets(others))
+
+
+def get(assets: httpx.ASGITransport, path: str, accepted: str = "br, gzip, deflate") -> httpx.Response:
+    async def send() -> httpx.Response:
+        async with httpx.AsyncClient(transport=assets, base_url="http://here") as client:
+            return await client.get(path, headers={"Accept-Encoding": accepted})
+
+    with start_blocking_portal() as portal:  # a loop of its own: Playwright's runs in the tests' thread
+        return portal.call(send)
+
+
+@pytest.mark.parametrize("suffix", ["js", "css"])
+@pytest.mark.parametrize("base", ["", "/some/base"])
+def test_streamlit_s_files_come_compressed_and_whole(assets: httpx.ASGITransport, suffix: str, base: str) -> None:
+    file = max(ASSETS.glob(f"{suffix}/*.{suffix}"), key=lambda path: path.stat().st_size)
+    for _ in range(2):
+        answer = get(assets, f"{base}/static/{suffix}/{file.name}")
+        assert answer.content == file.read_bytes()
+        assert answer.headers["content-encoding"] == "gzip" and answer.headers["vary"] == "Accept-Encoding"
+        assert "immutable" in answer.headers["cache-control"]
+        assert answer.num_bytes_downloaded < len(answer.content) / 2
+
+
+@pytest.mark.parametrize("accepted", ["", "identity", "br"])
+def test_who_does_not_take_gzip_gets_none(assets: httpx.ASGITransport, accepted: str) -> None:
+    file = next(ASSETS.glob("js/*.js"))
+    assert get(assets, f"/static/js/{file.name}", accepted).text == "passed on"
+
+
+NO_ASSETS = ["/", "/api/predict", "/static/", "/static/js/no-such.js", "/static/media/x.woff2", "/index.html"]
+OUTSIDE = ["/static/%2e%2e/%2e%2e/__init__.py", "/static/%2e%2e%2findex.html", "/static//etc/passwd"]
+
+
+@pytest.mark.parametrize("path", NO_ASSETS + OUTSIDE)
+def test_everything_else_is_passed_on(assets: httpx.ASGITransport, path: str) -> None:
+    assert get(assets, path).text == "passed on"

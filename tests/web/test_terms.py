@@ -1,0 +1,51 @@
+"""The glossary: complete, small, and where its terms stand."""
+
+import re
+import textwrap
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from mnist_app.data.dataset import Digits
+from mnist_app.explain.glossary import GLOSSARY, MOST
+from mnist_app.models.registry import DEFAULT_MODEL
+from mnist_app.reading.recognition import load_recogniser, recognise
+from mnist_app.web.terms import PICTURES, SAMPLE
+
+from .test_pages import html_of
+
+WEB = Path(__file__).parents[2] / "mnist_app" / "web"
+
+
+def test_the_glossary_is_small_and_every_term_has_its_picture() -> None:
+    assert len(GLOSSARY) <= MOST
+    assert set(PICTURES) == set(GLOSSARY)
+
+
+def test_every_term_stands_on_a_page_and_no_other_does() -> None:
+    calls = [call for path in WEB.rglob("*.py") for call in re.findall(r"^ +terms\(([^)]*)\)", path.read_text(), re.M)]
+    assert {name for call in calls for name in re.findall(r'"([^"]+)"', call)} == set(GLOSSARY)
+
+
+def test_the_sample_is_a_seven_that_nobody_could_misread(validation: Digits) -> None:
+    assert validation.labels[SAMPLE] == 7
+    assert recognise(load_recogniser(DEFAULT_MODEL), validation.images[SAMPLE][None])[0].is_certain
+
+
+@pytest.mark.parametrize("name", sorted(GLOSSARY))
+def test_each_picture_can_be_made(name: str, no_mnist: None) -> None:
+    script = f"""
+        import streamlit as st
+        from mnist_app.web.terms import PICTURES, _sample
+        st.html(PICTURES[{name!r}](_sample()))
+        """
+    at = AppTest.from_string(textwrap.dedent(script), default_timeout=60).run()
+    assert not at.exception, at.exception
+    assert re.search("<img|class=.bars|class=.findings", html_of(at))
+
+
+def test_what_a_term_opens_is_worked_out_only_then(no_mnist: None) -> None:
+    script = "from mnist_app.web.terms import terms\nterms('pixel', 'slant')"
+    at = AppTest.from_string(script, default_timeout=60).run()
+    assert not at.exception and not at.get("html")

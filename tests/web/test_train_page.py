@@ -1,0 +1,276 @@
+"""The Train page and the Models page, without a browser."""
+
+import dataclasses
+import json
+import re
+import shutil
+from typing import Any
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from mnist_app.models.registry import DEFAULT_MODEL, find_model, model_folders
+from mnist_app.models.shelf import default_model, make_default, read_shelf
+from mnist_app.storage import user_models_folder
+from mnist_app.training import jobs
+from mnist_app.training.jobs import RUNNING, list_jobs
+from mnist_app.training.train import PRESETS, EpochReport
+from mnist_app.web.charts import Curve, counts_html, curves_html, readings_html
+
+from ..conftest import SEVEN, full_mnist
+from .test_pages import digit_of, draw, html_of, open_page
+
+MARKUP = '<b onclick="alert(1)">*bold*</b> :red[x]'
+
+
+@pytest.fixture(autouse=True)
+def mnist() -> None:
+    full_mnist()
+
+
+@pytest.fixture
+def two_models() -> None:
+    for name in ("one", "two"):
+        shutil.copytree(find_model("mnist-cnn"), user_models_folder() / name)
+
+
+def opened(name: str) -> AppTest:
+    at = open_page(name).run()
+    assert not at.exception, at.exception
+    return at
+
+
+def text_of(at: AppTest) -> str:
+    """All that is shown as text."""
+    elements: Any = [*at.markdown, *at.caption, *at.warning, *at.info]
+    return "\n".join([*(element.value for element in elements), *(metric.label for metric in at.metric)])
+
+
+def press(at: AppTest, key: str) -> AppTest:
+    at.button(key=key).click().run()
+    assert not at.exception, at.exception
+    return at
+
+
+# Train
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_preset_is_a_recipe_as_it_stands(preset: str) -> None:
+    at = opened("train")
+    at.segmented_control(key="train_preset").set_value(preset).run()
+    press(at, "train_start")
+    request = list_jobs()[0].request
+    assert request and request.config == PRESETS[preset].config
+
+
+def test_details_change_the_recipe() -> None:
+    at = opened("train")
+    at.number_input(key="train_epochs").set_value(3).run()
+    at.number_input(key="train_digits").set_value(5_000).run()
+    at.slider(key="train_elastic").set_value(2.0).run()
+    press(at, "train_start")
+    request = list_jobs()[0].request
+    expected = dataclasses.replace(
+        PRESETS["quick"].config,
+        epochs=3,
+        digits=5_000,
+        augmentation=dataclasses.replace(PRESETS["quick"].config.augmentation, elastic=2.0),
+    )
+    assert request and request.config == expected
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "says"),
+    [
+        ("epochs", 0, "epochs is between 1 and 1000, not 0"),
+        ("learning_rate", 5.0, "learning\\_rate is between 1e-06 and 1, not 5.0"),
+        ("batch_size", 1, "batch\\_size is between 2 and 4096, not 1"),
+        ("digits", 3, "digits is between 10 and 60000, not 3"),
+        ("seed", -1, "seed is between 0 and 4294967295, not -1"),
+    ],
+)
+def test_nonsense_is_refused_before_it_starts(field: str, value: float, says: str) -> None:
+    at = opened("train")
+    at.number_input(key=f"train_{field}").set_value(value).run()
+    assert says in text_of(at)
+    assert at.button(key="train_start").disabled
+
+
+def test_the_preview_changes_as_a_slider_moves() -> None:
+    at = opened("train")
+    still = re.findall(r'class="augmented"><img src="([^"]+)', html_of(at))
+    at.slider(key="train_rotation").set_value(30.0).run()
+    turned = re.findall(r'class="augmented"><img src="([^"]+)', html_of(at))
+    assert len(still) == len(turned) == 1 and still != turned
+
+
+def test_every_visitor_sees_the_queue_and_may_cancel() -> None:
+    here, there = opened("train"), opened("train")
+    here.text_input(key="train_title").set_value("First").run()
+    press(here, "train_start")
+    here.text_input(key="train_title").set_value("Second").run()
+    press(here, "train_start")
+    there.run()
+    assert "**First** waits in place 1 of the queue" in text_of(there)
+    assert "**Second** waits in place 2 of the queue" in text_of(there)
+    first = list_jobs()[0]
+    press(there, f"cancel_{first.id}")
+    assert (jobs.jobs_folder() / first.id / jobs.CANCEL).exists()
+
+
+def test_the_title_of_a_training_is_text_and_never_markup() -> None:
+    at = opened("train")
+    at.text_input(key="train_title").set_value(MARKUP).run()
+    press(at, "train_start")
+    assert list_jobs()[0].title == MARKUP
+    assert set(list_jobs()[0].name) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
+    assert MARKUP not in text_of(at) and "\\<b onclick" in text_of(at)
+
+
+def test_a_queue_that_is_full_says_so() -> None:
+    for number in range(jobs.MOST_WAITING + 1):
+        jobs.submit(f"m{number}", PRESETS["quick"].config)
+    at = press(opened("train"), "train_start")
+    assert "8 trainings wait already" in text_of(at)
+
+
+def a_job_that_learns() -> str:
+    identity = jobs.submit("mine", PRESETS["quick"].config)
+    report = EpochReport(1, 0.5, 0.4, 0.9, 0.2, 0.95, 3.0, tuple(tuple([50] * 10) for _ in range(10)))
+    status = jobs.JobStatus(
+        RUNNING,
+        doing="Learning",
+        passes=0.6,
+        epoch=1,
+        batch=200,
+        batches=429,
+        examples_per_second=5000,
+        seconds_left=4.4,
+        losses=((0.1, 2.0), (0.6, 0.3)),
+        reports=(report,),
+    )
+    jobs._write_status(jobs.jobs_folder() / identity, status)
+    return identity
+
+
+def test_a_training_that_runs_shows_its_course() -> None:
+    a_job_that_learns()
+    at = opened("train")
+    progress: Any = at.get("progress")
+    assert progress[0].proto.text.endswith("**mine** · epoch 1 · 5,000 digits a second · 4 s left")
+    assert html_of(at).count('<figure class="curves">') == 2
+
+
+def test_a_job_that_cannot_be_read_is_a_line_and_no_crash() -> None:
+    folder = jobs.jobs_folder() / a_job_that_learns()
+    (folder / jobs.STATUS).write_text("{")
+    (folder / jobs.REQUEST).write_text("{")
+    assert "**A training** failed. What this training reported cannot be read" in text_of(opened("train"))
+
+
+def test_without_mnist_the_way_to_it_is_named(no_mnist: None) -> None:
+    at = opened("train")
+    assert "The Data page fetches the digits to learn from" in text_of(at)
+    assert not at.button
+
+
+# Models
+
+
+def test_a_model_for_me_is_for_me_alone(two_models: None) -> None:
+    here, there = opened("models"), opened("models")
+    press(here, "use_one")
+    there.run()
+    assert "You read with **one**" in text_of(here)
+    assert "You read with" not in text_of(there)
+    assert default_model() == DEFAULT_MODEL
+
+
+def test_who_reads_with_a_model_goes_on_when_the_default_changes(two_models: None) -> None:
+    before = draw(opened("draw"), SEVEN)
+    before.run()
+    press(opened("models"), "default_one")
+    before.run()
+    assert before.session_state["model"] == DEFAULT_MODEL
+    after = opened("draw")
+    assert after.session_state["model"] == "one"
+    assert digit_of(draw(after, SEVEN).run()) == "7"
+
+
+def test_who_reads_with_a_model_that_is_deleted_reads_with_the_default(two_models: None) -> None:
+    at = opened("draw")
+    at.session_state["model"] = "one"
+    press(opened("models"), "delete_one")
+    assert digit_of(draw(at, SEVEN).run()) == "7"
+    assert at.session_state["model"] == DEFAULT_MODEL
+
+
+def test_a_default_that_breaks_is_stood_in_for(two_models: None) -> None:
+    make_default("one")
+    (find_model("one") / "model.safetensors").write_bytes(b"")
+    assert digit_of(draw(opened("draw"), SEVEN).run()) == "7"
+
+
+def test_an_earlier_default_is_one_press_away(two_models: None) -> None:
+    make_default("one")
+    make_default("two")
+    at = opened("models")
+    press(at, "back_one")
+    assert default_model() == "one"
+
+
+def test_a_deletion_is_undone_by_a_press(two_models: None) -> None:
+    at = press(opened("models"), "delete_one")
+    assert "one" not in model_folders() and "**one** was deleted" in text_of(at)
+    press(at, "undo_one")
+    assert "one" in model_folders()
+
+
+def test_shipped_and_default_models_offer_no_deletion(two_models: None) -> None:
+    make_default("one")
+    deletions = [button.key for button in opened("models").button if str(button.key).startswith("delete_")]
+    assert deletions == ["delete_two"]
+
+
+def test_a_title_and_a_note_are_text_and_never_markup(two_models: None) -> None:
+    at = opened("models")
+    at.text_input(key="title_one").set_value(MARKUP)
+    at.text_area(key="note_one").set_value(MARKUP)
+    next(button for button in at.button if "label_one" in str(button.form_id)).click().run()
+    assert read_shelf().title("one") == MARKUP
+    assert MARKUP not in text_of(at) + "".join(heading.value for heading in at.subheader)
+
+
+def test_a_card_from_elsewhere_is_text_and_never_markup(two_models: None) -> None:
+    path = find_model("one") / "card.json"
+    card = json.loads(path.read_text())
+    told = dict.fromkeys(("summary", "data", "machine", "command", "parent"), MARKUP)
+    path.write_text(json.dumps({**card, **told, "config": {"seed": MARKUP}, "metrics": {MARKUP: {"accuracy": 1}}}))
+    at = opened("models")
+    assert MARKUP not in text_of(at)
+    at.multiselect(key="compared").set_value(["one", "two"]).run()
+    assert not at.exception and "<b onclick" not in html_of(at)
+
+
+def test_two_models_stand_side_by_side(two_models: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mnist_app.web.pages.models.PATIENCE", 120)
+    at = opened("models")
+    at.multiselect(key="compared").set_value(["mnist-cnn", "one"]).run(timeout=120)
+    assert not at.exception
+    assert "mnist-cnn" in html_of(at) and "99.71%" in html_of(at)
+    assert "0 that mnist-cnn reads right and one misreads" in text_of(at), "they are the same network"
+
+
+# Figures
+
+
+def test_curves_say_in_words_where_they_end() -> None:
+    html = curves_html("Loss", [Curve("a<b", [(0, 1), (1, 0.25)], "red")], 1, 0, 1, "")
+    assert 'alt="Loss, at last: a&lt;b 0.25"' in html
+
+
+def test_tables_escape_what_people_wrote() -> None:
+    html = readings_html([MARKUP], {MARKUP: [MARKUP]}) + counts_html(np.eye(10, dtype=np.int64), MARKUP)
+    assert "<b onclick" not in html

@@ -1,0 +1,170 @@
+"""The panel below an answer, on the pages that have it."""
+
+import re
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from mnist_app.data.dataset import find_source
+from mnist_app.explain.doctor import MEASURES, Finding
+from mnist_app.explain.replay import Frame, Replay
+from mnist_app.models.registry import DEFAULT_MODEL
+from mnist_app.reading.recognition import Prediction
+from mnist_app.web import session
+from mnist_app.web.charts import evidence_rgb
+from mnist_app.web.why import CHANGE, SEE, WHEN, WHERE, _alike, _decided, _unusual
+
+from ..conftest import SEVEN, ZERO, Strokes
+from .test_pages import FIRST_PAD, digit_of, html_of, open_page, state
+
+# A nine whose loop stands wide open: read as no nine until the gap is closed or the stroke drawn on.
+THREE_AND_SEVEN: Strokes = [
+    [[40, 80], [90, 60], [120, 100], [80, 150], [125, 200], [90, 260], [40, 250]],
+    [[190, 70], [290, 70], [230, 270]],
+]
+
+
+@pytest.fixture(autouse=True)
+def forget(no_mnist: None) -> Iterator[None]:
+    """Nothing stays from other tests, whose home is another."""
+    yield
+    session._exploring.clear()
+
+
+def asked(question: str, strokes: Strokes = SEVEN) -> AppTest:
+    at = open_page("draw")
+    at.session_state[FIRST_PAD] = state(strokes)
+    at.session_state[session.WHY] = question
+    return at.run()
+
+
+def test_the_panel_is_closed_until_somebody_asks() -> None:
+    at = open_page("draw")
+    at.session_state[FIRST_PAD] = state(SEVEN)
+    at.run()
+    assert at.pills[0].options == [SEE, WHERE, WHEN, CHANGE]
+    assert at.pills[0].value is None and "sentence" not in re.sub("<style>.*?</style>", "", html_of(at), flags=re.S)
+
+
+def test_a_blank_pad_has_nothing_to_ask_about() -> None:
+    assert not open_page("draw").run().pills
+
+
+def test_it_shows_what_was_seen() -> None:
+    at = asked(SEE)
+    assert digit_of(at) == "7"
+    assert "the average seven" in html_of(at)
+    for _ in range(100):
+        if "finds most alike" in html_of(at):
+            break
+        at.run()
+    assert html_of(at).count('class="tile"') == 5
+    at.toggle(session.WHY_LAYERS).set_value(True).run()
+    assert html_of(at).count('class="mapped"') == 6 * 6
+    assert session.maps_favourites(DEFAULT_MODEL).result(60)
+    assert html_of(at.run()).count('class="likes"') == 6 * 6
+    assert "24 × 28 × 28" in html_of(at) and "96 numbers" in html_of(at)
+
+
+def test_it_shows_where_the_network_looked() -> None:
+    at = asked(WHERE)
+    assert "half of what speaks for 7 lies in" in html_of(at)
+    assert "for 7</figcaption>" in html_of(at)
+
+
+def test_it_shows_when_it_was_decided() -> None:
+    at = asked(WHEN)
+    assert not at.exception
+    assert "it was a 7 and stayed one" in html_of(at) or "became a 7" in html_of(at)
+
+
+def test_it_shows_what_is_unusual_and_needs_no_change_where_the_digit_is_the_one_meant() -> None:
+    at = asked(CHANGE)
+    assert html_of(at).count("usually ") >= len(MEASURES)
+    assert "It is read as a 7 already" in html_of(at)
+
+
+def test_another_digit_can_be_meant_and_the_change_is_put_on_the_pad() -> None:
+    """Of all ten there is one that a single change leads to."""
+    slashed: Strokes = [*ZERO, [[235, 95], [110, 250]]]
+    at = asked(CHANGE, slashed)
+    for digit in range(10):
+        [group] = at.segmented_control
+        group.set_value(digit).run()
+        if any(button.key == "put_remedy" for button in at.button):
+            break
+    else:
+        pytest.fail("no digit can be reached by a single change")
+    before = at.session_state["pad"].version
+    at.button("put_remedy").click().run()
+    assert at.session_state["pad"].version == before + 1
+    assert digit_of(at) == str(digit)
+
+
+def opened_in_explore(question: str) -> AppTest:
+    at = open_page("explore")
+    at.query_params["open"] = "321"
+    at.query_params["panel"] = "picture"
+    at.session_state[session.WHY_PICTURE] = question
+    for _ in range(100):
+        at.run()
+        assert not at.exception, at.exception
+        if at.pills:
+            return at
+    raise AssertionError("the picture never came")
+
+
+def test_a_picture_in_explore_is_asked_the_same_but_when() -> None:
+    at = opened_in_explore(SEE)
+    assert at.pills[0].options == [SEE, WHERE, CHANGE]
+    assert html_of(at).count('class="mapped"') == 6 * 6
+    session.maps_favourites(DEFAULT_MODEL).result(60)
+
+
+def test_a_picture_in_explore_was_meant_to_be_its_label() -> None:
+    at = opened_in_explore(CHANGE)
+    label = session.split("validation", find_source()).labels[321]
+    assert f"It is read as a {label} already" in html_of(at)
+
+
+def test_of_a_number_one_digit_is_asked_about() -> None:
+    at = asked(WHERE, THREE_AND_SEVEN)
+    assert "speaks for 3" in html_of(at)
+
+
+def test_nearest_pictures_are_counted_in_words() -> None:
+    assert _alike(np.array([7] * 5), "x") == "The five x that the network finds most alike are all sevens."
+    assert _alike(np.array([6, 6, 1, 6, 6]), "x").endswith(
+        "alike: four sixes and one.".replace("and one", "and one one")
+    )
+
+
+def replayed(*read: int) -> Replay:
+    count = len(read)
+    one = [Prediction(tuple(np.eye(10)[digit]), "") for digit in read]
+    return Replay(tuple(Frame((at + 1) / count, np.zeros((28, 28), np.uint8), p) for at, p in enumerate(one)))
+
+
+def test_a_change_of_mind_is_a_sentence() -> None:
+    assert _decided(replayed(3, 3, 8, 8)) == "With 75% of the ink on paper, your 3 became an 8."
+    assert _decided(replayed(7, 7)) == "From 50% of the ink on, it was a 7 and stayed one."
+
+
+def test_what_is_unusual_is_a_sentence() -> None:
+    thin, fat = (Finding(MEASURES[0], value, (1.5, 3.5), share) for value, share in ((1.0, 1.0), (5.0, 99.0)))
+    assert _unusual([thin], 8) == "As an 8 it is unusually thin."
+    assert _unusual([fat, Finding(MEASURES[1], -40, (-10, 10), 0.0)], 6).endswith(
+        "unusually thick and leaning to the left."
+    )
+    assert _unusual([Finding(MEASURES[0], 2, (1.5, 3.5), 50.0)], 6) == "Among real sixes nothing about it is unusual."
+
+
+def test_evidence_is_blue_for_amber_against_and_paper_is_white() -> None:
+    values = np.zeros((28, 28), np.float32)
+    values[0, :2] = 1, -1
+    pixels = np.zeros((28, 28), np.uint8)
+    pixels[0, :3] = 255
+    rgb = evidence_rgb(values, pixels, 1.0)
+    assert rgb[0, :4].tolist() == [[0, 114, 178], [230, 159, 0], [200, 200, 200], [255, 255, 255]]
