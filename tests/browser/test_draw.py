@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import math
 import os
 from pathlib import Path
 
@@ -35,21 +36,32 @@ def test_a_digit_drawn_with_the_mouse_is_read(visitor: Visitor, strokes: list[St
     assert not visitor.errors
 
 
+def thinned(stroke: Stroke) -> Stroke:
+    """Points at least three pixels apart, and the last: each is an event, and the ink is as good as the same."""
+    kept = stroke[:1]
+    for point in stroke[1:]:
+        if math.dist(kept[-1], point) >= 3:
+            kept.append(point)
+    return kept if kept[-1] == stroke[-1] else [*kept, stroke[-1]]
+
+
 def test_real_pen_strokes_are_read(visitor: Visitor) -> None:
     folder = os.environ.get("INK_COLLECTIONS")
     if not folder:
         pytest.skip("needs real pen strokes: set INK_COLLECTIONS")
     with gzip.open(Path(folder) / "unipen-syn.jsonl.gz") as file:
-        records = [json.loads(line) for line in file][:2400:480]
+        records = [json.loads(line) for line in file][:2400:240]
     right = 0
     for record in records:
         scale = BOX_SIDE / 1000
-        visitor.draw([[[60 + x * scale, 60 + y * scale] for x, y in stroke] for stroke in record["strokes"]])
+        strokes = [[[60 + x * scale, 60 + y * scale] for x, y in stroke] for stroke in record["strokes"]]
+        visitor.write([thinned(stroke) for stroke in strokes])
         visitor.settle()
         right += visitor.digit.inner_text() == str(record["label"])
         visitor.page.get_by_role("button", name="Clear").click()
         expect(visitor.digit).to_have_text("?")
-    assert right >= 4
+        visitor.settle()  # the next canvas is here
+    assert len(records) == 10 and right >= 9
 
 
 def test_a_blank_pad_invites_and_predicts_nothing(visitor: Visitor) -> None:

@@ -8,6 +8,8 @@ from typing import Any, Self
 import pytest
 from playwright.sync_api import CDPSession, Page, expect
 
+from .runs import Runs
+
 Stroke = list[list[float]]
 HEADINGS = {"Draw": "Draw a digit", "Train": "Train a network", "Models": "Models", "Data": "The digits"}
 SLOWEST = 10  # seconds that a busy machine may take for what is expected
@@ -19,6 +21,7 @@ class Visitor:
     def __init__(self, page: Page) -> None:
         self.page = page
         self.errors: list[str] = []
+        self._runs = Runs(page)
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.canvas = page.locator(".st-key-pad canvas.upper-canvas")
         self.digit = page.locator(".answer .digit")
@@ -99,8 +102,7 @@ class Visitor:
 
     def settle(self) -> None:
         """Until the canvas has spoken and the script has run."""
-        self.page.wait_for_timeout(500)
-        expect(self.page.locator("[data-testid=stStatusWidget]")).to_have_count(0)
+        self._runs.settle()
 
     def visit(self, title: str) -> None:
         self.page.get_by_role("link", name=title).click()

@@ -48,7 +48,12 @@ def explore(waits: bool = True, **query: str) -> AppTest:
     for name, value in query.items():
         at.query_params[name] = value
     at.run()
-    while waits and at.get("progress"):
+    return finished(at) if waits else at
+
+
+def finished(at: AppTest) -> AppTest:
+    """The page when the split has been read."""
+    while at.get("progress"):
         at.run()
     return at
 
@@ -124,6 +129,20 @@ def test_nonsense_in_an_address_is_one_sentence(no_mnist: None) -> None:
     assert not at.exception
     assert "(label)" in at.warning[0].value.replace("\\", "")
     assert described(at).endswith("digits read as threes")
+
+
+def test_what_an_address_asks_in_vain_is_said_until_something_is_pressed(
+    no_mnist: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(Work, "result", lambda *_: None)
+        patch.setattr(Work, "is_running", True)
+        at = explore(waits=False, label="12", read="3")
+    assert at.get("progress") and "(label)" in at.warning[0].value.replace("\\", "")
+    finished(at)
+    assert "(label)" in at.warning[0].value.replace("\\", "")
+    at.selectbox("explore_order").select("index").run()
+    assert not at.warning
 
 
 def test_a_model_that_is_not_there_is_one_sentence(no_mnist: None) -> None:
@@ -297,16 +316,14 @@ def test_work_that_fails_for_no_known_reason_says_so_and_does_not_wait_for_ever(
 
 
 def test_a_failed_reading_is_tried_again(no_mnist: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mnist_app.web.session.evaluate", lambda *_: 1 / 0)
-    at = explore(waits=False)
-    while not at.button:
-        at.run()
+    with monkeypatch.context() as patch:
+        patch.setattr("mnist_app.web.session.evaluate", lambda *_: 1 / 0)
+        at = explore(waits=False)
+        while not at.button:
+            at.run()
     assert "nobody foresaw" in at.warning[0].value
-    monkeypatch.undo()
     at.button("try_again").click().run()
-    while at.get("progress"):
-        at.run()
-    assert described(at) == "5,000 digits"
+    assert described(finished(at)) == "5,000 digits"
 
 
 # What the page draws with

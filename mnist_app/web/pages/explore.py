@@ -137,7 +137,8 @@ def _wait(work: Work[session.Explored], view: View) -> None:
     """How far the reading of a split has come; or why it came to nothing."""
     if work.problem:
         problem_notice(work.problem)
-        st.button("Try again", icon=":material/refresh:", key="try_again")  # any run does, once it has failed
+        again = (view.model, view.split)
+        st.button("Try again", icon=":material/refresh:", key="try_again", on_click=session.try_again, args=again)
     else:
         _show_progress(work, view)
 
