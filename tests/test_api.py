@@ -1,10 +1,11 @@
+import asyncio
 import io
 import json
 import struct
 import threading
 import time
 import zlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import Future, wait
 from typing import Any
 
@@ -20,13 +21,13 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 import mnist_app
-from mnist_app.api import IMAGE_TYPES, MOST_STROKES_BYTES, MOST_WAITING, api_routes, create_api
+from mnist_app.api import IMAGE_TYPES, MOST_STROKES_BYTES, MOST_WAITING, Desk, api_routes, create_api
 from mnist_app.api_schema import OPENAPI
 from mnist_app.ink.photo import MOST_BYTES, open_image
 from mnist_app.ink.preprocessing import prepare_image
 from mnist_app.ink.strokes import MAX_POINTS, MAX_STROKES, Drawing
 from mnist_app.models.registry import Model, ModelError, load_card, model_folders
-from mnist_app.reading.number import read_drawing
+from mnist_app.reading.number import Reading, read_drawing
 from mnist_app.reading.recognition import recognise
 
 from .conftest import ONE, SEVEN, TWO, ZERO
@@ -334,6 +335,28 @@ def test_when_too_many_wait_the_next_are_refused_at_once(
     gate.set()
     assert [future.result(SOON).json()["digit"] for future in asked] == [7] * room
     assert api.predict(content, kind).status_code == 200
+
+
+def test_a_desk_whose_worker_fails_tells_all_that_it_served_and_goes_on(shipped_model: Model) -> None:
+    reading = read_drawing(shipped_model, Drawing.from_points(SEVEN))
+    served: list[list[str]] = []
+
+    def serve(items: Sequence[str]) -> list[Reading]:
+        served.append(list(items))
+        if "poison" in items:
+            raise ZeroDivisionError("a bug")
+        return [reading] * len(items)
+
+    async def ask() -> list[Reading | BaseException]:
+        desk = Desk(serve, most_waiting=9, patience=SOON, most_at_once=3)
+        together = ("poison", "a", "b", "c", "poison", "d", "e")
+        answers = await asyncio.wait_for(asyncio.gather(*map(desk.ask, together), return_exceptions=True), SOON)
+        return [*answers, await asyncio.wait_for(desk.ask("later"), SOON)]
+
+    answers = asyncio.run(ask())
+    assert served == [["poison", "a", "b"], ["c", "poison", "d"], ["e"], ["later"]]
+    assert all(isinstance(answer, ZeroDivisionError) for answer in answers[:6])
+    assert answers[6:] == [reading, reading]
 
 
 def test_refused_requests_leave_no_trace_in_the_queue(api: Caller) -> None:

@@ -1,6 +1,7 @@
 """The browser's part of the Draw page on its own: no server, no Streamlit."""
 
 import html
+import json
 import random
 import re
 from pathlib import Path
@@ -183,29 +184,42 @@ def test_nothing_is_asked_twice_of_the_same_ink(script: Page) -> None:
     assert run(script, steps) == [2, shown]
 
 
-def pace(script: Page, *waits: int) -> list[float]:
-    """ms between requests while the pen moves and answers take so long, one after the other."""
+def pace(script: Page, *answers: tuple[int, str]) -> list[float]:
+    """ms between requests while the pen moves, each ms a little, and answers take so long, one after the other.
+
+    The clock is ours, so that a busy machine makes no difference. An answer is words, "" for a refusal, or "lost".
+    """
     steps = """
-        const asked = [];
-        ink = newInk(async () => {
-          asked.push(performance.now());
-          await pause(waits[asked.length - 1] ?? 0);
-          return "a";
-        });
+        let now = 0, x = 0;
+        const asked = [], waiting = [];
+        const asking = () => new Promise((resolve, reject) => { asked.push(now); waiting.push({ resolve, reject }); });
+        ink = new LiveInk(asking, () => {}, () => now);
         ink.down([0, 0]);
-        for (let x = 1; asked.length <= waits.length; x++) { ink.move([[x, 0]]); await pause(5); }
+        for (const [time, text] of answers) {
+          now += time;
+          const { resolve, reject } = waiting.shift();
+          if (text === "lost") reject(new Error("no network")); else resolve(text || null);
+          await pause(0);
+          for (const before = asked.length; asked.length === before; now++) ink.move([[++x, 0]]);
+          now--;
+        }
         return asked.slice(1).map((at, n) => at - asked[n]);
         """
-    gaps: list[float] = run(script, f"const waits = {list(waits)}; {steps}")
+    gaps: list[float] = run(script, f"const answers = {json.dumps(answers)}; {steps}")
     return gaps
 
 
 def test_an_answer_that_stood_in_a_queue_is_followed_by_a_rest(script: Page) -> None:
-    assert pace(script, 0, 100)[1] > 100 + 4 * (100 - 30) - 30  # the first answer took a few ms, too
+    assert pace(script, (0, "a"), (100, "b")) == [30, 100 + 4 * (100 - 30)]
 
 
 def test_a_network_that_is_always_slow_is_no_queue(script: Page) -> None:
-    assert max(pace(script, 100, 100, 100)) < 150
+    assert pace(script, *[(100, "a")] * 3) == [100, 100, 100]
+
+
+@pytest.mark.parametrize("failure", ["", "lost"])
+def test_a_request_that_fails_at_once_does_not_make_all_that_follow_look_late(script: Page, failure: str) -> None:
+    assert pace(script, (5, failure), *[(60, "a")] * 4) == [1000, 60, 60, 60, 60]
 
 
 def test_a_refusal_is_not_asked_again_before_the_pen_is_up(script: Page) -> None:
