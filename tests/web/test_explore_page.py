@@ -217,7 +217,7 @@ def test_a_drawing_falls_on_the_map_amid_its_likes(no_mnist: None, validation: D
     at.query_params["panel"] = "map"
     at.session_state["pad"] = session.Pad(latest=ink(SEVEN))
     at.session_state["show_drawing"] = True
-    at.run()
+    finished(at.run())
     assert not at.exception
     drawn = component(at, "digit_map")["drawn"]
     assert len(drawn["near"]) == 5
@@ -257,7 +257,7 @@ def test_a_number_has_no_place_on_the_map(no_mnist: None) -> None:
     at.query_params["panel"] = "map"
     at.session_state["pad"] = session.Pad(latest=ink([*small(ONE, 40), *small(SEVEN, 160)]))
     at.session_state["show_drawing"] = True
-    at.run()
+    finished(at.run())
     assert not at.exception
     assert any("as the number 17" in caption.value for caption in at.caption)
     assert component(at, "digit_map")["drawn"] is None
