@@ -51,12 +51,13 @@ def evaluate_command(arguments: argparse.Namespace) -> None:
     import numpy as np
 
     from mnist_app.data.dataset import load_split
-    from mnist_app.models.registry import DEFAULT_MODEL
+    from mnist_app.models.shelf import default_model
     from mnist_app.reading.calibration import calibration_error
     from mnist_app.reading.evaluation import evaluate, evaluate_ink
     from mnist_app.reading.recognition import recognise
 
-    model = _load(arguments.model)
+    name = arguments.model or default_model()
+    model = _load(name)
     digits = load_split(arguments.split)
     answers = recognise(model, digits.images)
     probabilities = np.array([answer.probabilities for answer in answers])
@@ -64,7 +65,7 @@ def evaluate_command(arguments: argparse.Namespace) -> None:
     found = evaluate(digits.labels, probabilities.argmax(axis=1))
     ink = evaluate_ink(model, arguments.ink) if arguments.ink else None
     if arguments.mistakes:
-        _write_mistakes(arguments.mistakes, arguments.model or DEFAULT_MODEL, arguments.split, digits)
+        _write_mistakes(arguments.mistakes, name, arguments.split, digits)
     if arguments.json:
         report = {
             "model": model.card.name,

@@ -7,14 +7,17 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 CANVAS_SPEAKS_AFTER = 200  # ms after pen-up, by a timer in the page
 PATIENCE = 30_000  # ms for one run
 
+WHOLE = {int(ForwardMsg.FINISHED_SUCCESSFULLY), int(ForwardMsg.FINISHED_WITH_COMPILE_ERROR)}
+FRAGMENT = {int(ForwardMsg.FINISHED_FRAGMENT_RUN_SUCCESSFULLY)}
+
 
 class Runs:
-    """The runs that a page asked for. A fragment that runs by itself is none of them."""
+    """The runs that a page asked for. What a fragment asks for by itself, every second perhaps, is none of them."""
 
     def __init__(self, page: Page) -> None:
         self._page = page
         self._heard = 0  # messages that began or ended a run
-        self._is_answered = True
+        self._awaited: set[int] = set()  # the ends that would do; none is awaited once it has come
         page.on("websocket", self._listen)
 
     def settle(self) -> None:
@@ -30,7 +33,7 @@ class Runs:
 
     def _wait(self) -> None:
         waited = 0
-        while not self._is_answered:
+        while self._awaited:
             assert waited < PATIENCE, "the script did not answer"
             self._page.wait_for_timeout(20)  # in which messages are heard
             waited += 20
@@ -43,11 +46,11 @@ class Runs:
         message = BackMsg.FromString(payload if isinstance(payload, bytes) else payload.encode())
         if message.WhichOneof("type") == "rerun_script" and not message.rerun_script.is_auto_rerun:
             self._heard += 1
-            self._is_answered = False
+            is_fragment = bool(message.rerun_script.fragment_id) and self._awaited != WHOLE
+            self._awaited = WHOLE | FRAGMENT if is_fragment else WHOLE
 
     def _received(self, payload: str | bytes) -> None:
         message = ForwardMsg.FromString(payload if isinstance(payload, bytes) else payload.encode())
-        is_end = message.WhichOneof("type") == "script_finished"
-        if is_end and message.script_finished != ForwardMsg.FINISHED_EARLY_FOR_RERUN:
+        if message.WhichOneof("type") == "script_finished" and message.script_finished in self._awaited:
             self._heard += 1
-            self._is_answered = True
+            self._awaited = set()

@@ -6,8 +6,11 @@ import json
 import re
 import shutil
 import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 import numpy as np
@@ -214,7 +217,7 @@ def test_a_drawing_falls_on_the_map_amid_its_likes(no_mnist: None, validation: D
     at.query_params["panel"] = "map"
     at.session_state["pad"] = session.Pad(latest=ink(SEVEN))
     at.session_state["show_drawing"] = True
-    at.run()
+    finished(at.run())
     assert not at.exception
     drawn = component(at, "digit_map")["drawn"]
     assert len(drawn["near"]) == 5
@@ -254,7 +257,7 @@ def test_a_number_has_no_place_on_the_map(no_mnist: None) -> None:
     at.query_params["panel"] = "map"
     at.session_state["pad"] = session.Pad(latest=ink([*small(ONE, 40), *small(SEVEN, 160)]))
     at.session_state["show_drawing"] = True
-    at.run()
+    finished(at.run())
     assert not at.exception
     assert any("as the number 17" in caption.value for caption in at.caption)
     assert component(at, "digit_map")["drawn"] is None
@@ -272,6 +275,48 @@ def test_a_map_nobody_has_is_offered_and_pca_shown_meanwhile(no_mnist: None, own
     assert not at.exception
     assert at.button("lay_out").label.startswith("Lay out this split with t-SNE")
     assert len(component(at, "digit_map")["places"]) > 5000
+
+
+class EndlessLayout:
+    """A map that is laid out until somebody says that it is done."""
+
+    begun: ClassVar[list[tuple[str, str]]] = []
+    share, problem, is_running = 0.5, None, True
+
+    def __init__(self, model: str, split: str) -> None:
+        time.sleep(0.05)  # as long as a process takes to start, in which others may ask
+        self.begun.append((model, split))
+
+
+@pytest.fixture
+def begun(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, str]]]:
+    """The maps whose computation has begun; none ends."""
+    monkeypatch.setattr(session, "Layout", EndlessLayout)
+    EndlessLayout.begun.clear()
+    session.layouts.clear()
+    yield EndlessLayout.begun
+    session.layouts.clear()
+
+
+def test_one_map_is_laid_out_at_a_time_whoever_asks(begun: list[tuple[str, str]]) -> None:
+    asked = [(model, split) for model in ("ink-cnn", "mnist-cnn") for split in ("validation", "test")] * 3
+    with ThreadPoolExecutor(len(asked)) as visitors:
+        list(visitors.map(lambda each: session.lay_out(*each), asked))
+    assert len(begun) == 1 and session.running_layout() == begun[0]
+    session.layouts()[begun[0]].is_running = False  # type: ignore[misc]
+    session.lay_out("mnist-cnn", "train")
+    assert begun[1:] == [("mnist-cnn", "train")]
+
+
+def test_who_comes_second_is_told_whose_map_is_being_laid_out(
+    no_mnist: None, begun: list[tuple[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session.lay_out("mnist-cnn", "test")
+    (tmp_path / "empty").mkdir()
+    monkeypatch.setattr("mnist_app.explore.kept.SHIPPED_WEIGHTS", tmp_path / "empty")
+    at = explore(panel="map")
+    assert any(caption.value.startswith("One map at a time: that of the test split") for caption in at.caption)
+    assert "lay_out" not in [button.key for button in at.button]
 
 
 def test_visitors_wait_for_one_computation(no_mnist: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -453,7 +498,13 @@ def test_a_thumbnail_is_the_picture(tiny_digits: Digits) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/digits/test/64.png", "/digits/nothing/1.png", "/digits/test/-1.png", "/digits/test/x.png"]
+    "path",
+    [
+        *("/digits/test/64.png", "/digits/nothing/1.png", "/digits/test/-1.png", "/digits/test/x.png"),
+        *(f"/digits/test/{'9' * length}.png" for length in (6, 7, 20, 5000)),
+        *(f"/digits/test/{index}.png" for index in ("1e3", "0x1", "+5", "1_0", "%20", "5%20", "%D9%A5", "%C2%B2")),
+        *("/digits/test/.png", "/digits/test/1.0.png", "/digits/test/%00.png", "/digits/%00/1.png"),
+    ],
 )
 def test_a_thumbnail_that_is_not_there_is_a_404(tiny_digits: Digits, path: str) -> None:
     assert get(path, tiny_digits).status_code == 404
