@@ -182,7 +182,7 @@ def layers_html(read: ReadDigit, stations: Sequence[Station], liked: Sequence[Fa
         else:
             found = next(favourites, None)
             maps = "".join(_map(station, channel, found, number) for channel in station.strongest(MAPS).tolist())
-            rows += _station("Convolution", shape, maps)
+            rows += _station("Convolution" if station.kind == "convolution" else "Convolution, halved", shape, maps)
     prediction = read.prediction
     answer = f'<span class="reads">{prediction.digit}</span> {percent(prediction.confidence)}'
     rows += _station("The answer", "10 probabilities", answer)

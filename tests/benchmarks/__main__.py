@@ -1,4 +1,4 @@
-"""``python -m tests.benchmarks [NAME …] [--json FILE]``: measure, print a table, keep the figures as JSON.
+"""``python -m tests.benchmarks [NAME …] [--json FILE]``: measure, print each figure as it comes, keep all as JSON.
 
 With INK_COLLECTIONS the strokes are real ones; with MNIST_APP_DATA a network can train beside the class.
 """
@@ -9,7 +9,7 @@ import platform
 from pathlib import Path
 
 from . import browser, classroom, explore, reading, training, why
-from .figures import as_json, table
+from .figures import HEAD, as_json, row
 
 BENCHMARKS = {
     "reading": reading.measure,
@@ -33,8 +33,11 @@ def main() -> None:
         parser.error(f"no benchmark {sorted(unknown)[0]!r}; there are {', '.join(BENCHMARKS)}")
     kept = {}
     for name in arguments.names or BENCHMARKS:
-        figures = BENCHMARKS[name]()
-        print(f"\n{name}\n{table(figures)}", flush=True)
+        print(f"\n{name}\n{HEAD}", flush=True)
+        figures = []
+        for figure in BENCHMARKS[name]():
+            print(row(figure), flush=True)
+            figures.append(figure)
         kept[name] = as_json(figures)
     if arguments.json:
         machine = {"machine": platform.platform(), "python": platform.python_version()}
