@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from mnist_app.data.dataset import Digits
 from mnist_app.explain.attacks import STRIDE, Attack, accuracy_under, loss_slope
 from mnist_app.models.networks import batch_of
-from mnist_app.models.registry import Model
-from mnist_app.reading.recognition import digit_logits, recognise
+from mnist_app.models.registry import ROBUST_MODEL, Model
+from mnist_app.reading.recognition import digit_logits, load_recogniser, recognise
 
 from ..linear import linear_model, softmax
 
@@ -119,3 +119,9 @@ def test_a_digit_that_any_step_makes_misread_is_lost(validation: Digits) -> None
     assert 0 < right < len(digits)
     found = accuracy_under(Attack(levels, steps), model, Digits(digits.images, answers))
     assert found == pytest.approx(right / len(digits), abs=0.03)
+
+
+def test_who_learned_under_attack_withstands_what_others_do_not(validation: Digits) -> None:
+    digits = validation[slice(0, 5000, 50)]
+    others, robust = (accuracy_under(Attack(24), load_recogniser(name), digits) for name in ("mnist-cnn", ROBUST_MODEL))
+    assert robust > 0.9 and others < 0.4
