@@ -185,8 +185,10 @@ def _attacked_html(subject: Subject, attacked: Model, pixels: NDArray[np.uint8],
     most = int(np.abs(moved).max())
     before, after = recognise(attacked, np.stack([subject.pixels, pixels]))
     name = html.escape(attacked.card.name)
+    still = "still " if (before.digit, before.is_digit) == (after.digit, after.is_digit) else ""
     sentence = (
-        f"{name} read {_read(before)}; with no pixel changed by more than {most} of 255 levels it reads {_read(after)}."
+        f"{name} read {_read(before)}; with no pixel changed by more than {most} of 255 levels it {still}reads "
+        f"{_read(after)}."
     )
     for other in models:
         if other is not attacked:
