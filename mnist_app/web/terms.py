@@ -152,7 +152,7 @@ def _percentile(pixels: Pixels) -> str:
 
 
 def _slant(pixels: Pixels) -> str:
-    return row_html([(png_url(sheared(pixels, degrees)), f"{degrees:+d}°") for degrees in (-25, 0, 25)])
+    return row_html([(png_url(sheared(pixels, degrees)), f"{degrees}°") for degrees in (-25, 0, 25)])
 
 
 def _attacked(levels: int, steps: int) -> Callable[[Pixels], str]:

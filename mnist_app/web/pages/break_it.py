@@ -141,6 +141,7 @@ def _attack(subject: Subject, models: list[Model]) -> None:
             key=session.BREAK_TARGET,
             width=160,
         )
+    terms("perturbation", "FGSM", "PGD", "adversarial training")
     attack = Attack(levels, steps[method or "PGD"])
     aim = np.array([subject.digit if target is None else target])
     changed = [attack.run(model, subject.pixels[None], aim, is_target=target is not None)[0] for model in models]
@@ -150,7 +151,6 @@ def _attack(subject: Subject, models: list[Model]) -> None:
         "FGSM takes one step, each pixel the way that hurts most; PGD takes twenty small ones. Both look into the "
         "network that they attack: the change is made for that one, and the other is only shown it."
     )
-    terms("perturbation", "FGSM", "PGD", "adversarial training")
     label = f"Attack {session.ATTACKED:,} digits, {method} by {levels} levels"
     if levels and st.toggle(label, key=f"{session.BREAK_ALL}_{method}_{levels}"):
         _attack_many(attack, [model.card.name for model in models])
