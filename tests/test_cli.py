@@ -233,6 +233,19 @@ def test_the_cards_command_makes_the_same_weights_again(run: Run, tiny_splits: D
     assert (folder / "model.safetensors").read_bytes() == before
 
 
+def test_a_training_under_attack_says_so_on_its_card_and_is_calibrated(run: Run, tiny_splits: Digits) -> None:
+    run("train", "--name", "tough", "--preset", "quick", "--batch-size", "16", "--attack-levels", "32")
+    card = load_card(find_model("tough"))
+    assert "--attack-levels 32" in card.command and card.config["attack_levels"] == 32
+    assert "under attack" in card.summary and "32 of 255 levels" in card.summary
+    assert run("calibrate", find_model("tough"))[0] == 0
+    assert load_card(find_model("tough")).temperature != card.temperature
+    assert run("calibrate", find_model("tough"), find_model("tough"))[::2] == (
+        1,
+        "Twins are asked about real ink: name its folder with --ink.\n",
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -240,6 +253,7 @@ def test_the_cards_command_makes_the_same_weights_again(run: Run, tiny_splits: D
         (["--name", "../x"], "A model's name is up to 64"),
         (["--name", "x", "--epochs", "0"], "epochs is between 1 and 1000, not 0"),
         (["--name", "x", "--architecture", "mlp"], "No architecture 'mlp'"),
+        (["--name", "x", "--attack-levels", "200"], "attack_levels is between 0 and 127, not 200"),
     ],
 )
 def test_what_cannot_be_trained_is_refused_at_once(

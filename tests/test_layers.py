@@ -12,7 +12,7 @@ MAP = {
     "api_schema": set(),
     "explain": {"data", "ink", "models", "reading"},
     "explore": {"data", "errors", "ink", "models", "reading", "storage"},
-    "training": {"data", "errors", "ink", "models", "reading", "storage"},
+    "training": {"data", "errors", "explain", "ink", "models", "reading", "storage"},
     "reading": {"data", "errors", "ink", "models"},
     "models": {"errors", "storage"},
     "data": {"errors", "ink", "storage"},

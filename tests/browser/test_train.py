@@ -117,7 +117,7 @@ def test_a_class_watches_a_network_learn(chromium: Browser, server: Server) -> N
     # The visitor's own drawing is read again while it learns.
     expect(page.locator(".minds li").first).to_contain_text("%", timeout=PATIENCE)
     expect(page.get_by_text("Your drawing, as it read it")).to_be_visible()
-    expect(page.locator(".curves img")).to_have_count(2)
+    expect(page.locator(".course img")).to_have_count(2)
     assert pupil.errors == []
     page.context.close()  # going home stops nothing
     expect(line(other, "Ours")).to_contain_text("is ready", timeout=PATIENCE)
