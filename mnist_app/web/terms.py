@@ -35,7 +35,7 @@ def terms(*names: str) -> None:
             if shown.open:
                 with shown:
                     st.write(f"**{name[0].upper()}{name[1:]}.** {GLOSSARY[name]}")
-                    st.html(PICTURES[name](_sample()))
+                    st.html(f'<div class="term">{PICTURES[name](_sample())}</div>')
 
 
 def _sample() -> Pixels:
@@ -112,7 +112,7 @@ def _bars(pixels: Pixels) -> str:
 
 def _of(shares: Sequence[float]) -> str:
     bars = bars_html(shares, int(np.argmax(shares)), None, [percent(share) for share in shares])
-    return f'<div class="picture">{bars}</div>'
+    return f'<div class="picture alone">{bars}</div>'
 
 
 def _softmax(_: Pixels) -> str:

@@ -106,14 +106,18 @@ def test_a_class_watches_a_network_learn(chromium: Browser, server: Server) -> N
     pupil.settle()
     page.get_by_text("Details").click()
     few = page.get_by_role("spinbutton", name="Training digits")
-    few.fill("4000")
+    few.fill("20000")
     few.press("Tab")
     train(pupil, "Ours")
+    expect(line(page, "Ours")).to_contain_text("digits a second", timeout=PATIENCE)
+    (trainer,) = server.trainers
+    os.kill(trainer, signal.SIGSTOP)  # so that it is still learning when the other one has come
     onlooker = opened(chromium, server)
     train(onlooker, "Theirs", "Best")
     other = onlooker.page
-    expect(line(other, "Ours")).to_contain_text("digits a second", timeout=PATIENCE)
+    expect(line(other, "Ours")).to_contain_text("digits a second")
     expect(line(page, "Theirs")).to_contain_text("waits in place 1 of the queue")
+    os.kill(trainer, signal.SIGCONT)
     # The visitor's own drawing is read again while it learns.
     expect(page.locator(".minds li").first).to_contain_text("%", timeout=PATIENCE)
     expect(page.get_by_text("Your drawing, as it read it")).to_be_visible()
@@ -129,7 +133,7 @@ def test_a_class_watches_a_network_learn(chromium: Browser, server: Server) -> N
     slider = other.get_by_role("slider")
     expect(other.locator("table.confusion")).to_contain_text("after 1 of 1 passes")
     slider.press("Home")
-    expect(other.locator("table.confusion")).to_contain_text("after 0.129 of 1 passes")
+    expect(other.locator("table.confusion")).to_contain_text(re.compile(r"after 0\.1\d* of 1 passes"))
     # It becomes the default; who came before reads with what they had.
     early = Visitor(chromium.new_context().new_page()).open(server.address)
     other.get_by_role("link", name="Models").click()

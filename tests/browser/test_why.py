@@ -53,6 +53,29 @@ def test_the_replay_is_scrubbed_with_the_arrow_keys(visitor: Visitor) -> None:
     assert visitor.errors == []
 
 
+def test_a_question_is_asked_and_answered_by_keyboard_alone(visitor: Visitor) -> None:
+    visitor.draw(SEVEN)
+    visitor.settle()
+    keys = visitor.page.keyboard
+    visitor.page.locator(".st-key-why_panel").get_by_role("radio").first.focus()
+    keys.press("ArrowRight")
+    keys.press("ArrowRight")
+    keys.press("Space")
+    slider = visitor.page.get_by_role("slider", name="Share of the ink")
+    slider.wait_for()
+    visitor.settle()
+    keys.press("Tab")
+    expect(slider).to_be_focused()
+    keys.press("Home")
+    expect(visitor.page.locator(".curves .label-at")).to_contain_text("Share of the ink: 2%")
+    keys.press("Tab")
+    expect(visitor.page.get_by_role("button", name="Replay as drawn")).to_be_focused()
+    keys.press("Tab")
+    keys.press("Enter")
+    expect(visitor.page.get_by_role("dialog", name="probability")).to_contain_text("nine in ten")
+    assert visitor.errors == []
+
+
 def test_the_panel_follows_the_next_stroke_and_goes_with_the_ink(visitor: Visitor) -> None:
     visitor.draw(SEVEN[:1])
     visitor.settle()
