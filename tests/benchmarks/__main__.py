@@ -8,7 +8,7 @@ import json
 import platform
 from pathlib import Path
 
-from . import browser, classroom, explore, reading, training, why
+from . import browser, classroom, explore, reading, teach, training, why
 from .figures import as_json, table
 
 BENCHMARKS = {
@@ -18,6 +18,7 @@ BENCHMARKS = {
     "why": why.measure,
     "attacks": why.measure_attacks,
     "training": training.measure,
+    "teach": teach.measure,
     "beside": browser.measure_beside_training,
     "classroom": classroom.measure,
     "memory": classroom.measure_memory,
