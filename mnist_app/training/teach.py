@@ -75,8 +75,9 @@ class Taught:
     @property
     def sentence(self) -> str:
         test = self.changes[-1]
+        drawings = "1 drawing" if len(self.labels) == 1 else f"{len(self.labels)} drawings"
         return (
-            f"Of the {len(self.labels)} drawings it reads {self.right(self.after)} right, "
+            f"Of {drawings} it reads {self.right(self.after)} right, "
             f"{self.right(self.before)} before; of the test digits {test.after / test.count:.2%}, "
             f"{test.before / test.count:.2%} before."
         )

@@ -46,7 +46,7 @@ def test_a_lesson_teaches_its_drawings_and_says_what_else_has_changed(
     run("teach", "mnist-cnn", "--name", "taught", "--ink", str(three_ones))
     said = capsys.readouterr().out
     card = load_card(find_model("taught"))
-    assert "Of the 3 drawings it reads 3 right" in said
+    assert "Of 3 drawings it reads 3 right" in said
     assert card.parent == "mnist-cnn" and "3 corrected drawings" in card.data
     assert card.command == "python -m mnist_app teach mnist-cnn --name taught --ink INK_FOLDER"
     parent = load_card(find_model("mnist-cnn"))
@@ -100,7 +100,7 @@ def test_what_was_mended_and_broken_is_counted_as_a_slow_loop_does() -> None:
 def test_what_a_lesson_has_done_survives_the_disk() -> None:
     taught = Taught("mnist-cnn", (7, 1), (1, None), (7, 1), (Change("test", 10, 9, 8, (), (4,), (2,)),))
     assert Taught.from_json(taught.to_json()) == taught
-    assert taught.sentence.startswith("Of the 2 drawings it reads 2 right, 0 before; of the test digits 80.00%, 90.00%")
+    assert taught.sentence.startswith("Of 2 drawings it reads 2 right, 0 before; of the test digits 80.00%, 90.00%")
     for broken in ("", "{}", '{"parent": 1, "labels": 3}', "[]"):
         with pytest.raises((ValueError, TypeError, KeyError)):
             Taught.from_json(broken)

@@ -84,7 +84,7 @@ def _gallery(whose: str | None, count: int) -> None:
         st.button(words, icon=":material/delete:", key="teach_delete", on_click=_delete, disabled=not chosen)
         st.download_button(
             "Export (JSON lines)",
-            lambda: to_json_lines(_exported(whose)),
+            lambda: to_json_lines(whose),
             "corrections.jsonl",
             "application/jsonl",
             icon=":material/download:",
@@ -106,11 +106,6 @@ def _gallery(whose: str | None, count: int) -> None:
 
 def _described(count: int) -> str:
     return "One drawing was corrected" if count == 1 else f"{count:,} drawings were corrected"
-
-
-def _exported(whose: str | None) -> str | None:
-    """Asked when it is exported: who was the teacher may have signed out since."""
-    return whose if session.is_teacher() else session.visitor()
 
 
 def _turn(page: int) -> None:
@@ -213,13 +208,17 @@ def _account(job: Job, taught: Taught) -> None:
         st.subheader(f"What {plain(job.name)} does otherwise than {plain(taught.parent)}", anchor=False)
         with st.container(horizontal=True, gap="large"):
             right, before = taught.right(taught.after), taught.right(taught.before)
-            st.metric("corrected drawings read right", f"{right} of {len(taught.labels)}", f"{right - before:+d}")
+            st.metric(
+                "corrected drawings read right",
+                f"{right} of {len(taught.labels)}",
+                f"{right - before:+d}" if right != before else None,
+            )
             for change in taught.changes:
                 said = "final figure: " if change.split == "test" else ""
                 st.metric(
                     f"{said}{change.split}, {change.before / change.count:.2%} before",
                     f"{change.after / change.count:.2%}",
-                    f"{change.points:+.2f} points",
+                    f"{change.points:+.2f} points" if change.after != change.before else None,
                 )
         st.html(_drawings_html(job, taught))
         for change in taught.changes:
