@@ -14,7 +14,7 @@ MAP = {
     "explore": {"data", "errors", "ink", "models", "reading", "storage"},
     "training": {"data", "errors", "explore", "ink", "models", "reading", "storage"},
     "reading": {"data", "errors", "ink", "models"},
-    "models": {"errors", "storage"},
+    "models": {"errors", "ink", "storage"},
     "data": {"errors", "ink", "storage"},
     "ink": {"errors"},
     "access": {"errors"},

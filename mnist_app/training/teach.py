@@ -10,7 +10,7 @@ import json
 import platform
 import shlex
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +33,11 @@ from mnist_app.training.train import EpochReport, TrainConfig, train
 from mnist_app.training.trainer import Watch
 
 MOST_TAUGHT = 500  # drawings in one lesson; of more, the latest
-PICTURES, MOST_COPIES = 400, 40  # of the drawings in a lesson, and of each, changed anew each: enough for ten
+PICTURES, MOST_COPIES = 300, 30  # of the drawings in a lesson, and of each, changed anew each: enough for ten
+PLAIN, MOST_PLAIN = 100, 10  # likewise, as they were drawn: just what the visitor who corrected them tries again
 REPLAYED = 1_200  # digits that it has learned from before
 SHARES = (1.0, 0.75, 0.5, 0.3)  # of the way to what was learned: the largest that costs no more than …
-ALLOWED = 0.0004  # … this share of validation is taken
+ALLOWED = 0.0002  # … this share of validation is taken
 MEASURED = 1_000  # validation digits that are read while it learns; all of them are read before and after
 
 
@@ -129,10 +130,17 @@ def teach_model(
     digits, validation, test = (load_split(split) for split in SPLITS)
     teacher, ink = load_model(find_model(parent)), load_ink(ink_folder)
     before = {name: predictions_of(parent, name, split)[0].read for name, split in _known(validation, test).items()}
+    pictures = pictures_of(ink)
+    known = digits[np.random.default_rng(config.seed).permutation(len(digits))[: config.digits]]
+    times = min(MOST_PLAIN, max(1, PLAIN // len(ink)))
+    mixed = Digits(
+        np.concatenate([known.images, np.repeat(pictures, times, axis=0)]),
+        np.concatenate([known.labels, np.repeat(ink.labels, times)]),
+    )
     network = copy.deepcopy(teacher.network)
     course = []
     step = max(1, len(validation) // MEASURED)
-    for report in train(network, config, digits, validation[::step], ink):
+    for report in train(network, replace(config, digits=None), mixed, validation[::step], ink):
         watch(report, network)
         if isinstance(report, EpochReport):
             course.append(report)
@@ -164,7 +172,6 @@ def teach_model(
         refusal=teacher.card.refusal,
         curves=[{name: getattr(report, name) for name in CURVES} for report in course],
     )
-    pictures = pictures_of(ink)
     taught = Taught(
         parent,
         tuple(ink.labels.tolist()),

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from mnist_app.access import PASSWORD
 from mnist_app.data.inkfiles import parse_line
 from mnist_app.ink.strokes import Drawing
 
@@ -22,7 +21,7 @@ SECRET = "open sesame"
 @pytest.fixture
 def guarded(tmp_path: Path) -> Iterator[str]:
     """The address of an app that only a teacher may change."""
-    yield from serve(tmp_path, **{PASSWORD: SECRET})
+    yield from serve(tmp_path, MNIST_APP_TEACHER_PASSWORD=SECRET)
 
 
 def visitor_of(chromium: Browser, address: str) -> Visitor:
