@@ -6,7 +6,13 @@ from typing import Any, Self
 from playwright.sync_api import CDPSession, Page, expect
 
 Stroke = list[list[float]]
-HEADINGS = {"Draw": "Draw a digit", "Train": "Train a network", "Models": "Models", "Data": "The digits"}
+HEADINGS = {
+    "Draw": "Draw a digit",
+    "Teach": "Teach it",
+    "Train": "Train a network",
+    "Models": "Models",
+    "Data": "The digits",
+}
 
 
 class Visitor:
