@@ -13,6 +13,7 @@ from starlette.middleware import Middleware
 from streamlit import config
 from streamlit.runtime.pages_manager import PagesManager
 
+from mnist_app.access import AccessError, check_address
 from mnist_app.api import api_routes
 from mnist_app.data.dataset import find_source
 from mnist_app.errors import AppError
@@ -60,10 +61,17 @@ def read_environment() -> None:
     for option in ("server.address", "server.port", "server.baseUrlPath"):
         if value := os.environ.get(config.get_config_options()[option].env_var):
             config.set_option(option, value)
+    if not st.get_option("server.address"):
+        config.set_option("server.address", "127.0.0.1")
 
 
 if __name__ == "__main__":
     read_environment()  # before the app, which is built by these settings
+
+try:
+    check_address(st.get_option("server.address") or "0.0.0.0")  # unless told otherwise, `streamlit run` takes them all
+except AccessError as error:
+    raise SystemExit(str(error)) from None
 
 BASE = st.get_option("server.baseUrlPath").strip("/")
 
@@ -80,7 +88,7 @@ app = st.App(
 if __name__ == "__main__":
     # Not app.run(): it binds a socket on which asyncio never turns off Nagle's algorithm, and every small answer
     # would wait 40 ms for a delayed acknowledgement.
-    host, port = st.get_option("server.address") or "127.0.0.1", int(st.get_option("server.port"))
+    host, port = st.get_option("server.address"), int(st.get_option("server.port"))
     print(f"Draw a digit: http://{host}:{port}/{BASE}", flush=True)
     # Messages are small and frequent: compressing each costs more time than it saves.
     uvicorn.run(app, host=host, port=port, log_level="warning", ws_per_message_deflate=False)

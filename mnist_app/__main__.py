@@ -120,6 +120,20 @@ def train_command(arguments: argparse.Namespace) -> None:
     print(f"Saved {folder}: {_figures(card.metrics)}.")
 
 
+def teach_command(arguments: argparse.Namespace) -> None:
+    """Teach a copy of a model labelled drawings, mixed with digits that it knows, and say what it does otherwise."""
+    from mnist_app.models.registry import find_model, load_card, new_model_folder
+    from mnist_app.training.inkset import load_ink
+    from mnist_app.training.teach import command_of_lesson, lesson, teach_model
+
+    folder = new_model_folder(arguments.name)
+    config = lesson(load_card(find_model(arguments.model)), len(load_ink(arguments.ink)), arguments.seed)
+    command = command_of_lesson(arguments.model, ["--name", arguments.name], arguments.seed)
+    with _bar(config) as watch:
+        _, taught = teach_model(folder, arguments.model, arguments.ink, config, watch, command)
+    print(f"Saved {folder}. {taught.sentence}")
+
+
 def _config(arguments: argparse.Namespace) -> "TrainConfig":
     """The preset, or the usual recipe, with what was asked for instead."""
     from mnist_app.training.inkset import InkConfig
@@ -297,6 +311,13 @@ def _parser() -> argparse.ArgumentParser:
     for option, kind in [*TRAIN_OPTIONS.items(), *((change, float) for change in CHANGES)]:
         train.add_argument(f"--{option.replace('_', '-')}", type=kind, default=argparse.SUPPRESS)
     train.set_defaults(run=train_command)
+
+    teach = commands.add_parser("teach", help="teach a model drawings", description=teach_command.__doc__)
+    teach.add_argument("model", metavar="ID", help="a name that `models` lists; it stays as it is")
+    teach.add_argument("--name", required=True, help="of the new model, among your own")
+    teach.add_argument("--ink", type=Path, metavar="FOLDER", required=True, help="labelled drawings, .jsonl")
+    teach.add_argument("--seed", type=int, default=0)
+    teach.set_defaults(run=teach_command)
 
     calibrate = commands.add_parser("calibrate", help="fit confidence", description=calibrate_command.__doc__)
     calibrate.add_argument("folder", type=Path, metavar="MODEL", help="the model's folder; its card is rewritten")

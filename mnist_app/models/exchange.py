@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mnist_app.models.networks import logits_of
+from mnist_app.ink.preprocessing import VERSION
+from mnist_app.models.networks import count_parameters, logits_of
 from mnist_app.models.registry import (
     CARD,
     LARGEST_FILE,
@@ -28,6 +29,7 @@ from mnist_app.models.registry import (
 )
 
 LARGEST_CARD = 2**20  # bytes
+COLDEST, WARMEST = 0.01, 100.0  # temperatures that a calibration might find
 AGREEMENT = 1e-4  # logits: how far ONNX Runtime may be from PyTorch
 _exporting = Lock()  # PyTorch's exporter works for one at a time
 CHECKED = 64  # pictures that both are asked about
@@ -67,7 +69,8 @@ def from_zip(content: bytes, taken: set[str] | None = None) -> str:
     except (zipfile.BadZipFile, zlib.error, OSError, NotImplementedError, RuntimeError, EOFError):
         raise ModelError("This is no ZIP file that can be read.") from None
     name = free_name(model.card.name, taken or ())
-    save_model(new_model_folder(name), model.network, dataclasses.replace(model.card, name=name))
+    card = dataclasses.replace(model.card, name=name, parameters=count_parameters(model.network))
+    save_model(new_model_folder(name), model.network, card)
     return name
 
 
@@ -77,6 +80,17 @@ def _checked(folder: Path) -> Model:
         model = load_model(folder)
     except ModelError as error:
         raise ModelError(str(error).replace(f"{folder}/", "Its ").replace(str(folder), "it")) from None
+    card = model.card
+    if card.preprocessing != VERSION:
+        raise ModelError(
+            f"It learned from pictures made in another way (version {card.preprocessing} of the preprocessing, and "
+            f"here it is {VERSION}), and would misread these."
+        )
+    shares = [measures["accuracy"] for measures in card.metrics.values()]
+    if not all(0 <= share <= 1 for share in (*shares, card.refusal)):
+        raise ModelError("Its card names an accuracy or a refusal that is not between 0 and 1.")
+    if not COLDEST <= card.temperature <= WARMEST:
+        raise ModelError(f"Its card's temperature is not between {COLDEST:g} and {WARMEST:g}.")
     if not torch.isfinite(logits_of(model.network, _pictures())).all():
         raise ModelError("Its weights give answers that are no numbers.")
     return model

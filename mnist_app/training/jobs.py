@@ -7,6 +7,8 @@ A job is a folder under MNIST_APP_HOME/jobs, named so that the oldest comes firs
     cancel         an empty file: somebody wants no more of it
     snapshots/     the network at up to MOST_SNAPSHOTS moments
     model/         what came of it, until it takes its place among the user's models
+    ink/           the drawings of a lesson, written once
+    taught.json    what a lesson has done
     alive          locked by the child for as long as it lives
 """
 
@@ -36,13 +38,16 @@ from safetensors.torch import save as save_tensors
 from torch import nn
 
 from mnist_app.errors import AppError
+from mnist_app.ink.restyling import Restyling
 from mnist_app.models.networks import CLASSES, build
 from mnist_app.models.registry import ModelError, load_card, new_model_folder, put_in_place
 from mnist_app.models.shelf import checked_label, label
 from mnist_app.storage import home
 from mnist_app.training.augmentation import Augmentation
+from mnist_app.training.inkset import Ink, InkConfig, load_ink
+from mnist_app.training.teach import Taught, command_of_lesson, teach_model
 from mnist_app.training.train import BatchReport, EpochReport, TrainConfig
-from mnist_app.training.trainer import command_of, train_model
+from mnist_app.training.trainer import Watch, command_of, train_model
 
 WAITING, RUNNING, DONE, CANCELLED, FAILED = "waiting", "running", "done", "cancelled", "failed"
 LEARNED = "learned"  # the child has done its part, and the model is about to take its place
@@ -54,6 +59,7 @@ WRITE_EVERY = 0.25  # seconds between two reports of progress
 LOOK_EVERY = 0.1  # seconds between two looks at the queue: cancelling takes effect within a few of them
 
 REQUEST, STATUS, CANCEL, ALIVE, PID = "request.json", "status.json", "cancel", "alive", "pid"
+INK, TAUGHT = "ink", "taught.json"
 
 SERVER_STOPPED = "The server was stopped before the training had finished."
 SERVER_GONE = "The server ended while the network was training."
@@ -70,17 +76,22 @@ class Request:
     model: str  # the name of the model that it becomes
     config: TrainConfig
     title: str = ""  # what its visitor calls it, any text
+    parent: str | None = None  # the model that is taught the job's drawings; None learns from nothing
 
     @classmethod
     def from_json(cls, found: Any) -> "Request":
         """Raises ValueError, TypeError or KeyError where this is no request."""
-        config = dict(found["config"])
-        if config.get("ink") is not None:
-            raise ValueError("a job learns from MNIST alone")
+        config, parent = dict(found["config"]), found.get("parent")
+        if (config.get("ink") is None) != (parent is None):
+            raise ValueError("a lesson has drawings, and any other job learns from MNIST alone")
+        if parent is not None:
+            ink = config["ink"]
+            restyling = Restyling(**ink["restyling"])
+            config["ink"] = InkConfig(**{**ink, "restyling": restyling, "without": tuple(ink["without"])})
         config["augmentation"] = Augmentation(**config["augmentation"])
         if not isinstance(found["model"], str) or not isinstance(found["title"], str):
             raise TypeError("a model's name is a text")
-        return cls(found["model"], TrainConfig(**config), found["title"])
+        return cls(found["model"], TrainConfig(**config), found["title"], None if parent is None else str(parent))
 
 
 @dataclass(frozen=True)
@@ -157,10 +168,11 @@ def jobs_folder() -> Path:
     return home() / "jobs"
 
 
-def submit(model: str, config: TrainConfig, title: str = "") -> str:
+def submit(model: str, config: TrainConfig, title: str = "", parent: str | None = None, drawings: str = "") -> str:
     """Put a training at the end of the queue, for whichever server runs it, and return the job's id.
 
-    Raises ModelError where the name cannot be had, JobError where the queue is full or the disk refuses.
+    With a ``parent`` it is a lesson: that model is taught ``drawings``, which are JSON lines. Raises ModelError where
+    the name cannot be had, JobError where the queue is full or the disk refuses.
     """
     identity = f"{time.time_ns()}-{secrets.token_hex(2)}"
     try:
@@ -175,7 +187,10 @@ def submit(model: str, config: TrainConfig, title: str = "") -> str:
                 raise JobError(f"{MOST_WAITING} trainings wait already. Try again when one has ended.")
             new = Path(workshop, identity)
             new.mkdir()
-            (new / REQUEST).write_text(json.dumps(asdict(Request(model, config, title))))
+            (new / REQUEST).write_text(json.dumps(asdict(Request(model, config, title, parent))))
+            if parent is not None:
+                (new / INK).mkdir()
+                (new / INK / "corrections.jsonl").write_text(drawings)
             os.replace(new, jobs_folder() / identity)
     except OSError as error:
         raise JobError(f"{jobs_folder()} could not be written: {error.strerror}.") from None
@@ -210,6 +225,19 @@ def snapshot_network(job: Job, passes: float) -> nn.Module:
     except (OSError, SafetensorError, RuntimeError):
         raise JobError("This moment of the training was not kept.") from None
     return network.eval()
+
+
+def taught(job: Job) -> Taught | None:
+    """What a lesson has done; None while that is not known, and of any other job."""
+    try:
+        return Taught.from_json((jobs_folder() / job.id / TAUGHT).read_text())
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+def drawings_of(job: Job) -> Ink:
+    """The drawings of a lesson. Raises AppError."""
+    return load_ink(jobs_folder() / job.id / INK)
 
 
 def _folders() -> list[Path]:
@@ -272,19 +300,26 @@ def work(folder: Path) -> bool:
         if request is None:
             return reporter.end(FAILED, "What was to be learned cannot be read.")
         try:
-            card = train_model(
-                _made_in(folder, request),
-                request.config,
-                reporter.watch,
-                command_of(request.config, ["--name", request.model]),
-            )
+            said = _learn(folder, request, reporter.watch)
         except AppError as error:
             return reporter.end(FAILED, str(error))
         except OSError as error:
             return reporter.end(FAILED, f"The training could not go on: {error.strerror}.")
         except MemoryError:
             return reporter.end(FAILED, "The training could not go on: there is not enough memory.")
-        return reporter.end(LEARNED, f"{card.metrics['test']['accuracy']:.2%} of the test digits are read right.")
+        return reporter.end(LEARNED, said)
+
+
+def _learn(folder: Path, request: Request, watch: Watch) -> str:
+    """Do what is asked, and say in a sentence what came of it. Raises AppError or OSError."""
+    made, where = _made_in(folder, request), ["--name", request.model]
+    if request.parent is None:
+        card = train_model(made, request.config, watch, command_of(request.config, where))
+        return f"{card.metrics['test']['accuracy']:.2%} of the test digits are read right."
+    command = command_of_lesson(request.parent, where, request.config.seed)
+    _, done = teach_model(made, request.parent, folder / INK, request.config, watch, command)
+    (folder / TAUGHT).write_text(done.to_json())
+    return done.sentence
 
 
 def _end_with_the_server(reporter: "Reporter") -> None:

@@ -3,11 +3,13 @@
 import html
 import io
 import math
+from collections.abc import Collection, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from mnist_app.data.corrections import Correction
 from mnist_app.data.label_errors import DOUBTS
 from mnist_app.explore.explorer import NAMES, Order, Readings
 from mnist_app.explore.neighbours import Neighbours
@@ -57,6 +59,40 @@ def _tile(readings: Readings, index: int, at: int, count: int, opened: int | Non
         f'<span class="caption"><b>{caption}</b> <span class="sure">{sure}</span></span>'
         f"{BADGE if doubtful else ''}</button>"
     )
+
+
+def corrections_html(shown: Sequence[Correction], images: NDArray[np.uint8], chosen: Collection[int]) -> str:
+    """Corrected drawings, whose pictures are (N, 28, 28), as buttons that carry their ids."""
+    tiles = "".join(
+        f'<button type="button" class="tile{" wrong" if each.is_misread else ""}" data-pick="{each.id}" '
+        f'aria-pressed="{str(each.id in chosen).lower()}" '
+        f'aria-label="{each.label}, read as {_said(each)} by {html.escape(each.model)}">'
+        f'<span class="ink" style="{_position(at, len(shown))}"></span>'
+        f'<span class="caption"><b>{each.label}</b> <span class="sure">read {_said(each)}</span></span></button>'
+        for at, each in enumerate(shown)
+    )
+    url = png_url(image_sheet(images))
+    return f'<div class="gallery" style="--sheet:url({url});--across:{ACROSS}">{tiles}</div>'
+
+
+def _said(correction: Correction) -> str:
+    return html.escape(correction.read or "none")
+
+
+def before_after_html(
+    images: NDArray[np.uint8], labels: Sequence[int], before: Sequence[int | None], after: Sequence[int | None]
+) -> str:
+    """Pictures (N, 28, 28) with what was read in them before and is read now."""
+    tiles = ""
+    for at, (label, was, is_now) in enumerate(zip(labels, before, after, strict=True)):
+        said = f"{'none' if was is None else was}<span class='to'>→</span>{'none' if is_now is None else is_now}"
+        tiles += (
+            f'<span class="tile{" wrong" if is_now != label else ""}" role="img" '
+            f'aria-label="{label}, read as {was} before, as {is_now} now">'
+            f'<span class="ink" style="{_position(at, len(images))}"></span>'
+            f'<span class="caption"><b>{said}</b></span></span>'
+        )
+    return f'<div class="gallery" style="--sheet:url({png_url(image_sheet(images))});--across:{ACROSS}">{tiles}</div>'
 
 
 def _position(at: int, count: int) -> str:

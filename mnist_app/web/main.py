@@ -5,7 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from mnist_app.web import session
-from mnist_app.web.pages import break_it, data, draw, explore, models, train
+from mnist_app.web.pages import break_it, data, draw, explore, models, teach, train
 from mnist_app.web.tour import offer_tour, tour
 
 st.set_page_config(page_title="Draw a digit", page_icon="✍️", layout="wide")
@@ -15,6 +15,7 @@ pages = [
     st.Page(draw.page, title="Draw", icon=":material/draw:", url_path="draw", default=True),
     st.Page(explore.page, title="Explore", icon=":material/search:", url_path="explore"),
     st.Page(break_it.page, title="Break it", icon=":material/bolt:", url_path="break"),
+    st.Page(teach.page, title="Teach", icon=":material/school:", url_path="teach"),
     st.Page(train.page, title="Train", icon=":material/model_training:", url_path="train"),
     st.Page(models.page, title="Models", icon=":material/neurology:", url_path="models"),
     st.Page(data.page, title="Data", icon=":material/dataset:", url_path="data"),

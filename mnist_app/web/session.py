@@ -1,5 +1,6 @@
 """Every state key and every cached loader, in one place."""
 
+import secrets
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -13,6 +14,7 @@ from streamlit.navigation.page import Page
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 from torch import nn
 
+from mnist_app.access import AccessError, Gate, has_password
 from mnist_app.data.dataset import Digits, Source, find_source, load_split
 from mnist_app.data.fetch import Download
 from mnist_app.explain.attacks import Attack, accuracy_under
@@ -53,6 +55,7 @@ BREAK_METHOD, BREAK_TARGET, BREAK_ALL = "break_method", "break_target", "break_a
 TOUR, TOUR_MOVED = "tour", "tour_moved"
 _PAGES, _TAKEN = "pages", "taken"
 _MODEL = "model"
+_VISITOR, _TEACHER, _KEPT = "visitor", "teacher", "kept_correction"
 SHOW_DRAWING = "show_drawing"
 
 MOST_EXPLORED = 8  # splits as models read them that stay in memory; each takes up to 40 MB
@@ -162,10 +165,14 @@ class Pad:
             self.latest = ink
             self.is_untouched = False
 
-    def undo(self) -> None:
-        """Take back the last stroke, even one that the canvas sent together with this."""
+    def catch_up(self) -> None:
+        """In a callback: take over what the canvas sent together with the press, if anything."""
         with suppress(KeyError, DrawingError):  # nothing drawn on this canvas yet, or nothing that a canvas sends
             self.accept(st.session_state[self.key])
+
+    def undo(self) -> None:
+        """Take back the last stroke, even one that the canvas sent together with this."""
+        self.catch_up()
         if self.strokes:
             self.show({**(self.latest or {}), "objects": self.strokes[:-1]})
 
@@ -173,6 +180,11 @@ class Pad:
     def strokes(self) -> list[Any]:
         """The objects on the canvas."""
         return list((self.latest or {}).get("objects", []))
+
+    @property
+    def drawn(self) -> list[list[list[float]]]:
+        """The ink in whole pixels: the same after the canvas was shown anew, whatever else it then says of it."""
+        return [stroke.round().tolist() for stroke in Drawing.from_fabric(self.latest or {}).strokes]
 
 
 def pad() -> Pad:
@@ -186,6 +198,63 @@ def arrive_at(page: str) -> None:
     if st.session_state.get(_PAGE) != page:
         st.session_state[_PAGE] = page
         pad().show(pad().latest)
+
+
+# Who may
+
+
+@st.cache_resource(show_spinner=False)
+def gate() -> Gate:
+    """Asks for the teacher's password: one for all visitors."""
+    return Gate()
+
+
+def is_teacher() -> bool:
+    """Whether this visitor may change what everybody shares."""
+    return not has_password() or st.session_state.get(_TEACHER) is True
+
+
+def require_teacher() -> None:
+    """For the callbacks that change what everybody shares, whatever the page shows. Raises AccessError."""
+    if not is_teacher():
+        raise AccessError("Only a teacher may do that. The password is asked for on the pages Teach, Train and Models.")
+
+
+def sign_in(password: str) -> None:
+    """Be a teacher for as long as this session lasts. Raises AccessError."""
+    gate().admit(password)
+    st.session_state[_TEACHER] = True
+
+
+def sign_out() -> None:
+    st.session_state.pop(_TEACHER, None)
+
+
+# Corrections
+
+
+def visitor() -> str:
+    """What this visitor is called among corrections: a number drawn by lot, which says nothing of who it is."""
+    return cast(str, st.session_state.setdefault(_VISITOR, secrets.token_hex(4)))
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What this visitor last said they drew."""
+
+    id: int  # of the correction
+    label: int
+    drawn: list[list[list[float]]]  # the ink of which it was said, as Pad.drawn has it
+
+
+def kept() -> Kept | None:
+    """The correction of what is on the pad now, if there is one."""
+    found = cast("Kept | None", st.session_state.get(_KEPT))
+    return found if found and found.drawn == pad().drawn else None
+
+
+def note_kept(correction: Kept | None) -> None:
+    st.session_state[_KEPT] = correction
 
 
 # Training

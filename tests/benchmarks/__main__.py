@@ -9,7 +9,7 @@ import platform
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from . import browser, classroom, explore, reading, training, why
+from . import browser, classroom, explore, reading, teach, training, why
 from .figures import HEADING, Figure, as_json, line
 
 BENCHMARKS: dict[str, Callable[[], Iterable[Figure]]] = {
@@ -19,6 +19,7 @@ BENCHMARKS: dict[str, Callable[[], Iterable[Figure]]] = {
     "why": why.measure,
     "attacks": why.measure_attacks,
     "training": training.measure,
+    "teach": teach.measure,
     "beside": browser.measure_beside_training,
     "classroom": classroom.measure,
     "memory": classroom.measure_memory,

@@ -48,7 +48,7 @@ def _pages(browser: Browser, address: str) -> None:
         page.screenshot(path=FOLDER / f"number-{scheme}.png")
         _explore(page, address, scheme)
         _break(page, address, scheme)
-        for title in ("Train", "Models", "Data"):
+        for title in ("Teach", "Train", "Models", "Data"):
             visitor.visit(title)
             visitor.settle()
             page.screenshot(path=FOLDER / f"{title.lower()}-{scheme}.png")

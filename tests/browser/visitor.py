@@ -11,7 +11,13 @@ from playwright.sync_api import CDPSession, Page, expect
 from .runs import Runs
 
 Stroke = list[list[float]]
-HEADINGS = {"Draw": "Draw a digit", "Train": "Train a network", "Models": "Models", "Data": "The digits"}
+HEADINGS = {
+    "Draw": "Draw a digit",
+    "Teach": "Teach it",
+    "Train": "Train a network",
+    "Models": "Models",
+    "Data": "The digits",
+}
 SLOWEST = 10  # seconds that a busy machine may take for what is expected
 
 

@@ -107,6 +107,16 @@ def not_a_number(parts: dict[str, bytes]) -> dict[str, bytes]:
     return {**parts, "mnist-cnn/" + WEIGHTS: save(tensors)}
 
 
+def claiming(**changes: object) -> Callable[[dict[str, bytes]], dict[str, bytes]]:
+    """A model whose card says something else."""
+    return lambda parts: {**no_card(parts), CARD: renamed(parts["mnist-cnn/" + CARD], **changes)}
+
+
+def test_a_card_s_own_count_of_weights_is_not_believed() -> None:
+    name = from_zip(packed(claiming(parameters=7)(parts_of(to_zip("mnist-cnn")))))
+    assert load_model(find_model(name)).card.parameters == 72_666
+
+
 @pytest.mark.parametrize(
     ("damage", "says"),
     [
@@ -116,6 +126,10 @@ def not_a_number(parts: dict[str, bytes]) -> dict[str, bytes]:
         (another_architecture, "does not hold the weights of the architecture 'quicknet'"),
         (a_pickle, "Its model.safetensors is not a whole safetensors file"),
         (not_a_number, "give answers that are no numbers"),
+        (claiming(preprocessing=2), "learned from pictures made in another way"),
+        (claiming(metrics={"test": {"accuracy": 1.2}}), "not between 0 and 1"),
+        (claiming(refusal=-1), "not between 0 and 1"),
+        (claiming(temperature=1e-9), "temperature is not between"),
     ],
 )
 def test_what_is_no_model_is_refused_and_leaves_nothing(

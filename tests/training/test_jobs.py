@@ -2,6 +2,7 @@
 kills. The child needs all of MNIST."""
 
 import dataclasses
+import json
 import os
 import signal
 import subprocess
@@ -16,7 +17,7 @@ import pytest
 from mnist_app.data.dataset import load_split
 from mnist_app.errors import AppError
 from mnist_app.models.networks import logits_of
-from mnist_app.models.registry import find_model, load_model, model_folders
+from mnist_app.models.registry import find_model, load_card, load_model, model_folders
 from mnist_app.storage import user_models_folder
 from mnist_app.training import jobs
 from mnist_app.training.augmentation import STILL
@@ -32,9 +33,10 @@ from mnist_app.training.jobs import (
     Queue,
     list_jobs,
 )
+from mnist_app.training.teach import lesson
 from mnist_app.training.train import TrainConfig
 
-from ..conftest import full_mnist
+from ..conftest import SEVEN, full_mnist
 
 ROOT = Path(__file__).parents[2]
 SHORT = TrainConfig("quicknet", epochs=2, digits=2_000, augmentation=STILL, checks=2)
@@ -341,3 +343,25 @@ def test_a_model_of_that_name_that_came_in_between_is_left_alone(queue: Queue) -
     assert "this one is 'mine-2'" in job(identity).status.reason
     assert (user_models_folder() / "mine" / "precious").exists()
     assert load_model(find_model("mine-2")).card.name == "mine-2"
+
+
+# Lessons
+
+
+def a_lesson(drawings: str) -> str:
+    card = load_card(find_model("mnist-cnn"))
+    return jobs.submit("taught", lesson(card, 1), "", "mnist-cnn", drawings)
+
+
+def test_a_lesson_that_is_cancelled_leaves_no_model(queue: Queue) -> None:
+    identity = a_lesson(json.dumps({"label": 7, "strokes": SEVEN}))
+    until(lambda: job(identity).status.state == RUNNING)
+    jobs.cancel(identity)
+    assert ended(identity).state == CANCELLED
+    assert "taught" not in model_folders() and jobs.taught(job(identity)) is None
+
+
+def test_a_lesson_whose_drawings_are_spoilt_says_so(queue: Queue) -> None:
+    status = ended(a_lesson("no drawing at all"))
+    assert status.state == FAILED and "holds no labelled drawings to learn from" in status.reason
+    assert "taught" not in model_folders()

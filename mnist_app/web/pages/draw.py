@@ -13,6 +13,7 @@ from mnist_app.web.live_ink import live_ink
 from mnist_app.web.notice import problem_notice
 from mnist_app.web.pad import drawing_pad
 from mnist_app.web.pictures import digits_html, steps_html
+from mnist_app.web.that_was import that_was
 from mnist_app.web.why import why
 
 PICTURES = ["png", "jpg", "jpeg", "webp"]
@@ -30,6 +31,8 @@ def page() -> None:
         boxes.html(boxes_html(None if picture else reading, session.PAD_SIDE))
         st.html(answer_html(reading))
         live_ink(drawing, session.pad().version, reading, session.using(), follows=picture is None)
+        if reading and picture is None:
+            that_was()
         taken = session.taken()
         if taken and picture is taken.prepared:
             _way_back(taken)

@@ -30,6 +30,7 @@ from mnist_app.web.gallery import image_sheet
 from mnist_app.web.notice import plain, problem_notice
 from mnist_app.web.pictures import png_url
 from mnist_app.web.terms import terms
+from mnist_app.web.who import who_may
 from mnist_app.work import Work
 
 SPLITS = {"validation": "5,000 validation digits", "test": "10,000 test digits"}
@@ -45,6 +46,7 @@ def page() -> None:
         problem_notice(problem)
     if said := st.session_state.pop("models_said", None):
         st.success(plain(said), icon=":material/check:")
+    who_may()
     shelf = read_shelf()
     names = list(model_folders())
     _deleted(shelf)
@@ -52,14 +54,15 @@ def page() -> None:
     st.subheader("All models", anchor=False)
     for name in names:
         _model(name, shelf)
-    _import()
+    if session.is_teacher():
+        _import()
     if len(names) > 1:
         _compare(names, shelf)
 
 
 def _deleted(shelf: Shelf) -> None:
     """The way back for what was deleted."""
-    for name in restorable():
+    for name in restorable() if session.is_teacher() else ():
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f":material/delete: **{plain(shelf.title(name))}** was deleted.", width="stretch")
             st.button("Undo", key=f"undo_{name}", on_click=_do, args=(bring_back, name))
@@ -75,7 +78,7 @@ def _default(shelf: Shelf) -> None:
         st.markdown(words, width="stretch")
         if using != shelf.default:
             st.button("Use the default", key="use_default", on_click=session.use, args=(shelf.default,))
-        if shelf.earlier_defaults:
+        if shelf.earlier_defaults and session.is_teacher():
             with st.popover("Go back to an earlier default", icon=":material/history:"):
                 for name in shelf.earlier_defaults:
                     st.button(plain(shelf.title(name)), key=f"back_{name}", on_click=_do, args=(make_default, name))
@@ -139,16 +142,17 @@ def _actions(name: str, shelf: Shelf) -> None:
             "Make default for everyone",
             icon=":material/groups:",
             key=f"default_{name}",
-            disabled=is_default,
+            disabled=is_default or not session.is_teacher(),
             on_click=_do,
             args=(make_default, name),
         )
-        with st.popover("Name and note", icon=":material/edit:", key=f"edit_{name}"):
-            known = shelf.labels.get(name, Label())
-            with st.form(f"label_{name}", border=False):
-                st.text_input("Title", known.title, LONGEST_TITLE, key=f"title_{name}", placeholder=name)
-                st.text_area("Note", known.note, max_chars=LONGEST_NOTE, key=f"note_{name}")
-                st.form_submit_button("Keep", on_click=_relabel, args=(name,))
+        if session.is_teacher():
+            with st.popover("Name and note", icon=":material/edit:", key=f"edit_{name}"):
+                known = shelf.labels.get(name, Label())
+                with st.form(f"label_{name}", border=False):
+                    st.text_input("Title", known.title, LONGEST_TITLE, key=f"title_{name}", placeholder=name)
+                    st.text_area("Note", known.note, max_chars=LONGEST_NOTE, key=f"note_{name}")
+                    st.form_submit_button("Keep", on_click=_relabel, args=(name,))
         with st.popover("Export", icon=":material/download:", key=f"export_{name}"):
             st.download_button(
                 "Weights and card (ZIP with safetensors)",
@@ -166,13 +170,14 @@ def _actions(name: str, shelf: Shelf) -> None:
                 key=f"onnx_{name}",
                 on_click="ignore",
             )
-        if not is_shipped(name) and not is_default:
+        if not is_shipped(name) and not is_default and session.is_teacher():
             st.button("Delete", icon=":material/delete:", key=f"delete_{name}", on_click=_do, args=(put_away, name))
 
 
 def _do(action: Callable[[str], None], name: str) -> None:
     """Carry out what was pressed, or keep the reason why not."""
     try:
+        session.require_teacher()
         action(name)
     except AppError as error:
         st.session_state["models_problem"] = str(error)
@@ -180,6 +185,7 @@ def _do(action: Callable[[str], None], name: str) -> None:
 
 def _relabel(name: str) -> None:
     try:
+        session.require_teacher()
         label(name, st.session_state[f"title_{name}"], st.session_state[f"note_{name}"])
     except AppError as error:
         st.session_state["models_problem"] = str(error)
@@ -194,11 +200,12 @@ def _import() -> None:
 
 
 def _take_in() -> None:
-    upload: UploadedFile | None = st.session_state["import"]
-    if upload is None:
-        st.session_state["models_problem"] = "Choose a file first."
-        return
     try:
+        session.require_teacher()
+        upload: UploadedFile | None = st.session_state["import"]
+        if upload is None:
+            st.session_state["models_problem"] = "Choose a file first."
+            return
         under_way = {job.name for job in session.queue().jobs() if not job.status.is_over}
         name = from_zip(upload.getvalue(), under_way)
         st.session_state["models_said"] = f"It is here as {name}."

@@ -21,6 +21,7 @@ from mnist_app.web.charts import TRAINING, VALIDATION, Curve, counts_html, curve
 from mnist_app.web.gallery import image_sheet
 from mnist_app.web.notice import plain, problem_notice
 from mnist_app.web.pictures import png_url
+from mnist_app.web.who import who_may
 
 POLL_EVERY = 1.0  # seconds
 PREVIEWED = 16
@@ -67,6 +68,7 @@ def page() -> None:
             "Only the sample that comes with the app is here. The Data page fetches the digits to learn from."
         )
         return
+    who_may()
     config = _recipe()
     title = st.text_input(
         "What shall it be called?", key="train_title", max_chars=60, placeholder="my network", width=400
@@ -76,7 +78,7 @@ def page() -> None:
         icon=":material/play_arrow:",
         type="primary",
         key="train_start",
-        disabled=config is None,
+        disabled=config is None or not session.is_teacher(),
         on_click=_start,
         args=(config, title),
     )
@@ -194,6 +196,7 @@ def _preview_html(augmentation: Augmentation) -> str:
 
 def _start(config: TrainConfig, title: str) -> None:
     try:
+        session.require_teacher()
         name = free_name(title or "network", {*restorable(), *(job.name for job in session.queue().jobs())})
         st.session_state["train_shown"] = jobs.submit(name, config, title)
     except AppError as error:
@@ -213,14 +216,15 @@ def _trainings() -> None:
     ended = [job for job in reversed(known) if job.status.is_over]
     st.subheader("Trainings", anchor=False)
     for job in (*current, *ended[:SHOWN_ENDED]):
-        _line(job)
+        job_line(job)
     shown = st.session_state.get("train_shown")
     job = next((job for job in known if job.id == shown), (*current, *ended)[0])
     if job.status.reports or job.status.losses:
         _course(job)
 
 
-def _line(job: Job) -> None:
+def job_line(job: Job, can_look: bool = True) -> None:
+    """How far a training has come or how it ended, in a line, with what can be done about it."""
     icon, verb = STATES[job.status.state]
     with st.container(horizontal=True, vertical_alignment="center", key=f"job_{job.id}"):
         with st.container(width="stretch"):
@@ -229,9 +233,9 @@ def _line(job: Job) -> None:
             else:
                 where = f"in place {job.place} of the queue" if job.place else plain(job.status.reason)
                 st.markdown(f":material/{icon}: **{plain(job.title)}** {verb}{' ' if job.place else '. '}{where}")
-        if not job.status.is_over:
+        if not job.status.is_over and session.is_teacher():
             st.button("Cancel", key=f"cancel_{job.id}", on_click=_cancel, args=(job.id,))
-        elif job.status.reports:
+        elif job.status.is_over and job.status.reports and can_look:
             st.button("Look", key=f"look_{job.id}", on_click=_look_at, args=(job.id,))
 
 
@@ -252,6 +256,7 @@ def _progress(status: JobStatus) -> str:
 
 def _cancel(identity: str) -> None:
     try:
+        session.require_teacher()
         jobs.cancel(identity)
     except AppError as error:
         st.session_state["train_problem"] = str(error)
@@ -289,7 +294,7 @@ def _course(job: Job) -> None:
         st.html(
             counts_html(
                 np.array(report.confusion),
-                f"The 5,000 validation digits after {moment:.3g} of {_epochs(job)} passes: "
+                f"{np.sum(report.confusion):,} validation digits after {moment:.3g} of {_epochs(job)} passes: "
                 f"{report.validation_accuracy:.2%} read right. "
                 "Rows: what it is by its label. Columns: what it was read as.",
             )

@@ -1,0 +1,75 @@
+"""Who may change what everybody shares: who knows the teacher's password, or anyone, where none is set."""
+
+import hmac
+import ipaddress
+import os
+import socket
+import time
+from collections.abc import Callable
+from hashlib import sha256
+from threading import Lock
+
+from mnist_app.errors import AppError
+
+PASSWORD, OPEN = "MNIST_APP_TEACHER_PASSWORD", "MNIST_APP_OPEN"
+MOST_WRONG = 8  # wrong passwords, of all visitors together …
+WITHIN = 120.0  # … in so many seconds: 6,000 a day, which finds no password worth the name
+
+
+class AccessError(AppError):
+    """Somebody may not do what they asked for; the message says who may."""
+
+
+def has_password() -> bool:
+    """Whether only those may change things who know the teacher's password."""
+    return bool(os.environ.get(PASSWORD))
+
+
+class Gate:
+    """Asks for the teacher's password. One for all visitors: whoever opens new sessions gets no new attempts."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._wrong: list[float] = []  # when
+        self._lock = Lock()
+
+    def admit(self, given: str) -> None:
+        """Returns only if it is the password. Raises AccessError, after MOST_WRONG wrong ones without even looking."""
+        if not has_password():
+            return
+        with self._lock:
+            now = self._clock()
+            self._wrong = [when for when in self._wrong if now - when < WITHIN]
+            if len(self._wrong) >= MOST_WRONG:
+                wait = self._wrong[0] + WITHIN - now
+                raise AccessError(f"Too many wrong passwords were given. Try again in {wait:.0f} seconds.")
+            # Of hashes, which are equally long: comparing takes as long whatever was given.
+            if not hmac.compare_digest(_digest(given), _digest(os.environ[PASSWORD])):
+                self._wrong.append(now)
+                raise AccessError("That is not the teacher's password.")
+
+
+def _digest(text: str) -> bytes:
+    return sha256(text.encode(errors="surrogatepass")).digest()
+
+
+def check_address(address: str) -> None:
+    """Raises AccessError where strangers could reach the app at ``address`` and change what everybody shares."""
+    if not (has_password() or os.environ.get(OPEN) == "1" or is_loopback(address)):
+        raise AccessError(
+            f"On {address} others could train, choose and delete models here. Set {PASSWORD} to a password that "
+            f"only the teacher knows, or {OPEN}=1 to let everybody do so."
+        )
+
+
+def is_loopback(address: str) -> bool:
+    """Whether only this machine reaches an address, given as a number or a name."""
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        pass
+    try:
+        found = socket.getaddrinfo(address, None)
+    except (OSError, UnicodeError):
+        return False
+    return all(ipaddress.ip_address(str(place[4][0]).partition("%")[0]).is_loopback for place in found)

@@ -1,0 +1,237 @@
+"""Teach a model that there is a few drawings it misreads, without letting it forget what it knew.
+
+The drawings come changed in many ways, mixed with digits it has learned before. The weights then go only as far towards
+what was learned as validation allows (Wortsman et al., "Robust fine-tuning of zero-shot models", arXiv:2109.01903).
+What came of it is told digit by digit, so that somebody can decide whether to use it.
+"""
+
+import copy
+import json
+import platform
+import shlex
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from mnist_app.data.dataset import CLASSES, SPLITS, Digits, load_split
+from mnist_app.explore.predictions import predictions_of
+from mnist_app.ink import preprocessing
+from mnist_app.ink.preprocessing import pixels_of_drawing
+from mnist_app.ink.restyling import Restyling
+from mnist_app.models.networks import fold_batch_norm, logits_of
+from mnist_app.models.registry import CURVES, Model, ModelCard, check_replaceable, find_model, load_model, save_model
+from mnist_app.reading.recognition import recognise
+from mnist_app.training.augmentation import Augmentation
+from mnist_app.training.inkset import Ink, InkConfig, load_ink
+from mnist_app.training.train import EpochReport, TrainConfig, train
+from mnist_app.training.trainer import Watch
+
+MOST_TAUGHT = 500  # drawings in one lesson; of more, the latest
+PICTURES, MOST_COPIES = 300, 30  # of the drawings in a lesson, and of each, changed anew each: enough for ten
+PLAIN, MOST_PLAIN = 100, 10  # likewise, as they were drawn: just what the visitor who corrected them tries again
+REPLAYED = 1_200  # digits that it has learned from before
+SHARES = (1.0, 0.75, 0.5, 0.3)  # of the way to what was learned: the largest that costs no more than …
+ALLOWED = 0.0002  # … this share of validation is taken
+MEASURED = 1_000  # validation digits that are read while it learns; all of them are read before and after
+
+
+@dataclass(frozen=True)
+class Change:
+    """What became of the digits of one split: which it reads right that it misread, and the other way about."""
+
+    split: str
+    count: int  # digits in it
+    before: int  # read right
+    after: int
+    mended: tuple[int, ...]  # indices
+    broken: tuple[int, ...]
+    broken_as: tuple[int, ...]  # what these are read as now
+
+    @property
+    def points(self) -> float:
+        """How much more of the split is read right, in points of percent."""
+        return 100 * (self.after - self.before) / self.count
+
+
+@dataclass(frozen=True)
+class Taught:
+    """What a lesson has done: to the drawings that were taught, and to the digits that it knew."""
+
+    parent: str
+    labels: tuple[int, ...]
+    before: tuple[int | None, ...]  # what the parent reads in each drawing; None of what it takes for no digit
+    after: tuple[int | None, ...]
+    changes: tuple[Change, ...]  # validation, then test
+
+    def right(self, read: Sequence[int | None]) -> int:
+        """How many drawings are read right."""
+        return sum(label == digit for label, digit in zip(self.labels, read, strict=True))
+
+    @property
+    def sentence(self) -> str:
+        test = self.changes[-1]
+        drawings = "1 drawing" if len(self.labels) == 1 else f"{len(self.labels)} drawings"
+        return (
+            f"Of {drawings} it reads {self.right(self.after)} right, "
+            f"{self.right(self.before)} before; of the test digits {test.after / test.count:.2%}, "
+            f"{test.before / test.count:.2%} before."
+        )
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> "Taught":
+        """Raises ValueError, TypeError or KeyError where this is no such account."""
+        found: Any = json.loads(text)
+        lists = ("mended", "broken", "broken_as")
+        changes = tuple(
+            Change(**{**change, **{name: tuple(change[name]) for name in lists}}) for change in found["changes"]
+        )
+        labels, before, after = (tuple(found[name]) for name in ("labels", "before", "after"))
+        return cls(str(found["parent"]), labels, before, after, changes)
+
+
+def lesson(card: ModelCard, drawings: int, seed: int = 0) -> TrainConfig:
+    """The recipe by which a model is taught so many drawings."""
+    ink = InkConfig(
+        copies=min(MOST_COPIES, max(1, round(PICTURES / drawings))),
+        nondigits=0.1 if card.architecture == "inknet" else 0,
+        restyling=Restyling(habits=0),  # the habit is what is taught
+    )
+    return TrainConfig(
+        card.architecture,
+        epochs=1,
+        learning_rate=0.001,
+        average=0.9,
+        augmentation=Augmentation(5, 1, 0.05, 0.08),
+        ink=ink,
+        digits=REPLAYED,
+        checks=3,
+        seed=seed,
+    )
+
+
+def teach_model(
+    folder: Path, parent: str, ink_folder: Path, config: TrainConfig, watch: Watch, command: str
+) -> tuple[ModelCard, Taught]:
+    """Teach a copy of a model the drawings of a folder, on one thread, and save it with its card in ``folder``.
+
+    Raises AppError.
+    """
+    check_replaceable(folder)
+    torch.set_num_threads(1)
+    digits, validation, test = (load_split(split) for split in SPLITS)
+    teacher, ink = load_model(find_model(parent)), load_ink(ink_folder)
+    before = {name: predictions_of(parent, name, split)[0].read for name, split in _known(validation, test).items()}
+    pictures = pictures_of(ink)
+    known = digits[np.random.default_rng(config.seed).permutation(len(digits))[: config.digits]]
+    times = min(MOST_PLAIN, max(1, PLAIN // len(ink)))
+    mixed = Digits(
+        np.concatenate([known.images, np.repeat(pictures, times, axis=0)]),
+        np.concatenate([known.labels, np.repeat(ink.labels, times)]),
+    )
+    network = copy.deepcopy(teacher.network)
+    course = []
+    step = max(1, len(validation) // MEASURED)
+    for report in train(network, replace(config, digits=None), mixed, validation[::step], ink):
+        watch(report, network)
+        if isinstance(report, EpochReport):
+            course.append(report)
+    right_before = (before["validation"] == validation.labels).mean()
+    for share in SHARES:
+        taken = blend(teacher.network, network, share)
+        quick = _quick(taken)
+        after = {"validation": _read(quick, validation)}
+        if (after["validation"] == validation.labels).mean() >= right_before - ALLOWED:
+            break
+    after["test"] = _read(quick, test)
+    changes = tuple(
+        _change(name, split.labels, before[name], after[name]) for name, split in _known(validation, test).items()
+    )
+    card = ModelCard(
+        name=folder.name,
+        summary=f"{parent}, taught {len(ink)} drawings that somebody corrected.",
+        architecture=teacher.card.architecture,
+        parameters=teacher.card.parameters,
+        preprocessing=preprocessing.VERSION,
+        data=f"{teacher.card.data}; {len(ink)} corrected drawings",
+        command=command,
+        config=asdict(config),
+        seconds=round(course[-1].seconds, 1),
+        machine=f"{platform.machine()}, 1 thread, torch {torch.__version__}, Python {platform.python_version()}",
+        metrics={change.split: {"accuracy": change.after / change.count} for change in changes},
+        parent=parent,
+        temperature=teacher.card.temperature,
+        refusal=teacher.card.refusal,
+        curves=[{name: getattr(report, name) for name in CURVES} for report in course],
+    )
+    taught = Taught(
+        parent,
+        tuple(ink.labels.tolist()),
+        _answers(Model(_quick(teacher.network), teacher.card), pictures),
+        _answers(Model(quick, card), pictures),
+        changes,
+    )
+    save_model(folder, taken, card)
+    return card, taught
+
+
+def blend(old: nn.Module, new: nn.Module, share: float) -> nn.Module:
+    """A network whose weights are a share of the way from those of one to those of another like it."""
+    between, ends = copy.deepcopy(old), new.state_dict()
+    between.load_state_dict(
+        {
+            name: torch.lerp(start, ends[name], share) if start.is_floating_point() else ends[name]
+            for name, start in old.state_dict().items()
+        }
+    )
+    return between
+
+
+def pictures_of(ink: Ink) -> NDArray[np.uint8]:
+    """Drawings as the network reads them (N, 28, 28)."""
+    return np.stack([pixels_of_drawing(drawing) for drawing in ink.drawings])
+
+
+def command_of_lesson(parent: str, where: Sequence[str], seed: int) -> str:
+    """The command that teaches the same, where the drawings are in INK_FOLDER."""
+    words = ["teach", parent, *where, "--ink", "INK_FOLDER", *(["--seed", str(seed)] if seed else [])]
+    return shlex.join(["python", "-m", "mnist_app", *words])
+
+
+def _known(validation: Digits, test: Digits) -> dict[str, Digits]:
+    return {"validation": validation, "test": test}
+
+
+def _quick(network: nn.Module) -> nn.Module:
+    folded: nn.Module = fold_batch_norm(network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return folded
+
+
+def _read(network: nn.Module, digits: Digits) -> NDArray[np.int64]:
+    return logits_of(network, digits.images)[:, :CLASSES].argmax(dim=1).numpy()
+
+
+def _change(split: str, labels: NDArray[np.int64], before: NDArray[np.int64], after: NDArray[np.int64]) -> Change:
+    was, is_now = before == labels, after == labels
+    broken = np.flatnonzero(was & ~is_now)
+    return Change(
+        split,
+        len(labels),
+        int(was.sum()),
+        int(is_now.sum()),
+        tuple(np.flatnonzero(~was & is_now).tolist()),
+        tuple(broken.tolist()),
+        tuple(after[broken].tolist()),
+    )
+
+
+def _answers(model: Model, pictures: NDArray[np.uint8]) -> tuple[int | None, ...]:
+    return tuple(answer.digit if answer.is_digit else None for answer in recognise(model, pictures))

@@ -1,0 +1,285 @@
+"""What visitors said they drew: review it, export it, teach it to a model, and see what that model does otherwise."""
+
+import numpy as np
+import streamlit as st
+
+from mnist_app.data.corrections import (
+    bring_back,
+    count_corrections,
+    find_corrections,
+    put_away,
+    to_json_lines,
+)
+from mnist_app.data.dataset import find_source
+from mnist_app.errors import AppError
+from mnist_app.ink.preprocessing import pixels_of_drawing
+from mnist_app.models.registry import ModelError, find_model, free_name, load_card
+from mnist_app.models.shelf import make_default, read_shelf, restorable
+from mnist_app.training import jobs
+from mnist_app.training.jobs import DONE, Job
+from mnist_app.training.teach import MOST_TAUGHT, Change, Taught, lesson, pictures_of
+from mnist_app.web import session
+from mnist_app.web.gallery import before_after_html, corrections_html
+from mnist_app.web.notice import plain, problem_notice
+from mnist_app.web.pages.train import POLL_EVERY, job_line
+from mnist_app.web.picks import picks
+from mnist_app.web.who import who_may
+
+PER_PAGE = 60
+SHOWN_LESSONS = 3
+MOST_PICTURES = 40  # of the drawings taught, and of the digits that are broken
+WHOSE = ["Everybody's", "Mine"]
+
+
+def page() -> None:
+    st.title("Teach it", anchor=False)
+    st.write(
+        "Draw a digit that is misread, and say below the answer what it was. Here are the drawings that were corrected "
+        "so; a few of them are enough to teach a model a hand that it does not know."
+    )
+    who_may()
+    if problem := st.session_state.pop("teach_problem", None):
+        problem_notice(problem)
+    whose = _whose()
+    try:
+        count = count_corrections(whose)
+        _put_away()
+        if count:
+            _gallery(whose, count)
+        else:
+            st.caption("Nothing was corrected yet." if whose is None else "You have corrected nothing yet.")
+    except AppError as error:
+        problem_notice(str(error))
+        count = 0
+    _lesson(whose, count)
+    _lessons()
+
+
+def _whose() -> str | None:
+    """Whose corrections are looked at: everybody's, for None, are the teacher's to see."""
+    if not session.is_teacher():
+        return session.visitor()
+    chosen = st.segmented_control("Whose?", WHOSE, default=WHOSE[0], required=True, key="teach_whose")
+    return None if chosen == WHOSE[0] else session.visitor()
+
+
+def _may_change() -> str | None:
+    """Whose corrections this visitor may delete."""
+    return None if session.is_teacher() else session.visitor()
+
+
+def _gallery(whose: str | None, count: int) -> None:
+    """The corrections, a page at a time; a press chooses one."""
+    pages = -(-count // PER_PAGE)
+    page = min(st.session_state.get("teach_page", 1), pages)
+    shown = find_corrections(whose, (page - 1) * PER_PAGE, PER_PAGE)
+    chosen: set[int] = st.session_state.setdefault("teach_chosen", set())
+    chosen &= {each.id for each in shown}
+    st.html(f'<h2 class="described" role="status">{_described(count)}</h2>')
+    if shown:
+        images = np.stack([pixels_of_drawing(each.drawing) for each in shown])
+        picks(corrections_html(shown, images, chosen), "teach_gallery", _choose, leads_to="")
+    with st.container(horizontal=True, vertical_alignment="center", key="teach_actions"):
+        words = f"Delete {len(chosen)} chosen" if chosen else "Choose drawings to delete"
+        st.button(words, icon=":material/delete:", key="teach_delete", on_click=_delete, disabled=not chosen)
+        st.download_button(
+            "Export (JSON lines)",
+            lambda: to_json_lines(whose),
+            "corrections.jsonl",
+            "application/jsonl",
+            icon=":material/download:",
+            key="teach_export",
+            on_click="ignore",
+        )
+        if pages > 1:
+            for label, icon, to in (("Newer", "left", page - 1), ("Older", "right", page + 1)):
+                st.button(
+                    label,
+                    icon=f":material/chevron_{icon}:",
+                    key=f"teach_{icon}",
+                    disabled=not 1 <= to <= pages,
+                    on_click=_turn,
+                    args=(to,),
+                )
+            st.caption(f"Page {page:,} of {pages:,}", width="content")
+
+
+def _described(count: int) -> str:
+    return "One drawing was corrected" if count == 1 else f"{count:,} drawings were corrected"
+
+
+def _turn(page: int) -> None:
+    st.session_state["teach_page"] = page
+
+
+def _choose(picked: str) -> None:
+    if picked.isdecimal() and len(picked) < 16:
+        st.session_state["teach_chosen"] = st.session_state.get("teach_chosen", set()) ^ {int(picked)}
+
+
+def _delete() -> None:
+    chosen = sorted(st.session_state.get("teach_chosen", set()))
+    try:
+        put_away(chosen, _may_change())
+        st.session_state["teach_away"], st.session_state["teach_chosen"] = chosen, set()
+    except AppError as error:
+        st.session_state["teach_problem"] = str(error)
+
+
+def _put_away() -> None:
+    """The way back for what this visitor has just deleted."""
+    away = st.session_state.get("teach_away")
+    if away:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            said = "One correction was" if len(away) == 1 else f"{len(away)} corrections were"
+            st.markdown(f":material/delete: {said} deleted.", width="content")
+            st.button("Undo", key="teach_undo", on_click=_bring_back)
+
+
+def _bring_back() -> None:
+    try:
+        bring_back(st.session_state.pop("teach_away", []), _may_change())
+    except AppError as error:
+        st.session_state["teach_problem"] = str(error)
+
+
+# The lesson
+
+
+def _lesson(whose: str | None, count: int) -> None:
+    """Which model is to be taught, and the button that begins."""
+    st.subheader("A lesson", anchor=False)
+    if "train" not in find_source().splits:
+        problem_notice("A lesson needs the digits that were learned from. The Data page fetches them.")
+        return
+    name = st.session_state["teach_parent"] = session.using()
+    taught = min(count, MOST_TAUGHT)
+    which = "the drawing" if taught == 1 else f"the {taught} drawings" if taught == count else f"the latest {taught}"
+    st.write(
+        f"A copy of **{plain(read_shelf().title(name))}**, which you read with, learns {which} above, mixed with "
+        "digits that it knows, in half a minute. Nobody reads with the copy until you have seen what it got better "
+        "and worse at."
+    )
+    st.button(
+        "Teach it",
+        type="primary",
+        icon=":material/school:",
+        key="teach_start",
+        disabled=not count or not session.is_teacher(),
+        on_click=_start,
+        args=(name, whose),
+    )
+
+
+def _start(parent: str, whose: str | None) -> None:
+    try:
+        session.require_teacher()
+        drawings = find_corrections(whose, most=MOST_TAUGHT)
+        if not drawings:
+            raise ModelError("There is nothing to teach any more.")
+        config = lesson(load_card(find_model(parent)), len(drawings))
+        name = free_name(f"{parent}-taught", {*restorable(), *(job.name for job in session.queue().jobs())})
+        lines = "".join(f"{each.to_line()}\n" for each in drawings)
+        st.session_state["teach_shown"] = jobs.submit(name, config, "", parent, lines)
+    except AppError as error:
+        st.session_state["teach_problem"] = str(error)
+
+
+@st.fragment(run_every=POLL_EVERY)
+def _lessons() -> None:
+    """The lessons that wait, run or have ended, and what the one that is shown has done."""
+    lessons = [job for job in session.queue().jobs() if job.request and job.request.parent]
+    if st.session_state.get("teach_parent", session.using()) != session.using():
+        st.rerun()  # the lesson above is for the model that is read with
+    if not lessons:
+        return
+    for job in reversed(lessons[-SHOWN_LESSONS:]):
+        job_line(job, can_look=False)
+    shown = st.session_state.get("teach_shown")
+    job = next((job for job in lessons if job.id == shown), lessons[-1])
+    taught = jobs.taught(job)
+    if job.status.state == DONE and taught:
+        _account(job, taught)
+
+
+def _account(job: Job, taught: Taught) -> None:
+    """What a lesson has done, and what to do with the model."""
+    with st.container(border=True, key="teach_account"):
+        st.subheader(f"What {plain(job.name)} does otherwise than {plain(taught.parent)}", anchor=False)
+        with st.container(horizontal=True, gap="large"):
+            right, before = taught.right(taught.after), taught.right(taught.before)
+            st.metric(
+                "corrected drawings read right",
+                f"{right} of {len(taught.labels)}",
+                f"{right - before:+d}" if right != before else None,
+            )
+            for change in taught.changes:
+                said = "final figure: " if change.split == "test" else ""
+                st.metric(
+                    f"{said}{change.split}, {change.before / change.count:.2%} before",
+                    f"{change.after / change.count:.2%}",
+                    f"{change.points:+.2f} points" if change.after != change.before else None,
+                )
+        st.html(_drawings_html(job, taught))
+        for change in taught.changes:
+            _broken(change)
+        _adopt(job)
+
+
+def _drawings_html(job: Job, taught: Taught) -> str:
+    try:
+        ink = jobs.drawings_of(job)
+    except AppError:
+        return ""
+    many = min(len(ink), len(taught.labels), MOST_PICTURES)
+    pictures = pictures_of(ink)[:many]
+    return before_after_html(pictures, taught.labels[:many], taught.before[:many], taught.after[:many])
+
+
+def _broken(change: Change) -> None:
+    """The digits that were read right and are misread now."""
+    digits = session.split(change.split, find_source())
+    st.markdown(
+        f"Of the {change.count:,} {change.split} digits it reads **{len(change.mended)}** right that were misread, "
+        f"and misreads **{len(change.broken)}** that were read right{':' if change.broken else '.'}"
+    )
+    at = [index for index in change.broken[:MOST_PICTURES] if index < len(digits)]
+    if at:
+        labels = digits.labels[at].tolist()
+        st.html(before_after_html(digits.images[at], labels, labels, change.broken_as[: len(at)]))
+
+
+def _adopt(job: Job) -> None:
+    try:
+        find_model(job.name)
+    except AppError:
+        st.caption("This model was deleted meanwhile.")
+        return
+    with st.container(horizontal=True):
+        using, default = session.using(), read_shelf().default
+        st.button(
+            "Use for me",
+            icon=":material/person:",
+            key="teach_use",
+            disabled=job.name == using,
+            on_click=session.use,
+            args=(job.name,),
+        )
+        st.button(
+            "Make default for everyone",
+            icon=":material/groups:",
+            key="teach_default",
+            disabled=job.name == default or not session.is_teacher(),
+            on_click=_make_default,
+            args=(job.name,),
+        )
+    st.caption(f"It is on the Models page as {plain(job.name)}, and its parent is as it was.")
+
+
+def _make_default(name: str) -> None:
+    try:
+        session.require_teacher()
+        make_default(name)
+        session.use(name)
+    except AppError as error:
+        st.session_state["teach_problem"] = str(error)

@@ -1,0 +1,70 @@
+"""What the visitor says they have drawn, under the answer: kept to be learned from."""
+
+import streamlit as st
+
+from mnist_app.data.corrections import keep, put_away
+from mnist_app.errors import AppError
+from mnist_app.ink.strokes import Drawing
+from mnist_app.reading.number import read_drawing
+from mnist_app.web import session
+from mnist_app.web.answer import a_digit
+from mnist_app.web.notice import problem_notice
+from mnist_app.web.picks import picks
+
+_KEY, _PROBLEM = "that_was", "that_was_problem"
+DIGITS = {str(digit): digit for digit in range(10)}
+
+
+def that_was() -> None:
+    """The question with its ten answers, and what was answered."""
+    kept = session.kept()
+    picks(_question_html(kept.label if kept else None), _KEY, _keep, leads_to="")
+    if problem := st.session_state.pop(_PROBLEM, None):
+        problem_notice(problem)
+    if kept:
+        with st.container(horizontal=True, vertical_alignment="center", key="that_was_kept"):
+            st.caption(f"Kept: that was {a_digit(kept.label)}.", width="content")
+            st.button("Undo", key="that_was_undo", type="tertiary", on_click=_take_back)
+            teach = st.button("Teach it", key="that_was_teach", type="tertiary", icon=":material/school:")
+        if teach:
+            session.go_to("Teach")
+
+
+def _question_html(label: int | None) -> str:
+    buttons = "".join(
+        f'<button type="button" data-pick="{digit}" aria-label="That was {a_digit(digit)}" '
+        f'aria-pressed="{str(digit == label).lower()}">{digit}</button>'
+        for digit in DIGITS.values()
+    )
+    return f'<div class="that-was" role="group" aria-label="That was a …"><span>That was a …</span>{buttons}</div>'
+
+
+def _keep(picked: str) -> None:
+    """Keep it with what is read in it just now; said anew of the same ink, it takes the earlier one's place."""
+    label, pad = DIGITS.get(picked), session.pad()
+    pad.catch_up()
+    before = session.kept()
+    if label is None or (before and before.label == label):
+        return
+    try:
+        drawing = Drawing.from_fabric(pad.latest or {})
+        if drawing.is_blank:
+            return
+        reading = read_drawing(session.model(session.using()), drawing)
+        identity = keep(drawing, label, reading.text, session.using(), session.visitor())
+        session.note_kept(session.Kept(identity, label, pad.drawn))
+        if before:
+            put_away([before.id], session.visitor())
+    except AppError as error:
+        st.session_state[_PROBLEM] = str(error)
+
+
+def _take_back() -> None:
+    kept = session.kept()
+    if kept is None:
+        return
+    try:
+        put_away([kept.id], session.visitor())
+        session.note_kept(None)
+    except AppError as error:
+        st.session_state[_PROBLEM] = str(error)

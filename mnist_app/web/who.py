@@ -1,0 +1,43 @@
+"""Who may change what everybody shares, said where the controls are."""
+
+import streamlit as st
+
+from mnist_app.access import has_password, is_loopback
+from mnist_app.errors import AppError
+from mnist_app.web import session
+from mnist_app.web.notice import problem_notice
+
+_GIVEN, _PROBLEM = "teacher_password", "teacher_problem"
+
+
+def who_may() -> None:
+    """A line that says it, and where a password is set the way to show that one is the teacher."""
+    if not has_password():
+        st.caption(_trust(), width="content")
+        return
+    with st.container(horizontal=True, vertical_alignment="center", key="who_may"):
+        if session.is_teacher():
+            st.caption(":material/school: You are the teacher, until this page is closed.", width="content")
+            st.button("Sign out", key="sign_out", on_click=session.sign_out, type="tertiary")
+            return
+        st.caption(":material/lock: Only a teacher may change what everybody shares.", width="content")
+        with st.popover("I am the teacher", type="tertiary"), st.form("sign_in", border=False):
+            st.text_input("Password", type="password", key=_GIVEN, autocomplete="current-password", max_chars=200)
+            st.form_submit_button("Sign in", on_click=_sign_in)
+    if problem := st.session_state.pop(_PROBLEM, None):
+        problem_notice(problem)
+
+
+def _trust() -> str:
+    if is_loopback(st.get_option("server.address") or "0.0.0.0"):
+        return ":material/lock_open: Only this machine reaches the app, so that whoever uses it may change everything."
+    return ":material/lock_open: The app was started so that everybody who reaches it may change everything."
+
+
+def _sign_in() -> None:
+    given = st.session_state[_GIVEN]
+    st.session_state[_GIVEN] = ""
+    try:
+        session.sign_in(given)
+    except AppError as error:
+        st.session_state[_PROBLEM] = str(error)

@@ -1,0 +1,140 @@
+"""What ten corrected drawings of an unusual style teach a model, and what it unlearns: by the command, as by a job.
+
+Two styles, from INK_COLLECTIONS: ones with a flag, as they were written; and zeros with a slash, which few of these
+writers draw, so that it is drawn into their zeros. The writers are split by the seed: ten drawings of the one half are
+taught, as many of them as possible that are misread; what the other half wrote shows what was learned. Seconds are of
+the processor, imports and measuring included: on a machine with nothing else to do, and one thread, those on the wall.
+"""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from mnist_app.data.inkfiles import collections, read_records
+from mnist_app.ink.preprocessing import pixels_of_drawing
+from mnist_app.ink.restyling import HABITS, unit
+from mnist_app.ink.strokes import Drawing
+from mnist_app.models.registry import find_model, load_card
+from mnist_app.reading.recognition import load_recogniser, recognise
+
+from .figures import Figure
+
+SEEDS = range(3)
+MODELS = ("mnist-cnn", "ink-cnn")
+TAUGHT = 10
+Written = tuple[str, Drawing]  # by whom
+
+
+def measure() -> list[Figure]:
+    folder = os.environ.get("INK_COLLECTIONS")
+    if not folder or not os.environ.get("MNIST_APP_DATA"):
+        print("A lesson is measured with INK_COLLECTIONS and MNIST_APP_DATA.")
+        return []
+    every = [
+        (record.writer or "", record.label, record.drawing)
+        for path in collections(Path(folder)).values()
+        for record in read_records(path)
+        if isinstance(record.drawing, Drawing) and not record.drawing.is_blank
+    ]
+    random = np.random.default_rng(0)
+    slash = HABITS[0][0][0]
+    zeros = [(writer, drawing) for writer, label, drawing in every if label == 0 and len(drawing.strokes) == 1]
+    styles = {
+        ("slashed zeros", 0): [
+            (writer, Drawing(tuple(slash(unit(drawing.strokes), random)))) for writer, drawing in zeros
+        ],
+        ("flagged ones", 1): [
+            (writer, drawing) for writer, label, drawing in every if label == 1 and is_flagged(drawing)
+        ],
+    }
+    with tempfile.TemporaryDirectory() as home, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MNIST_APP_HOME", home)  # what is taught here is nobody's
+        return [
+            figure
+            for model in MODELS
+            for (style, label), written in styles.items()
+            for figure in _lessons(model, style, label, written)
+        ]
+
+
+def is_flagged(drawing: Drawing) -> bool:
+    """One stroke, from a tick of a quarter of the height or more up to the top and down a straight stem."""
+    if len(drawing.strokes) != 1:
+        return False
+    stroke = unit(drawing.strokes)[0]
+    top = int(stroke[:, 1].argmin())
+    if not 0 < top < len(stroke) - 2:
+        return False
+    stem = stroke[top:]
+    way = np.hypot(*np.diff(stem, axis=0).T).sum()
+    is_straight = way < 1.25 * np.hypot(*(stem[-1] - stem[0]))
+    is_tick = stroke[0, 1] - stroke[top, 1] > 0.25 and stroke[0, 0] < stroke[top, 0] - 0.12
+    return bool(is_straight and is_tick and stem[-1, 1] - stem[0, 1] > 0.8)
+
+
+def _lessons(model: str, style: str, label: int, written: Sequence[Written]) -> list[Figure]:
+    pictures = np.stack([pixels_of_drawing(drawing) for _, drawing in written])
+    right = _right(model, pictures, label)
+    writers = sorted({writer for writer, _ in written})
+    samples: dict[str, list[float]] = {}
+    for seed in SEEDS:
+        random = np.random.default_rng(seed)
+        learned_from = set(random.permutation(writers)[: len(writers) // 2].tolist())
+        theirs = np.array([writer in learned_from for writer, _ in written])
+        chosen = random.permutation(np.flatnonzero(theirs))
+        chosen = chosen[np.argsort(right[chosen], kind="stable")][:TAUGHT]  # the misread ones first
+        seconds, name = _teach(model, [written[at][1] for at in chosen], label, seed)
+        now = _right(name, pictures, label)
+        rest = theirs.copy()
+        rest[chosen] = False
+        before, after = load_card(find_model(model)).metrics, load_card(find_model(name)).metrics
+        for what, value in {
+            "processor seconds": seconds,
+            "the ten, before, %": 100 * right[chosen].mean(),
+            "the ten, after, %": 100 * now[chosen].mean(),
+            "other drawings of these hands, before, %": 100 * right[rest].mean(),
+            "other drawings of these hands, after, %": 100 * now[rest].mean(),
+            "drawings of other hands, before, %": 100 * right[~theirs].mean(),
+            "drawings of other hands, after, %": 100 * now[~theirs].mean(),
+            "validation, gained, points": 100 * (after["validation"]["accuracy"] - before["validation"]["accuracy"]),
+            "test, gained, points": 100 * (after["test"]["accuracy"] - before["test"]["accuracy"]),
+        }.items():
+            samples.setdefault(what, []).append(float(value))
+        print(
+            f"{model}, {style}, seed {seed}: " + ", ".join(f"{k} {v[-1]:.2f}" for k, v in samples.items()), flush=True
+        )
+    return [
+        Figure.of(f"{model}, {style}: {what.rpartition(', ')[0] or what}", values, what.rpartition(", ")[2][:5])
+        for what, values in samples.items()
+    ]
+
+
+def _teach(model: str, drawings: Sequence[Drawing], label: int, seed: int) -> tuple[float, str]:
+    """Processor seconds of a lesson, and the name of what came of it."""
+    name = f"lesson-{os.getpid()}-{model}-{label}-{seed}"
+    with tempfile.TemporaryDirectory() as folder:
+        lines = [json.dumps({"label": label, "strokes": drawing.to_points()}) for drawing in drawings]
+        Path(folder, "corrections.jsonl").write_text("\n".join(lines))
+        began = _spent()
+        command = ["-m", "mnist_app", "teach", model, "--name", name, "--ink", folder, "--seed", str(seed)]
+        subprocess.run([sys.executable, *command], check=True, capture_output=True)
+        return _spent() - began, name
+
+
+def _spent() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def _right(model: str, pictures: NDArray[np.uint8], label: int) -> NDArray[np.bool_]:
+    answers = recognise(load_recogniser(model), pictures)
+    return np.array([answer.digit == label and answer.is_digit for answer in answers])

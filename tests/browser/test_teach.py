@@ -1,0 +1,115 @@
+"""What visitors correct, and what is made of it: by pupils and their teacher, by mouse, finger and keyboard."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from mnist_app.data.inkfiles import parse_line
+from mnist_app.ink.strokes import Drawing
+
+from ..conftest import SEVEN, TWO, full_mnist
+from .conftest import serve
+from .visitor import Visitor
+
+PATIENCE = 240_000  # ms: a lesson beside other tests on two cores
+SECRET = "open sesame"
+
+
+@pytest.fixture
+def guarded(tmp_path: Path) -> Iterator[str]:
+    """The address of an app that only a teacher may change."""
+    yield from serve(tmp_path, MNIST_APP_TEACHER_PASSWORD=SECRET)
+
+
+def visitor_of(chromium: Browser, address: str) -> Visitor:
+    return Visitor(chromium.new_context(viewport={"width": 1280, "height": 1600}).new_page()).open(address)
+
+
+def sign_in(page: Page, password: str) -> None:
+    page.get_by_role("button", name="I am the teacher").click()
+    page.get_by_label("Password", exact=True).fill(password)
+    page.get_by_role("button", name="Sign in").click()
+
+
+def say(visitor: Visitor, digit: int) -> None:
+    visitor.page.locator(f".that-was [data-pick='{digit}']").click()
+    expect(visitor.page.get_by_text(f"Kept: that was a {digit}.")).to_be_visible()
+
+
+def test_a_pupil_corrects_and_the_teacher_teaches(chromium: Browser, guarded: str) -> None:
+    full_mnist()
+    pupil, other = visitor_of(chromium, guarded), visitor_of(chromium, guarded)
+    expect(pupil.page.locator(".that-was")).to_have_count(0)
+    pupil.draw(SEVEN)
+    pupil.settle()
+    say(pupil, 4)
+    # The drawing and what was said of it are there again after a visit elsewhere.
+    pupil.page.get_by_role("link", name="Teach").click()
+    expect(pupil.page.locator(".tile")).to_have_count(1)
+    expect(pupil.page.get_by_role("button", name="Teach it")).to_be_disabled()
+    pupil.page.get_by_role("link", name="Draw").click()
+    expect(pupil.page.get_by_text("Kept: that was a 4.")).to_be_visible()
+    # Another pupil sees nothing of it, and guesses the password in vain.
+    page = other.page
+    page.get_by_role("link", name="Teach").click()
+    expect(page.get_by_text("You have corrected nothing yet.")).to_be_visible()
+    sign_in(page, "guessed")
+    expect(page.get_by_text("That is not the teacher's password.")).to_be_visible()
+    # The teacher sees, exports and teaches it.
+    page.get_by_role("button", name="I am the teacher").press("Escape")
+    page.reload()
+    sign_in(page, SECRET)
+    expect(page.get_by_text("You are the teacher")).to_be_visible()
+    expect(page.locator(".tile")).to_have_count(1)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Export").click()
+    lines = download.value.path().read_bytes().splitlines()
+    record = parse_line(lines[0])
+    assert (len(lines), record.label, json.loads(lines[0])["read"]) == (1, 4, "7")
+    assert isinstance(record.drawing, Drawing)
+    page.locator(".st-key-teach_start button").click()
+    account = page.locator(".st-key-teach_account")
+    account.wait_for(timeout=PATIENCE)
+    expect(account).to_contain_text("final figure: test, 99.54% before")
+    expect(account.get_by_role("button", name="Use for me")).to_be_enabled()
+    page.locator(".st-key-teach_use button").click()
+    expect(page.get_by_text("A copy of ink-cnn-taught, which you read with")).to_be_visible()
+    # Nothing of this has touched the pupil.
+    pupil.page.reload()
+    pupil.page.get_by_role("link", name="Models").click()
+    expect(pupil.page.get_by_text("Everybody who comes starts with ink-cnn.")).to_be_visible()
+    expect(pupil.page.locator(".st-key-default_ink-cnn-taught button")).to_be_disabled()
+    assert pupil.errors == other.errors == []
+
+
+def test_the_keyboard_says_it_too(visitor: Visitor) -> None:
+    visitor.draw(TWO)
+    visitor.settle()
+    digits = visitor.page.locator(".that-was button")
+    digits.first.focus()
+    for _ in range(3):
+        visitor.page.keyboard.press("ArrowRight")
+    expect(digits.nth(3)).to_be_focused()
+    visitor.page.keyboard.press("Enter")
+    expect(visitor.page.get_by_text("Kept: that was a 3.")).to_be_visible()
+    expect(digits.nth(3)).to_have_attribute("aria-pressed", "true")
+    visitor.page.locator(".st-key-that_was_undo button").press("Enter")
+    expect(visitor.page.get_by_text("Kept: that was a 3.")).to_have_count(0)
+    assert visitor.errors == []
+
+
+def test_on_a_phone_it_is_below_the_answer_and_large_enough_for_a_finger(phone_visitor: Visitor) -> None:
+    phone_visitor.touch(SEVEN)
+    phone_visitor.settle()
+    answer, first, last = (
+        phone_visitor.page.locator(place).bounding_box()
+        for place in (".answer", ".that-was button >> nth=0", ".that-was button >> nth=9")
+    )
+    assert answer and first and last
+    assert first["y"] >= answer["y"] + answer["height"]
+    assert first["width"] >= 30 and first["height"] >= 34 and last["x"] + last["width"] <= 390
+    phone_visitor.page.locator(".that-was button >> nth=4").tap()
+    expect(phone_visitor.page.get_by_text("Kept: that was a 4.")).to_be_visible()

@@ -1,0 +1,270 @@
+"""Corrections in real databases, and every way in which such a database fails."""
+
+import json
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sqlalchemy import Engine, event
+
+from mnist_app.data import corrections
+from mnist_app.data.corrections import (
+    CorrectionError,
+    bring_back,
+    count_corrections,
+    find_corrections,
+    keep,
+    put_away,
+    to_json_lines,
+)
+from mnist_app.data.inkfiles import parse_line, read_records
+from mnist_app.ink.strokes import MAX_POINTS, Drawing
+
+from ..conftest import SEVEN
+
+
+@pytest.fixture
+def file(own_home: Path) -> Path:
+    return own_home / "corrections.sqlite"
+
+
+def kept(drawing: Drawing, count: int = 1, visitor: str = "anna") -> list[int]:
+    return [keep(drawing, 7, "1", "ink-cnn", visitor) for _ in range(count)]
+
+
+def test_a_correction_is_found_as_it_was_kept(a_seven: Drawing, file: Path) -> None:
+    before = time.time()
+    keep(a_seven, 7, "21", "ink-cnn", "anna")
+    (found,) = find_corrections()
+    assert found.drawing.to_points() == a_seven.to_points() == SEVEN
+    assert (found.label, found.read, found.model, found.visitor) == (7, "21", "ink-cnn", "anna")
+    assert before <= found.when <= time.time()
+    assert found.is_misread and file.exists()
+
+
+def test_what_was_refused_was_read_as_nothing(a_seven: Drawing) -> None:
+    keep(a_seven, 7, None, "ink-cnn", "anna")
+    assert find_corrections()[0].read is None
+
+
+def test_the_latest_comes_first_and_pages_follow_each_other(a_seven: Drawing) -> None:
+    ids = kept(a_seven, 5)
+    pages = [[found.id for found in find_corrections(start=start, most=2)] for start in (0, 2, 4)]
+    assert [*pages[0], *pages[1], *pages[2]] == ids[::-1]
+
+
+def test_each_visitor_finds_their_own(a_seven: Drawing) -> None:
+    kept(a_seven, 2, "anna"), kept(a_seven, 1, "ben")
+    assert [count_corrections(whose) for whose in ("anna", "ben", "carl", None)] == [2, 1, 0, 3]
+    assert {found.visitor for found in find_corrections("ben")} == {"ben"}
+
+
+def test_what_is_put_away_comes_back(a_seven: Drawing) -> None:
+    first, second = kept(a_seven, 2)
+    assert put_away([first]) == 1
+    assert [found.id for found in find_corrections()] == [second]
+    assert bring_back([first, second]) == 1
+    assert count_corrections() == 2
+
+
+def test_nobody_puts_away_or_brings_back_what_is_another_s(a_seven: Drawing) -> None:
+    (of_anna,) = kept(a_seven)
+    assert put_away([of_anna], "ben") == 0 and count_corrections() == 1
+    put_away([of_anna])
+    assert bring_back([of_anna], "ben") == 0 and count_corrections() == 0
+
+
+def test_after_a_day_what_was_put_away_is_gone(a_seven: Drawing, monkeypatch: pytest.MonkeyPatch) -> None:
+    (first,) = kept(a_seven)
+    put_away([first])
+    now = time.time()
+    monkeypatch.setattr("mnist_app.data.corrections.time.time", lambda: now + corrections.KEPT_FOR + 1)
+    put_away([])
+    assert bring_back([first]) == 0
+
+
+def test_the_export_is_what_our_own_reader_takes(a_seven: Drawing, tmp_path: Path) -> None:
+    keep(a_seven, 7, "1", "ink-cnn", "anna")
+    path = tmp_path / "mine.jsonl"
+    path.write_text(to_json_lines())
+    (record,) = read_records(path)
+    assert (record.label, record.writer) == (7, "corrections/anna")
+    assert isinstance(record.drawing, Drawing)
+    points = np.concatenate(record.drawing.strokes)
+    assert (points.min(), points.max()) == (0, 1000)
+    assert [len(stroke) for stroke in record.drawing.strokes] == [6, 3]
+    scale = np.ptp(np.concatenate(a_seven.strokes), axis=0).max() / 1000
+    assert np.allclose(record.drawing.strokes[0] * scale + [95, 78], SEVEN[0], atol=scale)
+
+
+@pytest.mark.parametrize(
+    "strokes",
+    [
+        [[[5, 5]]],
+        [[[0, 0], [1e300, 1e300]]],
+        [[[-1e-300, 0], [0, 0]]],
+        [[[3, 3], [3, 3]], [[3, 3]]],
+        [[[0, 0], [0, 340]]] * 200,
+    ],
+)
+def test_absurd_strokes_are_kept_and_exported_all_the_same(strokes: list[list[list[float]]]) -> None:
+    drawing = Drawing.from_points(strokes)
+    keep(drawing, 1, None, "ink-cnn", "anna")
+    assert find_corrections()[0].drawing.to_points() == drawing.to_points()
+    again = parse_line(to_json_lines().encode()).drawing
+    assert isinstance(again, Drawing) and len(again.strokes) == len(strokes)
+
+
+def test_a_drawing_of_too_many_points_is_refused_in_a_sentence() -> None:
+    endless = Drawing.from_points([[[number % 300, number % 200] for number in range(MAX_POINTS)]])
+    with pytest.raises(CorrectionError, match="has 20,000 points, and a digit to learn from has at most 2,000"):
+        keep(endless, 7, "1", "ink-cnn", "anna")
+
+
+@pytest.mark.parametrize("label", [-1, 10, "7", None])
+def test_what_is_no_digit_is_refused(a_seven: Drawing, label: int) -> None:
+    with pytest.raises(CorrectionError, match="A digit is 0 to 9"):
+        keep(a_seven, label, "1", "ink-cnn", "anna")
+
+
+def test_a_blank_pad_is_refused(blank_drawing: Drawing) -> None:
+    with pytest.raises(CorrectionError, match="no ink"):
+        keep(blank_drawing, 7, None, "ink-cnn", "anna")
+
+
+def test_ten_thousand_corrections_are_listed_and_exported_quickly(a_seven: Drawing, file: Path) -> None:
+    kept(a_seven)
+    with sqlite3.connect(file) as database:
+        database.executemany(
+            "insert into corrections (strokes, label, read, model, visitor, kept_at) values (?, ?, ?, ?, ?, ?)",
+            [(json.dumps(SEVEN), 7, "1", "ink-cnn", "anna", number) for number in range(9_999)],
+        )
+    database.close()
+    began = time.process_time()
+    assert len(find_corrections(start=5_000, most=60)) == 60 and count_corrections() == 10_000
+    assert time.process_time() - began < 0.5
+    assert to_json_lines().count("\n") == 10_000
+    assert time.process_time() - began < 10
+
+
+def test_when_there_are_too_many_no_more_are_kept(a_seven: Drawing, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mnist_app.data.corrections.MOST_KEPT", 3)
+    kept(a_seven, 3)
+    with pytest.raises(CorrectionError, match=r"3 corrections are kept already. Export them and delete some first"):
+        kept(a_seven)
+    assert count_corrections() == 3
+
+
+def test_a_row_that_holds_no_drawing_is_passed_over_and_stays(a_seven: Drawing, file: Path) -> None:
+    kept(a_seven, 3)
+    with sqlite3.connect(file) as database:
+        database.execute("update corrections set strokes = '[[[\"x\"' where id = 1")
+        database.execute("update corrections set label = 77 where id = 2")
+    database.close()
+    assert [found.id for found in find_corrections()] == [3]
+    assert count_corrections() == 3
+
+
+# When the database fails
+
+
+def test_a_locked_database_is_said_to_be_busy_and_loses_nothing(
+    a_seven: Drawing, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mnist_app.data.corrections.PATIENCE", 0.1)
+    corrections._engine.cache_clear()
+    kept(a_seven)
+    other = sqlite3.connect(file)
+    other.execute("begin exclusive")
+    with pytest.raises(CorrectionError, match=r"being written by somebody else.*Try again in a moment"):
+        kept(a_seven)
+    other.rollback()
+    other.close()
+    kept(a_seven)
+    assert count_corrections() == 2
+
+
+@pytest.mark.parametrize("content", [b"this is no database at all, but long enough to be looked at" * 20, None])
+def test_a_damaged_database_is_left_as_it_is(a_seven: Drawing, file: Path, content: bytes | None) -> None:
+    kept(a_seven, 50)
+    broken = content or file.read_bytes()[:4096] + b"\xff" * 20_000
+    file.write_bytes(broken)
+    for use in (lambda: kept(a_seven), find_corrections):
+        with pytest.raises(CorrectionError, match=r"damaged. Nothing in it was changed"):
+            use()
+    assert file.read_bytes() == broken
+
+
+@pytest.fixture
+def small_disk() -> Iterator[None]:
+    """SQLite's own word for a full disk, as soon as a database has ten pages."""
+
+    def limit(connection: sqlite3.Connection, _: object) -> None:
+        connection.execute("pragma max_page_count = 10")
+
+    event.listen(Engine, "connect", limit)
+    yield
+    event.remove(Engine, "connect", limit)
+
+
+def test_a_full_disk_keeps_what_was_there(small_disk: None) -> None:
+    long = Drawing.from_points([[[number / 7, number / 3] for number in range(500)]])
+    with pytest.raises(CorrectionError, match=r"is full. What was kept before is still there"):
+        for _ in range(100):
+            kept(long)
+    there = find_corrections()
+    assert len(there) >= 1 and there[0].drawing.to_points() == long.to_points()
+
+
+def test_a_home_that_cannot_be_written_is_named(a_seven: Drawing, own_home: Path) -> None:
+    own_home.write_text("a file where the folder should be")
+    with pytest.raises(CorrectionError, match=r"cannot be reached in .*: File exists"):
+        kept(a_seven)
+
+
+@pytest.mark.parametrize("url", ["nonsense", "postgresql+nosuchdriver://me:secret@there/db", "nosuch://me:secret@x/y"])
+def test_a_url_that_leads_nowhere_is_told_of_without_its_password(
+    a_seven: Drawing, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setenv("MNIST_APP_DATABASE", url)
+    with pytest.raises(CorrectionError, match="MNIST_APP_DATABASE") as raised:
+        kept(a_seven)
+    assert "secret" not in str(raised.value)
+
+
+def test_the_url_chooses_the_database(
+    a_seven: Drawing, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MNIST_APP_DATABASE", f"sqlite:///{tmp_path / 'elsewhere.sqlite'}")
+    kept(a_seven)
+    assert (tmp_path / "elsewhere.sqlite").exists() and not file.exists()
+
+
+def test_thirty_visitors_at_once_are_all_kept(a_seven: Drawing) -> None:
+    threads = [threading.Thread(target=kept, args=(a_seven, 3, f"visitor {number}")) for number in range(30)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert count_corrections() == 90
+
+
+def test_a_process_that_is_killed_while_it_keeps_loses_nothing_that_it_kept(a_seven: Drawing, file: Path) -> None:
+    code = (
+        "import os; from mnist_app.data.corrections import keep; from mnist_app.ink.strokes import Drawing\n"
+        "drawing = Drawing.from_points([[[0, 0], [1, 1]]])\n"
+        "while True: print(keep(drawing, 1, None, 'm', 'v'), flush=True)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        said = [int(process.stdout.readline()) for _ in range(20)]
+        process.kill()
+    there = {found.id for found in find_corrections()}
+    assert set(said) <= there
+    kept(a_seven)

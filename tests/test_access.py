@@ -1,0 +1,93 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mnist_app.access import MOST_WRONG, OPEN, PASSWORD, WITHIN, AccessError, Gate, check_address, is_loopback
+
+ROOT = Path(__file__).parents[1]
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def guarded(monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv(PASSWORD, "fröhlich 7")
+    return "fröhlich 7"
+
+
+def test_the_password_admits_and_nothing_else_does(guarded: str) -> None:
+    gate = Gate()
+    gate.admit(guarded)
+    for wrong in ("", "fröhlich", "fröhlich 7 ", "FRÖHLICH 7", "\udcff", "x" * 10_000):
+        with pytest.raises(AccessError, match="not the teacher's"):
+            gate.admit(wrong)
+
+
+def test_after_too_many_wrong_ones_even_the_right_one_waits(guarded: str) -> None:
+    clock = Clock()
+    gate = Gate(clock)
+    for _ in range(MOST_WRONG):
+        with pytest.raises(AccessError, match="not the teacher's"):
+            gate.admit("wrong")
+        clock.now += 1
+    with pytest.raises(AccessError, match=f"Try again in {WITHIN - MOST_WRONG:.0f} seconds"):
+        gate.admit(guarded)
+    clock.now += WITHIN - MOST_WRONG + 0.01
+    gate.admit(guarded)
+
+
+def test_right_ones_use_up_no_attempts(guarded: str) -> None:
+    gate = Gate()
+    for _ in range(3 * MOST_WRONG):
+        gate.admit(guarded)
+
+
+def test_without_a_password_nobody_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(PASSWORD, "")
+    Gate().admit("anything")
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.3.2.1", "::1", "localhost"])
+def test_loopback_trusts_its_user(address: str) -> None:
+    assert is_loopback(address)
+    check_address(address)
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "::", "", "192.168.1.2", "fe80::1", "unix:///tmp/x", "no.such.invalid"])
+def test_other_addresses_want_a_password_or_a_word(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not is_loopback(address)
+    with pytest.raises(AccessError, match="Set MNIST_APP_TEACHER_PASSWORD"):
+        check_address(address)
+    monkeypatch.setenv(OPEN, "1")
+    check_address(address)
+    monkeypatch.setenv(OPEN, "0")
+    monkeypatch.setenv(PASSWORD, "secret")
+    check_address(address)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["app.py"],
+        ["-m", "streamlit", "run", "app.py"],
+        ["-m", "streamlit", "run", "app.py", "--server.address", "0.0.0.0"],
+    ],
+)
+def test_the_server_refuses_to_let_strangers_in(
+    command: list[str], own_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(PASSWORD, raising=False)
+    monkeypatch.setenv("STREAMLIT_SERVER_PORT", "0")
+    if "--server.address" not in command:
+        monkeypatch.setenv("STREAMLIT_SERVER_ADDRESS", "0.0.0.0")
+    ended = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert ended.returncode != 0
+    assert "On 0.0.0.0 others could train" in ended.stdout + ended.stderr
+    assert "Traceback" not in ended.stderr

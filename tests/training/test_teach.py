@@ -1,0 +1,111 @@
+"""A lesson: what is learned, what is kept, and what is told of it."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mnist_app.__main__ import _parser
+from mnist_app.data.corrections import keep, to_json_lines
+from mnist_app.errors import AppError
+from mnist_app.ink.strokes import Drawing
+from mnist_app.models.networks import build
+from mnist_app.models.registry import find_model, load_card, load_model
+from mnist_app.training.jobs import Request
+from mnist_app.training.teach import Change, Taught, _change, blend, lesson
+
+from ..conftest import full_mnist
+
+FLAGGED = [[[95, 165], [130, 120], [172, 62], [173, 130], [174, 285]]]  # a one that MNIST would call a seven
+
+
+def run(*words: str) -> None:
+    """The command line's own way."""
+    arguments = _parser().parse_args(words)
+    arguments.run(arguments)
+
+
+@pytest.fixture
+def three_ones(tmp_path: Path) -> Path:
+    for number in range(3):
+        wider = [[[x + number * (170 - x) / 8, y] for x, y in stroke] for stroke in FLAGGED]
+        keep(Drawing.from_points(wider), 1, "7", "mnist-cnn", "anna")
+    folder = tmp_path / "ink"
+    folder.mkdir()
+    (folder / "corrections.jsonl").write_text(to_json_lines())
+    return folder
+
+
+def test_a_lesson_teaches_its_drawings_and_says_what_else_has_changed(
+    three_ones: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    full_mnist()
+    run("teach", "mnist-cnn", "--name", "taught", "--ink", str(three_ones))
+    said = capsys.readouterr().out
+    card = load_card(find_model("taught"))
+    assert "Of 3 drawings it reads 3 right" in said
+    assert card.parent == "mnist-cnn" and "3 corrected drawings" in card.data
+    assert card.command == "python -m mnist_app teach mnist-cnn --name taught --ink INK_FOLDER"
+    parent = load_card(find_model("mnist-cnn"))
+    for split in ("validation", "test"):
+        assert card.metrics[split]["accuracy"] > parent.metrics[split]["accuracy"] - 0.002
+    assert load_model(find_model("taught")).card.temperature == parent.temperature
+
+
+def test_a_drawing_that_nobody_kept_cannot_be_taught(tmp_path: Path) -> None:
+    with pytest.raises(AppError, match="holds no drawings"):
+        run("teach", "mnist-cnn", "--name", "taught", "--ink", str(tmp_path))
+
+
+@pytest.mark.parametrize("drawings", [1, 2, 10, 500])
+def test_few_drawings_come_often_and_many_seldom(drawings: int) -> None:
+    for name in ("mnist-cnn", "ink-cnn"):
+        config = lesson(load_card(find_model(name)), drawings)
+        assert config.ink and 1 <= config.ink.copies <= 30
+        assert drawings * config.ink.copies <= 500
+        asked = Request("m", config, "", name)
+        from_disk = json.loads(json.dumps(asdict(asked)))
+        assert Request.from_json(from_disk) == asked
+
+
+def test_a_lesson_without_drawings_is_no_request() -> None:
+    asked = Request("m", lesson(load_card(find_model("mnist-cnn")), 10), "", None)
+    with pytest.raises(ValueError):
+        Request.from_json(json.loads(json.dumps(asdict(asked))))
+
+
+def test_a_blend_lies_between_its_ends() -> None:
+    old, new = build("convnet"), build("convnet")
+    half = blend(old, new, 0.5).state_dict()
+    for name, start in old.state_dict().items():
+        if start.is_floating_point():
+            assert torch.allclose(half[name], (start + new.state_dict()[name]) / 2)
+    assert all(torch.equal(start, blend(old, new, 0).state_dict()[name]) for name, start in old.state_dict().items())
+
+
+def test_what_was_mended_and_broken_is_counted_as_a_slow_loop_does() -> None:
+    random = np.random.default_rng(0)
+    labels, before, after = (random.integers(0, 3, 50) for _ in range(3))
+    found = _change("test", labels, before, after)
+    rows = list(zip(labels, before, after, strict=True))
+    assert found.mended == tuple(n for n, (label, was, now) in enumerate(rows) if was != label == now)
+    assert found.broken == tuple(n for n, (label, was, now) in enumerate(rows) if was == label != now)
+    assert found.broken_as == tuple(after[list(found.broken)])
+    assert found.after - found.before == len(found.mended) - len(found.broken)
+
+
+def test_what_a_lesson_has_done_survives_the_disk() -> None:
+    taught = Taught("mnist-cnn", (7, 1), (1, None), (7, 1), (Change("test", 10, 9, 8, (), (4,), (2,)),))
+    assert Taught.from_json(taught.to_json()) == taught
+    assert taught.sentence.startswith("Of 2 drawings it reads 2 right, 0 before; of the test digits 80.00%, 90.00%")
+    for broken in ("", "{}", '{"parent": 1, "labels": 3}', "[]"):
+        with pytest.raises((ValueError, TypeError, KeyError)):
+            Taught.from_json(broken)
+
+
+def test_an_unknown_parent_is_named(three_ones: Path) -> None:
+    with pytest.raises(AppError, match="No model named 'nobody'"):
+        run("teach", "nobody", "--name", "taught", "--ink", str(three_ones))

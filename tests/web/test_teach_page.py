@@ -1,0 +1,314 @@
+"""What visitors say they drew, the Teach page, and who may do what, without a browser."""
+
+import json
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from mnist_app.access import MOST_WRONG, PASSWORD, AccessError
+from mnist_app.data.corrections import count_corrections, find_corrections, keep
+from mnist_app.data.inkfiles import parse_line
+from mnist_app.ink.strokes import Drawing
+from mnist_app.models.registry import model_folders
+from mnist_app.models.shelf import default_model, read_shelf
+from mnist_app.training import jobs
+from mnist_app.training.jobs import DONE, JobStatus, list_jobs
+from mnist_app.training.teach import Change, Taught
+from mnist_app.web import session
+from mnist_app.web.gallery import corrections_html
+
+from ..conftest import SEVEN, TWO, Strokes, full_mnist
+from .test_pages import draw, html_of, open_page
+from .test_train_page import MARKUP, press, text_of, two_models
+
+__all__ = ["two_models"]  # a fixture
+
+
+@pytest.fixture(autouse=True)
+def fresh_gate() -> None:
+    session.gate.clear()
+
+
+@pytest.fixture
+def guarded(monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv(PASSWORD, "open sesame")
+    return "open sesame"
+
+
+def say(at: AppTest, digit: str) -> AppTest:
+    """A press on one of the ten digits, which AppTest has no hands for."""
+    at.session_state["picked"] = digit
+    at.run()
+    assert not at.exception, at.exception
+    return at
+
+
+def drawing_page(strokes: Strokes) -> AppTest:
+    script = """
+        import streamlit as st
+        from mnist_app.web import session, that_was
+        from mnist_app.web.pages import draw
+        session.arrive_at("draw")
+        if picked := st.session_state.pop("picked", None):
+            that_was._keep(picked)
+        draw.page()
+        """
+    at = AppTest.from_string(textwrap.dedent(script), default_timeout=60).run()
+    return draw(at, strokes).run()
+
+
+def opened(at: AppTest) -> AppTest:
+    at.run()
+    assert not at.exception, at.exception
+    return at
+
+
+def gallery_of(at: AppTest) -> str:
+    found = [json.loads(element.proto.json) for element in at.get("bidi_component") if "gallery" in element.proto.id]
+    return str(found)
+
+
+def sign_in(at: AppTest, password: str) -> AppTest:
+    at.text_input(key="teacher_password").set_value(password)
+    next(button for button in at.button if "sign_in" in str(button.form_id)).click().run()
+    assert not at.exception, at.exception
+    return at
+
+
+# Draw
+
+
+def test_what_is_said_of_a_drawing_is_kept_with_what_was_read() -> None:
+    say(drawing_page(SEVEN), "4")
+    (found,) = find_corrections()
+    assert (found.label, found.read, found.model) == (4, "7", "ink-cnn")
+    assert len(found.drawing.strokes) == 2 and found.visitor
+
+
+def test_what_is_said_anew_of_the_same_ink_replaces_what_was_said() -> None:
+    at = say(say(drawing_page(SEVEN), "4"), "1")
+    assert [found.label for found in find_corrections()] == [1]
+    assert "Kept: that was a 1." in text_of(at)
+    say(at, "1")
+    assert count_corrections() == 1
+
+
+def test_another_drawing_is_another_correction() -> None:
+    at = say(drawing_page(SEVEN), "4")
+    draw(at, TWO).run()
+    assert "Kept" not in text_of(at)
+    say(at, "4")
+    assert count_corrections() == 2
+
+
+def test_it_is_undone_by_a_press() -> None:
+    at = say(drawing_page(SEVEN), "8")
+    assert "Kept: that was an 8." in text_of(at)
+    press(at, "that_was_undo")
+    assert count_corrections() == 0 and "Kept" not in text_of(at)
+
+
+@pytest.mark.parametrize("nonsense", ["", "10", "-1", "x", "٣", "4 "])
+def test_from_the_browser_only_a_digit_counts(nonsense: str) -> None:
+    say(drawing_page(SEVEN), nonsense)
+    assert count_corrections() == 0
+
+
+def test_of_a_blank_pad_nothing_is_asked_and_nothing_kept() -> None:
+    at = drawing_page([])
+    assert not at.get("bidi_component") or "that_was" not in str([e.proto.id for e in at.get("bidi_component")])
+    say(at, "4")
+    assert count_corrections() == 0
+
+
+def test_where_it_cannot_be_kept_the_page_says_so_and_the_drawing_stays(own_home: Path) -> None:
+    at = drawing_page(SEVEN)
+    own_home.mkdir(exist_ok=True)
+    (own_home / "corrections.sqlite").write_bytes(b"no database at all " * 100)
+    say(at, "4")
+    assert len(at.warning) == 1 and "is damaged" in at.warning[0].value
+    assert len(at.session_state["pad"].strokes) == 2
+
+
+# Teach
+
+
+def kept(count: int = 1, visitor: str = "anna") -> list[int]:
+    return [keep(Drawing.from_points(SEVEN), 7, "1", "ink-cnn", visitor) for _ in range(count)]
+
+
+def test_corrections_are_shown_and_deleted_and_come_back() -> None:
+    full_mnist()
+    first, second = kept(2)
+    at = opened(open_page("teach"))
+    assert "2 drawings were corrected" in html_of(at)
+    at.session_state["teach_chosen"] = {first}
+    press(at.run(), "teach_delete")
+    assert [found.id for found in find_corrections()] == [second]
+    assert "One drawing was corrected" in html_of(at) and "One correction was deleted" in text_of(at)
+    press(at, "teach_undo")
+    assert count_corrections() == 2
+
+
+def test_many_corrections_come_a_page_at_a_time() -> None:
+    kept(61)
+    at = opened(open_page("teach"))
+    assert "Page 1 of 2" in text_of(at) and at.button(key="teach_left").disabled
+    press(at, "teach_right")
+    assert "Page 2 of 2" in text_of(at) and at.button(key="teach_right").disabled
+
+
+def test_a_database_that_fails_costs_the_page_a_sentence(own_home: Path) -> None:
+    full_mnist()
+    own_home.mkdir(exist_ok=True)
+    (own_home / "corrections.sqlite").write_bytes(b"no database at all " * 100)
+    at = opened(open_page("teach"))
+    assert "is damaged" in at.warning[0].value
+    assert at.button(key="teach_start").disabled
+
+
+def test_a_lesson_is_a_job_that_takes_its_drawings_along() -> None:
+    full_mnist()
+    kept(3)
+    press(opened(open_page("teach")), "teach_start")
+    (job,) = list_jobs()
+    assert job.request and (job.request.parent, job.request.model) == ("ink-cnn", "ink-cnn-taught")
+    assert jobs.drawings_of(job).labels.tolist() == [7, 7, 7]
+
+
+def test_what_a_lesson_has_done_is_told_before_anybody_uses_it(two_models: None) -> None:
+    full_mnist()
+    kept(2)
+    at = press(opened(open_page("teach")), "teach_start")
+    (job,) = list_jobs()
+    folder = jobs.jobs_folder() / job.id
+    changes = (
+        Change("validation", 5_000, 4_990, 4_991, (5,), (), ()),
+        Change("test", 10_000, 9_970, 9_968, (), (3, 9), (5, 1)),
+    )
+    (folder / jobs.TAUGHT).write_text(Taught("ink-cnn", (7, 7), (1, None), (7, 7), changes).to_json())
+    request = json.loads((folder / jobs.REQUEST).read_text())
+    (folder / jobs.REQUEST).write_text(json.dumps({**request, "model": "one"}))
+    jobs._write_status(folder, JobStatus(DONE, "Well."))
+    at.run()
+    metrics = {metric.label: (metric.value, metric.delta) for metric in at.metric}
+    assert metrics == {
+        "corrected drawings read right": ("2 of 2", "+2"),
+        "validation, 99.80% before": ("99.82%", "+0.02 points"),
+        "final figure: test, 99.70% before": ("99.68%", "-0.02 points"),
+    }
+    assert "misreads **2** that were read right" in text_of(at)
+    assert html_of(at).count('aria-label="7, read as') == 2
+    assert default_model() == "ink-cnn" and at.session_state["model"] == "ink-cnn"
+    press(at, "teach_use")
+    assert at.session_state["model"] == "one"
+    press(at, "teach_default")
+    assert default_model() == "one"
+
+
+def test_what_was_read_and_by_whom_is_text_and_never_markup() -> None:
+    keep(Drawing.from_points(SEVEN), 7, MARKUP, MARKUP, MARKUP)
+    (found,) = find_corrections()
+    html = corrections_html([found], np.zeros((1, 28, 28), np.uint8), [])
+    assert "<b onclick" not in html
+    assert parse_line(found.to_line().encode()).label == 7
+
+
+# Who may
+
+
+def test_without_a_password_a_line_says_that_the_app_trusts_its_user() -> None:
+    full_mnist()
+    for name in ("teach", "train", "models"):
+        assert "Only this machine reaches the app" in text_of(opened(open_page(name)))
+
+
+def test_who_is_no_teacher_sees_their_own_corrections_only(guarded: str) -> None:
+    full_mnist()
+    kept(2, "anna")
+    at = open_page("teach")
+    at.session_state["visitor"] = "ben"
+    opened(at)
+    assert "You have corrected nothing yet" in text_of(at)
+    assert at.button(key="teach_start").disabled
+    kept(1, "ben")
+    opened(at)
+    assert "One drawing was corrected" in html_of(at)
+    sign_in(at, guarded)
+    assert "3 drawings were corrected" in html_of(at) and not at.button(key="teach_start").disabled
+
+
+def test_who_is_no_teacher_deletes_none_of_others_even_by_their_ids(guarded: str) -> None:
+    ids = kept(2, "anna")
+    at = opened(open_page("teach"))
+    at.session_state["teach_chosen"] = set(ids)
+    script = AppTest.from_string(
+        "import streamlit as st\nfrom mnist_app.web.pages import teach\n"
+        f"st.session_state['teach_chosen'] = {set(ids)!r}\nteach._delete()\nteach._bring_back()"
+    ).run()
+    assert not script.exception and count_corrections() == 2
+
+
+ACTIONS = {
+    "train._start(PRESETS['quick'].config, '')": "train_problem",
+    "train._cancel('x')": "train_problem",
+    "teach._start('ink-cnn', None)": "teach_problem",
+    "teach._make_default('one')": "teach_problem",
+    "models._do(make_default, 'one')": "models_problem",
+    "models._do(put_away, 'one')": "models_problem",
+    "models._do(bring_back, 'one')": "models_problem",
+    "models._relabel('one')": "models_problem",
+    "models._take_in()": "models_problem",
+}
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_every_action_asks_for_the_teacher_itself(action: str, guarded: str, two_models: None) -> None:
+    kept()
+    at = AppTest.from_string(
+        "import streamlit as st\nfrom mnist_app.web.pages import models, teach, train\n"
+        "from mnist_app.models.shelf import bring_back, make_default, put_away\n"
+        "from mnist_app.training.train import PRESETS\n"
+        f"{action}\nst.write(st.session_state.get({ACTIONS[action]!r}))"
+    ).run()
+    assert not at.exception, at.exception
+    assert at.markdown[0].value.startswith("Only a teacher may do that")
+    assert list_jobs() == [] and default_model() == "ink-cnn" and "one" in model_folders()
+    assert read_shelf().title("one") == "one"
+
+
+def test_the_password_makes_a_teacher_of_this_session_alone(guarded: str, two_models: None) -> None:
+    here, there = opened(open_page("models")), opened(open_page("models"))
+    assert here.button(key="default_one").disabled and "delete_one" not in [button.key for button in here.button]
+    sign_in(here, "wrong")
+    assert "not the teacher's password" in here.warning[0].value
+    sign_in(here, guarded)
+    assert "You are the teacher" in text_of(here)
+    assert guarded not in str(here.session_state)
+    there.run()
+    assert "Only a teacher may change" in text_of(there)
+    press(here, "default_one")
+    assert default_model() == "one"
+    press(here, "sign_out")
+    assert here.button(key="default_two").disabled
+
+
+def test_attempts_are_counted_over_all_sessions(guarded: str) -> None:
+    for _ in range(MOST_WRONG):
+        sign_in(opened(open_page("teach")), "wrong")
+    at = sign_in(opened(open_page("teach")), guarded)
+    assert "Too many wrong passwords" in at.warning[0].value
+    assert "You are the teacher" not in text_of(at)
+
+
+def test_reading_with_another_model_needs_no_teacher(guarded: str, two_models: None) -> None:
+    at = press(opened(open_page("models")), "use_one")
+    assert at.session_state["model"] == "one"
+
+
+def test_the_reason_names_the_way(guarded: str) -> None:
+    with pytest.raises(AccessError, match="The password is asked for on the pages"):
+        session.require_teacher()
