@@ -83,6 +83,16 @@ def test_details_change_the_recipe() -> None:
     assert request and request.config == expected
 
 
+def test_what_was_changed_just_before_the_press_counts() -> None:
+    at = opened("train")
+    at.text_input(key="train_title").set_value("In haste")
+    at.number_input(key="train_epochs").set_value(7)
+    press(at, "train_start")
+    (job,) = list_jobs()
+    assert job.title == "In haste"
+    assert job.request and job.request.config.epochs == 7
+
+
 @pytest.mark.parametrize(
     ("field", "value", "says"),
     [

@@ -73,15 +73,16 @@ def page() -> None:
     title = st.text_input(
         "What shall it be called?", key="train_title", max_chars=60, placeholder="my network", width=400
     )
-    st.button(
+    # Not by a callback, which would be given the name and recipe of the last run: one may be typed just before.
+    is_pressed = st.button(
         "Train",
         icon=":material/play_arrow:",
         type="primary",
         key="train_start",
         disabled=config is None or not session.is_teacher(),
-        on_click=_start,
-        args=(config, title),
     )
+    if is_pressed and config:
+        _start(config, title)
     _trainings()
 
 
