@@ -15,7 +15,7 @@ from mnist_app.explore import kept, neighbours, predictions, projection
 from mnist_app.explore.predictions import Predictions, known_predictions, predict, predictions_of, read_features
 from mnist_app.explore.prepare import SHIPPED_SPLITS
 from mnist_app.models.networks import ARCHITECTURES, batch_of, build, logits_of
-from mnist_app.models.registry import DEFAULT_MODEL, Model, ModelError, find_model, load_model
+from mnist_app.models.registry import DEFAULT_MODEL, ROBUST_MODEL, Model, ModelError, find_model, load_model
 from mnist_app.storage import SHIPPED_WEIGHTS, computed_folder
 
 from ..conftest import full_mnist
@@ -76,8 +76,9 @@ def test_everything_is_shipped_for_the_default_model_and_small() -> None:
     for split in SHIPPED_SPLITS:
         digits = load_split(split)
         assert known_predictions(DEFAULT_MODEL, split, digits) is not None
-        assert projection.known_tsne(DEFAULT_MODEL, split, digits) is not None
-        assert neighbours.known_neighbours(DEFAULT_MODEL, split, digits, train) is not None
+        for model in (DEFAULT_MODEL, ROBUST_MODEL):  # the latter's predictions are large, and made anew in seconds
+            assert projection.known_tsne(model, split, digits) is not None
+            assert neighbours.known_neighbours(model, split, digits, train) is not None
     sizes = [path.stat().st_size for path in SHIPPED_WEIGHTS.rglob("*") if path.is_file()]
     assert max(sizes) < 2e6 and sum(sizes) < 12e6
 
