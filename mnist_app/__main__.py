@@ -28,7 +28,7 @@ STDIN = "-"
 TRAIN_OPTIONS = {
     **{"architecture": str, "epochs": int, "batch_size": int, "learning_rate": float, "seed": int},
     **{"optimiser": str, "digits": int, "checks": int, "average": float, "label_smoothing": float},
-    "weight_decay": float,
+    **{"weight_decay": float, "attack_levels": int},
 }
 CHANGES = ("rotation", "shift", "zoom", "shear", "thickness", "elastic")  # of digits: fields of Augmentation
 PRESETS = ("quick", "minute", "best")
@@ -51,12 +51,13 @@ def evaluate_command(arguments: argparse.Namespace) -> None:
     import numpy as np
 
     from mnist_app.data.dataset import load_split
-    from mnist_app.models.registry import DEFAULT_MODEL
+    from mnist_app.models.shelf import default_model
     from mnist_app.reading.calibration import calibration_error
     from mnist_app.reading.evaluation import evaluate, evaluate_ink
     from mnist_app.reading.recognition import recognise
 
-    model = _load(arguments.model)
+    name = arguments.model or default_model()
+    model = _load(name)
     digits = load_split(arguments.split)
     answers = recognise(model, digits.images)
     probabilities = np.array([answer.probabilities for answer in answers])
@@ -64,7 +65,7 @@ def evaluate_command(arguments: argparse.Namespace) -> None:
     found = evaluate(digits.labels, probabilities.argmax(axis=1))
     ink = evaluate_ink(model, arguments.ink) if arguments.ink else None
     if arguments.mistakes:
-        _write_mistakes(arguments.mistakes, arguments.model or DEFAULT_MODEL, arguments.split, digits)
+        _write_mistakes(arguments.mistakes, name, arguments.split, digits)
     if arguments.json:
         report = {
             "model": model.card.name,
@@ -172,7 +173,7 @@ def calibrate_command(arguments: argparse.Namespace) -> None:
     """Fit a model's confidence and refusal on what it has not learned from, and write them on its card.
 
     That is the validation split, and real ink as twins of the model read it: each trained by the same recipe without
-    some of the collections, which it is then asked to read.
+    some of the collections, which it is then asked to read. A model that has learned from no ink needs no twins.
     """
     import torch
 
@@ -182,6 +183,8 @@ def calibrate_command(arguments: argparse.Namespace) -> None:
 
     torch.set_num_threads(1)
     model = load_model(arguments.folder)
+    if arguments.twins and not arguments.ink:
+        raise AppError("Twins are asked about real ink: name its folder with --ink.")
     ink = unseen_ink([load_model(twin) for twin in arguments.twins], arguments.ink)
     card = calibrated(model.card, answers_of(model, load_split("validation")), ink)
     save_model(arguments.folder.resolve(), model.network, card)
@@ -318,8 +321,8 @@ def _parser() -> argparse.ArgumentParser:
 
     calibrate = commands.add_parser("calibrate", help="fit confidence", description=calibrate_command.__doc__)
     calibrate.add_argument("folder", type=Path, metavar="MODEL", help="the model's folder; its card is rewritten")
-    calibrate.add_argument("twins", nargs="+", type=Path, metavar="TWIN", help="folder of one trained --without some")
-    calibrate.add_argument("--ink", type=Path, metavar="FOLDER", required=True, help="all of the collections")
+    calibrate.add_argument("twins", nargs="*", type=Path, metavar="TWIN", help="folder of one trained --without some")
+    calibrate.add_argument("--ink", type=Path, metavar="FOLDER", help="all of the collections, for twins")
     calibrate.set_defaults(run=calibrate_command)
 
     prepare = commands.add_parser("prepare", help="compute a model's maps", description=prepare_command.__doc__)

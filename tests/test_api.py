@@ -1,10 +1,11 @@
+import asyncio
 import io
 import json
 import struct
 import threading
 import time
 import zlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import Future, wait
 from typing import Any
 
@@ -16,17 +17,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 import mnist_app
-from mnist_app.api import IMAGE_TYPES, MOST_STROKES_BYTES, MOST_WAITING, api_routes, create_api
+from mnist_app.api import IMAGE_TYPES, MOST_STROKES_BYTES, MOST_WAITING, Desk, api_routes, create_api
 from mnist_app.api_schema import OPENAPI
 from mnist_app.ink.photo import MOST_BYTES, open_image
 from mnist_app.ink.preprocessing import prepare_image
 from mnist_app.ink.strokes import MAX_POINTS, MAX_STROKES, Drawing
 from mnist_app.models.registry import Model, ModelError, load_card, model_folders
-from mnist_app.reading.number import read_drawing
+from mnist_app.reading.number import Reading, read_drawing
 from mnist_app.reading.recognition import recognise
 
 from .conftest import ONE, SEVEN, TWO, ZERO
@@ -71,7 +73,8 @@ MakeApi = Callable[..., Caller]
 
 @pytest.fixture(scope="module")
 def make_api(shipped_model: Model) -> Iterator[MakeApi]:
-    with start_blocking_portal() as portal:
+    with start_blocking_portal() as portal, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mnist_app.api.PATIENCE", 60)  # a busy machine is no slow line
 
         def make(load: Callable[[str], Model] = lambda _: shipped_model, own_origins: Any = (), **how: Any) -> Caller:
             return Caller(portal, load, own_origins, **how)
@@ -336,6 +339,52 @@ def test_when_too_many_wait_the_next_are_refused_at_once(
     assert api.predict(content, kind).status_code == 200
 
 
+def test_a_desk_whose_worker_fails_tells_all_that_it_served_and_goes_on(shipped_model: Model) -> None:
+    reading = read_drawing(shipped_model, Drawing.from_points(SEVEN))
+    served: list[list[str]] = []
+
+    def serve(items: Sequence[str]) -> list[Reading]:
+        served.append(list(items))
+        if "poison" in items:
+            raise ZeroDivisionError("a bug")
+        return [reading] * len(items)
+
+    async def ask() -> list[Reading | BaseException]:
+        desk = Desk(serve, most_waiting=9, patience=SOON, most_at_once=3)
+        together = ("poison", "a", "b", "c", "poison", "d", "e")
+        answers = await asyncio.wait_for(asyncio.gather(*map(desk.ask, together), return_exceptions=True), SOON)
+        return [*answers, await asyncio.wait_for(desk.ask("later"), SOON)]
+
+    with start_blocking_portal() as portal:
+        answers = portal.call(ask)
+    assert served == [["poison", "a", "b"], ["c", "poison", "d"], ["e"], ["later"]]
+    assert all(isinstance(answer, ZeroDivisionError) for answer in answers[:6])
+    assert answers[6:] == [reading, reading]
+
+
+def test_a_line_whose_oldest_has_waited_too_long_turns_the_next_away(
+    shipped_model: Model, gate: threading.Event
+) -> None:
+    reading = read_drawing(shipped_model, Drawing.from_points(SEVEN))
+
+    def serve(items: Sequence[str]) -> list[Reading]:
+        gate.wait(2 * SOON)
+        return [reading] * len(items)
+
+    async def ask() -> list[Reading]:
+        desk = Desk(serve, most_waiting=9, patience=0.01, most_at_once=9)
+        first = asyncio.create_task(desk.ask("first"))
+        await asyncio.sleep(0.1)
+        with pytest.raises(HTTPException) as refused:
+            await desk.ask("next")
+        assert refused.value.status_code == 503
+        gate.set()
+        return [await first, await desk.ask("later")]
+
+    with start_blocking_portal() as portal:
+        assert portal.call(ask) == [reading, reading]
+
+
 def test_refused_requests_leave_no_trace_in_the_queue(api: Caller) -> None:
     for _ in range(2 * MOST_WAITING):
         assert api.predict(body([])).status_code == 422
@@ -391,7 +440,8 @@ def test_the_models_are_the_registry_s(api: Caller) -> None:
 
 def test_a_broken_model_is_not_listed(api: Caller, own_home: Any) -> None:
     (own_home / "models" / "broken").mkdir(parents=True)
-    assert [model["name"] for model in api("GET", "/api/models").json()["models"]] == ["ink-cnn", "mnist-cnn"]
+    names = [model["name"] for model in api("GET", "/api/models").json()["models"]]
+    assert names == ["ink-cnn", "mnist-cnn", "robust-cnn"]
 
 
 def test_health_tells_version_and_uptime(api: Caller) -> None:

@@ -1,7 +1,9 @@
+import csv
 import gzip
 import io
 import json
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,7 +16,9 @@ from PIL import Image, ImageDraw
 from mnist_app.__main__ import main
 from mnist_app.data.dataset import DatasetError, Digits
 from mnist_app.ink.preprocessing import prepare_image
+from mnist_app.models.networks import logits_of
 from mnist_app.models.registry import find_model, load_card, load_model
+from mnist_app.models.shelf import make_default
 from mnist_app.storage import user_models_folder
 from mnist_app.training.train import TrainConfig
 
@@ -153,6 +157,55 @@ def test_an_evaluation_in_words_has_a_row_for_each_digit(run: Run, tiny_splits: 
     assert all(f"\n{digit:>5}  " in out for digit in range(10))
 
 
+@pytest.fixture
+def hard_digits(monkeypatch: pytest.MonkeyPatch, validation: Digits) -> Digits:
+    """Every split is digits upside down, of which many are misread."""
+    hard = Digits(validation.images[::20, ::-1].copy(), validation.labels[::20])
+    monkeypatch.setattr("mnist_app.data.dataset.load_split", lambda split: hard)
+    return hard
+
+
+@pytest.mark.parametrize("is_default", [False, True])
+@pytest.mark.parametrize("shipped", ["ink-cnn", "mnist-cnn"])
+def test_the_mistakes_are_those_of_the_model_that_is_evaluated(
+    run: Run, hard_digits: Digits, tmp_path: Path, shipped: str, is_default: bool
+) -> None:
+    """Counted here one by one from the logits, for a model that was copied and goes by another name."""
+    shutil.copytree(find_model(shipped), user_models_folder() / "renamed")
+    if is_default:
+        make_default("renamed")
+    asked = [] if is_default else ["--model", "renamed"]
+    code, out, _ = run("evaluate", *asked, "--mistakes", tmp_path / "mistakes.csv", "--json")
+    model = load_model(find_model(shipped))
+    shares = (logits_of(model.network, hard_digits.images)[:, :10] / model.card.temperature).softmax(dim=1).tolist()
+    expected = [
+        (index, label, share.index(max(share)), max(share))
+        for index, (label, share) in enumerate(zip(hard_digits.labels.tolist(), shares, strict=True))
+        if share.index(max(share)) != label
+    ]
+    rows = list(csv.DictReader((tmp_path / "mistakes.csv").read_text().splitlines()))
+    found = [(int(row["index"]), int(row["label"]), int(row["read"])) for row in rows]
+    sureness = [float(row["confidence"]) for row in rows]
+    assert code == 0 and len(found) > 30
+    assert sorted(found) == [mistake[:3] for mistake in expected]
+    assert sureness == sorted(sureness, reverse=True)
+    known = {mistake[0]: mistake[3] for mistake in expected}
+    assert sureness == pytest.approx([known[index] for index, *_ in found], abs=1e-5)
+    assert json.loads(out)["accuracy"] == pytest.approx(1 - len(found) / len(hard_digits))
+
+
+def test_what_has_been_learned_is_not_evaluated_as_the_help_says(
+    run: Run, hard_digits: Digits, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        run("evaluate", "--help")
+    assert "--split {validation,test}" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as end:
+        run("evaluate", "--split", "train", "--mistakes", tmp_path / "mistakes.csv")
+    assert end.value.code == 2 and "invalid choice: 'train'" in capsys.readouterr().err
+    assert not (tmp_path / "mistakes.csv").exists()
+
+
 def test_a_split_that_is_not_there_is_one_sentence(run: Run, no_mnist: None) -> None:
     code, out, err = run("evaluate", "--split", "test")
     assert (code, out) == (1, "")
@@ -180,6 +233,19 @@ def test_the_cards_command_makes_the_same_weights_again(run: Run, tiny_splits: D
     assert (folder / "model.safetensors").read_bytes() == before
 
 
+def test_a_training_under_attack_says_so_on_its_card_and_is_calibrated(run: Run, tiny_splits: Digits) -> None:
+    run("train", "--name", "tough", "--preset", "quick", "--batch-size", "16", "--attack-levels", "32")
+    card = load_card(find_model("tough"))
+    assert "--attack-levels 32" in card.command and card.config["attack_levels"] == 32
+    assert "under attack" in card.summary and "32 of 255 levels" in card.summary
+    assert run("calibrate", find_model("tough"))[0] == 0
+    assert load_card(find_model("tough")).temperature != card.temperature
+    assert run("calibrate", find_model("tough"), find_model("tough"))[::2] == (
+        1,
+        "Twins are asked about real ink: name its folder with --ink.\n",
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -187,6 +253,7 @@ def test_the_cards_command_makes_the_same_weights_again(run: Run, tiny_splits: D
         (["--name", "../x"], "A model's name is up to 64"),
         (["--name", "x", "--epochs", "0"], "epochs is between 1 and 1000, not 0"),
         (["--name", "x", "--architecture", "mlp"], "No architecture 'mlp'"),
+        (["--name", "x", "--attack-levels", "200"], "attack_levels is between 0 and 127, not 200"),
     ],
 )
 def test_what_cannot_be_trained_is_refused_at_once(

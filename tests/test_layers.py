@@ -12,7 +12,7 @@ MAP = {
     "api_schema": set(),
     "explain": {"data", "ink", "models", "reading"},
     "explore": {"data", "errors", "ink", "models", "reading", "storage"},
-    "training": {"data", "errors", "explore", "ink", "models", "reading", "storage"},
+    "training": {"data", "errors", "explain", "explore", "ink", "models", "reading", "storage"},
     "reading": {"data", "errors", "ink", "models"},
     "models": {"errors", "ink", "storage"},
     "data": {"errors", "ink", "storage"},

@@ -13,13 +13,14 @@ from mnist_app.models.networks import batch_of
 
 CHUNK = 250  # pictures at once: the first layer's maps of as many take 20 MB
 PATCHES = 4  # pictures that show what a map responds to
+CONVOLUTIONS = ("convolution", "halving")  # stations that have learned a pattern
 
 
 @dataclass(frozen=True, eq=False)
 class Station:
     """One layer, and what comes out of it for one picture."""
 
-    kind: str  # "convolution", "pooling" or "average"
+    kind: str  # "convolution", "halving" (a convolution and a pooling in one), "pooling" or "average"
     maps: NDArray[np.float32]  # (C, H, W), 0 or more; (C, 1, 1) where the places are averaged
     field: int  # pixels of the picture, each way, that one value sees
 
@@ -44,53 +45,63 @@ class Favourites:
 def follow(network: nn.Module, pixels: NDArray[np.uint8]) -> tuple[Station, ...]:
     """Follow a picture (28, 28) through a network, layer by layer; nothing for one not built in layers."""
     picture = batch_of(torch.from_numpy(pixels[None].copy()))
-    return tuple(Station(kind, maps[0].numpy().copy(), field) for kind, maps, field in _walk(network, picture))
+    return tuple(Station(kind, maps[0].numpy().copy(), field) for kind, maps, field, _ in _walk(network, picture))
 
 
 @torch.inference_mode()
 def favourites(network: nn.Module, images: NDArray[np.uint8]) -> tuple[Favourites, ...]:
     """What the maps of each convolution respond to most among pictures (N, 28, 28), one convolution after another."""
     best: dict[int, tuple[Tensor, Tensor]] = {}  # by convolution: strengths (C, PATCHES), flat places in all pictures
-    shapes: dict[int, tuple[int, int]] = {}  # by convolution: side of its maps, field
+    shapes: dict[int, tuple[int, int, int]] = {}  # by convolution: side of its maps, field, step
     for first in range(0, len(images), CHUNK):
         pictures = batch_of(torch.from_numpy(images[first : first + CHUNK].copy()))
-        convolutions = ((maps, field) for kind, maps, field in _walk(network, pictures) if kind == "convolution")
-        for at, (maps, field) in enumerate(convolutions):
+        learned = (found for found in _walk(network, pictures) if found[0] in CONVOLUTIONS)
+        for at, (_, maps, field, step) in enumerate(learned):
             side = maps.shape[-1]
             strengths, places = maps.flatten(2).max(dim=2)  # (B, C): one place a picture, or all would be neighbours
             places = places + (first + torch.arange(len(maps)))[:, None] * side**2
             if at in best:
                 strengths, places = torch.cat([best[at][0].T, strengths]), torch.cat([best[at][1].T, places])
             top = strengths.T.topk(min(PATCHES, len(strengths)))
-            best[at], shapes[at] = (top.values, places.T.gather(1, top.indices)), (side, field)
+            best[at], shapes[at] = (top.values, places.T.gather(1, top.indices)), (side, field, step)
     return tuple(
         Favourites(_patches(images, best[at][1].numpy(), *shapes[at]), best[at][0].numpy()) for at in sorted(best)
     )
 
 
-def _walk(network: nn.Module, pictures: Tensor) -> Iterator[tuple[str, Tensor, int]]:
-    """Each layer's kind, output (B, C, H, W) and field. By hand: hooks would hear other visitors' pictures as well."""
+def _walk(network: nn.Module, pictures: Tensor) -> Iterator[tuple[str, Tensor, int, int]]:
+    """Each station's kind, output (B, C, H, W), field and step. By hand: hooks would hear other visitors' pictures too.
+
+    The step is how many pixels of the picture two neighbouring values are apart. A convolution is over once its result
+    was rectified; what is pooled before that is halved by it.
+    """
     features = dict(network.named_children()).get("features")
     if not isinstance(features, nn.Sequential):
         return
-    at, field, step = pictures, 1, 1  # step: pixels of the picture between two neighbouring values
-    for layer in features:
+    at, field, step, kind = pictures, 1, 1, ""
+    for layer in (part for part in features.modules() if not isinstance(part, nn.Sequential)):
         at = layer(at)
-        if isinstance(layer, nn.MaxPool2d):
+        if isinstance(layer, nn.Conv2d):
+            field, step, kind = field + (layer.kernel_size[0] - 1) * step, step * layer.stride[0], "convolution"
+        elif isinstance(layer, nn.MaxPool2d):
             field, step = field + step, step * 2
-            yield "pooling", at, field
+            if kind:
+                kind = "halving"
+            else:
+                yield "pooling", at, field, step
+        elif isinstance(layer, nn.ReLU):
+            yield kind, at, field, step
+            kind = ""
         elif isinstance(layer, nn.AdaptiveAvgPool2d):
-            yield "average", at, pictures.shape[-1]
-        elif at.dim() == 4:
-            field += 2 * step
-            yield "convolution", at, field
+            yield "average", at, pictures.shape[-1], pictures.shape[-1]
 
 
-def _patches(images: NDArray[np.uint8], places: NDArray[np.int64], side: int, field: int) -> NDArray[np.uint8]:
+def _patches(
+    images: NDArray[np.uint8], places: NDArray[np.int64], side: int, field: int, step: int
+) -> NDArray[np.uint8]:
     """The part of its picture that each place (C, PATCHES) of a map sees; beyond the edge there is paper."""
     which, place = np.divmod(places, side**2)
     row, column = np.divmod(place, side)
-    step = images.shape[1] // side
     padded = np.pad(images[which.ravel()], ((0, 0), (field, field), (field, field)))
     patches = []
     for picture, y, x in zip(padded, row.ravel(), column.ravel(), strict=True):

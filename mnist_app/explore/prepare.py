@@ -9,6 +9,7 @@ from mnist_app.explore.kept import keep
 from mnist_app.storage import SHIPPED_WEIGHTS
 
 SHIPPED_SPLITS = ("validation", "test")
+LARGEST = 2_000_000  # bytes of a file that is shipped; larger predictions are made anew in seconds
 
 
 def prepare(model: str, split: str) -> None:
@@ -23,7 +24,7 @@ def prepare(model: str, split: str) -> None:
 def ship(model: str) -> list[Path]:
     """Compute a shipped model's predictions, neighbours and maps, put into weights/. Raises AppError.
 
-    Returns the files; they replace those of other weights of that name.
+    Returns the files; they replace those of other weights of that name. What is too large is left out.
     """
     train = load_split("train")
     learned, _ = predictions.predictions_of(model, "train", train)
@@ -44,6 +45,10 @@ def ship(model: str) -> list[Path]:
             origin.file(projection.KIND): projection.arrays_of(places),
         }
         for name, content in arrays.items():
-            keep(SHIPPED_WEIGHTS / name, content)
-            written.append(SHIPPED_WEIGHTS / name)
+            path = SHIPPED_WEIGHTS / name
+            keep(path, content)
+            if path.stat().st_size > LARGEST:
+                path.unlink()
+            else:
+                written.append(path)
     return written

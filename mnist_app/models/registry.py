@@ -21,6 +21,7 @@ from mnist_app.models.networks import ARCHITECTURES, build
 from mnist_app.storage import SHIPPED_WEIGHTS, user_models_folder
 
 DEFAULT_MODEL = "ink-cnn"
+ROBUST_MODEL = "robust-cnn"  # learned under attack
 WEIGHTS, CARD = "model.safetensors", "card.json"
 CURVES = ("passes", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "seconds")
 LARGEST_FILE = 64 * 2**20  # bytes; the shipped models have well under one MB

@@ -14,6 +14,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from mnist_app.data.dataset import Digits
 from mnist_app.errors import AppError
 from mnist_app.models.networks import ARCHITECTURES, CLASSES, batch_of, build, logits_of
+from mnist_app.training.adversary import attacked
 from mnist_app.training.augmentation import STILL, Augmentation, augment
 from mnist_app.training.inkset import Ink, InkConfig, fresh_digits
 
@@ -44,13 +45,15 @@ class TrainConfig:
     optimiser: str = "adamw"  # of OPTIMISERS
     digits: int | None = None  # how many of the training digits are learned from, drawn by the seed; None for all
     checks: int = 1  # measurements on validation in an epoch: in a short run one at its end is too late to watch
+    attack_levels: int = 0  # of 255 that each pixel may be changed by, against the network; 0 leaves digits alone
 
     def __post_init__(self) -> None:
         if self.architecture not in ARCHITECTURES:
             raise AppError(f"No architecture {self.architecture!r}. Available: {', '.join(ARCHITECTURES)}.")
         if self.optimiser not in OPTIMISERS:
             raise AppError(f"No optimiser {self.optimiser!r}. Available: {', '.join(OPTIMISERS)}.")
-        for name in ("epochs", "batch_size", "seed", "checks", *(["digits"] if self.digits is not None else [])):
+        whole = ("epochs", "batch_size", "seed", "checks", "attack_levels")
+        for name in (*whole, *(["digits"] if self.digits is not None else [])):
             if not isinstance(getattr(self, name), int):
                 raise AppError(f"{name} is a whole number, not {getattr(self, name)!r}.")
         for name, least, most in (
@@ -63,6 +66,7 @@ class TrainConfig:
             ("seed", 0, 2**32 - 1),
             ("digits", 10, 60_000),
             ("checks", 1, 20),
+            ("attack_levels", 0, 127),  # with 128 every picture can be made the same grey
         ):
             value = getattr(self, name)
             if not (value is None and name == "digits") and not least <= value <= most:
@@ -164,6 +168,8 @@ def train(
         for batch in range(1, batches + 1):
             chosen = order[(batch - 1) * config.batch_size : batch * config.batch_size]
             pictures = augment(batch_of(images[chosen]), config.augmentation, generator)
+            if config.attack_levels:
+                pictures = attacked(network, pictures, labels[chosen], config.attack_levels, generator)
             logits = network(pictures)
             loss = functional.cross_entropy(logits, labels[chosen], label_smoothing=config.label_smoothing)
             optimiser.zero_grad()

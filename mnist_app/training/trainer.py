@@ -19,7 +19,10 @@ from mnist_app.training.train import BatchReport, EpochReport, TrainConfig, fres
 
 MNIST_ONLY = "A small convolutional network that has seen nothing but MNIST."
 WITH_INK = "A small convolutional network that has learned from MNIST and from real pen strokes."
-
+ATTACKED = (
+    "A small convolutional network that has learned from MNIST under attack: each digit was first changed by up to "
+    "{} of 255 levels a pixel, in the way that misled it most."
+)
 
 # Told of every report, with the network as it is just then.
 Watch = Callable[[BatchReport | EpochReport, nn.Module], None]
@@ -45,7 +48,7 @@ def train_model(
             course.append(report)
     card = ModelCard(
         name=folder.name,
-        summary=WITH_INK if ink else MNIST_ONLY,
+        summary=_summary(config, is_ink=ink is not None),
         architecture=config.architecture,
         parameters=count_parameters(network),
         preprocessing=preprocessing.VERSION,
@@ -59,6 +62,12 @@ def train_model(
     )
     save_model(folder, network, card)
     return card
+
+
+def _summary(config: TrainConfig, is_ink: bool) -> str:
+    if config.attack_levels:
+        return ATTACKED.format(config.attack_levels)
+    return WITH_INK if is_ink else MNIST_ONLY
 
 
 def _mnist(config: TrainConfig, available: int) -> str:

@@ -65,7 +65,10 @@ def calibrated(card: ModelCard, validation: Answers, ink: Mapping[str, Answers])
     """The card with temperature, refusal and figures on unseen ink.
 
     The temperature is fitted on validation digits and drawings that weigh the same; the refusal on drawings alone.
+    Where there are no drawings, for it has never learned from any, validation digits have to do.
     """
+    if not ink:
+        return dataclasses.replace(card, temperature=fit_temperature(validation.logits, validation.labels))
     logits, doubts, labels = (
         np.concatenate([getattr(answers, part) for answers in ink.values()]) for part in ("logits", "doubts", "labels")
     )

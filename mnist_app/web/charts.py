@@ -197,7 +197,7 @@ def curves_html(title: str, curves: Sequence[Curve], passes: float, lowest: floa
     url = f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}"  # SVG itself is not let through
     said = "; ".join(f"{curve.name} {curve.points[-1][1]:.3g}" for curve in curves if curve.points)
     return (
-        f'<figure class="curves"><figcaption><b>{html.escape(title)}</b> {names}</figcaption>'
+        f'<figure class="course"><figcaption><b>{html.escape(title)}</b> {names}</figcaption>'
         f'<img src="{url}" alt="{html.escape(title)}, at last: {html.escape(said)}"></figure>'
     )
 

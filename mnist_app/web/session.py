@@ -47,7 +47,7 @@ UPLOAD = "upload"
 _PAD = "pad"
 _PAGE = "page"
 _PREPARED = "prepared_upload"
-_VIEW, _ADDRESS, _ANSWERED = "view", "address", "answered"
+_VIEW, _ADDRESS, _ANSWERED, _REFUSED = "view", "address", "answered", "refused"
 WHY, WHY_PICTURE, WHY_DIGIT, WHY_LAYERS, MEANT = "why", "why_picture", "why_digit", "why_layers", "meant"
 BREAK_HOW, BREAK_WHICH, BREAK_DIGIT, BREAK_NUMBER = "break_how", "break_which", "break_digit", "break_number"
 BREAK_MODELS, BREAK_WHAT, BREAK_LEVELS = "break_models", "break_what", "break_levels"
@@ -343,14 +343,16 @@ def view() -> tuple[View, tuple[str, ...]]:
     """What this visitor looks at, and the names of query parameters that made no sense.
 
     The address decides when it is new: opened, reloaded, gone back to. A run that answers a press does not ask it, for
-    the browser may have sent it before it heard of the view that it is now.
+    the browser may have sent it before it heard of the view that it is now. What made no sense is named until then:
+    the page runs again by itself when a split has been read.
     """
     asked = st.query_params.to_dict()
     is_answer = st.session_state.pop(_ANSWERED, False)
-    refused: tuple[str, ...] = ()
-    if asked and not is_answer and asked != st.session_state.get(_ADDRESS):
-        st.session_state[_VIEW], refused = View.from_query(asked, usual_view())
-    return cast(View, st.session_state.setdefault(_VIEW, usual_view())), refused
+    if is_answer or not asked:
+        st.session_state.pop(_REFUSED, None)
+    elif asked != st.session_state.get(_ADDRESS):
+        st.session_state[_VIEW], st.session_state[_REFUSED] = View.from_query(asked, usual_view())
+    return cast(View, st.session_state.setdefault(_VIEW, usual_view())), st.session_state.get(_REFUSED, ())
 
 
 def seen() -> View:
@@ -410,6 +412,12 @@ def exploring(model: str, name: str) -> Work[Explored]:
     if work.problem:
         _exploring.clear(*key)  # the next one to ask tries again
     return work
+
+
+def try_again(model: str, name: str) -> None:
+    """Forget that a computation failed, from the callback of what was pressed: whoever asks next begins another."""
+    with suppress(ModelError):  # the page says it
+        exploring(model, name)
 
 
 @st.cache_resource(show_spinner=False)

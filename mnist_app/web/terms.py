@@ -14,7 +14,7 @@ from mnist_app.explain.doctor import examine
 from mnist_app.explain.evidence import integrated_gradients
 from mnist_app.explain.feature_maps import Station, follow
 from mnist_app.explain.glossary import GLOSSARY
-from mnist_app.models.registry import DEFAULT_MODEL
+from mnist_app.models.registry import DEFAULT_MODEL, ROBUST_MODEL
 from mnist_app.reading.recognition import recognise
 from mnist_app.web import session
 from mnist_app.web.answer import percent
@@ -35,7 +35,7 @@ def terms(*names: str) -> None:
             if shown.open:
                 with shown:
                     st.write(f"**{name[0].upper()}{name[1:]}.** {GLOSSARY[name]}")
-                    st.html(PICTURES[name](_sample()))
+                    st.html(f'<div class="term">{PICTURES[name](_sample())}</div>')
 
 
 def _sample() -> Pixels:
@@ -112,7 +112,7 @@ def _bars(pixels: Pixels) -> str:
 
 def _of(shares: Sequence[float]) -> str:
     bars = bars_html(shares, int(np.argmax(shares)), None, [percent(share) for share in shares])
-    return f'<div class="picture">{bars}</div>'
+    return f'<div class="picture alone">{bars}</div>'
 
 
 def _softmax(_: Pixels) -> str:
@@ -152,19 +152,30 @@ def _percentile(pixels: Pixels) -> str:
 
 
 def _slant(pixels: Pixels) -> str:
-    return row_html([(png_url(sheared(pixels, degrees)), f"{degrees:+d}°") for degrees in (-25, 0, 25)])
+    return row_html([(png_url(sheared(pixels, degrees)), f"{degrees}°") for degrees in (-25, 0, 25)])
 
 
 def _attacked(levels: int, steps: int) -> Callable[[Pixels], str]:
     def show(pixels: Pixels) -> str:
-        model = session.model(DEFAULT_MODEL)
-        changed = Attack(levels, steps).run(model, pixels[None], np.array([7]))[0]
-        read = recognise(model, changed[None])[0]
-        after = f"read as {read.digit}" if read.is_digit else "read as no digit"
+        changed, after = _after(DEFAULT_MODEL, Attack(levels, steps), pixels)
         change = perturbation(changed.astype(np.int64) - pixels)
         return row_html([(png_url(pixels), "before"), (png_url(change), "the change"), (png_url(changed), after)])
 
     return show
+
+
+def _hardened(pixels: Pixels) -> str:
+    """What is left of the seven when each of two models is attacked."""
+    found = [(name, *_after(name, Attack(48), pixels)) for name in (DEFAULT_MODEL, ROBUST_MODEL)]
+    return row_html([(png_url(changed), f"{name}, attacked: {after}") for name, changed, after in found])
+
+
+def _after(name: str, attack: Attack, pixels: Pixels) -> tuple[Pixels, str]:
+    """The seven as an attack on a model leaves it, and what that model then reads."""
+    model = session.model(name)
+    changed = attack.run(model, pixels[None], np.array([7]))[0]
+    read = recognise(model, changed[None])[0]
+    return changed, f"read as {read.digit}" if read.is_digit else "read as no digit"
 
 
 PICTURES: dict[str, Callable[[Pixels], str]] = {
@@ -186,4 +197,5 @@ PICTURES: dict[str, Callable[[Pixels], str]] = {
     "perturbation": _attacked(24, 20),
     "FGSM": _attacked(48, 1),
     "PGD": _attacked(48, 20),
+    "adversarial training": _hardened,
 }

@@ -95,11 +95,10 @@ def _see(read: ReadDigit, model: str, is_known: bool) -> None:
     if is_known:
         _layers(read, model)
         return
-    digit = read.prediction.digit
-    pictures = [
-        (png_url(read.pixels), "all that the network sees: 28 × 28 pixels"),
-        (png_url(session.norms().averages[digit]), f"the average {NAMES[digit]}"),
-    ]
+    pictures = [(png_url(read.pixels), "all that the network sees: 28 × 28 pixels")]
+    if read.prediction.is_digit:
+        digit = read.prediction.digit
+        pictures.append((png_url(session.norms().averages[digit]), f"the average {NAMES[digit]}"))
     st.html(row_html(pictures))
     _nearest(read, model)
     terms("pixel", "centre of mass", "training picture", "features")
@@ -165,26 +164,41 @@ def _layers(read: ReadDigit, model: str) -> None:
     st.html(layers_html(read, stations, liked))
     terms("convolution", "feature map", "pooling", "softmax")
     if liked is None:
-        st.caption("What each map responds to most is being looked for, once for everybody; ask again in a moment.")
+        _wait_for_favourites(model)
+
+
+@st.fragment(run_every=0.5)
+def _wait_for_favourites(model: str) -> None:
+    work = session.maps_favourites(model)
+    if work.problem:
+        problem_notice(work.problem)
+    elif work.is_running:
+        st.caption("What each map responds to most is being looked for, once for everybody, and comes in a moment.")
+    else:
+        st.rerun()
 
 
 def layers_html(read: ReadDigit, stations: Sequence[Station], liked: Sequence[Favourites] | None) -> str:
     """A diagram of the network: a row a layer, with its shape, its strongest maps, and their favourite patterns."""
     picture = f'<img class="map" src="{png_url(read.pixels)}" alt="The picture">'
     rows = _station("The picture", "28 × 28 pixels", picture)
-    favourites = iter(liked or ())
+    favourites, strongest = iter(liked or ()), list[int]()
     for number, station in enumerate(stations, 1):
         shape = " × ".join(map(str, station.shape))
         if station.kind == "pooling":
-            rows += _station("Halved", shape, "")
+            maps = "".join(_map(station, channel, None, number) for channel in strongest)
+            rows += _station("Halved", shape, maps)
         elif station.kind == "average":
             rows += _station("Averaged", f"{shape} numbers", _strip(station))
         else:
             found = next(favourites, None)
-            maps = "".join(_map(station, channel, found, number) for channel in station.strongest(MAPS).tolist())
-            rows += _station("Convolution", shape, maps)
+            strongest = station.strongest(MAPS).tolist()
+            maps = "".join(_map(station, channel, found, number) for channel in strongest)
+            rows += _station("Convolution" if station.kind == "convolution" else "Convolution, halved", shape, maps)
     prediction = read.prediction
     answer = f'<span class="reads">{prediction.digit}</span> {percent(prediction.confidence)}'
+    if not prediction.is_digit:
+        answer = f"no digit: {percent(prediction.doubt)}"
     rows += _station("The answer", "10 probabilities", answer)
     return f'<ol class="network" aria-label="The network, layer by layer">{rows}</ol>'
 
@@ -230,7 +244,10 @@ def _where(read: ReadDigit, model: str) -> None:
         )
         for at, evidence in enumerate(found)
     ]
-    st.html(f'<p class="sentence">{_looked(found[0])}</p>' + row_html(pictures, "large"))
+    refused = (
+        "" if prediction.is_digit else f"It is no digit to the network; likest it is to {a_digit(found[0].digit)}. "
+    )
+    st.html(f'<p class="sentence">{refused}{_looked(found[0])}</p>' + row_html(pictures, "large"))
     terms("evidence", "integrated gradients")
 
 
@@ -286,7 +303,8 @@ def _change(read: ReadDigit, digits: Sequence[ReadDigit], model: str, meant: int
     prediction = read.prediction
     usual = meant
     if usual is None:
-        usual = prediction.digit if prediction.is_certain else prediction.runner_up
+        is_settled = prediction.is_certain or not prediction.is_digit
+        usual = prediction.digit if is_settled else prediction.runner_up
     wanted = st.segmented_control(
         "If it was meant to be",
         range(CLASSES),

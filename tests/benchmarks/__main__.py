@@ -6,12 +6,13 @@ With INK_COLLECTIONS the strokes are real ones; with MNIST_APP_DATA a network ca
 import argparse
 import json
 import platform
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from . import browser, classroom, explore, reading, teach, training, why
-from .figures import as_json, table
+from .figures import HEADING, Figure, as_json, line
 
-BENCHMARKS = {
+BENCHMARKS: dict[str, Callable[[], Iterable[Figure]]] = {
     "reading": reading.measure,
     "browser": browser.measure,
     "explore": explore.measure,
@@ -34,8 +35,11 @@ def main() -> None:
         parser.error(f"no benchmark {sorted(unknown)[0]!r}; there are {', '.join(BENCHMARKS)}")
     kept = {}
     for name in arguments.names or BENCHMARKS:
-        figures = BENCHMARKS[name]()
-        print(f"\n{name}\n{table(figures)}", flush=True)
+        print(f"\n{name}\n{HEADING}", flush=True)
+        figures: list[Figure] = []
+        for figure in BENCHMARKS[name]():
+            print(line(figure), flush=True)
+            figures.append(figure)
         kept[name] = as_json(figures)
     if arguments.json:
         machine = {"machine": platform.platform(), "python": platform.python_version()}

@@ -21,7 +21,7 @@ from .ink import drawings
 
 SAMPLES = 100
 STROKES_A_SHEET = 20  # before the canvas is cleared
-LOADS = 10
+WEIGHED = 10  # loads whose bytes are counted: they are the same each time
 TWO_ONES: Strokes = [[[170, 60], [170, 170], [170, 285]], [[60, 60], [60, 170], [60, 285]]]
 # Streamlit's default settings but for the address, a browser window and usage statistics.
 STOCK = ["-m", "streamlit", "run", "tests/benchmarks/stock_page.py", "--server.address", "127.0.0.1"]
@@ -60,19 +60,17 @@ AGREEMENT = """(button) => new Promise((resolve) => {
 })"""
 
 
-def measure() -> list[Figure]:
+def measure() -> Iterator[Figure]:
     home = Path(tempfile.mkdtemp())
     chromium = find_chromium()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         with served(serve(home)) as ours, served(serve_stock(home)) as stock:
-            return [
-                *_pen_up(browser, ours, stock),
-                *_agree(browser, ours),
-                _updates(browser, ours),
-                *_first_load(browser, "ours", ours, ".st-key-live_ink_element"),
-                *_first_load(browser, "baseline: stock pattern", stock, ".stPlotlyChart .barlayer path"),
-            ]
+            yield from _pen_up(browser, ours, stock)
+            yield from _agree(browser, ours)
+            yield _updates(browser, ours)
+            yield from _first_load(browser, "ours", ours, ".st-key-live_ink_element")
+            yield from _first_load(browser, "baseline: stock pattern", stock, ".stPlotlyChart .barlayer path")
 
 
 @contextmanager
@@ -102,7 +100,7 @@ def _pen_up(browser: Browser, ours: str, stock: str) -> list[Figure]:
 
 
 def _draw_all(browser: Browser, address: str, selector: str, clear: Callable[[Page], Any]) -> list[float]:
-    """The waits after SAMPLES pen-ups, ms; fewer if an answer never came."""
+    """The waits after SAMPLES pen-ups, ms. Raises AssertionError if an answer never came."""
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     page.goto(address)
     waits: list[float] = []
@@ -118,6 +116,7 @@ def _draw_all(browser: Browser, address: str, selector: str, clear: Callable[[Pa
         waits += page.evaluate("window.waits")
         clear(page)
     page.close()
+    assert len(waits) == SAMPLES, f"{SAMPLES - len(waits)} answers never came"
     return waits
 
 
@@ -183,7 +182,7 @@ def _updates(browser: Browser, address: str) -> Figure:
     page.wait_for_timeout(1000)
     box: Any = page.locator("canvas.upper-canvas").bounding_box()
     rates = []
-    for turn in range(SAMPLES // 5):
+    for turn in range(SAMPLES):
         page.mouse.move(box["x"] + 60, box["y"] + 60)
         page.mouse.down()
         page.evaluate(STOPWATCH, ".answer .digit")
@@ -204,7 +203,7 @@ def _updates(browser: Browser, address: str) -> Figure:
 def _first_load(browser: Browser, whose: str, address: str, ready: str) -> list[Figure]:
     """Bytes over the wire and time until the page can be used, with an empty cache."""
     times, sizes = [], []
-    for _ in range(LOADS):
+    for load in range(SAMPLES):
         context = browser.new_context(viewport={"width": 1280, "height": 900})
         page = context.new_page()
         wire: list[float] = []
@@ -218,7 +217,8 @@ def _first_load(browser: Browser, whose: str, address: str, ready: str) -> list[
         page.goto(address)
         page.locator(ready).first.wait_for(state="attached")
         times.append(page.evaluate("performance.now()"))
-        page.wait_for_timeout(1500)
-        sizes.append(sum(wire) / 1e6)
+        if load < WEIGHED:
+            page.wait_for_timeout(1500)
+            sizes.append(sum(wire) / 1e6)
         context.close()
     return [Figure.of(f"first load until usable: {whose}", times), Figure.of(f"first load: {whose}", sizes, "MB")]

@@ -82,6 +82,11 @@ class Pupil:
         self.pen_up: list[float] = []
         self.rerun: list[float] = []
 
+    @property
+    def overtaken(self) -> int:
+        """Live requests whose answer was not waited for because the pen went up."""
+        return self._api.let_go
+
     async def open(self) -> None:
         began = time.perf_counter()
         await self._page.open()
@@ -142,19 +147,18 @@ def as_sampled(drawing: Strokes) -> Strokes:
     return sampled
 
 
-def measure() -> list[Figure]:
+def measure() -> Iterator[Figure]:
     """Steady state and burst, alone, as a class, and as a class while a network trains; the server's memory."""
     load_split("train")  # without it nothing could train beside the class: better said now than after the lesson
     home = Path(tempfile.mkdtemp())
     with served(serve(home)) as address:
         server = _server_pid(address)
-        figures = [Figure.of("server memory before the class", [memory(server)], "MB")]
-        figures += asyncio.run(_alone(address))
-        figures += asyncio.run(_with_memory(_class(address, f"{PUPILS} pupils"), server))
-        figures.append(Figure.of("server memory after the class", [memory(server)], "MB"))
+        yield Figure.of("server memory before the class", [memory(server)], "MB")
+        yield from asyncio.run(_alone(address))
+        yield from asyncio.run(_with_memory(_class(address, f"{PUPILS} pupils"), server))
+        yield Figure.of("server memory after the class", [memory(server)], "MB")
         with training(home):
-            figures += asyncio.run(_class(address, f"{PUPILS} pupils and a training"))
-    return figures
+            yield from asyncio.run(_class(address, f"{PUPILS} pupils and a training"))
 
 
 def measure_memory() -> list[Figure]:
@@ -200,7 +204,7 @@ async def _class(address: str, who: str) -> list[Figure]:
     for _ in range(math.ceil(SAMPLES / PUPILS)):
         await asyncio.gather(*(pupil.lift(subject) for pupil, subject in zip(group, subjects, strict=True)))
     await asyncio.gather(*(pupil.close() for pupil in group))
-    return [*steady, *_figures(group, f"burst of {who}")[-2:]]
+    return [*steady, *_figures(group, f"burst of {who}")[2:4]]
 
 
 async def _open(group: list[Pupil]) -> None:
@@ -217,6 +221,7 @@ def _figures(group: list[Pupil], who: str) -> list[Figure]:
         Figure.of(f"live answer, {who}", [ms for pupil in group for ms in pupil.live]),
         Figure.of(f"pen-up to answer, {who}", [ms for pupil in group for ms in pupil.pen_up]),
         Figure.of(f"canvas message to page updated, {who}", [ms for pupil in group for ms in pupil.rerun]),
+        Figure.of(f"live requests overtaken by pen-up, a pupil, {who}", [pupil.overtaken for pupil in group], ""),
     ]
 
 

@@ -2,6 +2,7 @@
 
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -38,15 +39,16 @@ STOCK_GALLERY = [word.replace("stock_page", "stock_gallery") for word in STOCK]
 GALLERY, PICTURE = ".st-key-gallery .gallery", "section.picture"
 
 
-def measure() -> list[Figure]:
+def measure() -> Iterator[Figure]:
+    yield _reading()
     home, chromium = Path(tempfile.mkdtemp()), find_chromium()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         with served(serve(home)) as ours:
-            figures = [*_openings(browser, ours), *_clicks(browser, ours)]
+            yield from _openings(browser, ours)
+            yield from _clicks(browser, ours)
         with served(serve_stock(home, STOCK_GALLERY)) as stock:
-            figures.append(_stock_pages(browser, stock))
-    return [*figures, _reading()]
+            yield _stock_pages(browser, stock)
 
 
 def _open(page: Page, address: str, query: str = "") -> None:
@@ -55,7 +57,7 @@ def _open(page: Page, address: str, query: str = "") -> None:
     page.wait_for_timeout(700)
 
 
-def _openings(browser: Browser, address: str) -> list[Figure]:
+def _openings(browser: Browser, address: str) -> Iterator[Figure]:
     """Until the first pictures are there: from another page, by a link, and by a link with an empty cache."""
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     _open(page, address)
@@ -75,14 +77,12 @@ def _openings(browser: Browser, address: str) -> list[Figure]:
         cold.append(fresh.evaluate("performance.now()"))
         context.close()
     page.close()
-    return [
-        Figure.of("first pictures, from another page", inside),
-        Figure.of("first pictures, by a link", links),
-        Figure.of("first pictures, by a link with an empty cache", cold),
-    ]
+    yield Figure.of("first pictures, from another page", inside)
+    yield Figure.of("first pictures, by a link", links)
+    yield Figure.of("first pictures, by a link with an empty cache", cold)
 
 
-def _clicks(browser: Browser, address: str) -> list[Figure]:
+def _clicks(browser: Browser, address: str) -> Iterator[Figure]:
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     _open(page, address)
 
@@ -93,20 +93,19 @@ def _clicks(browser: Browser, address: str) -> list[Figure]:
             page.wait_for_timeout(400)
         return times
 
-    figures = [Figure.of("next page of the gallery", waits([".st-key-page_right button"], GALLERY))]
+    yield Figure.of("next page of the gallery", waits([".st-key-page_right button"], GALLERY))
     _open(page, address)
     cells = ['[data-pick="9-4"]', '[data-pick="5-3"]', '[data-pick="7-any"]', '[data-pick="3-3"]']
-    figures.append(Figure.of("a cell of the matrix to its pictures", waits(cells, GALLERY)))
+    yield Figure.of("a cell of the matrix to its pictures", waits(cells, GALLERY))
     _open(page, address, "?order=index")
     tiles = [f'.st-key-gallery [data-pick="{index}"]' for index in range(SAMPLES)]
-    figures.append(Figure.of("a picture opened", waits(tiles, PICTURE)))
+    yield Figure.of("a picture opened", waits(tiles, PICTURE))
     steps = [".st-key-picture_right button"]
-    figures.append(Figure.of("the next picture", waits(steps, PICTURE)))
+    yield Figure.of("the next picture", waits(steps, PICTURE))
     panels = [f".st-key-explore_panel button:nth-of-type({turn})" for turn in (2, 1)]
     _open(page, address)
-    figures.append(Figure.of("map and back to the numbers", _panels(page, panels)))
+    yield Figure.of("map and back to the numbers", _panels(page, panels))
     page.close()
-    return figures
 
 
 def _panels(page: Page, panels: list[str]) -> list[float]:

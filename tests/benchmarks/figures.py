@@ -33,11 +33,12 @@ def timed(what: str, work: Callable[[Any], object], subjects: Iterable[Any]) -> 
     return Figure.of(what, times[5:])
 
 
-def table(figures: Iterable[Figure]) -> str:
-    """Figures for people."""
-    lines = [f"{'':<66}{'median':>10}{'p95':>10}  unit  samples"]
-    lines += [f"{f.what:<66}{f.median:>10.2f}{f.p95:>10.2f}  {f.unit:<5} {f.samples:>6}" for f in figures]
-    return "\n".join(lines)
+HEADING = f"{'':<66}{'median':>10}{'p95':>10}  unit  samples"
+
+
+def line(figure: Figure) -> str:
+    """A figure for people, under HEADING."""
+    return f"{figure.what:<66}{figure.median:>10.2f}{figure.p95:>10.2f}  {figure.unit:<5} {figure.samples:>6}"
 
 
 def as_json(figures: Iterable[Figure]) -> list[dict[str, Any]]:

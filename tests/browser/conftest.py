@@ -11,12 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from .chromium import FLAGS, find_chromium
 from .visitor import Visitor
 
 ROOT = Path(__file__).parents[2]
+
+expect.set_options(timeout=20_000)  # ms: a limit and no wait, for a busy machine; what must be quick says how quick
 
 
 def free_port() -> int:
@@ -45,7 +47,7 @@ def serve(
             server.terminate()
 
 
-def wait_for(url: str, server: "subprocess.Popen[bytes]", seconds: float = 60) -> None:
+def wait_for(url: str, server: "subprocess.Popen[bytes]", seconds: float = 180) -> None:
     until = time.monotonic() + seconds
     while time.monotonic() < until and server.poll() is None:
         try:

@@ -1,6 +1,7 @@
 """The browser's part of the Draw page on its own: no server, no Streamlit."""
 
 import html
+import json
 import random
 import re
 from pathlib import Path
@@ -25,7 +26,8 @@ SET_UP = """async (script) => {
     mostInFlight = Math.max(mostInFlight, ++inFlight);
     return new Promise((resolve, reject) => waiting.push({ resolve, reject })).finally(() => inFlight--);
   };
-  window.newInk = (asking = ask) => new LiveInk(asking, (answer, isFinal) => shown.push([answer, isFinal]));
+  window.newInk = (asking = ask, clock) =>
+    new LiveInk(asking, (answer, isFinal) => shown.push([answer, isFinal]), clock);
   window.ink = newInk();
   window.pause = (time) => new Promise((done) => setTimeout(done, time));
   window.answer = async (text) => { waiting.shift().resolve(text); await pause(0); };
@@ -129,7 +131,7 @@ def test_a_moving_pen_asks_at_most_every_30_ms(script: Page) -> None:
     steps = """
         ink = newInk(async (strokes) => { asked.push(performance.now()); return "a"; });
         ink.down([0, 0]);
-        for (let x = 1; x < 60; x++) { ink.move([[x, 0]]); await pause(5); }
+        for (let x = 1; asked.length < 7 && x < 2000; x++) { ink.move([[x, 0]]); await pause(5); }
         return asked.slice(1).map((at, n) => at - asked[n]);
         """
     gaps = run(script, steps)
@@ -183,35 +185,50 @@ def test_nothing_is_asked_twice_of_the_same_ink(script: Page) -> None:
     assert run(script, steps) == [2, shown]
 
 
-def pace(script: Page, *waits: int) -> list[float]:
-    """ms between requests while the pen moves and answers take so long, one after the other."""
+def pace(script: Page, *answers: tuple[int, str]) -> list[float]:
+    """ms between requests while the pen moves, each ms a little, and answers take so long, one after the other.
+
+    The clock is ours, so that a busy machine makes no difference. An answer is words, "" for a refusal, or "lost".
+    """
     steps = """
-        const asked = [];
-        ink = newInk(async () => {
-          asked.push(performance.now());
-          await pause(waits[asked.length - 1] ?? 0);
-          return "a";
-        });
+        let now = 0, x = 0;
+        const asked = [], waiting = [];
+        const asking = () => new Promise((resolve, reject) => { asked.push(now); waiting.push({ resolve, reject }); });
+        ink = newInk(asking, () => now);
         ink.down([0, 0]);
-        for (let x = 1; asked.length <= waits.length; x++) { ink.move([[x, 0]]); await pause(5); }
+        for (const [time, text] of answers) {
+          now += time;
+          const { resolve, reject } = waiting.shift();
+          if (text === "lost") reject(new Error("no network")); else resolve(text || null);
+          await pause(0);
+          for (const before = asked.length; asked.length === before; now++) ink.move([[++x, 0]]);
+          now--;
+        }
         return asked.slice(1).map((at, n) => at - asked[n]);
         """
-    gaps: list[float] = run(script, f"const waits = {list(waits)}; {steps}")
+    gaps: list[float] = run(script, f"const answers = {json.dumps(answers)}; {steps}")
     return gaps
 
 
 def test_an_answer_that_stood_in_a_queue_is_followed_by_a_rest(script: Page) -> None:
-    assert pace(script, 0, 100)[1] > 100 + 4 * (100 - 30) - 30  # the first answer took a few ms, too
+    assert pace(script, (0, "a"), (100, "b")) == [30, 100 + 4 * (100 - 30)]
 
 
 def test_a_network_that_is_always_slow_is_no_queue(script: Page) -> None:
-    assert max(pace(script, 100, 100, 100)) < 150
+    assert pace(script, *[(100, "a")] * 3) == [100, 100, 100]
+
+
+@pytest.mark.parametrize("failure", ["", "lost"])
+def test_a_request_that_fails_at_once_does_not_make_all_that_follow_look_late(script: Page, failure: str) -> None:
+    assert pace(script, (5, failure), *[(60, "a")] * 4) == [1000, 60, 60, 60, 60]
 
 
 def test_a_refusal_is_not_asked_again_before_the_pen_is_up(script: Page) -> None:
     steps = """
+        let now = 0;
+        ink = newInk(undefined, () => now);
         ink.down([0, 0]); await answer(null);
-        for (let x = 1; x < 30; x++) { ink.move([[x, 0]]); await pause(8); }
+        for (let x = 1; x < 200; x++) { now += 5; ink.move([[x, 0]]); }
         const before = asked.length;
         ink.up();
         return [before, asked.length];
@@ -358,13 +375,15 @@ def boxes_in(text: str) -> list[tuple[list[float], str]]:
 
 def test_when_the_pen_was_where_is_remembered_until_the_ink_is_another(script: Page) -> None:
     steps = """
-        ink.down([0, 0]); await pause(30); ink.move([[3, 4]]); ink.up();
-        await pause(50); ink.down([10, 0]); ink.move([[10, 5]]); ink.up();
+        let now = 5;
+        ink = newInk(undefined, () => now);
+        ink.down([0, 0]); now += 30; ink.move([[3, 4]]); ink.up();
+        now += 50; ink.down([10, 0]); now += 7; ink.move([[10, 5]]); ink.up();
         const seen = ink.timeline;
         ink.replace([[[0, 0], [3, 4]]]);
         return [seen, ink.timeline];
         """
     seen, after = run(script, steps)
     assert [point["way"] for point in seen] == [0, 5, 5, 10]
-    assert seen[0]["time"] == 0 and 25 < seen[1]["time"] < 75 < seen[2]["time"] <= seen[3]["time"]
+    assert [point["time"] for point in seen] == [0, 30, 80, 87]
     assert after is None

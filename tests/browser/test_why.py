@@ -1,7 +1,5 @@
 """The panel Why, with hands."""
 
-import re
-
 from playwright.sync_api import Page, expect
 
 from ..conftest import SEVEN, Strokes
@@ -17,6 +15,22 @@ def ask(page: Page, question: str) -> None:
     page.get_by_role("button", name=question).or_(page.get_by_role("radio", name=question)).first.click()
 
 
+def pace_of(page: Page) -> tuple[float, float]:
+    """After how many seconds, to a tenth, the pen had gone the first of 48 parts of its way, and all of it."""
+    early, late = page.evaluate(
+        """() => {
+          const detail = {};
+          document.dispatchEvent(new CustomEvent("ink-timeline", { detail }));
+          const whole = detail.timeline.at(-1).way;
+          return [1 / 48, 1].map((share) => {
+            const reached = detail.timeline.find(({ way }) => way >= share * whole * (1 - 1e-9));
+            return Number((reached.time / 1000).toFixed(1));
+          });
+        }"""
+    )
+    return early, late
+
+
 def test_the_replay_is_scrubbed_with_the_arrow_keys(visitor: Visitor) -> None:
     visitor.draw(SEVEN)
     visitor.settle()
@@ -25,15 +39,40 @@ def test_the_replay_is_scrubbed_with_the_arrow_keys(visitor: Visitor) -> None:
     slider.focus()
     slider.press("Home")
     label = visitor.page.locator(".curves .label-at")
-    expect(label).to_have_text(re.compile(r"Share of the ink: 2%, after 0\.\d s"))
+    early, late = pace_of(visitor.page)
+    expect(label).to_have_text(f"Share of the ink: 2%, after {early:.1f} s")
     expect(visitor.page.locator(".curves .read-at")).to_have_text("not a digit")
     slider.press("End")
-    expect(label).to_contain_text("Share of the ink: 100%, after ")
+    expect(label).to_have_text(f"Share of the ink: 100%, after {late:.1f} s")
+    assert late > early
     expect(visitor.page.locator(".curves .read-at")).to_contain_text("7, ")
     slider.press("ArrowLeft")
     expect(label).to_contain_text("Share of the ink: 98%")
     visitor.page.get_by_role("button", name="Replay as drawn").click()
-    expect(label).to_contain_text("Share of the ink: 100%")
+    expect(label).to_contain_text("Share of the ink: 100%", timeout=1000 * late + 20_000)
+    assert visitor.errors == []
+
+
+def test_a_question_is_asked_and_answered_by_keyboard_alone(visitor: Visitor) -> None:
+    visitor.draw(SEVEN)
+    visitor.settle()
+    keys = visitor.page.keyboard
+    visitor.page.locator(".st-key-why_panel").get_by_role("radio").first.focus()
+    keys.press("ArrowRight")
+    keys.press("ArrowRight")
+    keys.press("Space")
+    slider = visitor.page.get_by_role("slider", name="Share of the ink")
+    slider.wait_for()
+    visitor.settle()
+    keys.press("Tab")
+    expect(slider).to_be_focused()
+    keys.press("Home")
+    expect(visitor.page.locator(".curves .label-at")).to_contain_text("Share of the ink: 2%")
+    keys.press("Tab")
+    expect(visitor.page.get_by_role("button", name="Replay as drawn")).to_be_focused()
+    keys.press("Tab")
+    keys.press("Enter")
+    expect(visitor.page.get_by_role("dialog", name="probability")).to_contain_text("nine in ten")
     assert visitor.errors == []
 
 

@@ -1,9 +1,14 @@
 """What a visitor does: open the page, draw with mouse or finger, read the answer."""
 
+from collections.abc import Mapping, Sequence
 from functools import cached_property
+from time import monotonic
 from typing import Any, Self
 
+import pytest
 from playwright.sync_api import CDPSession, Page, expect
+
+from .runs import Runs
 
 Stroke = list[list[float]]
 HEADINGS = {
@@ -13,6 +18,7 @@ HEADINGS = {
     "Models": "Models",
     "Data": "The digits",
 }
+SLOWEST = 10  # seconds that a busy machine may take for what is expected
 
 
 class Visitor:
@@ -21,6 +27,7 @@ class Visitor:
     def __init__(self, page: Page) -> None:
         self.page = page
         self.errors: list[str] = []
+        self._runs = Runs(page)
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.canvas = page.locator(".st-key-pad canvas.upper-canvas")
         self.digit = page.locator(".answer .digit")
@@ -51,12 +58,12 @@ class Visitor:
         """Draw strokes with a finger."""
         for stroke in strokes:
             for number, point in enumerate(stroke):
-                self.put_fingers("touchMove" if number else "touchStart", point)
-            self.put_fingers("touchEnd")
+                self.put_fingers("touchMove" if number else "touchStart", {0: point})
+            self.put_fingers("touchEnd", {})
 
-    def put_fingers(self, kind: str, *points: list[float]) -> None:
-        """One event of all fingers that are on the canvas, in the order in which they came."""
-        places = [dict(zip("xy", self._at(point), strict=True)) for point in points]
+    def put_fingers(self, kind: str, fingers: Mapping[int, Sequence[float]]) -> None:
+        """An event: where each finger is that comes, moves, or leaves; all that are left leave where none is named."""
+        places = [{"id": finger, **dict(zip("xy", self._at(at), strict=True))} for finger, at in fingers.items()]
         self._cdp.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": places})
 
     def write(self, strokes: list[Stroke]) -> None:
@@ -68,36 +75,45 @@ class Visitor:
                 pen = {"pointerType": "pen", "button": "left", "buttons": int(kind != "mouseReleased"), "clickCount": 1}
                 self._cdp.send("Input.dispatchMouseEvent", {"type": kind, "x": x, "y": y, **pen})
 
+    def slow_down(self, factor: float) -> None:
+        """A browser that takes so many times as long for everything."""
+        self._cdp.send("Emulation.setCPUThrottlingRate", {"rate": factor})
+
     @cached_property
     def _cdp(self) -> CDPSession:
         """One for all events: the browser forgets with a session which fingers are down."""
         return self.page.context.new_cdp_session(self.page)
 
     def inked_pixels(self) -> int:
-        """How many pixels of the canvas are dark."""
-        return int(
-            self.page.evaluate(
-                """() => {
-                  const root = [...document.querySelectorAll('.st-key-pad *')].find((e) => e.shadowRoot).shadowRoot;
-                  const canvas = root.querySelector('.dc-canvas.lower-canvas');
-                  if (!canvas) return 0; // between an old canvas and the next there is none
-                  const {data} = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
-                  let dark = 0;
-                  for (let i = 0; i < data.length; i += 4) dark += data[i] < 128 && data[i + 3] > 128;
-                  return dark;
-                }"""
-            )
+        """How many pixels of the canvas are dark, once there is one: between two versions there is none."""
+        dark = self.page.wait_for_function(
+            """() => {
+              const root = [...document.querySelectorAll('.st-key-pad *')].find((e) => e.shadowRoot)?.shadowRoot;
+              const canvas = root?.querySelector('.dc-canvas.lower-canvas');
+              if (!canvas) return null;
+              const {data} = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+              let dark = 0;
+              for (let i = 0; i < data.length; i += 4) dark += data[i] < 128 && data[i + 3] > 128;
+              return {dark};
+            }"""
         )
+        return int(dark.json_value()["dark"])
+
+    def expect_ink(self, pixels: int) -> None:
+        """Wait until so many pixels of the canvas are dark, give or take 2%."""
+        until = monotonic() + SLOWEST
+        while (dark := self.inked_pixels()) != pytest.approx(pixels, rel=0.02):
+            assert monotonic() < until, f"{dark} dark pixels instead of {pixels}"
+            self.page.wait_for_timeout(50)
 
     def settle(self) -> None:
         """Until the canvas has spoken and the script has run."""
-        self.page.wait_for_timeout(500)
-        expect(self.page.locator("[data-testid=stStatusWidget]")).to_have_count(0)
+        self._runs.settle()
 
     def visit(self, title: str) -> None:
         self.page.get_by_role("link", name=title).click()
         expect(self.page.get_by_role("heading", level=1)).to_have_text(HEADINGS[title])
 
-    def _at(self, point: list[float]) -> tuple[float, float]:
+    def _at(self, point: Sequence[float]) -> tuple[float, float]:
         box: Any = self.canvas.bounding_box()
         return box["x"] + point[0], box["y"] + point[1]

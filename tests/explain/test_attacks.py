@@ -1,4 +1,5 @@
 import copy
+from functools import partial
 
 import numpy as np
 import pytest
@@ -8,8 +9,8 @@ from numpy.typing import NDArray
 from mnist_app.data.dataset import Digits
 from mnist_app.explain.attacks import STRIDE, Attack, accuracy_under, loss_slope
 from mnist_app.models.networks import batch_of
-from mnist_app.models.registry import Model
-from mnist_app.reading.recognition import digit_logits, recognise
+from mnist_app.models.registry import ROBUST_MODEL, Model
+from mnist_app.reading.recognition import digit_logits, load_recogniser, recognise
 
 from ..linear import linear_model, softmax
 
@@ -56,7 +57,7 @@ def test_the_slope_is_that_of_finite_differences(validation: Digits, shipped_mod
         with torch.no_grad():
             return -float(digit_logits(model, pictures).log_softmax(dim=1)[0, 3])
 
-    slope = loss_slope(model, pictures, torch.tensor([3]))[0, 0]
+    slope = loss_slope(partial(digit_logits, model), pictures, torch.tensor([3]))[0, 0]
     for row, column in ((10, 14), (14, 9), (20, 12)):
         step = torch.zeros_like(pictures)
         step[0, 0, row, column] = 1e-6
@@ -97,4 +98,30 @@ def test_accuracy_under_attack_is_counted_digit_by_digit(validation: Digits, shi
     assert accuracy_under(attack, shipped_model, digits, shares.append) == pytest.approx(np.mean(right), abs=0.02)
     assert shares[-1] == 1
     plain = np.mean([read.digit for read in recognise(shipped_model, digits.images)] == digits.labels)
-    assert accuracy_under(Attack(0), shipped_model, digits) == plain
+    assert accuracy_under(Attack(0, 1), shipped_model, digits) == plain
+
+
+def test_a_digit_that_any_step_makes_misread_is_lost(validation: Digits) -> None:
+    """Step after step by hand, on a network of one matrix, which reads a digit as what it is likest to."""
+    model, matrix = linear_model()
+    digits, levels, steps = validation[slice(0, 5000, 100)], 4, 5
+    answers = (digits.images.reshape(-1, 784) @ matrix.T).argmax(axis=1)  # taken for the truth, so that all begin right
+    epsilon = levels / 255
+    alpha, right = STRIDE * epsilon / steps, 0
+    for pixels, label in zip(digits.images, answers, strict=True):
+        x0 = x = pixels.ravel() / 255
+        read = []
+        for _ in range(steps):
+            x = x + alpha * np.sign(slope_by_hand(matrix, x, int(label)))
+            x = np.clip(np.clip(x, x0 - epsilon, x0 + epsilon), 0, 1)
+            read.append(int((matrix @ np.round(x * 255)).argmax()))
+        right += all(each == label for each in read)
+    assert 0 < right < len(digits)
+    found = accuracy_under(Attack(levels, steps), model, Digits(digits.images, answers))
+    assert found == pytest.approx(right / len(digits), abs=0.03)
+
+
+def test_who_learned_under_attack_withstands_what_others_do_not(validation: Digits) -> None:
+    digits = validation[slice(0, 5000, 50)]
+    others, robust = (accuracy_under(Attack(24), load_recogniser(name), digits) for name in ("mnist-cnn", ROBUST_MODEL))
+    assert robust > 0.9 and others < 0.4

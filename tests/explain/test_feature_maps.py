@@ -1,10 +1,11 @@
 import numpy as np
+import pytest
 import torch
 from torch import nn
 
 from mnist_app.data.dataset import Digits
-from mnist_app.explain.feature_maps import favourites, follow
-from mnist_app.models.networks import batch_of
+from mnist_app.explain.feature_maps import CONVOLUTIONS, _walk, favourites, follow
+from mnist_app.models.networks import batch_of, build
 from mnist_app.models.registry import Model
 
 
@@ -23,6 +24,36 @@ def test_the_stations_have_the_shapes_that_the_network_has(validation: Digits, s
         ("convolution", (96, 7, 7), 32),
         ("average", (96,), 28),
     ]
+
+
+def test_a_quick_network_has_stations_of_its_own(validation: Digits) -> None:
+    found = follow(build("quicknet").eval(), validation.images[0])
+    assert [(station.kind, station.shape, station.field) for station in found] == [
+        ("convolution", (16, 14, 14), 5),
+        ("halving", (32, 7, 7), 11),
+        ("halving", (64, 3, 3), 23),
+    ]
+    assert all((station.maps >= 0).all() for station in found)
+
+
+@pytest.mark.parametrize("architecture", ["quicknet", "convnet"])
+def test_a_patch_is_every_pixel_that_a_value_depends_on(architecture: str) -> None:
+    """Against gradients: what changes a value at all, in any of many pictures of noise."""
+    torch.manual_seed(0)
+    network = build(architecture).eval()
+    images = np.random.default_rng(0).integers(0, 256, (40, 28, 28), dtype=np.uint8)
+    for at, found in enumerate(favourites(network, images)):
+        pictures = batch_of(torch.from_numpy(images)).requires_grad_()
+        maps = [maps for kind, maps, _, _ in _walk(network, pictures) if kind in CONVOLUTIONS][at]
+        strengths = maps.detach()[:, 0].flatten(1).max(dim=1).values
+        which = int(strengths.argmax())
+        row, column = np.unravel_index(int(maps[which, 0].argmax()), maps.shape[2:])
+        [slope] = torch.autograd.grad(maps[:, :, row, column].sum(), pictures)
+        rows, columns = (np.flatnonzero(slope.abs().sum(dim=(0, axis))[0].numpy()) for axis in (3, 2))
+        seen = images[which, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        patch, field = found.patches[0, 0], found.patches.shape[-1]
+        top, left = (-len(each) % field if each[0] == 0 else 0 for each in (rows, columns))  # beyond the edge: paper
+        assert (patch[top : top + len(rows), left : left + len(columns)] == seen).all()
 
 
 def test_the_last_station_is_what_the_classifier_reads(validation: Digits, shipped_model: Model) -> None:

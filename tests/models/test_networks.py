@@ -27,6 +27,8 @@ def test_folding_changes_the_layers_but_not_the_answers(architecture: str) -> No
     network.train()(pictures)  # so that the norms have something to do
     folded = fold_batch_norm(network.eval())
     torch.testing.assert_close(folded(pictures), network(pictures), atol=1e-5, rtol=1e-4)
+    norms = sum(isinstance(module, torch.nn.BatchNorm2d) for module in folded.modules())
+    assert norms == (2 if architecture == "quicknet" else 0)  # whose norms stand after the pooling
     for block in folded.modules():
         if isinstance(block, torch.nn.Sequential):
             for first, second in itertools.pairwise(block):

@@ -40,6 +40,7 @@ from ..conftest import SEVEN, full_mnist
 
 ROOT = Path(__file__).parents[2]
 SHORT = TrainConfig("quicknet", epochs=2, digits=2_000, augmentation=STILL, checks=2)
+SHORTEST = dataclasses.replace(SHORT, epochs=1, checks=1)  # for what only has to come to its end
 LONG = dataclasses.replace(SHORT, epochs=1000, digits=None)
 
 
@@ -52,7 +53,8 @@ def queue() -> Iterator[Queue]:
     queue.stop()
 
 
-def until(condition: Callable[[], object], seconds: float = 60) -> None:
+def until(condition: Callable[[], object], seconds: float = 240) -> None:
+    """Wait for what takes its time; on a busy machine, where a child comes last, much of it."""
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it did not happen"
@@ -87,9 +89,33 @@ def left_in(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.glob("*")) + sorted(path.name for path in folder.glob(".*"))
 
 
-def test_a_job_becomes_a_model_with_its_curves(queue: Queue) -> None:
-    identity = jobs.submit("mine", SHORT)
-    status = ended(identity)
+@pytest.fixture(scope="module")
+def home_of_the_learned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home in which "mine" has learned."""
+    full_mnist()
+    home = tmp_path_factory.mktemp("learned")
+    with pytest.MonkeyPatch.context() as patch:
+        # Fixtures of a module come before own_home, so this one brings its own.
+        patch.setenv("MNIST_APP_HOME", str(home))
+        queue = Queue()
+        queue.start()
+        try:
+            ended(jobs.submit("mine", SHORT))
+        finally:
+            queue.stop()
+    return home
+
+
+@pytest.fixture
+def learned(home_of_the_learned: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
+    """A job that is done, to be looked at."""
+    monkeypatch.setenv("MNIST_APP_HOME", str(home_of_the_learned))
+    (only,) = list_jobs()
+    return only
+
+
+def test_a_job_becomes_a_model_with_its_curves(learned: Job) -> None:
+    status = learned.status
     assert (status.state, status.passes) == (DONE, 2)
     assert "of the test digits are read right" in status.reason
     card = load_model(find_model("mine")).card
@@ -101,14 +127,12 @@ def test_a_job_becomes_a_model_with_its_curves(queue: Queue) -> None:
     assert left_in(user_models_folder()) == ["mine"]
 
 
-def test_each_snapshot_is_the_network_of_its_moment(queue: Queue) -> None:
-    identity = jobs.submit("mine", SHORT)
-    reports = ended(identity).reports
+def test_each_snapshot_is_the_network_of_its_moment(learned: Job) -> None:
+    reports, snapshots = learned.status.reports, learned.status.snapshots
     validation = load_split("validation")
-    snapshots = job(identity).status.snapshots
     assert list(snapshots) == [report.passes for report in reports]
     for passes, report in zip(snapshots, reports, strict=True):
-        read = logits_of(jobs.snapshot_network(job(identity), passes), validation.images).argmax(dim=1).numpy()
+        read = logits_of(jobs.snapshot_network(learned, passes), validation.images).argmax(dim=1).numpy()
         assert (read == validation.labels).mean() == pytest.approx(report.validation_accuracy)
         assert sum(report.confusion[digit][digit] for digit in range(10)) == (read == validation.labels).sum()
 
@@ -142,7 +166,7 @@ def test_cancelling_takes_effect_within_two_seconds_and_leaves_no_model(queue: Q
 
 
 def test_a_killed_trainer_ends_in_a_clear_state_and_the_next_job_runs(queue: Queue) -> None:
-    identity, following = jobs.submit("mine", LONG), jobs.submit("next", SHORT)
+    identity, following = jobs.submit("mine", LONG), jobs.submit("next", SHORTEST)
     until(lambda: is_learning(identity))
     os.kill(child_of(identity), signal.SIGKILL)
     status = ended(identity)
@@ -174,7 +198,7 @@ def server() -> Iterator["subprocess.Popen[bytes]"]:
 
 
 def test_a_killed_server_leaves_no_orphan_and_a_clear_state(server: "subprocess.Popen[bytes]") -> None:
-    identity, waiting = jobs.submit("mine", LONG), jobs.submit("next", SHORT)
+    identity, waiting = jobs.submit("mine", LONG), jobs.submit("next", SHORTEST)
     until(lambda: is_learning(identity))
     child = child_of(identity)
     server.kill()
@@ -249,7 +273,7 @@ def test_a_status_that_is_corrupted_while_it_runs_is_soon_whole_again(queue: Que
 
 def test_a_request_that_cannot_be_read_fails_and_lets_the_next_one_run(queue: Queue) -> None:
     queue.stop()
-    identity, following = jobs.submit("mine", SHORT), jobs.submit("next", SHORT)
+    identity, following = jobs.submit("mine", SHORT), jobs.submit("next", SHORTEST)
     (jobs.jobs_folder() / identity / jobs.REQUEST).write_text("{}")
     after = Queue()
     after.start()
@@ -311,7 +335,7 @@ def test_the_queue_has_an_end(own_home: Path) -> None:
 
 
 def test_a_model_of_that_name_that_came_in_between_is_left_alone(queue: Queue) -> None:
-    identity = jobs.submit("mine", SHORT)
+    identity = jobs.submit("mine", SHORTEST)
     until(lambda: job(identity).status.state == RUNNING)
     (user_models_folder() / "mine").mkdir(parents=True)
     (user_models_folder() / "mine" / "precious").touch()

@@ -45,11 +45,18 @@ def weights(network: nn.Module) -> Tensor:
         ("average", 1),
         ("seed", -1),
         ("seed", 2**32),
+        ("attack_levels", -1),
+        ("attack_levels", 128),
     ],
 )
 def test_nonsense_is_refused_with_its_limits(field: str, value: float) -> None:
     with pytest.raises(AppError, match=rf"{field} is between \S+ and \S+, not {value}"):
         quick(**{field: value})
+
+
+def test_half_a_level_is_no_number_of_levels() -> None:
+    with pytest.raises(AppError, match=r"attack_levels is a whole number, not 0\.5"):
+        quick(attack_levels=0.5)
 
 
 def test_an_unknown_architecture_is_refused_with_those_there_are() -> None:
@@ -70,6 +77,14 @@ def test_fresh_weights_depend_on_the_seed_alone_and_leave_other_random_numbers_b
     torch.manual_seed(1)
     assert torch.equal(torch.rand(1), expected)
     assert torch.equal(weights(first), weights(fresh_network(quick(seed=7))))
+
+
+def test_a_training_without_attacks_draws_no_luck_for_them(tiny_digits: Digits) -> None:
+    """Older cards' commands still make the same weights; with attacks others come out, the same each time."""
+    plain, attacked = quick(), quick(attack_levels=32)
+    once, again = weights(trained(attacked, tiny_digits)), weights(trained(attacked, tiny_digits))
+    assert torch.equal(once, again)
+    assert not torch.allclose(once, weights(trained(plain, tiny_digits)))
 
 
 def test_two_batches_are_learned_by_heart(tiny_digits: Digits) -> None:

@@ -56,3 +56,12 @@ def test_the_card_says_what_was_fitted_and_measured(twin: Model) -> None:
     assert card.metrics["ink, unseen"]["refused"] == pytest.approx(0.005, abs=0.001)
     assert card.metrics["a, unseen"]["accuracy"] == answers.accuracy == card.metrics["ink, unseen"]["accuracy"]
     assert card.metrics["test"] == twin.card.metrics["test"]
+
+
+def test_without_ink_validation_alone_decides_and_nothing_is_refused(twin: Model) -> None:
+    random = np.random.default_rng(0)
+    logits = np.log(random.dirichlet(np.ones(10), 4000))
+    labels = np.array([random.choice(10, p=np.exp(row)) for row in logits])  # as probable as the logits say
+    card = calibrated(replace(twin.card, refusal=1.0), Answers(3 * logits, np.zeros(4000), labels), {})
+    assert card.temperature == pytest.approx(3, rel=0.05)
+    assert (card.refusal, card.metrics) == (1.0, twin.card.metrics)

@@ -10,7 +10,7 @@ from mnist_app.explain.attacks import Attack
 from mnist_app.explain.distortions import DISTORTIONS, turned
 from mnist_app.ink.preprocessing import pixels_of_drawing
 from mnist_app.ink.strokes import Drawing
-from mnist_app.models.registry import DEFAULT_MODEL
+from mnist_app.models.registry import DEFAULT_MODEL, ROBUST_MODEL
 from mnist_app.reading.recognition import load_recogniser, recognise
 from mnist_app.web import session
 from mnist_app.web.charts import perturbation
@@ -88,6 +88,14 @@ def test_many_digits_are_attacked_once_for_everybody(monkeypatch: pytest.MonkeyP
     assert not at.exception
     assert f"still reads **{share:.1%}** of 20 digits right" in at.markdown[-1].value
     session._under_attack.clear()
+
+
+def test_the_model_that_learned_under_attack_is_the_second_at_first() -> None:
+    at = opened("Attack it")
+    assert at.multiselect[0].value == [DEFAULT_MODEL, ROBUST_MODEL]
+    at = open_page("break_it")
+    at.session_state["model"] = ROBUST_MODEL
+    assert at.run().multiselect[0].value == [ROBUST_MODEL, DEFAULT_MODEL]
 
 
 def test_one_model_or_none_is_enough() -> None:

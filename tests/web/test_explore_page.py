@@ -6,8 +6,11 @@ import json
 import re
 import shutil
 import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 import numpy as np
@@ -48,7 +51,12 @@ def explore(waits: bool = True, **query: str) -> AppTest:
     for name, value in query.items():
         at.query_params[name] = value
     at.run()
-    while waits and at.get("progress"):
+    return finished(at) if waits else at
+
+
+def finished(at: AppTest) -> AppTest:
+    """The page when the split has been read."""
+    while at.get("progress"):
         at.run()
     return at
 
@@ -126,6 +134,20 @@ def test_nonsense_in_an_address_is_one_sentence(no_mnist: None) -> None:
     assert described(at).endswith("digits read as threes")
 
 
+def test_what_an_address_asks_in_vain_is_said_until_something_is_pressed(
+    no_mnist: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(Work, "result", lambda *_: None)
+        patch.setattr(Work, "is_running", True)
+        at = explore(waits=False, label="12", read="3")
+    assert at.get("progress") and "(label)" in at.warning[0].value.replace("\\", "")
+    finished(at)
+    assert "(label)" in at.warning[0].value.replace("\\", "")
+    at.selectbox("explore_order").select("index").run()
+    assert not at.warning
+
+
 def test_a_model_that_is_not_there_is_one_sentence(no_mnist: None) -> None:
     at = explore(model="nobody")
     assert not at.exception
@@ -195,7 +217,7 @@ def test_a_drawing_falls_on_the_map_amid_its_likes(no_mnist: None, validation: D
     at.query_params["panel"] = "map"
     at.session_state["pad"] = session.Pad(latest=ink(SEVEN))
     at.session_state["show_drawing"] = True
-    at.run()
+    finished(at.run())
     assert not at.exception
     drawn = component(at, "digit_map")["drawn"]
     assert len(drawn["near"]) == 5
@@ -235,7 +257,7 @@ def test_a_number_has_no_place_on_the_map(no_mnist: None) -> None:
     at.query_params["panel"] = "map"
     at.session_state["pad"] = session.Pad(latest=ink([*small(ONE, 40), *small(SEVEN, 160)]))
     at.session_state["show_drawing"] = True
-    at.run()
+    finished(at.run())
     assert not at.exception
     assert any("as the number 17" in caption.value for caption in at.caption)
     assert component(at, "digit_map")["drawn"] is None
@@ -253,6 +275,48 @@ def test_a_map_nobody_has_is_offered_and_pca_shown_meanwhile(no_mnist: None, own
     assert not at.exception
     assert at.button("lay_out").label.startswith("Lay out this split with t-SNE")
     assert len(component(at, "digit_map")["places"]) > 5000
+
+
+class EndlessLayout:
+    """A map that is laid out until somebody says that it is done."""
+
+    begun: ClassVar[list[tuple[str, str]]] = []
+    share, problem, is_running = 0.5, None, True
+
+    def __init__(self, model: str, split: str) -> None:
+        time.sleep(0.05)  # as long as a process takes to start, in which others may ask
+        self.begun.append((model, split))
+
+
+@pytest.fixture
+def begun(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, str]]]:
+    """The maps whose computation has begun; none ends."""
+    monkeypatch.setattr(session, "Layout", EndlessLayout)
+    EndlessLayout.begun.clear()
+    session.layouts.clear()
+    yield EndlessLayout.begun
+    session.layouts.clear()
+
+
+def test_one_map_is_laid_out_at_a_time_whoever_asks(begun: list[tuple[str, str]]) -> None:
+    asked = [(model, split) for model in ("ink-cnn", "mnist-cnn") for split in ("validation", "test")] * 3
+    with ThreadPoolExecutor(len(asked)) as visitors:
+        list(visitors.map(lambda each: session.lay_out(*each), asked))
+    assert len(begun) == 1 and session.running_layout() == begun[0]
+    session.layouts()[begun[0]].is_running = False  # type: ignore[misc]
+    session.lay_out("mnist-cnn", "train")
+    assert begun[1:] == [("mnist-cnn", "train")]
+
+
+def test_who_comes_second_is_told_whose_map_is_being_laid_out(
+    no_mnist: None, begun: list[tuple[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session.lay_out("mnist-cnn", "test")
+    (tmp_path / "empty").mkdir()
+    monkeypatch.setattr("mnist_app.explore.kept.SHIPPED_WEIGHTS", tmp_path / "empty")
+    at = explore(panel="map")
+    assert any(caption.value.startswith("One map at a time: that of the test split") for caption in at.caption)
+    assert "lay_out" not in [button.key for button in at.button]
 
 
 def test_visitors_wait_for_one_computation(no_mnist: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -297,16 +361,14 @@ def test_work_that_fails_for_no_known_reason_says_so_and_does_not_wait_for_ever(
 
 
 def test_a_failed_reading_is_tried_again(no_mnist: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mnist_app.web.session.evaluate", lambda *_: 1 / 0)
-    at = explore(waits=False)
-    while not at.button:
-        at.run()
+    with monkeypatch.context() as patch:
+        patch.setattr("mnist_app.web.session.evaluate", lambda *_: 1 / 0)
+        at = explore(waits=False)
+        while not at.button:
+            at.run()
     assert "nobody foresaw" in at.warning[0].value
-    monkeypatch.undo()
     at.button("try_again").click().run()
-    while at.get("progress"):
-        at.run()
-    assert described(at) == "5,000 digits"
+    assert described(finished(at)) == "5,000 digits"
 
 
 # What the page draws with
@@ -436,7 +498,13 @@ def test_a_thumbnail_is_the_picture(tiny_digits: Digits) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/digits/test/64.png", "/digits/nothing/1.png", "/digits/test/-1.png", "/digits/test/x.png"]
+    "path",
+    [
+        *("/digits/test/64.png", "/digits/nothing/1.png", "/digits/test/-1.png", "/digits/test/x.png"),
+        *(f"/digits/test/{'9' * length}.png" for length in (6, 7, 20, 5000)),
+        *(f"/digits/test/{index}.png" for index in ("1e3", "0x1", "+5", "1_0", "%20", "5%20", "%D9%A5", "%C2%B2")),
+        *("/digits/test/.png", "/digits/test/1.0.png", "/digits/test/%00.png", "/digits/%00/1.png"),
+    ],
 )
 def test_a_thumbnail_that_is_not_there_is_a_404(tiny_digits: Digits, path: str) -> None:
     assert get(path, tiny_digits).status_code == 404

@@ -69,6 +69,7 @@ def test_details_change_the_recipe() -> None:
     at = opened("train")
     at.number_input(key="train_epochs").set_value(3).run()
     at.number_input(key="train_digits").set_value(5_000).run()
+    at.number_input(key="train_attack_levels").set_value(32).run()
     at.slider(key="train_elastic").set_value(2.0).run()
     press(at, "train_start")
     request = list_jobs()[0].request
@@ -76,9 +77,20 @@ def test_details_change_the_recipe() -> None:
         PRESETS["quick"].config,
         epochs=3,
         digits=5_000,
+        attack_levels=32,
         augmentation=dataclasses.replace(PRESETS["quick"].config.augmentation, elastic=2.0),
     )
     assert request and request.config == expected
+
+
+def test_what_was_changed_just_before_the_press_counts() -> None:
+    at = opened("train")
+    at.text_input(key="train_title").set_value("In haste")
+    at.number_input(key="train_epochs").set_value(7)
+    press(at, "train_start")
+    (job,) = list_jobs()
+    assert job.title == "In haste"
+    assert job.request and job.request.config.epochs == 7
 
 
 @pytest.mark.parametrize(
@@ -89,6 +101,7 @@ def test_details_change_the_recipe() -> None:
         ("batch_size", 1, "batch\\_size is between 2 and 4096, not 1"),
         ("digits", 3, "digits is between 10 and 60000, not 3"),
         ("seed", -1, "seed is between 0 and 4294967295, not -1"),
+        ("attack_levels", 200, "attack\\_levels is between 0 and 127, not 200"),
     ],
 )
 def test_nonsense_is_refused_before_it_starts(field: str, value: float, says: str) -> None:
@@ -160,7 +173,7 @@ def test_a_training_that_runs_shows_its_course() -> None:
     at = opened("train")
     progress: Any = at.get("progress")
     assert progress[0].proto.text.endswith("**mine** · epoch 1 · 5,000 digits a second · 4 s left")
-    assert html_of(at).count('<figure class="curves">') == 2
+    assert html_of(at).count('<figure class="course">') == 2
 
 
 def test_a_job_that_cannot_be_read_is_a_line_and_no_crash() -> None:

@@ -62,7 +62,7 @@ def test_it_shows_what_was_seen() -> None:
         at.run()
     assert html_of(at).count('class="tile"') == 5
     at.toggle(session.WHY_LAYERS).set_value(True).run()
-    assert html_of(at).count('class="mapped"') == 6 * 6
+    assert html_of(at).count('class="mapped"') == 8 * 6
     assert session.maps_favourites(DEFAULT_MODEL).result(60)
     assert html_of(at.run()).count('class="likes"') == 6 * 6
     assert "24 × 28 × 28" in html_of(at) and "96 numbers" in html_of(at)
@@ -103,6 +103,19 @@ def test_another_digit_can_be_meant_and_the_change_is_put_on_the_pad() -> None:
     assert digit_of(at) == str(digit)
 
 
+def test_of_what_is_no_digit_nothing_is_claimed() -> None:
+    lattice: Strokes = [[[60 + 45 * at, 50], [60 + 45 * at, 280]] for at in range(5)]
+    lattice += [[[50, 60 + 45 * at], [260, 60 + 45 * at]] for at in range(5)]
+    at = asked(SEE, lattice)
+    assert digit_of(at) == "?"
+    assert "the average" not in html_of(at)
+    at.toggle(session.WHY_LAYERS).set_value(True).run()
+    assert "no digit: " in html_of(at) and 'class="reads"' not in html_of(at)
+    assert "It is no digit to the network" in html_of(asked(WHERE, lattice))
+    assert "It never became a digit" in html_of(asked(WHEN, lattice))
+    assert "It is read as" not in html_of(asked(CHANGE, lattice))
+
+
 def opened_in_explore(question: str) -> AppTest:
     at = open_page("explore")
     at.query_params["open"] = "321"
@@ -119,7 +132,7 @@ def opened_in_explore(question: str) -> AppTest:
 def test_a_picture_in_explore_is_asked_the_same_but_when() -> None:
     at = opened_in_explore(SEE)
     assert at.pills[0].options == [SEE, WHERE, CHANGE]
-    assert html_of(at).count('class="mapped"') == 6 * 6
+    assert html_of(at).count('class="mapped"') == 8 * 6
     session.maps_favourites(DEFAULT_MODEL).result(60)
 
 

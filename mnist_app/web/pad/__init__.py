@@ -40,7 +40,12 @@ def drawing_pad(pad: Pad, pen_width: int) -> tuple[str | None, DeltaGenerator]:
             key=pad.key,
         )
         _guard(
-            data={"ink": pad.latest, "isUntouched": pad.is_untouched},
+            data={
+                "ink": pad.latest,
+                "isUntouched": pad.is_untouched,
+                "version": pad.version,
+                "strokes": len(pad.strokes),
+            },
             on_kept_change=lambda: pad.bring_back(st.session_state[_GUARD].kept),
             key=_GUARD,
         )

@@ -1,14 +1,18 @@
-// Looks after the canvas beside it: hides its toolbar, names it for screen readers, holds Undo back until the canvas
-// has told the script of the last stroke, hands pasted pictures to the uploader, and keeps the ink over a reload.
+// Looks after the canvas beside it: hides its toolbar, names it for screen readers, lets one finger draw at a time, holds
+// Undo back until the script knows of the last stroke, hands pasted pictures to the uploader, keeps the ink over a reload.
 
 const HIDE_TOOLBAR = ".dc-toolbar { display: none !important; } canvas { touch-action: none; }";
-const CANVAS_SPEAKS_AFTER = 300; // ms: 200 after pen-up by its own clock, and some for the way
-const TRIES = 20;
-const RETRY_EVERY = 50; // ms
+const PATIENCE = 8000; // ms that Undo waits: then the canvas will not speak any more
+const LOOK_EVERY = 50; // ms
 const KEPT = "draw-a-digit"; // the ink's name in the tab's own memory, which is gone when the tab is closed
 
-let penUpAt = -Infinity;
 let retry = 0;
+let finger = null; // identifier of the touch that draws
+let pen = null; // id of the pointer that draws
+let strokes = 0; // on the canvas, as far as seen here
+let known = { version: null, strokes: 0 }; // to the script
+let isUndoing = false; // pressed, and the canvas that comes of it is not here yet
+let since = -Infinity; // the pen was lifted, or Undo pressed
 let held = 0; // presses of Undo that wait
 let isReplayed = false;
 
@@ -37,35 +41,81 @@ function tend() {
   root.append(style);
 }
 
-function notePenUp(event) {
-  if (event.composedPath().some((node) => node.classList?.contains("upper-canvas"))) penUpAt = performance.now();
+function canvasUnder(event) {
+  return event.composedPath().find((node) => node.classList?.contains("upper-canvas"));
 }
 
-/** An Undo that comes before the canvas has spoken would take back the stroke before the last, and lose both. */
+/** The canvas takes fingers for each other and waits for all of them to be lifted: it is shown only the one that draws. */
+function oneFinger(event) {
+  const canvas = canvasUnder(event);
+  if (!canvas || !event.isTrusted) return;
+  const isDown = ({ identifier }) => identifier === finger;
+  if (event.type === "touchstart" && ![...event.touches].some(isDown)) finger = event.changedTouches[0].identifier;
+  const drawing = [...event.changedTouches].find(isDown);
+  const type = event.type === "touchcancel" ? "touchend" : event.type;
+  const touches = type === "touchend" || !drawing ? [] : [drawing];
+  if (drawing && event.type === type && event.touches.length === touches.length) return;
+  event.stopImmediatePropagation();
+  if (event.cancelable) event.preventDefault();
+  if (!drawing) return;
+  const alone = { touches, targetTouches: touches, changedTouches: [drawing] };
+  canvas.dispatchEvent(new TouchEvent(type, { bubbles: true, cancelable: true, composed: true, ...alone }));
+}
+
+/** An Undo that still waits is dropped: it would take the canvas away from under the pen, or the wrong stroke. */
+function penDown(event) {
+  if (!canvasUnder(event) || event.button > 0 || (pen !== null && !event.isPrimary)) return;
+  pen = event.pointerId;
+  held = 0;
+}
+
+function penUp(event) {
+  if (event.pointerId !== pen) return;
+  pen = null;
+  strokes += 1;
+  since = performance.now();
+}
+
+/** Until the script knows of all strokes, Undo would take back the one before the last, and lose both. */
+function isBehind() {
+  return (isUndoing || known.strokes < strokes) && performance.now() < since + PATIENCE;
+}
+
+/** What the script knows of the canvas, which is a new one when it says so. */
+function hear({ version, strokes: heard }) {
+  if (version !== known.version) {
+    isUndoing = false;
+    strokes = heard;
+  }
+  known = { version, strokes: heard };
+}
+
 function holdUndo(event) {
-  if (isReplayed) return;
+  if (isReplayed || event.target.matches("input[type=text], textarea")) return;
   const button = document.querySelector(".st-key-undo button");
   const isUndo =
     event.type === "click"
       ? button?.contains(event.target)
       : event.key.toLowerCase() === "z" && (event.ctrlKey || event.metaKey) && !event.shiftKey;
-  if (!isUndo || (held === 0 && performance.now() > penUpAt + CANVAS_SPEAKS_AFTER)) return;
+  if (!isUndo || (held === 0 && !isBehind() && button?.disabled)) return;
   event.preventDefault();
   event.stopImmediatePropagation();
   held += 1;
-  if (held === 1) setTimeout(release, penUpAt + CANVAS_SPEAKS_AFTER - performance.now());
+  if (held === 1) setTimeout(release); // not within a click: another of the same button would be ignored
 }
 
-/** Press Undo once for each time it was held back, each when the one before has been dealt with. */
-function release(tries = TRIES) {
+/** Press Undo once for each time it was held back, each when the script has dealt with all that was before it. */
+function release(until = performance.now() + PATIENCE) {
   const button = document.querySelector(".st-key-undo button");
-  const isReady = button && !button.disabled; // it is not while the script has yet to hear of the first stroke
-  if (isReady) {
-    press(button);
+  if (!isBehind() && button && !button.disabled) {
     held -= 1;
+    isUndoing = true;
+    since = performance.now();
+    until = since + PATIENCE;
+    press(button);
   }
-  if (!isReady && tries === 0) held = 0;
-  if (held > 0) setTimeout(() => release(isReady ? TRIES : tries - 1), isReady ? CANVAS_SPEAKS_AFTER : RETRY_EVERY);
+  if (performance.now() > until) held = 0; // nothing is left to be undone
+  if (held > 0) setTimeout(() => release(until), LOOK_EVERY);
 }
 
 function press(button) {
@@ -97,21 +147,27 @@ function keep({ ink, isUntouched }, giveBack) {
   }
 }
 
+const LISTENERS = [
+  ...["touchstart", "touchmove", "touchend", "touchcancel"].map((name) => [name, oneFinger]),
+  ["pointerdown", penDown],
+  ["pointerup", penUp],
+  ["pointercancel", penUp],
+  ["click", holdUndo],
+  ["keydown", holdUndo],
+];
+
 export default function ({ data, setTriggerValue }) {
   tend();
+  hear(data);
   keep(data, (ink) => setTriggerValue("kept", ink));
   const watcher = new MutationObserver(tend);
   watcher.observe(document.querySelector(".st-key-pad"), { childList: true, subtree: true });
-  window.addEventListener("pointerup", notePenUp, true);
-  window.addEventListener("click", holdUndo, true);
-  window.addEventListener("keydown", holdUndo, true);
+  for (const [name, listener] of LISTENERS) window.addEventListener(name, listener, { capture: true, passive: false });
   document.addEventListener("paste", paste);
   return () => {
     cancelAnimationFrame(retry);
     watcher.disconnect();
-    window.removeEventListener("pointerup", notePenUp, true);
-    window.removeEventListener("click", holdUndo, true);
-    window.removeEventListener("keydown", holdUndo, true);
+    for (const [name, listener] of LISTENERS) window.removeEventListener(name, listener, true);
     document.removeEventListener("paste", paste);
   };
 }

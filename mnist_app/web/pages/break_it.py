@@ -12,7 +12,7 @@ from mnist_app.errors import AppError
 from mnist_app.explain.attacks import Attack
 from mnist_app.explain.distortions import DISTORTIONS
 from mnist_app.ink.strokes import Drawing
-from mnist_app.models.registry import DEFAULT_MODEL, Model, model_folders
+from mnist_app.models.registry import DEFAULT_MODEL, ROBUST_MODEL, Model, model_folders
 from mnist_app.reading.number import read_drawing
 from mnist_app.reading.recognition import Prediction, recognise
 from mnist_app.web import session
@@ -62,7 +62,7 @@ def _subject() -> Subject:
             "Which digit", ["My drawing", "A test digit"], default="My drawing", required=True, key=session.BREAK_WHICH
         )
         if chosen == "My drawing":
-            read = read_drawing(session.model(DEFAULT_MODEL), drawing).digits[0]
+            read = read_drawing(session.model(session.using()), drawing).digits[0]
             return Subject(read.pixels, "your drawing", read.prediction.digit)
     source = find_source()
     digits = session.split(source.splits[-1], source)
@@ -74,12 +74,13 @@ def _subject() -> Subject:
 
 
 def _models() -> list[Model]:
-    """One model or two, side by side."""
-    names = list(model_folders())
+    """One model or two, side by side: at first the visitor's, and the one that was trained to withstand attacks."""
+    names, using = list(model_folders()), session.using()
+    other = ROBUST_MODEL if using != ROBUST_MODEL else DEFAULT_MODEL
     chosen = st.multiselect(
-        "Models", names, default=names[:2], max_selections=2, key=session.BREAK_MODELS, width="stretch"
+        "Models", names, default=[using, other], max_selections=2, key=session.BREAK_MODELS, width="stretch"
     )
-    return [session.model(name) for name in chosen or [DEFAULT_MODEL]]
+    return [session.model(name) for name in chosen or [using]]
 
 
 def _distort(subject: Subject, models: list[Model]) -> None:
@@ -140,6 +141,7 @@ def _attack(subject: Subject, models: list[Model]) -> None:
             key=session.BREAK_TARGET,
             width=160,
         )
+    terms("perturbation", "FGSM", "PGD", "adversarial training")
     attack = Attack(levels, steps[method or "PGD"])
     aim = np.array([subject.digit if target is None else target])
     changed = [attack.run(model, subject.pixels[None], aim, is_target=target is not None)[0] for model in models]
@@ -149,7 +151,6 @@ def _attack(subject: Subject, models: list[Model]) -> None:
         "FGSM takes one step, each pixel the way that hurts most; PGD takes twenty small ones. Both look into the "
         "network that they attack: the change is made for that one, and the other is only shown it."
     )
-    terms("perturbation", "FGSM", "PGD")
     label = f"Attack {session.ATTACKED:,} digits, {method} by {levels} levels"
     if levels and st.toggle(label, key=f"{session.BREAK_ALL}_{method}_{levels}"):
         _attack_many(attack, [model.card.name for model in models])
@@ -184,8 +185,10 @@ def _attacked_html(subject: Subject, attacked: Model, pixels: NDArray[np.uint8],
     most = int(np.abs(moved).max())
     before, after = recognise(attacked, np.stack([subject.pixels, pixels]))
     name = html.escape(attacked.card.name)
+    still = "still " if (before.digit, before.is_digit) == (after.digit, after.is_digit) else ""
     sentence = (
-        f"{name} read {_read(before)}; with no pixel changed by more than {most} of 255 levels it reads {_read(after)}."
+        f"{name} read {_read(before)}; with no pixel changed by more than {most} of 255 levels it {still}reads "
+        f"{_read(after)}."
     )
     for other in models:
         if other is not attacked:

@@ -1,5 +1,6 @@
 """Browse the digits, and everything the network gets wrong: numbers, map and pictures lead to each other."""
 
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -121,23 +122,31 @@ def _choose(view: View) -> None:
 
     st.session_state["explore_model"], st.session_state["explore_split"] = view.model, view.split
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.segmented_control(
-            "Split",
-            splits,
-            format_func=str.capitalize,
-            key="explore_split",
-            required=True,
-            label_visibility="collapsed",
-            on_change=changed,
-        )
+        _one_of("Split", splits, str.capitalize, "explore_split", changed)
         st.selectbox("Model", models, key="explore_model", label_visibility="collapsed", on_change=changed, width=200)
+
+
+def _one_of(
+    label: str, choices: Iterable[str], words: Callable[[str], str], key: str, changed: Callable[[], None]
+) -> None:
+    """Buttons of which one is down; what they choose between is plain to see, and only spoken."""
+    st.segmented_control(
+        label,
+        choices,
+        format_func=words,
+        key=key,
+        required=True,
+        label_visibility="collapsed",
+        on_change=changed,
+    )
 
 
 def _wait(work: Work[session.Explored], view: View) -> None:
     """How far the reading of a split has come; or why it came to nothing."""
     if work.problem:
         problem_notice(work.problem)
-        st.button("Try again", icon=":material/refresh:", key="try_again")  # any run does, once it has failed
+        again = (view.model, view.split)
+        st.button("Try again", icon=":material/refresh:", key="try_again", on_click=session.try_again, args=again)
     else:
         _show_progress(work, view)
 
@@ -165,15 +174,7 @@ def _panels(view: View) -> str:
     def changed() -> None:
         session.show(replace(session.seen(), panel=st.session_state["explore_panel"]))
 
-    st.segmented_control(
-        "Look at",
-        there,
-        format_func=PANELS.__getitem__,
-        key="explore_panel",
-        required=True,
-        label_visibility="collapsed",
-        on_change=changed,
-    )
+    _one_of("Look at", there, PANELS.__getitem__, "explore_panel", changed)
     return str(st.session_state["explore_panel"])
 
 
@@ -191,14 +192,7 @@ def _numbers(view: View, explored: session.Explored) -> None:
 
     picks(confusion_html(explored.evaluation, view.percent, view.filters), "confusion", picked, leads_to=".described")
     st.session_state["explore_percent"] = "Percent of the row" if view.percent else "Counts"
-    st.segmented_control(
-        "Confusion matrix in",
-        ["Counts", "Percent of the row"],
-        key="explore_percent",
-        required=True,
-        label_visibility="collapsed",
-        on_change=changed,
-    )
+    _one_of("Confusion matrix in", ["Counts", "Percent of the row"], str, "explore_percent", changed)
     st.html(scores_html(explored.evaluation))
 
 
@@ -401,17 +395,13 @@ def _nearest_training(view: View, readings: Readings, opened: int) -> None:
 def _map(view: View, readings: Readings) -> None:
     """All of the split in two dimensions, and a drawing among it if the visitor has one."""
     drawing = Drawing.from_fabric(session.pad().latest or {})
+
+    def changed() -> None:
+        session.show(replace(session.seen(), method=st.session_state["explore_method"]))
+
     with st.container(horizontal=True, vertical_alignment="center"):
         st.session_state["explore_method"] = view.method
-        st.segmented_control(
-            "Projection",
-            METHODS,
-            format_func=METHODS.__getitem__,
-            key="explore_method",
-            required=True,
-            label_visibility="collapsed",
-            on_change=lambda: session.show(replace(session.seen(), method=st.session_state["explore_method"])),
-        )
+        _one_of("Projection", METHODS, METHODS.__getitem__, "explore_method", changed)
         shows = not drawing.is_blank and st.toggle("My drawing", key=session.SHOW_DRAWING)
     method, places = view.method, session.places(view.model, readings, view.method)
     if places is None:

@@ -1,0 +1,56 @@
+"""When the script has answered all that a page has told it, by what goes over Streamlit's WebSocket."""
+
+from playwright.sync_api import Page, WebSocket, expect
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+
+CANVAS_SPEAKS_AFTER = 200  # ms after pen-up, by a timer in the page
+PATIENCE = 30_000  # ms for one run
+
+WHOLE = {int(ForwardMsg.FINISHED_SUCCESSFULLY), int(ForwardMsg.FINISHED_WITH_COMPILE_ERROR)}
+FRAGMENT = {int(ForwardMsg.FINISHED_FRAGMENT_RUN_SUCCESSFULLY)}
+
+
+class Runs:
+    """The runs that a page asked for. What a fragment asks for by itself, every second perhaps, is none of them."""
+
+    def __init__(self, page: Page) -> None:
+        self._page = page
+        self._heard = 0  # messages that began or ended a run
+        self._awaited: set[int] = set()  # the ends that would do; none is awaited once it has come
+        page.on("websocket", self._listen)
+
+    def settle(self) -> None:
+        """Until the canvas has spoken, the script has answered, and for as long again nothing has come of that."""
+        heard = -1
+        while heard != self._heard:
+            heard = self._heard
+            # Timers of a page fire in order: when this one has, that of the canvas has too, however busy the machine.
+            self._page.evaluate("(time) => new Promise((done) => setTimeout(done, time))", CANVAS_SPEAKS_AFTER + 20)
+            self._wait()
+        app = self._page.get_by_test_id("stApp")
+        expect(app).to_have_attribute("data-test-script-state", "notRunning", timeout=PATIENCE)
+
+    def _wait(self) -> None:
+        waited = 0
+        while self._awaited:
+            assert waited < PATIENCE, "the script did not answer"
+            self._page.wait_for_timeout(20)  # in which messages are heard
+            waited += 20
+
+    def _listen(self, socket: WebSocket) -> None:
+        socket.on("framesent", self._sent)
+        socket.on("framereceived", self._received)
+
+    def _sent(self, payload: str | bytes) -> None:
+        message = BackMsg.FromString(payload if isinstance(payload, bytes) else payload.encode())
+        if message.WhichOneof("type") == "rerun_script" and not message.rerun_script.is_auto_rerun:
+            self._heard += 1
+            is_fragment = bool(message.rerun_script.fragment_id) and self._awaited != WHOLE
+            self._awaited = WHOLE | FRAGMENT if is_fragment else WHOLE
+
+    def _received(self, payload: str | bytes) -> None:
+        message = ForwardMsg.FromString(payload if isinstance(payload, bytes) else payload.encode())
+        if message.WhichOneof("type") == "script_finished" and message.script_finished in self._awaited:
+            self._heard += 1
+            self._awaited = set()
