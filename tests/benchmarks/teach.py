@@ -98,22 +98,22 @@ def _lessons(model: str, style: str, label: int, written: Sequence[Written]) -> 
         rest[chosen] = False
         before, after = load_card(find_model(model)).metrics, load_card(find_model(name)).metrics
         for what, value in {
-            "processor seconds": seconds,
+            "of the processor, s": seconds,
             "the ten, before, %": 100 * right[chosen].mean(),
             "the ten, after, %": 100 * now[chosen].mean(),
             "other drawings of these hands, before, %": 100 * right[rest].mean(),
             "other drawings of these hands, after, %": 100 * now[rest].mean(),
             "drawings of other hands, before, %": 100 * right[~theirs].mean(),
             "drawings of other hands, after, %": 100 * now[~theirs].mean(),
-            "validation, gained, points": 100 * (after["validation"]["accuracy"] - before["validation"]["accuracy"]),
-            "test, gained, points": 100 * (after["test"]["accuracy"] - before["test"]["accuracy"]),
+            "validation, gained, pts": 100 * (after["validation"]["accuracy"] - before["validation"]["accuracy"]),
+            "test, gained, pts": 100 * (after["test"]["accuracy"] - before["test"]["accuracy"]),
         }.items():
             samples.setdefault(what, []).append(float(value))
         print(
             f"{model}, {style}, seed {seed}: " + ", ".join(f"{k} {v[-1]:.2f}" for k, v in samples.items()), flush=True
         )
     return [
-        Figure.of(f"{model}, {style}: {what.rpartition(', ')[0] or what}", values, what.rpartition(", ")[2][:5])
+        Figure.of(f"{model}, {style}: {what.rpartition(', ')[0]}", values, what.rpartition(", ")[2])
         for what, values in samples.items()
     ]
 
