@@ -5,9 +5,10 @@ import ipaddress
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from hashlib import sha256
 from threading import Lock
+from urllib.parse import urlsplit
 
 from mnist_app.errors import AppError
 
@@ -23,6 +24,26 @@ class AccessError(AppError):
 def has_password() -> bool:
     """Whether only those may change things who know the teacher's password."""
     return bool(os.environ.get(PASSWORD))
+
+
+def is_open() -> bool:
+    """Whether the app was told to let everybody change everything."""
+    return os.environ.get(OPEN) == "1"
+
+
+def is_from_here(headers: Mapping[str, str]) -> bool:
+    """Whether a page was asked for on this machine and by its own name, by the headers of that request.
+
+    A proxy on this machine passes on the name that its visitors asked for, or says for whom it asks.
+    """
+    known = {name.lower(): value for name, value in headers.items()}
+    if any(name == "forwarded" or name.startswith("x-forwarded-") for name in known):
+        return False
+    try:
+        host = urlsplit(f"//{known.get('host', 'localhost')}").hostname or ""
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 class Gate:
@@ -55,7 +76,7 @@ def _digest(text: str) -> bytes:
 
 def check_address(address: str) -> None:
     """Raises AccessError where strangers could reach the app at ``address`` and change what everybody shares."""
-    if not (has_password() or os.environ.get(OPEN) == "1" or is_loopback(address)):
+    if not (has_password() or is_open() or is_loopback(address)):
         raise AccessError(
             f"On {address} others could train, choose and delete models here. Set {PASSWORD} to a password that "
             f"only the teacher knows, or {OPEN}=1 to let everybody do so."

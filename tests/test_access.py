@@ -4,7 +4,17 @@ from pathlib import Path
 
 import pytest
 
-from mnist_app.access import MOST_WRONG, OPEN, PASSWORD, WITHIN, AccessError, Gate, check_address, is_loopback
+from mnist_app.access import (
+    MOST_WRONG,
+    OPEN,
+    PASSWORD,
+    WITHIN,
+    AccessError,
+    Gate,
+    check_address,
+    is_from_here,
+    is_loopback,
+)
 
 ROOT = Path(__file__).parents[1]
 
@@ -91,3 +101,26 @@ def test_the_server_refuses_to_let_strangers_in(
     assert ended.returncode != 0
     assert "On 0.0.0.0 others could train" in ended.stdout + ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:8501", "localhost", "localhost:8501", "[::1]:8501"])
+def test_who_asks_by_the_machine_s_own_name_sits_at_it(host: str) -> None:
+    assert is_from_here({"Host": host})
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Host": "digits.example.org"},
+        {"Host": "192.168.1.2:8501"},
+        {"Host": "127.0.0.1.example.org"},
+        {"Host": "user@digits.example.org"},
+        {"Host": "[nonsense"},
+        {"Host": ""},
+        {"Host": "127.0.0.1:8501", "X-Forwarded-For": "10.0.0.7"},
+        {"Host": "localhost", "x-forwarded-proto": "https"},
+        {"Host": "localhost", "Forwarded": "for=10.0.0.7"},
+    ],
+)
+def test_who_comes_by_way_of_a_proxy_does_not(headers: dict[str, str]) -> None:
+    assert not is_from_here(headers)

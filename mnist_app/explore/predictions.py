@@ -17,7 +17,7 @@ from mnist_app.models.registry import WEIGHTS, ModelError, find_model, load_card
 from mnist_app.reading.recognition import load_recogniser
 
 KIND = "predictions"
-CHUNK = 500  # pictures read at once; the progress moves after each chunk
+CHUNK = 100  # pictures read at once: a fifth quicker than 500, which leave the cache; the progress moves after each
 
 Progress = Callable[[float], None]
 

@@ -3,7 +3,7 @@
 import secrets
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from threading import Lock
 from typing import Any, cast
 
@@ -14,7 +14,7 @@ from streamlit.navigation.page import Page
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 from torch import nn
 
-from mnist_app.access import AccessError, Gate, has_password
+from mnist_app.access import AccessError, Gate, has_password, is_from_here, is_open
 from mnist_app.data.dataset import Digits, Source, find_source, load_split
 from mnist_app.data.fetch import Download
 from mnist_app.explain.attacks import Attack, accuracy_under
@@ -61,10 +61,11 @@ SHOW_DRAWING = "show_drawing"
 MOST_EXPLORED = 8  # splits as models read them that stay in memory; each takes up to 40 MB
 
 _beginning = Lock()  # two visitors may ask for the same map at once
+_attacking = Lock()  # a class may ask about as many attacks as it likes: one after the other
 _decoding = Lock()  # one picture at a time: decoded, a large one takes a quarter of a GB
 
 
-@st.cache_resource(show_spinner=False, max_entries=MOST_MODELS)
+@lru_cache(maxsize=MOST_MODELS)  # asked several times in every run, and a tenth of what st.cache_resource costs
 def _model(name: str, stamp: tuple[int, int]) -> Model:
     return load_recogniser(name)
 
@@ -112,6 +113,14 @@ def prepared_upload(upload: UploadedFile) -> Prepared:
 def downloads() -> list[Download]:
     """The download that is under way or ended last, if any: one for all visitors."""
     return []
+
+
+def download() -> None:
+    """Begin to fetch MNIST, unless that is under way: two visitors may press at once. Raises AccessError."""
+    require_teacher()
+    with _beginning:
+        if not (downloads() and downloads()[-1].is_running):
+            downloads()[:] = [Download()]
 
 
 @dataclass
@@ -211,13 +220,18 @@ def gate() -> Gate:
 
 def is_teacher() -> bool:
     """Whether this visitor may change what everybody shares."""
-    return not has_password() or st.session_state.get(_TEACHER) is True
+    if has_password():
+        return st.session_state.get(_TEACHER) is True
+    return is_open() or is_from_here(st.context.headers)
 
 
 def require_teacher() -> None:
     """For the callbacks that change what everybody shares, whatever the page shows. Raises AccessError."""
-    if not is_teacher():
+    if is_teacher():
+        return
+    if has_password():
         raise AccessError("Only a teacher may do that. The password is asked for on the pages Teach, Train and Models.")
+    raise AccessError("Only somebody at the machine that the app runs on may do that: it was given no password.")
 
 
 def sign_in(password: str) -> None:
@@ -445,7 +459,12 @@ def maps_favourites(model: str) -> Work[tuple[Favourites, ...]]:
 def _under_attack(model_name: str, stamp: tuple[int, int], source: Source, attack: Attack) -> Work[float]:
     digits = split(source.splits[-1], source)
     some = digits[slice(0, len(digits), len(digits) // ATTACKED)]  # spread out, for the sample is in order
-    return Work(lambda progress: accuracy_under(attack, model(model_name), some, progress))
+
+    def measure(progress: Progress) -> float:
+        with _attacking:
+            return accuracy_under(attack, model(model_name), some, progress)
+
+    return Work(measure)
 
 
 def under_attack(model: str, attack: Attack) -> Work[float]:

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from mnist_app.access import has_password, is_loopback
+from mnist_app.access import has_password, is_open
 from mnist_app.errors import AppError
 from mnist_app.web import session
 from mnist_app.web.notice import problem_notice
@@ -29,9 +29,11 @@ def who_may() -> None:
 
 
 def _trust() -> str:
-    if is_loopback(st.get_option("server.address") or "0.0.0.0"):
-        return ":material/lock_open: Only this machine reaches the app, so that whoever uses it may change everything."
-    return ":material/lock_open: The app was started so that everybody who reaches it may change everything."
+    if is_open():
+        return ":material/lock_open: The app was started so that everybody who reaches it may change everything."
+    if session.is_teacher():
+        return ":material/lock_open: Only who sits at this machine may change what everybody shares: that is you."
+    return ":material/lock: Only who sits at the machine that the app runs on may change what everybody shares."
 
 
 def _sign_in() -> None:

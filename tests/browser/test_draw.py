@@ -141,6 +141,28 @@ def test_undo_waits_for_a_slow_browser(visitor: Visitor) -> None:
     expect(visitor.digit).to_have_text("1")
 
 
+def test_an_undo_that_the_next_stroke_overtakes_is_dropped(visitor: Visitor) -> None:
+    bars: list[Stroke] = [[[100, 100], [250, 100]], [[100, 200], [250, 200]]]
+    visitor.draw(ONE)
+    visitor.settle()
+    visitor.write(bars[:1])
+    visitor.page.get_by_role("button", name="Undo").evaluate("(button) => button.click()")
+    visitor.press([100, 200])
+    visitor.page.wait_for_timeout(1000)  # in which the script hears of the stroke before
+    visitor.move([250, 200])
+    visitor.page.mouse.up()
+    visitor.settle()
+    visitor.page.get_by_role("button", name="Clear").click()
+    expect(visitor.digit).to_have_text("?")
+    visitor.settle()
+    visitor.write([*ONE, *bars])
+    visitor.settle()
+    all_three = visitor.inked_pixels()
+    visitor.page.get_by_role("button", name="Undo").click()
+    visitor.settle()
+    assert visitor.inked_pixels() < 0.9 * all_three
+
+
 def test_shortcuts_undo_and_clear(visitor: Visitor) -> None:
     visitor.draw(SEVEN)
     visitor.settle()

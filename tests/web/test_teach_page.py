@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from mnist_app.access import MOST_WRONG, PASSWORD, AccessError
+from mnist_app.access import MOST_WRONG, OPEN, PASSWORD, AccessError
 from mnist_app.data.corrections import count_corrections, find_corrections, keep
 from mnist_app.data.inkfiles import parse_line
 from mnist_app.ink.strokes import Drawing
@@ -223,7 +224,31 @@ def test_what_was_read_and_by_whom_is_text_and_never_markup() -> None:
 def test_without_a_password_a_line_says_that_the_app_trusts_its_user() -> None:
     full_mnist()
     for name in ("teach", "train", "models"):
-        assert "Only this machine reaches the app" in text_of(opened(open_page(name)))
+        assert "Only who sits at this machine may change what everybody shares: that is you" in text_of(
+            opened(open_page(name))
+        )
+
+
+def test_without_a_password_who_comes_by_a_proxy_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch, two_models: None
+) -> None:
+    monkeypatch.setattr(type(st.context), "headers", {"Host": "digits.example.org", "X-Forwarded-Proto": "https"})
+    at = opened(open_page("models"))
+    assert "Only who sits at the machine that the app runs on" in text_of(at)
+    assert at.button(key="default_one").disabled
+    with pytest.raises(AccessError, match="Only somebody at the machine"):
+        session.require_teacher()
+    monkeypatch.setenv(OPEN, "1")
+    assert not opened(open_page("models")).button(key="default_one").disabled
+
+
+def test_who_is_no_teacher_fetches_nothing(guarded: str, no_mnist: None) -> None:
+    session.downloads.clear()
+    at = opened(open_page("data"))
+    assert at.button(key="fetch").disabled and "Only a teacher may change" in text_of(at)
+    with pytest.raises(AccessError):
+        session.download()
+    assert session.downloads() == []
 
 
 def test_who_is_no_teacher_sees_their_own_corrections_only(guarded: str) -> None:

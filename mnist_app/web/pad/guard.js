@@ -87,6 +87,7 @@ function hear({ version, strokes: heard }) {
     isUndoing = false;
     strokes = heard;
   }
+  strokes = Math.max(strokes, heard);
   known = { version, strokes: heard };
 }
 
@@ -106,6 +107,7 @@ function holdUndo(event) {
 
 /** Press Undo once for each time it was held back, each when the script has dealt with all that was before it. */
 function release(until = performance.now() + PATIENCE) {
+  if (held === 0) return; // dropped meanwhile
   const button = document.querySelector(".st-key-undo button");
   if (!isBehind() && button && !button.disabled) {
     held -= 1;

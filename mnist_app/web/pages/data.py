@@ -1,14 +1,17 @@
 """Where the digits come from, what they look like, and what is missing."""
 
+from contextlib import suppress
+
 import numpy as np
 import streamlit as st
 
 from mnist_app.data.dataset import SPLITS, Digits, find_source
-from mnist_app.data.fetch import Download, is_fetched
+from mnist_app.data.fetch import is_fetched
 from mnist_app.errors import AppError
 from mnist_app.web import session
 from mnist_app.web.notice import problem_notice
 from mnist_app.web.pictures import png_url
+from mnist_app.web.who import who_may
 
 PER_DIGIT = 20  # pictures of each digit in the sheet
 
@@ -22,6 +25,7 @@ def page() -> None:
             f"Only the sample that comes with the app is here: 5,000 digits. The splits {missing} are missing.",
             icon=":material/info:",
         )
+        who_may()
         _download()
     split = st.segmented_control("Split", source.splits, default=source.splits[-1], required=True)
     try:
@@ -46,13 +50,13 @@ def _download() -> None:
         st.rerun()
     if downloads and downloads[-1].problem:
         problem_notice(downloads[-1].problem)
-    st.button("Fetch all of MNIST (11 MB)", icon=":material/download:", on_click=_start_download)
+    label, may = "Fetch all of MNIST (11 MB)", session.is_teacher()
+    st.button(label, icon=":material/download:", key="fetch", on_click=_fetch, disabled=not may)
 
 
-def _start_download() -> None:
-    downloads = session.downloads()
-    if not (downloads and downloads[-1].is_running):  # two visitors may press at once
-        downloads[:] = [Download()]
+def _fetch() -> None:
+    with suppress(AppError):  # only a press that the page does not offer is refused
+        session.download()
 
 
 def _sheet_html(digits: Digits) -> str:
