@@ -55,8 +55,15 @@ def test_every_picture_and_file_that_is_linked_is_there() -> None:
     assert [link for link in links if not (ROOT / link).exists()] == []
 
 
-def test_no_placeholder_was_left_behind() -> None:
-    assert not re.search(r"@[A-Z]+@", README)
+def test_nothing_was_left_behind() -> None:
+    assert not re.search(r"@[A-Z]+@|^[<>=]{7}( |$)", README, re.MULTILINE)  # a placeholder, a merge's marks
+
+
+def test_no_figure_is_told_twice() -> None:
+    firsts = [line.split("|")[1].strip() for line in README.splitlines() if line.startswith("| ")]
+    told = [first for first in firsts if len(first) > 20]
+    assert told
+    assert sorted(set(told)) == sorted(told)
 
 
 def test_make_run_and_make_test_are_targets() -> None:
