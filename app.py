@@ -1,6 +1,7 @@
 """The server: Streamlit's pages and the REST API in one ASGI process. ``python app.py`` or ``streamlit run app.py``."""
 
 import gc
+import logging
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -11,6 +12,7 @@ import torch
 import uvicorn
 from starlette.middleware import Middleware
 from streamlit import config
+from streamlit.runtime.backend_operation_handler import DeferredFileHandler
 from streamlit.runtime.pages_manager import PagesManager
 
 from mnist_app.access import AccessError, check_address
@@ -22,6 +24,7 @@ from mnist_app.models.shelf import default_model
 from mnist_app.reading.recognition import warm_up
 from mnist_app.web import session
 from mnist_app.web.compression import CompressedAssets
+from mnist_app.web.notice import without_traceback
 from mnist_app.web.thumbnails import thumbnail_routes
 from mnist_app.work import Work
 
@@ -38,6 +41,7 @@ async def lifespan(_: st.App) -> AsyncIterator[None]:
         raise SystemExit(f"The app cannot start without its model. {error}") from None
     with suppress(AppError):  # a broken model of the users' is no reason not to start: the shipped one stands in
         warm_up(session.model(default_model()))
+    logging.getLogger(DeferredFileHandler.__module__).addFilter(without_traceback)
     Work(lambda _: session.norms())  # a second's work, and nobody waits for it now
     session.queue().start()
     # What is loaded now stays; leaving it out of every later collection keeps those short.

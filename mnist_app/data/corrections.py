@@ -45,6 +45,7 @@ from mnist_app.storage import home
 
 MOST_POINTS = 2_000  # of a drawing that is kept; a digit drawn with a mouse has about 100
 MOST_KEPT = 20_000  # a class's worth for years, and at most 500 MB
+MOST_OF_ONE = 500  # of them one visitor's: more than a hand draws in a lesson, and a script leaves room for the class
 KEPT_FOR = 24 * 3600  # seconds until what was put away is gone for good
 PATIENCE = 4  # seconds that are waited for a database that another one writes
 SPAN = 1000  # the longer side of an exported drawing
@@ -61,6 +62,7 @@ _CORRECTIONS = Table(
     Column("visitor", String(LONGEST_NAME), nullable=False),
     Column("kept_at", Float, nullable=False),  # seconds since 1970
     Column("put_away_at", Float),  # likewise; NULL of what is there
+    sqlite_autoincrement=True,  # or what is kept next gets the id of what was forgotten last, and is taken for it
 )
 _C = _CORRECTIONS.c
 _writing = Lock()  # a class presses at once, and SQLite lets those who wait come to nothing
@@ -105,8 +107,13 @@ class Correction:
         )
 
 
-def keep(drawing: Drawing, label: int, read: str | None, model: str, visitor: str) -> int:
-    """Keep a correction, whole or not at all, and return its id. Raises CorrectionError."""
+def keep(
+    drawing: Drawing, label: int, read: str | None, model: str, visitor: str, instead_of: int | None = None
+) -> int:
+    """Keep a correction, whole or not at all, and return its id. Raises CorrectionError.
+
+    It takes the place of the visitor's correction ``instead_of``, where that is still there.
+    """
     if not (isinstance(label, int) and 0 <= label <= 9):
         raise CorrectionError(f"A digit is 0 to 9, not {str(label)[:20]!r}.")
     if drawing.is_blank:
@@ -124,8 +131,8 @@ def keep(drawing: Drawing, label: int, read: str | None, model: str, visitor: st
         "kept_at": time.time(),
     }
     with _writing, _database() as database:
-        if _count(database, true()) >= MOST_KEPT:
-            raise CorrectionError(f"{MOST_KEPT:,} corrections are kept already. Export them and delete some first.")
+        database.execute(delete(_CORRECTIONS).where((_C.id == instead_of) & _there(visitor)))
+        _make_room(database, visitor)
         identity = database.execute(insert(_CORRECTIONS).values(row)).inserted_primary_key
         assert identity
         return int(identity[0])
@@ -148,16 +155,22 @@ def count_corrections(whose: str | None = None) -> int:
         return _count(database, _there(whose))
 
 
-def put_away(chosen: Collection[int], whose: str | None = None) -> int:
+def is_kept(identity: int, visitor: str) -> bool:
+    """Whether a visitor's correction is there, neither deleted nor replaced. Raises CorrectionError."""
+    with _database() as database:
+        return _count(database, (_C.id == identity) & _there(visitor)) > 0
+
+
+def put_away(chosen: Collection[int], whose: str | None = None) -> list[int]:
     """Delete corrections, for a day so that they can be brought back; of others than ``whose`` none, for None any.
 
-    Returns how many that were. Raises CorrectionError.
+    Returns the ids of those that were there. Raises CorrectionError.
     """
-    now = time.time()
     with _writing, _database() as database:
-        database.execute(delete(_CORRECTIONS).where(_C.put_away_at < now - KEPT_FOR))
-        these = _C.id.in_(chosen) & _there(whose)
-        return database.execute(update(_CORRECTIONS).where(these).values(put_away_at=now)).rowcount
+        _forget_old(database)
+        these = list(database.scalars(select(_C.id).where(_C.id.in_(chosen) & _there(whose))))
+        database.execute(update(_CORRECTIONS).where(_C.id.in_(these)).values(put_away_at=time.time()))
+        return these
 
 
 def bring_back(chosen: Collection[int], whose: str | None = None) -> int:
@@ -178,6 +191,31 @@ def _of(whose: str | None) -> ColumnElement[bool]:
 
 def _there(whose: str | None) -> ColumnElement[bool]:
     return _of(whose) & _C.put_away_at.is_(None)
+
+
+def _make_room(database: Connection, visitor: str) -> None:
+    """See to it that one more can be kept. Raises CorrectionError where too many are there.
+
+    What was put away gives way to what is new, the oldest first: a full table is emptied by deleting, not by waiting.
+    """
+    _forget_old(database)
+    if _count(database, _there(visitor)) >= MOST_OF_ONE:
+        raise CorrectionError(
+            f"You have had {MOST_OF_ONE:,} drawings corrected, and more are not kept of one visitor. "
+            "Delete some on the Teach page first."
+        )
+    kept = _count(database, true())
+    if kept < MOST_KEPT:
+        return
+    away = select(_C.id).where(_C.put_away_at.is_not(None)).order_by(_C.put_away_at, _C.id)
+    oldest = list(database.scalars(away.limit(kept - MOST_KEPT + 1)))
+    if kept - len(oldest) >= MOST_KEPT:
+        raise CorrectionError(f"{MOST_KEPT:,} corrections are kept already. Export them and delete some first.")
+    database.execute(delete(_CORRECTIONS).where(_C.id.in_(oldest)))
+
+
+def _forget_old(database: Connection) -> None:
+    database.execute(delete(_CORRECTIONS).where(_C.put_away_at < time.time() - KEPT_FOR))
 
 
 def _count(database: Connection, which: ColumnElement[bool]) -> int:

@@ -31,8 +31,9 @@ from mnist_app.models.registry import (
 LARGEST_CARD = 2**20  # bytes
 COLDEST, WARMEST = 0.01, 100.0  # temperatures that a calibration might find
 AGREEMENT = 1e-4  # logits: how far ONNX Runtime may be from PyTorch
-_exporting = Lock()  # PyTorch's exporter works for one at a time
 CHECKED = 64  # pictures that both are asked about
+
+_exporting = Lock()  # PyTorch's exporter works for one at a time
 
 
 def to_zip(name: str) -> bytes:

@@ -110,6 +110,7 @@ class JobStatus:
     losses: tuple[tuple[float, float], ...] = ()  # passes, mean training loss since the point before
     reports: tuple[EpochReport, ...] = ()
     snapshots: tuple[float, ...] = ()  # passes of the reports whose network was kept
+    model: str = ""  # the name of what came of it, once that is in its place
 
     @property
     def is_over(self) -> bool:
@@ -127,6 +128,8 @@ class JobStatus:
         numbers.append(found["seconds_left"] or 0)
         if not all(isinstance(number, int | float) for number in numbers):
             raise TypeError("a number is no number")
+        if not isinstance(found.get("model", ""), str):
+            raise TypeError("a model's name is a text")
         return cls(**found, losses=losses, reports=reports, snapshots=snapshots)
 
 
@@ -155,13 +158,13 @@ class Job:
 
     @property
     def name(self) -> str:
-        """The name of the model that it becomes."""
-        return self.request.model if self.request else ""
+        """The name of the model that it becomes, or has become: that may be another, where its own was taken."""
+        return self.status.model or (self.request.model if self.request else "")
 
     @property
     def title(self) -> str:
         """What people call it."""
-        return (self.request.title or self.request.model) if self.request else "A training"
+        return (self.request and self.request.title) or self.name or "A training"
 
 
 def jobs_folder() -> Path:
@@ -539,7 +542,7 @@ class Queue:
                     with contextlib.suppress(ModelError):  # it is called by its name, then
                         label(name, request.title, "")
                 lost = JobStatus(reason="The model is there; what the training reported is lost.")
-                done = dataclasses.replace(status or lost, state=DONE)
+                done = dataclasses.replace(status or lost, state=DONE, model=name)
                 if request and name != request.model:
                     said = f"Another model got the name {request.model!r} meanwhile; this one is {name!r}."
                     done = dataclasses.replace(done, reason=said)

@@ -1,7 +1,8 @@
 """Teach a model that there is a few drawings it misreads, without letting it forget what it knew.
 
-The drawings come changed in many ways, mixed with digits it has learned before. The weights then go only as far towards
-what was learned as validation allows (Wortsman et al., "Robust fine-tuning of zero-shot models", arXiv:2109.01903).
+The drawings come changed in many ways, mixed with training digits. The weights then go only as far towards what was
+learned as validation allows (Wortsman et al., "Robust fine-tuning of zero-shot models", arXiv:2109.01903): where even a
+little of it costs too much, nothing is kept.
 What came of it is told digit by digit, so that somebody can decide whether to use it.
 """
 
@@ -9,7 +10,7 @@ import copy
 import json
 import platform
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from mnist_app.data.dataset import CLASSES, SPLITS, Digits, load_split
+from mnist_app.errors import AppError
 from mnist_app.explore.predictions import predictions_of
 from mnist_app.ink import preprocessing
 from mnist_app.ink.preprocessing import pixels_of_drawing
@@ -35,9 +37,9 @@ from mnist_app.training.trainer import Watch
 MOST_TAUGHT = 500  # drawings in one lesson; of more, the latest
 PICTURES, MOST_COPIES = 300, 30  # of the drawings in a lesson, and of each, changed anew each: enough for ten
 PLAIN, MOST_PLAIN = 100, 10  # likewise, as they were drawn: just what the visitor who corrected them tries again
-REPLAYED = 1_200  # digits that it has learned from before
+REPLAYED = 1_200  # digits of the train split, which most models have learned from before
 SHARES = (1.0, 0.6, 0.3)  # of the way to what was learned: the largest that costs no more than …
-ALLOWED = 0.0006  # … this share of validation is taken
+ALLOWED = 0.0006  # … this share of validation, 3 of 5,000, is taken
 MEASURED = 1_000  # validation digits that are read while it learns; all of them are read before and after
 
 
@@ -68,6 +70,7 @@ class Taught:
     before: tuple[int | None, ...]  # what the parent reads in each drawing; None of what it takes for no digit
     after: tuple[int | None, ...]
     changes: tuple[Change, ...]  # validation, then test
+    share: float  # of the way to what was learned that the weights went, one of SHARES
 
     def right(self, read: Sequence[int | None]) -> int:
         """How many drawings are read right."""
@@ -76,12 +79,18 @@ class Taught:
     @property
     def sentence(self) -> str:
         test = self.changes[-1]
-        drawings = "1 drawing" if len(self.labels) == 1 else f"{len(self.labels)} drawings"
         return (
-            f"Of {drawings} it reads {self.right(self.after)} right, "
+            f"Of {_counted(len(self.labels))} it reads {self.right(self.after)} right, "
             f"{self.right(self.before)} before; of the test digits {test.after / test.count:.2%}, "
-            f"{test.before / test.count:.2%} before."
-        )
+            f"{test.before / test.count:.2%} before. {self.way}"
+        ).rstrip()
+
+    @property
+    def way(self) -> str:
+        """Why it learned less than it could have, in a sentence; nothing where it did not."""
+        if self.share == 1:
+            return ""
+        return f"It went {self.share:.0%} of the way to what it learned, for more would have cost too much."
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
@@ -95,7 +104,7 @@ class Taught:
             Change(**{**change, **{name: tuple(change[name]) for name in lists}}) for change in found["changes"]
         )
         labels, before, after = (tuple(found[name]) for name in ("labels", "before", "after"))
-        return cls(str(found["parent"]), labels, before, after, changes)
+        return cls(str(found["parent"]), labels, before, after, changes, float(found["share"]))
 
 
 def lesson(card: ModelCard, drawings: int, seed: int = 0) -> TrainConfig:
@@ -144,24 +153,27 @@ def teach_model(
         watch(report, network)
         if isinstance(report, EpochReport):
             course.append(report)
-    right_before = (before["validation"] == validation.labels).mean()
-    for share in SHARES:
-        taken = blend(teacher.network, network, share)
-        quick = _quick(taken)
-        after = {"validation": _read(quick, validation)}
-        if (after["validation"] == validation.labels).mean() >= right_before - ALLOWED:
-            break
-    after["test"] = _read(quick, test)
+    read: dict[float, NDArray[np.int64]] = {}
+
+    def lost_at(share: float) -> int:
+        read[share] = _read(_quick(blend(teacher.network, network, share)), validation)
+        return int((before["validation"] == validation.labels).sum() - (read[share] == validation.labels).sum())
+
+    share = affordable_share(lost_at, len(validation))
+    taken = blend(teacher.network, network, share)
+    quick = _quick(taken)
+    after = {"validation": read[share], "test": _read(quick, test)}
     changes = tuple(
         _change(name, split.labels, before[name], after[name]) for name, split in _known(validation, test).items()
     )
+    way = "" if share == 1 else f", {share:.0%} of the way"
     card = ModelCard(
         name=folder.name,
-        summary=f"{parent}, taught {len(ink)} drawings that somebody corrected.",
+        summary=f"{parent}, taught {_counted(len(ink))} that somebody corrected{way}.",
         architecture=teacher.card.architecture,
         parameters=teacher.card.parameters,
         preprocessing=preprocessing.VERSION,
-        data=f"{teacher.card.data}; {len(ink)} corrected drawings",
+        data=f"{teacher.card.data}; {_counted(len(ink), 'corrected drawing')}",
         command=command,
         config=asdict(config),
         seconds=round(course[-1].seconds, 1),
@@ -178,9 +190,26 @@ def teach_model(
         _answers(Model(_quick(teacher.network), teacher.card), pictures),
         _answers(Model(quick, card), pictures),
         changes,
+        share,
     )
     save_model(folder, taken, card)
     return card, taught
+
+
+def affordable_share(lost_at: Callable[[float], int], count: int) -> float:
+    """The largest of SHARES at which no more of ``count`` validation digits are lost than ALLOWED.
+
+    Raises AppError where each costs more.
+    """
+    allowed = round(ALLOWED * count)
+    for share in SHARES:
+        lost = lost_at(share)
+        if lost <= allowed:
+            return share
+    raise AppError(
+        f"Even {SHARES[-1]:.0%} of the way to what was learned costs {lost:,} of {count:,} validation digits, and a "
+        f"lesson may cost {allowed}. Nothing was kept. See whether each drawing is corrected to what it is."
+    )
 
 
 def blend(old: nn.Module, new: nn.Module, share: float) -> nn.Module:
@@ -204,6 +233,10 @@ def command_of_lesson(parent: str, where: Sequence[str], seed: int) -> str:
     """The command that teaches the same, where the drawings are in INK_FOLDER."""
     words = ["teach", parent, *where, "--ink", "INK_FOLDER", *(["--seed", str(seed)] if seed else [])]
     return shlex.join(["python", "-m", "mnist_app", *words])
+
+
+def _counted(many: int, what: str = "drawing") -> str:
+    return f"1 {what}" if many == 1 else f"{many} {what}s"
 
 
 def _known(validation: Digits, test: Digits) -> dict[str, Digits]:

@@ -117,8 +117,8 @@ class EpochReport:
 
     epoch: int  # from 1
     passes: float  # over the training digits, done by now
-    train_loss: float  # mean since the last report, with smoothed labels on augmented digits
-    train_accuracy: float  # 0 to 1, likewise
+    train_loss: float  # mean since the last report, with smoothed labels, on pictures as they are learned from:
+    train_accuracy: float  # 0 to 1, likewise; augmented, and with attack_levels attacked besides
     validation_loss: float  # nats
     validation_accuracy: float  # 0 to 1
     seconds: float  # since training began

@@ -85,12 +85,12 @@ def before_after_html(
     """Pictures (N, 28, 28) with what was read in them before and is read now."""
     tiles = ""
     for at, (label, was, is_now) in enumerate(zip(labels, before, after, strict=True)):
-        said = f"{'none' if was is None else was}<span class='to'>→</span>{'none' if is_now is None else is_now}"
+        first, then = ("none" if read is None else str(read) for read in (was, is_now))
         tiles += (
             f'<span class="tile{" wrong" if is_now != label else ""}" role="img" '
-            f'aria-label="{label}, read as {was} before, as {is_now} now">'
+            f'aria-label="{label}, read as {first} before, as {then} now">'
             f'<span class="ink" style="{_position(at, len(images))}"></span>'
-            f'<span class="caption"><b>{said}</b></span></span>'
+            f'<span class="caption"><b>{first}<span class="to">→</span>{then}</b></span></span>'
         )
     return f'<div class="gallery" style="--sheet:url({png_url(image_sheet(images))});--across:{ACROSS}">{tiles}</div>'
 

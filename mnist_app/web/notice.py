@@ -1,8 +1,11 @@
 """What went wrong, as a person is told."""
 
+import logging
 import re
 
 import streamlit as st
+
+from mnist_app.errors import AppError
 
 
 def problem_notice(sentence: str) -> None:
@@ -13,3 +16,11 @@ def problem_notice(sentence: str) -> None:
 def plain(text: str) -> str:
     """Text as Markdown that shows just that text."""
     return re.sub(r"([\\`*_{}\[\]<>$~#|:])", r"\\\1", text)
+
+
+def without_traceback(record: logging.LogRecord) -> bool:
+    """A filter of Streamlit's log: an export that an AppError forbids is a line, for nothing is wrong with the code."""
+    error = record.exc_info[1] if record.exc_info else None
+    if error and isinstance(error.__cause__, AppError):
+        record.msg, record.args, record.exc_info = "An export was not made: %s", (str(error.__cause__),), None
+    return True

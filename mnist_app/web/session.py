@@ -15,6 +15,7 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 from torch import nn
 
 from mnist_app.access import AccessError, Gate, has_password, is_from_here, is_open
+from mnist_app.data.corrections import CorrectionError, is_kept
 from mnist_app.data.dataset import Digits, Source, find_source, load_split
 from mnist_app.data.fetch import Download
 from mnist_app.explain.attacks import Attack, accuracy_under
@@ -28,7 +29,7 @@ from mnist_app.ink.photo import open_image
 from mnist_app.ink.preprocessing import Prepared, Step, pixels_of_drawing, prepare_image
 from mnist_app.ink.strokes import Drawing, DrawingError
 from mnist_app.models.registry import DEFAULT_MODEL, WEIGHTS, Model, ModelError, find_model
-from mnist_app.models.shelf import default_model
+from mnist_app.models.shelf import default_model, restorable
 from mnist_app.reading.evaluation import Evaluation, evaluate
 from mnist_app.reading.recognition import Prediction, load_recogniser, read_with, recognise
 from mnist_app.training.jobs import Job, Queue, snapshot_network
@@ -262,9 +263,14 @@ class Kept:
 
 
 def kept() -> Kept | None:
-    """The correction of what is on the pad now, if there is one."""
+    """The correction of what is on the pad now, if there is one and nobody has deleted it."""
     found = cast("Kept | None", st.session_state.get(_KEPT))
-    return found if found and found.drawn == pad().drawn else None
+    if found is None or found.drawn != pad().drawn:
+        return None
+    try:
+        return found if is_kept(found.id, visitor()) else None
+    except CorrectionError:  # it was kept, and whoever changes it now hears what is wrong
+        return found
 
 
 def note_kept(correction: Kept | None) -> None:
@@ -278,6 +284,11 @@ def note_kept(correction: Kept | None) -> None:
 def queue() -> Queue:
     """The trainings: one queue for all visitors."""
     return Queue()
+
+
+def spoken_for() -> set[str]:
+    """Names that no new model may have, besides those of the models there are: deleted ones' and trainings'."""
+    return {*restorable(), *(job.name for job in queue().jobs())}
 
 
 @st.cache_resource(show_spinner=False, max_entries=100)

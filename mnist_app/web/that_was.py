@@ -51,10 +51,11 @@ def _keep(picked: str) -> None:
         if drawing.is_blank:
             return
         reading = read_drawing(session.model(session.using()), drawing)
-        identity = keep(drawing, label, reading.text, session.using(), session.visitor())
+        if reading.is_number:  # a stroke came with the press
+            return
+        earlier = before.id if before else None
+        identity = keep(drawing, label, reading.text, session.using(), session.visitor(), instead_of=earlier)
         session.note_kept(session.Kept(identity, label, pad.drawn))
-        if before:
-            put_away([before.id], session.visitor())
     except AppError as error:
         st.session_state[_PROBLEM] = str(error)
 

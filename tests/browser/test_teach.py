@@ -39,7 +39,7 @@ def say(visitor: Visitor, digit: int) -> None:
     expect(visitor.page.get_by_text(f"Kept: that was a {digit}.")).to_be_visible()
 
 
-def test_a_pupil_corrects_and_the_teacher_teaches(chromium: Browser, guarded: str) -> None:
+def test_a_pupil_corrects_and_the_teacher_teaches(chromium: Browser, guarded: str, tmp_path: Path) -> None:
     full_mnist()
     pupil, other = visitor_of(chromium, guarded), visitor_of(chromium, guarded)
     expect(pupil.page.locator(".that-was")).to_have_count(0)
@@ -77,6 +77,13 @@ def test_a_pupil_corrects_and_the_teacher_teaches(chromium: Browser, guarded: st
     expect(account.get_by_role("button", name="Use for me")).to_be_enabled()
     page.locator(".st-key-teach_use button").click()
     expect(page.get_by_text("A copy of ink-cnn-taught, which you read with")).to_be_visible()
+    # What goes wrong is said and stays, though the account is made anew every second.
+    (tmp_path / "models" / "ink-cnn-taught" / "model.safetensors").write_bytes(b"")
+    page.locator(".st-key-teach_default button").click()
+    notice = page.get_by_text("model.safetensors")
+    expect(notice).to_be_visible()
+    page.wait_for_timeout(2_500)
+    expect(notice).to_be_visible()
     # Nothing of this has touched the pupil.
     pupil.page.reload()
     pupil.page.get_by_role("link", name="Models").click()

@@ -19,6 +19,7 @@ from mnist_app.data.corrections import (
     bring_back,
     count_corrections,
     find_corrections,
+    is_kept,
     keep,
     put_away,
     to_json_lines,
@@ -67,7 +68,8 @@ def test_each_visitor_finds_their_own(a_seven: Drawing) -> None:
 
 def test_what_is_put_away_comes_back(a_seven: Drawing) -> None:
     first, second = kept(a_seven, 2)
-    assert put_away([first]) == 1
+    assert put_away([first, first + 100]) == [first] and not is_kept(first, "anna")
+    assert put_away([first]) == [], "once is enough"
     assert [found.id for found in find_corrections()] == [second]
     assert bring_back([first, second]) == 1
     assert count_corrections() == 2
@@ -75,7 +77,7 @@ def test_what_is_put_away_comes_back(a_seven: Drawing) -> None:
 
 def test_nobody_puts_away_or_brings_back_what_is_another_s(a_seven: Drawing) -> None:
     (of_anna,) = kept(a_seven)
-    assert put_away([of_anna], "ben") == 0 and count_corrections() == 1
+    assert put_away([of_anna], "ben") == [] and count_corrections() == 1
     put_away([of_anna])
     assert bring_back([of_anna], "ben") == 0 and count_corrections() == 0
 
@@ -159,6 +161,60 @@ def test_when_there_are_too_many_no_more_are_kept(a_seven: Drawing, monkeypatch:
     with pytest.raises(CorrectionError, match=r"3 corrections are kept already. Export them and delete some first"):
         kept(a_seven)
     assert count_corrections() == 3
+
+
+def test_what_was_put_away_makes_room_the_oldest_first(a_seven: Drawing, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mnist_app.data.corrections.MOST_KEPT", 3)
+    first, second, third = kept(a_seven, 3)
+    put_away([second])
+    put_away([first])
+    (fourth,) = kept(a_seven)
+    assert [found.id for found in find_corrections()] == [fourth, third]
+    assert bring_back([first, second]) == 1, "the one that was put away last"
+    with pytest.raises(CorrectionError, match=r"3 corrections are kept already"):
+        kept(a_seven)
+
+
+def test_one_visitor_leaves_room_for_the_others(a_seven: Drawing, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mnist_app.data.corrections.MOST_OF_ONE", 2)
+    first, _ = kept(a_seven, 2)
+    with pytest.raises(CorrectionError, match=r"2 drawings corrected, and more are not kept of one visitor"):
+        kept(a_seven)
+    kept(a_seven, visitor="ben")
+    put_away([first], "anna")
+    kept(a_seven)
+
+
+def test_what_is_said_anew_takes_the_place_of_what_was_said(a_seven: Drawing, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mnist_app.data.corrections.MOST_KEPT", 1)
+    (first,) = kept(a_seven)
+    second = keep(a_seven, 4, "1", "ink-cnn", "anna", instead_of=first)
+    assert [(found.id, found.label) for found in find_corrections()] == [(second, 4)]
+    assert not is_kept(first, "anna") and bring_back([first]) == 0
+    with pytest.raises(CorrectionError):
+        keep(a_seven, 5, "1", "ink-cnn", "ben", instead_of=second)
+    assert is_kept(second, "anna"), "nobody takes the place of another's"
+
+
+def test_where_the_new_one_cannot_be_kept_the_earlier_one_stays(
+    a_seven: Drawing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, _ = kept(a_seven, 2)
+    monkeypatch.setattr("mnist_app.data.corrections.MOST_OF_ONE", 1)
+    with pytest.raises(CorrectionError):
+        keep(a_seven, 4, "1", "ink-cnn", "anna", instead_of=first)
+    assert is_kept(first, "anna")
+
+
+def test_what_was_put_away_long_ago_is_forgotten_when_something_is_kept(
+    a_seven: Drawing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (first,) = kept(a_seven)
+    put_away([first])
+    now = time.time()
+    monkeypatch.setattr("mnist_app.data.corrections.time.time", lambda: now + corrections.KEPT_FOR + 1)
+    kept(a_seven)
+    assert bring_back([first]) == 0
 
 
 def test_a_row_that_holds_no_drawing_is_passed_over_and_stays(a_seven: Drawing, file: Path) -> None:

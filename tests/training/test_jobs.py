@@ -341,6 +341,7 @@ def test_a_model_of_that_name_that_came_in_between_is_left_alone(queue: Queue) -
     (user_models_folder() / "mine" / "precious").touch()
     until(lambda: job(identity).status.state == DONE)
     assert "this one is 'mine-2'" in job(identity).status.reason
+    assert job(identity).name == "mine-2", "whoever uses it by the job's name uses this one"
     assert (user_models_folder() / "mine" / "precious").exists()
     assert load_model(find_model("mine-2")).card.name == "mine-2"
 

@@ -1,5 +1,6 @@
 """A lesson: what is learned, what is kept, and what is told of it."""
 
+import dataclasses
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -15,7 +16,7 @@ from mnist_app.ink.strokes import Drawing
 from mnist_app.models.networks import build
 from mnist_app.models.registry import find_model, load_card, load_model
 from mnist_app.training.jobs import Request
-from mnist_app.training.teach import Change, Taught, _change, blend, lesson
+from mnist_app.training.teach import SHARES, Change, Taught, _change, affordable_share, blend, lesson
 
 from ..conftest import full_mnist
 
@@ -77,6 +78,16 @@ def test_a_lesson_without_drawings_is_no_request() -> None:
         Request.from_json(json.loads(json.dumps(asdict(asked))))
 
 
+@pytest.mark.parametrize(("lost", "share"), [((3, 0, 0), 1.0), ((4, 3, 0), 0.6), ((40, 4, -5), 0.3)])
+def test_as_much_is_learned_as_costs_no_more_than_is_allowed(lost: tuple[int, ...], share: float) -> None:
+    assert affordable_share(dict(zip(SHARES, lost, strict=True)).__getitem__, 5_000) == share
+
+
+def test_a_lesson_of_which_even_a_little_costs_too_much_is_not_kept() -> None:
+    with pytest.raises(AppError, match=r"Even 30% of the way .* costs 4 of 5,000 .* may cost 3\. Nothing was kept"):
+        affordable_share(lambda share: 4, 5_000)
+
+
 def test_a_blend_lies_between_its_ends() -> None:
     old, new = build("convnet"), build("convnet")
     half = blend(old, new, 0.5).state_dict()
@@ -98,9 +109,11 @@ def test_what_was_mended_and_broken_is_counted_as_a_slow_loop_does() -> None:
 
 
 def test_what_a_lesson_has_done_survives_the_disk() -> None:
-    taught = Taught("mnist-cnn", (7, 1), (1, None), (7, 1), (Change("test", 10, 9, 8, (), (4,), (2,)),))
+    taught = Taught("mnist-cnn", (7, 1), (1, None), (7, 1), (Change("test", 10, 9, 8, (), (4,), (2,)),), 0.6)
     assert Taught.from_json(taught.to_json()) == taught
     assert taught.sentence.startswith("Of 2 drawings it reads 2 right, 0 before; of the test digits 80.00%, 90.00%")
+    assert "It went 60% of the way" in taught.sentence
+    assert dataclasses.replace(taught, share=1.0).sentence.endswith("90.00% before.")
     for broken in ("", "{}", '{"parent": 1, "labels": 3}', "[]"):
         with pytest.raises((ValueError, TypeError, KeyError)):
             Taught.from_json(broken)

@@ -1,7 +1,9 @@
 """What visitors say they drew, the Teach page, and who may do what, without a browser."""
 
 import json
+import re
 import textwrap
+import time
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +12,13 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from mnist_app.access import MOST_WRONG, OPEN, PASSWORD, AccessError
-from mnist_app.data.corrections import count_corrections, find_corrections, keep
+from mnist_app.data.corrections import KEPT_FOR, count_corrections, find_corrections, keep, put_away
 from mnist_app.data.inkfiles import parse_line
 from mnist_app.ink.strokes import Drawing
 from mnist_app.models.registry import model_folders
 from mnist_app.models.shelf import default_model, read_shelf
 from mnist_app.training import jobs
-from mnist_app.training.jobs import DONE, JobStatus, list_jobs
+from mnist_app.training.jobs import DONE, JobError, JobStatus, list_jobs
 from mnist_app.training.teach import Change, Taught
 from mnist_app.web import session
 from mnist_app.web.gallery import corrections_html
@@ -97,6 +99,23 @@ def test_what_is_said_anew_of_the_same_ink_replaces_what_was_said() -> None:
     assert count_corrections() == 1
 
 
+def test_what_is_deleted_elsewhere_is_no_longer_said_to_be_kept() -> None:
+    at = say(drawing_page(SEVEN), "4")
+    put_away([found.id for found in find_corrections()])
+    assert "Kept" not in text_of(opened(at))
+    say(at, "4")
+    assert [found.label for found in find_corrections()] == [4]
+
+
+def test_of_a_number_nobody_asks_which_digit_it_was() -> None:
+    seventy_seven = [[[x / 2 + right, y / 2] for x, y in stroke] for right in (0, 150) for stroke in SEVEN]
+    at = drawing_page(seventy_seven)
+    assert "77" in re.sub("<[^>]*>", "", html_of(at))
+    assert "that_was" not in str([element.proto.id for element in at.get("bidi_component")])
+    say(at, "4")
+    assert count_corrections() == 0
+
+
 def test_another_drawing_is_another_correction() -> None:
     at = say(drawing_page(SEVEN), "4")
     draw(at, TWO).run()
@@ -162,6 +181,96 @@ def test_many_corrections_come_a_page_at_a_time() -> None:
     assert "Page 2 of 2" in text_of(at) and at.button(key="teach_right").disabled
 
 
+def test_what_is_chosen_stays_chosen_on_another_page() -> None:
+    ids = kept(61)
+    at = opened(open_page("teach"))
+    at.session_state["teach_chosen"] = {ids[-1]}
+    press(at.run(), "teach_right")
+    assert at.button(key="teach_delete").label == "Delete 1 chosen, 1 of them out of sight"
+    press(at, "teach_delete")
+    assert ids[-1] not in [found.id for found in find_corrections()] and count_corrections() == 60
+
+
+def test_a_whole_page_is_deleted_by_a_press() -> None:
+    ids = kept(61)
+    at = press(opened(open_page("teach")), "teach_delete_shown")
+    assert [found.id for found in find_corrections()] == ids[:1]
+    assert "60 corrections were deleted" in text_of(at)
+    press(at, "teach_undo")
+    assert count_corrections() == 61
+
+
+def test_only_what_was_really_deleted_is_said_to_be() -> None:
+    first, second = kept(2)
+    at = opened(open_page("teach"))
+    at.session_state["teach_chosen"] = {first, second}
+    put_away([first])
+    press(at.run(), "teach_delete")
+    assert "One correction was deleted" in text_of(at) and "1 of these 2 were not deleted" in text_of(at)
+    press(at, "teach_undo")
+    assert [found.id for found in find_corrections()] == [second], "the other one was somebody else's to undo"
+
+
+def test_an_undo_that_fails_can_be_tried_again(own_home: Path) -> None:
+    kept(1)
+    at = press(opened(open_page("teach")), "teach_delete_shown")
+    file = own_home / "corrections.sqlite"
+    whole = file.read_bytes()
+    file.write_bytes(b"no database at all " * 100)
+    press(at, "teach_undo")
+    assert "is damaged" in text_of(at)
+    file.write_bytes(whole)
+    press(opened(at), "teach_undo")
+    assert count_corrections() == 1
+
+
+def test_an_undo_that_comes_too_late_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept(2)
+    at = press(opened(open_page("teach")), "teach_delete_shown")
+    now = time.time()
+    monkeypatch.setattr("mnist_app.data.corrections.time.time", lambda: now + KEPT_FOR + 1)
+    put_away([])
+    press(at, "teach_undo")
+    assert "Of 2 corrections 0 came back" in text_of(at)
+
+
+@pytest.mark.parametrize("part", ["teach._lessons", "train._trainings"])
+def test_what_goes_wrong_between_two_looks_is_said_by_the_page_and_stays(part: str) -> None:
+    script = f"""
+        import streamlit as st
+        from mnist_app.web.pages import teach, train
+        if problem := st.session_state.pop(train.PROBLEM, None):
+            st.write(problem)
+        elif "done" not in st.session_state:
+            st.session_state["done"], st.session_state[train.PROBLEM] = True, "Alas."
+            {part}()
+        """
+    at = AppTest.from_string(textwrap.dedent(script), default_timeout=60).run()
+    assert not at.exception and at.markdown[0].value == "Alas."
+
+
+def test_a_lesson_that_cannot_be_cancelled_says_so_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    full_mnist()
+    kept()
+    at = press(opened(open_page("teach")), "teach_start")
+    (job,) = list_jobs()
+
+    def refuse(_: str) -> None:
+        raise JobError("The training could not be cancelled: no room.")
+
+    monkeypatch.setattr(jobs, "cancel", refuse)
+    press(at, f"cancel_{job.id}")
+    assert "could not be cancelled\\: no room" in text_of(at)
+
+
+def test_without_mnist_the_page_comes_to_rest(no_mnist: None, two_models: None) -> None:
+    at = opened(open_page("teach"))
+    session_model = at.session_state["model"]
+    at.session_state["teach_parent"], at.session_state["model"] = session_model, "one"
+    assert "The Data page fetches them" in text_of(opened(at))
+    assert at.session_state["teach_parent"] == "one"
+
+
 def test_a_database_that_fails_costs_the_page_a_sentence(own_home: Path) -> None:
     full_mnist()
     own_home.mkdir(exist_ok=True)
@@ -180,21 +289,26 @@ def test_a_lesson_is_a_job_that_takes_its_drawings_along() -> None:
     assert jobs.drawings_of(job).labels.tolist() == [7, 7, 7]
 
 
-def test_what_a_lesson_has_done_is_told_before_anybody_uses_it(two_models: None) -> None:
+@pytest.fixture
+def a_lesson_that_is_over(two_models: None) -> None:
+    """It taught two drawings of Anna's, and got the name "one", for its own was taken meanwhile."""
     full_mnist()
     kept(2)
-    at = press(opened(open_page("teach")), "teach_start")
+    press(opened(open_page("teach")), "teach_start")
     (job,) = list_jobs()
     folder = jobs.jobs_folder() / job.id
     changes = (
         Change("validation", 5_000, 4_990, 4_991, (5,), (), ()),
         Change("test", 10_000, 9_970, 9_968, (), (3, 9), (5, 1)),
     )
-    (folder / jobs.TAUGHT).write_text(Taught("ink-cnn", (7, 7), (1, None), (7, 7), changes).to_json())
-    request = json.loads((folder / jobs.REQUEST).read_text())
-    (folder / jobs.REQUEST).write_text(json.dumps({**request, "model": "one"}))
-    jobs._write_status(folder, JobStatus(DONE, "Well."))
-    at.run()
+    (folder / jobs.TAUGHT).write_text(Taught("ink-cnn", (7, 7), (1, None), (7, 7), changes, 0.6).to_json())
+    jobs._write_status(folder, JobStatus(DONE, "Well.", model="one"))
+
+
+def test_what_a_lesson_has_done_is_told_before_anybody_uses_it(a_lesson_that_is_over: None) -> None:
+    at = opened(open_page("teach"))
+    assert "What one does otherwise than ink-cnn" in [heading.value for heading in at.subheader]
+    assert "It went 60% of the way to what it learned" in text_of(at)
     metrics = {metric.label: (metric.value, metric.delta) for metric in at.metric}
     assert metrics == {
         "corrected drawings read right": ("2 of 2", "+2"),
@@ -203,6 +317,7 @@ def test_what_a_lesson_has_done_is_told_before_anybody_uses_it(two_models: None)
     }
     assert "misreads **2** that were read right" in text_of(at)
     assert html_of(at).count('aria-label="7, read as') == 2
+    assert 'aria-label="7, read as none before, as 7 now"' in html_of(at)
     assert default_model() == "ink-cnn" and at.session_state["model"] == "ink-cnn"
     press(at, "teach_use")
     assert at.session_state["model"] == "one"
@@ -266,22 +381,45 @@ def test_who_is_no_teacher_sees_their_own_corrections_only(guarded: str) -> None
     assert "3 drawings were corrected" in html_of(at) and not at.button(key="teach_start").disabled
 
 
+def test_who_is_no_teacher_sees_what_a_lesson_did_and_not_the_drawings_of_others(
+    a_lesson_that_is_over: None, guarded: str
+) -> None:
+    at = opened(open_page("teach"))
+    assert "corrected drawings read right" in text_of(at)
+    assert 'aria-label="7, read as' not in html_of(at)
+
+
+def pressed_by(visitor: str, call: str, chosen: list[int]) -> None:
+    """A callback of the Teach page's, in a session that chose these."""
+    script = f"""
+        import streamlit as st
+        from mnist_app.web.pages import teach
+        st.session_state["visitor"], st.session_state["teach_chosen"] = {visitor!r}, {set(chosen)!r}
+        {call}
+        """
+    at = AppTest.from_string(textwrap.dedent(script)).run()
+    assert not at.exception, at.exception
+
+
 def test_who_is_no_teacher_deletes_none_of_others_even_by_their_ids(guarded: str) -> None:
     ids = kept(2, "anna")
-    at = opened(open_page("teach"))
-    at.session_state["teach_chosen"] = set(ids)
-    script = AppTest.from_string(
-        "import streamlit as st\nfrom mnist_app.web.pages import teach\n"
-        f"st.session_state['teach_chosen'] = {set(ids)!r}\nteach._delete()\nteach._bring_back()"
-    ).run()
-    assert not script.exception and count_corrections() == 2
+    pressed_by("ben", "teach._delete()", ids)
+    pressed_by("ben", f"teach._delete({ids!r})", [])
+    assert count_corrections() == 2
+
+
+def test_what_the_teacher_deleted_is_not_undone_by_whose_it_was(guarded: str) -> None:
+    ids = kept(2, "anna")
+    put_away(ids)
+    pressed_by("anna", "teach._delete(); teach._bring_back()", ids)
+    assert count_corrections() == 0
 
 
 ACTIONS = {
     "train._start(PRESETS['quick'].config, '')": "train_problem",
     "train._cancel('x')": "train_problem",
-    "teach._start('ink-cnn', None)": "teach_problem",
-    "teach._make_default('one')": "teach_problem",
+    "teach._start('ink-cnn', None)": "train_problem",
+    "teach._make_default('one')": "train_problem",
     "models._do(make_default, 'one')": "models_problem",
     "models._do(put_away, 'one')": "models_problem",
     "models._do(bring_back, 'one')": "models_problem",
@@ -319,6 +457,11 @@ def test_the_password_makes_a_teacher_of_this_session_alone(guarded: str, two_mo
     assert default_model() == "one"
     press(here, "sign_out")
     assert here.button(key="default_two").disabled
+
+
+def test_the_longest_password_can_be_typed(guarded: str) -> None:
+    at = opened(open_page("teach"))
+    assert at.text_input(key="teacher_password").proto.max_chars == 0, "no limit"
 
 
 def test_attempts_are_counted_over_all_sessions(guarded: str) -> None:

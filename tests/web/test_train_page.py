@@ -2,21 +2,26 @@
 
 import dataclasses
 import json
+import logging
 import re
 import shutil
+import textwrap
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from mnist_app.models.registry import DEFAULT_MODEL, find_model, model_folders
-from mnist_app.models.shelf import default_model, make_default, read_shelf
+from mnist_app.models.exchange import to_zip
+from mnist_app.models.registry import DEFAULT_MODEL, ModelError, find_model, model_folders
+from mnist_app.models.shelf import bring_back, default_model, make_default, put_away, read_shelf
 from mnist_app.storage import user_models_folder
 from mnist_app.training import jobs
 from mnist_app.training.jobs import RUNNING, list_jobs
 from mnist_app.training.train import PRESETS, EpochReport
 from mnist_app.web.charts import Curve, counts_html, curves_html, readings_html
+from mnist_app.web.notice import without_traceback
 
 from ..conftest import SEVEN, full_mnist
 from .test_pages import digit_of, draw, html_of, open_page
@@ -239,6 +244,42 @@ def test_a_deletion_is_undone_by_a_press(two_models: None) -> None:
     assert "one" not in model_folders() and "**one** was deleted" in text_of(at)
     press(at, "undo_one")
     assert "one" in model_folders()
+
+
+def test_an_import_leaves_a_deleted_model_its_name(two_models: None, tmp_path: Path) -> None:
+    path = find_model("one") / "card.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "name": "one"}))
+    (tmp_path / "one.zip").write_bytes(to_zip("one"))
+    put_away("one")
+    script = f"""
+        from pathlib import Path
+        import streamlit as st
+        from mnist_app.web.pages import models
+        class Upload:
+            getvalue = Path({str(tmp_path / "one.zip")!r}).read_bytes
+        st.session_state["import"] = Upload
+        models._take_in()
+        """
+    assert not AppTest.from_string(textwrap.dedent(script)).run().exception
+    bring_back("one")
+    assert {"one", "one-2"} <= set(model_folders())
+
+
+def test_why_an_export_fails_is_on_the_page_and_a_line_in_the_log(two_models: None) -> None:
+    (find_model("one") / "model.safetensors").write_bytes(b"")
+    script = """
+        import streamlit as st
+        from mnist_app.web.pages import models
+        models._check("one")
+        st.write(st.session_state["models_problem"])
+        """
+    assert "model.safetensors" in AppTest.from_string(textwrap.dedent(script)).run().markdown[0].value
+    for cause, has_traceback in ((ModelError("It is broken."), False), (KeyError("a bug of ours"), True)):
+        failed = ValueError("The callable failed")
+        failed.__cause__ = cause
+        record = logging.LogRecord("streamlit", 40, "", 0, "Error in %s", ("a callable",), (ValueError, failed, None))
+        assert without_traceback(record) and bool(record.exc_info) == has_traceback
+        assert ("It is broken" in record.getMessage()) != has_traceback
 
 
 def test_shipped_and_default_models_offer_no_deletion(two_models: None) -> None:

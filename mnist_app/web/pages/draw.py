@@ -31,7 +31,7 @@ def page() -> None:
         boxes.html(boxes_html(None if picture else reading, session.PAD_SIDE))
         st.html(answer_html(reading))
         live_ink(drawing, session.pad().version, reading, session.using(), follows=picture is None)
-        if reading and picture is None:
+        if reading and picture is None and not reading.is_number:  # of a number one digit would be no answer
             that_was()
         taken = session.taken()
         if taken and picture is taken.prepared:

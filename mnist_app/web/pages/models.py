@@ -10,7 +10,7 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 from mnist_app.data.dataset import find_source
 from mnist_app.errors import AppError
 from mnist_app.models.exchange import from_zip, to_onnx, to_zip
-from mnist_app.models.registry import ModelCard, load_card, model_folders
+from mnist_app.models.registry import ModelCard, find_model, load_card, load_model, model_folders
 from mnist_app.models.shelf import (
     LONGEST_NOTE,
     LONGEST_TITLE,
@@ -160,7 +160,8 @@ def _actions(name: str, shelf: Shelf) -> None:
                 f"{name}.zip",
                 "application/zip",
                 key=f"zip_{name}",
-                on_click="ignore",
+                on_click=_check,
+                args=(name,),
             )
             st.download_button(
                 "ONNX, checked against PyTorch to 0.0001",
@@ -168,10 +169,19 @@ def _actions(name: str, shelf: Shelf) -> None:
                 f"{name}.onnx",
                 "application/octet-stream",
                 key=f"onnx_{name}",
-                on_click="ignore",
+                on_click=_check,
+                args=(name,),
             )
         if not is_shipped(name) and not is_default and session.is_teacher():
             st.button("Delete", icon=":material/delete:", key=f"delete_{name}", on_click=_do, args=(put_away, name))
+
+
+def _check(name: str) -> None:
+    """Of an export that fails the button says no more than that it did."""
+    try:
+        load_model(find_model(name))
+    except AppError as error:
+        st.session_state["models_problem"] = str(error)
 
 
 def _do(action: Callable[[str], None], name: str) -> None:
@@ -206,8 +216,7 @@ def _take_in() -> None:
         if upload is None:
             st.session_state["models_problem"] = "Choose a file first."
             return
-        under_way = {job.name for job in session.queue().jobs() if not job.status.is_over}
-        name = from_zip(upload.getvalue(), under_way)
+        name = from_zip(upload.getvalue(), session.spoken_for())
         st.session_state["models_said"] = f"It is here as {name}."
     except AppError as error:
         st.session_state["models_problem"] = str(error)

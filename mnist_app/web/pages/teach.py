@@ -1,5 +1,7 @@
 """What visitors said they drew: review it, export it, teach it to a model, and see what that model does otherwise."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import streamlit as st
 
@@ -14,14 +16,14 @@ from mnist_app.data.dataset import find_source
 from mnist_app.errors import AppError
 from mnist_app.ink.preprocessing import pixels_of_drawing
 from mnist_app.models.registry import ModelError, find_model, free_name, load_card
-from mnist_app.models.shelf import make_default, read_shelf, restorable
+from mnist_app.models.shelf import make_default, read_shelf
 from mnist_app.training import jobs
 from mnist_app.training.jobs import DONE, Job
-from mnist_app.training.teach import MOST_TAUGHT, Change, Taught, lesson, pictures_of
+from mnist_app.training.teach import MOST_TAUGHT, REPLAYED, Change, Taught, lesson, pictures_of
 from mnist_app.web import session
 from mnist_app.web.gallery import before_after_html, corrections_html
 from mnist_app.web.notice import plain, problem_notice
-from mnist_app.web.pages.train import POLL_EVERY, job_line
+from mnist_app.web.pages.train import POLL_EVERY, PROBLEM, job_line, say_problem
 from mnist_app.web.picks import picks
 from mnist_app.web.who import who_may
 
@@ -35,10 +37,10 @@ def page() -> None:
     st.title("Teach it", anchor=False)
     st.write(
         "Draw a digit that is misread, and say below the answer what it was. Here are the drawings that were corrected "
-        "so; a few of them are enough to teach a model a hand that it does not know."
+        "so; a few of them are enough to teach a model a hand that it misreads."
     )
     who_may()
-    if problem := st.session_state.pop("teach_problem", None):
+    if problem := st.session_state.pop(PROBLEM, None):
         problem_notice(problem)
     whose = _whose()
     try:
@@ -74,22 +76,26 @@ def _gallery(whose: str | None, count: int) -> None:
     page = min(st.session_state.get("teach_page", 1), pages)
     shown = find_corrections(whose, (page - 1) * PER_PAGE, PER_PAGE)
     chosen: set[int] = st.session_state.setdefault("teach_chosen", set())
-    chosen &= {each.id for each in shown}
+    here = [each.id for each in shown]
+    elsewhere = len(chosen.difference(here))
     st.html(f'<h2 class="described" role="status">{_described(count)}</h2>')
     if shown:
         images = np.stack([pixels_of_drawing(each.drawing) for each in shown])
         picks(corrections_html(shown, images, chosen), "teach_gallery", _choose, leads_to="")
     with st.container(horizontal=True, vertical_alignment="center", key="teach_actions"):
         words = f"Delete {len(chosen)} chosen" if chosen else "Choose drawings to delete"
+        words += f", {elsewhere} of them out of sight" if elsewhere else ""
         st.button(words, icon=":material/delete:", key="teach_delete", on_click=_delete, disabled=not chosen)
+        st.button(
+            f"Delete all {len(here)} shown", key="teach_delete_shown", on_click=_delete, args=(here,), disabled=not here
+        )
         st.download_button(
             "Export (JSON lines)",
             lambda: to_json_lines(whose),
             "corrections.jsonl",
             "application/jsonl",
             icon=":material/download:",
-            key="teach_export",
-            on_click="ignore",
+            key="teach_export",  # the page runs again, and says why where it failed
         )
         if pages > 1:
             for label, icon, to in (("Newer", "left", page - 1), ("Older", "right", page + 1)):
@@ -117,13 +123,20 @@ def _choose(picked: str) -> None:
         st.session_state["teach_chosen"] = st.session_state.get("teach_chosen", set()) ^ {int(picked)}
 
 
-def _delete() -> None:
-    chosen = sorted(st.session_state.get("teach_chosen", set()))
+def _delete(these: Sequence[int] | None = None) -> None:
+    """Delete corrections: these, or what was chosen."""
+    chosen: set[int] = st.session_state.get("teach_chosen", set())
+    asked = sorted(chosen) if these is None else these
     try:
-        put_away(chosen, _may_change())
-        st.session_state["teach_away"], st.session_state["teach_chosen"] = chosen, set()
+        away = put_away(asked, _may_change())
     except AppError as error:
-        st.session_state["teach_problem"] = str(error)
+        st.session_state[PROBLEM] = str(error)
+        return
+    st.session_state["teach_away"], st.session_state["teach_chosen"] = away, chosen.difference(asked)
+    if len(away) < len(asked):
+        st.session_state[PROBLEM] = (
+            f"{len(asked) - len(away)} of these {len(asked)} were not deleted: they are gone already, or not yours."
+        )
 
 
 def _put_away() -> None:
@@ -131,16 +144,21 @@ def _put_away() -> None:
     away = st.session_state.get("teach_away")
     if away:
         with st.container(horizontal=True, vertical_alignment="center"):
-            said = "One correction was" if len(away) == 1 else f"{len(away)} corrections were"
+            said = "One correction was" if len(away) == 1 else f"{len(away):,} corrections were"
             st.markdown(f":material/delete: {said} deleted.", width="content")
             st.button("Undo", key="teach_undo", on_click=_bring_back)
 
 
 def _bring_back() -> None:
+    away = st.session_state.get("teach_away", [])
     try:
-        bring_back(st.session_state.pop("teach_away", []), _may_change())
-    except AppError as error:
-        st.session_state["teach_problem"] = str(error)
+        back = bring_back(away, _may_change())
+    except AppError as error:  # they stay away, and can be asked for again
+        st.session_state[PROBLEM] = str(error)
+        return
+    st.session_state["teach_away"] = []
+    if back < len(away):
+        st.session_state[PROBLEM] = f"Of {len(away)} corrections {back} came back. The others are gone for good."
 
 
 # The lesson
@@ -149,16 +167,16 @@ def _bring_back() -> None:
 def _lesson(whose: str | None, count: int) -> None:
     """Which model is to be taught, and the button that begins."""
     st.subheader("A lesson", anchor=False)
+    name = st.session_state["teach_parent"] = session.using()
     if "train" not in find_source().splits:
         problem_notice("A lesson needs the digits that were learned from. The Data page fetches them.")
         return
-    name = st.session_state["teach_parent"] = session.using()
     taught = min(count, MOST_TAUGHT)
     which = "the drawing" if taught == 1 else f"the {taught} drawings" if taught == count else f"the latest {taught}"
     st.write(
         f"A copy of **{plain(read_shelf().title(name))}**, which you read with, learns {which} above, mixed with "
-        "digits that it knows, in half a minute. Nobody reads with the copy until you have seen what it got better "
-        "and worse at."
+        f"{REPLAYED:,} training digits, in half a minute. Nobody reads with the copy until you have seen what it got "
+        "better and worse at."
     )
     st.button(
         "Teach it",
@@ -178,16 +196,17 @@ def _start(parent: str, whose: str | None) -> None:
         if not drawings:
             raise ModelError("There is nothing to teach any more.")
         config = lesson(load_card(find_model(parent)), len(drawings))
-        name = free_name(f"{parent}-taught", {*restorable(), *(job.name for job in session.queue().jobs())})
+        name = free_name(f"{parent}-taught", session.spoken_for())
         lines = "".join(f"{each.to_line()}\n" for each in drawings)
         st.session_state["teach_shown"] = jobs.submit(name, config, "", parent, lines)
     except AppError as error:
-        st.session_state["teach_problem"] = str(error)
+        st.session_state[PROBLEM] = str(error)
 
 
 @st.fragment(run_every=POLL_EVERY)
 def _lessons() -> None:
     """The lessons that wait, run or have ended, and what the one that is shown has done."""
+    say_problem()
     lessons = [job for job in session.queue().jobs() if job.request and job.request.parent]
     if st.session_state.get("teach_parent", session.using()) != session.using():
         st.rerun()  # the lesson above is for the model that is read with
@@ -220,7 +239,10 @@ def _account(job: Job, taught: Taught) -> None:
                     f"{change.after / change.count:.2%}",
                     f"{change.points:+.2f} points" if change.after != change.before else None,
                 )
-        st.html(_drawings_html(job, taught))
+        if taught.way:
+            st.caption(taught.way)
+        if session.is_teacher():  # they are other visitors' drawings
+            st.html(_drawings_html(job, taught))
         for change in taught.changes:
             _broken(change)
         _adopt(job)
@@ -282,4 +304,4 @@ def _make_default(name: str) -> None:
         make_default(name)
         session.use(name)
     except AppError as error:
-        st.session_state["teach_problem"] = str(error)
+        st.session_state[PROBLEM] = str(error)

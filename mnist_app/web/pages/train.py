@@ -11,7 +11,6 @@ from mnist_app.data.dataset import find_source
 from mnist_app.errors import AppError
 from mnist_app.models.networks import ARCHITECTURES, batch_of
 from mnist_app.models.registry import free_name
-from mnist_app.models.shelf import restorable
 from mnist_app.training import jobs
 from mnist_app.training.augmentation import LIMITS, Augmentation, augment
 from mnist_app.training.jobs import DONE, FAILED, LEARNED, RUNNING, WAITING, Job, JobStatus
@@ -24,6 +23,7 @@ from mnist_app.web.pictures import png_url
 from mnist_app.web.who import who_may
 
 POLL_EVERY = 1.0  # seconds
+PROBLEM = "train_problem"  # what went wrong with a training or a lesson, for the page to say
 PREVIEWED = 16
 SHOWN_ENDED = 6  # ended trainings that are listed
 
@@ -83,6 +83,8 @@ def page() -> None:
     )
     if is_pressed and config:
         _start(config, title)
+    if problem := st.session_state.pop(PROBLEM, None):
+        problem_notice(problem)
     _trainings()
 
 
@@ -198,17 +200,16 @@ def _preview_html(augmentation: Augmentation) -> str:
 def _start(config: TrainConfig, title: str) -> None:
     try:
         session.require_teacher()
-        name = free_name(title or "network", {*restorable(), *(job.name for job in session.queue().jobs())})
+        name = free_name(title or "network", session.spoken_for())
         st.session_state["train_shown"] = jobs.submit(name, config, title)
     except AppError as error:
-        st.session_state["train_problem"] = str(error)
+        st.session_state[PROBLEM] = str(error)
 
 
 @st.fragment(run_every=POLL_EVERY)
 def _trainings() -> None:
     """The queue as every visitor sees it, and one training in detail."""
-    if problem := st.session_state.pop("train_problem", None):
-        problem_notice(problem)
+    say_problem()
     known = session.queue().jobs()
     if not known:
         st.caption("Nothing was trained yet.")
@@ -222,6 +223,12 @@ def _trainings() -> None:
     job = next((job for job in known if job.id == shown), (*current, *ended)[0])
     if job.status.reports or job.status.losses:
         _course(job)
+
+
+def say_problem() -> None:
+    """In a fragment that runs every second: have the page say what went wrong, where it stays."""
+    if PROBLEM in st.session_state:
+        st.rerun()
 
 
 def job_line(job: Job, can_look: bool = True) -> None:
@@ -260,7 +267,7 @@ def _cancel(identity: str) -> None:
         session.require_teacher()
         jobs.cancel(identity)
     except AppError as error:
-        st.session_state["train_problem"] = str(error)
+        st.session_state[PROBLEM] = str(error)
 
 
 def _look_at(identity: str) -> None:
