@@ -105,6 +105,7 @@ def test_answers_about_replaced_ink_are_dropped(script: Page) -> None:
 
 def test_replacing_ink_asks_nothing_not_even_later(script: Page) -> None:
     steps = """
+        const ink = newInk(undefined, () => 0);  // by its clock no time passes
         ink.down([0, 0]); await answer("a");
         ink.move([[1, 1]]);  // waits for its turn
         ink.replace([[[5, 5]]]);

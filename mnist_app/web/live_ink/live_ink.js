@@ -7,7 +7,7 @@ const COURTESY = 4; // ms of rest for each ms that an answer was late
 const INTERVAL_AFTER_NONE = 1000; // ms to the next request after one that was refused or lost
 const PATIENCE = 3000; // ms after which an answer is no longer waited for
 const CLOSEST = 1; // canvas pixels between two points that are worth sending
-const CANVAS_HAS_SPOKEN = 400; // ms after pen-up: by then the script knows of the stroke
+const SCRIPT_HAS_HEARD = 8000; // ms after pen-up: by then the script knows of the stroke, or never will
 
 /** The strokes on the pad and the answers about them. Knows no page: `ask` and `show` are given, and so is the clock. */
 export class LiveInk {
@@ -275,15 +275,12 @@ function onUp(event) {
 function agree(isOtherInk) {
   clearTimeout(check);
   if (!isOtherInk && ink.isDown) return;
-  if (!isOtherInk && page.strokes.length !== ink.strokes.length) {
-    const wait = penUpAt + CANVAS_HAS_SPOKEN - performance.now();
-    if (wait > 0) {
-      check = setTimeout(() => agree(false), wait);
-      return;
-    }
-    isOtherInk = true;
+  const wait = penUpAt + SCRIPT_HAS_HEARD - performance.now();
+  if (!isOtherInk && page.strokes.length < ink.strokes.length && wait > 0) {
+    check = setTimeout(() => agree(false), wait); // unless the script speaks of the newer ink before
+    return;
   }
-  if (isOtherInk) {
+  if (isOtherInk || page.strokes.length !== ink.strokes.length) {
     pointer = null;
     ink.replace(page.strokes);
   } else {
