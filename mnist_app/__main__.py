@@ -109,7 +109,7 @@ def train_command(arguments: argparse.Namespace) -> None:
     from mnist_app.training.trainer import command_of, train_model
 
     if arguments.job:
-        from mnist_app.training.jobs import work
+        from mnist_app.training.worker import work
 
         sys.exit(0 if work(arguments.job) else 1)
     folder = arguments.output.resolve() if arguments.output else new_model_folder(arguments.name)

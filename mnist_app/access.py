@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from mnist_app.errors import AppError
 
 PASSWORD, OPEN = "MNIST_APP_TEACHER_PASSWORD", "MNIST_APP_OPEN"
-MOST_WRONG = 8  # wrong passwords, of all visitors together …
+MOST_WRONG = 8  # wrong passwords from one address …
 WITHIN = 120.0  # … in so many seconds: 6,000 a day, which finds no password worth the name
 
 
@@ -47,26 +47,31 @@ def is_from_here(headers: Mapping[str, str]) -> bool:
 
 
 class Gate:
-    """Asks for the teacher's password. One for all visitors: whoever opens new sessions gets no new attempts."""
+    """Asks for the teacher's password. One for all visitors: whoever opens new sessions gets no new attempts.
+
+    Attempts are counted by address, so that a pupil who guesses keeps no teacher out.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._wrong: list[float] = []  # when
+        self._wrong: dict[str, list[float]] = {}  # by address, when
         self._lock = Lock()
 
-    def admit(self, given: str) -> None:
+    def admit(self, given: str, address: str) -> None:
         """Returns only if it is the password. Raises AccessError, after MOST_WRONG wrong ones without even looking."""
         if not has_password():
             return
         with self._lock:
             now = self._clock()
-            self._wrong = [when for when in self._wrong if now - when < WITHIN]
-            if len(self._wrong) >= MOST_WRONG:
-                wait = self._wrong[0] + WITHIN - now
+            recent = {one: [when for when in each if now - when < WITHIN] for one, each in self._wrong.items()}
+            self._wrong = {one: each for one, each in recent.items() if each}
+            wrong = self._wrong.setdefault(address, [])
+            if len(wrong) >= MOST_WRONG:
+                wait = wrong[0] + WITHIN - now
                 raise AccessError(f"Too many wrong passwords were given. Try again in {wait:.0f} seconds.")
             # Of hashes, which are equally long: comparing takes as long whatever was given.
             if not hmac.compare_digest(_digest(given), _digest(os.environ[PASSWORD])):
-                self._wrong.append(now)
+                wrong.append(now)
                 raise AccessError("That is not the teacher's password.")
 
 

@@ -1,6 +1,10 @@
-"""One long computation on a thread of its own, for all who wait for it."""
+"""What takes long, begun once and watched by all who wait for it: on a thread, or in a process of its own."""
 
 import logging
+import os
+import subprocess
+import sys
+import tempfile
 import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
@@ -12,7 +16,7 @@ Progress = Callable[[float], None]
 
 
 class Work(Generic[Result]):
-    """Begins at once. Nobody who leaves the page stops it, and nobody who comes starts it again."""
+    """A computation on a thread. Begins at once; nobody who leaves the page stops it, nor starts it again who comes."""
 
     def __init__(self, compute: Callable[[Progress], Result]) -> None:
         """``compute`` is given a callable that it tells how far it has come, 0 to 1."""
@@ -42,3 +46,39 @@ class Work(Generic[Result]):
 
     def _note(self, share: float) -> None:
         self.share = share
+
+
+class Command:
+    """A command of this app in a process of its own, for what would hold the server's interpreter. Begins at once."""
+
+    def __init__(self, *arguments: str) -> None:
+        # Open for as long as the process may write to them; a pipe that nobody empties would stop it.
+        self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115
+        self._blamed = tempfile.TemporaryFile("w+")  # noqa: SIM115
+        command = [sys.executable, "-u", "-m", "mnist_app", *arguments]
+        self._process = subprocess.Popen(command, stdout=self._said, stderr=self._blamed)
+        if hasattr(os, "setpriority"):  # not on Windows
+            os.setpriority(os.PRIO_PROCESS, self._process.pid, 19)  # those who draw come first
+
+    @property
+    def is_running(self) -> bool:
+        return self._process.poll() is None
+
+    @property
+    def problem(self) -> str | None:
+        """Why it failed; None while it runs and when all went well."""
+        if not self._process.poll():
+            return None
+        self._blamed.seek(0)
+        return (self._blamed.read().strip() or "It ended without a word.").splitlines()[-1]
+
+    @property
+    def said(self) -> str:
+        """What it has printed so far."""
+        self._said.seek(0)
+        return self._said.read()
+
+    def stop(self) -> None:
+        """End it now."""
+        self._process.terminate()
+        self._process.wait()

@@ -26,6 +26,9 @@ class Clock:
         return self.now
 
 
+HERE = "198.51.100.7"
+
+
 @pytest.fixture
 def guarded(monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv(PASSWORD, "fröhlich 7")
@@ -34,10 +37,10 @@ def guarded(monkeypatch: pytest.MonkeyPatch) -> str:
 
 def test_the_password_admits_and_nothing_else_does(guarded: str) -> None:
     gate = Gate()
-    gate.admit(guarded)
+    gate.admit(guarded, HERE)
     for wrong in ("", "fröhlich", "fröhlich 7 ", "FRÖHLICH 7", "\udcff", "x" * 10_000):
         with pytest.raises(AccessError, match="not the teacher's"):
-            gate.admit(wrong)
+            gate.admit(wrong, HERE)
 
 
 def test_after_too_many_wrong_ones_even_the_right_one_waits(guarded: str) -> None:
@@ -45,23 +48,24 @@ def test_after_too_many_wrong_ones_even_the_right_one_waits(guarded: str) -> Non
     gate = Gate(clock)
     for _ in range(MOST_WRONG):
         with pytest.raises(AccessError, match="not the teacher's"):
-            gate.admit("wrong")
+            gate.admit("wrong", HERE)
         clock.now += 1
+    gate.admit(guarded, "198.51.100.8")  # whoever guesses keeps nobody else out
     with pytest.raises(AccessError, match=f"Try again in {WITHIN - MOST_WRONG:.0f} seconds"):
-        gate.admit(guarded)
+        gate.admit(guarded, HERE)
     clock.now += WITHIN - MOST_WRONG + 0.01
-    gate.admit(guarded)
+    gate.admit(guarded, HERE)
 
 
 def test_right_ones_use_up_no_attempts(guarded: str) -> None:
     gate = Gate()
     for _ in range(3 * MOST_WRONG):
-        gate.admit(guarded)
+        gate.admit(guarded, HERE)
 
 
 def test_without_a_password_nobody_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(PASSWORD, "")
-    Gate().admit("anything")
+    Gate().admit("anything", HERE)
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.3.2.1", "::1", "localhost"])

@@ -3,9 +3,6 @@
 import http.client
 import shutil
 import socket
-import subprocess
-import sys
-import tempfile
 import threading
 import urllib.error
 import urllib.request
@@ -16,6 +13,7 @@ from filelock import FileLock, Timeout
 
 from mnist_app.data.dataset import DatasetError, check_files, raw_folder
 from mnist_app.storage import data_folder
+from mnist_app.work import Command
 
 MIRROR = "https://ossci-datasets.s3.amazonaws.com/mnist/"  # torchvision's first; its second has long been shut
 COMPRESSED_BYTES = 11_594_722  # the four .gz files together
@@ -51,36 +49,19 @@ def fetch(mirror: str = MIRROR, patience: float = PATIENCE) -> Path:
     return target
 
 
-class Download:
-    """A fetch in a process of its own: torchvision takes seconds to import and sets a time limit for all sockets."""
+class Download(Command):
+    """A fetch in a process of its own: torchvision takes seconds to import and sets a time limit for all sockets.
+
+    What has come when it is stopped is kept for the next try.
+    """
 
     def __init__(self) -> None:
-        # Open for as long as the process may write to it; a pipe that nobody empties would stop it.
-        self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115
-        command = [sys.executable, "-m", "mnist_app", "data", "fetch"]
-        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=self._said)
+        super().__init__("data", "fetch")
 
     @property
     def share(self) -> float:
         """How much has come, 0 to 1."""
         return min(1.0, bytes_fetched() / COMPRESSED_BYTES)
-
-    @property
-    def is_running(self) -> bool:
-        return self._process.poll() is None
-
-    @property
-    def problem(self) -> str | None:
-        """Why it ended without all of MNIST; None while it runs and when all went well."""
-        if not self._process.poll():
-            return None
-        self._said.seek(0)
-        return (self._said.read().strip() or "The download ended without a word.").splitlines()[-1]
-
-    def stop(self) -> None:
-        """End it now; what has come is kept for the next try."""
-        self._process.terminate()
-        self._process.wait()
 
 
 def is_fetched() -> bool:

@@ -1,10 +1,6 @@
 """A split as a map: the network's last features in two dimensions."""
 
-import os
 import re
-import subprocess
-import sys
-import tempfile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +11,7 @@ from mnist_app.data.dataset import Digits
 from mnist_app.explore.kept import Arrays, Kept, look_up, look_up_or_compute
 from mnist_app.explore.neighbours import nearest
 from mnist_app.explore.predictions import Predictions, origin_of
+from mnist_app.work import Command
 
 KIND = "tsne"
 SIDE = 1000  # units of the map's longer side
@@ -84,38 +81,14 @@ def _places(kept: Kept) -> Places:
     return kept.arrays["places"].astype(np.float32) * np.float32(SIDE / (2**16 - 1))
 
 
-class Layout:
+class Layout(Command):
     """t-SNE in a process of its own: it takes minutes, and holds a server's interpreter for much of them."""
 
     def __init__(self, model: str, split: str) -> None:
-        # Open for as long as the process may write to it; a pipe that nobody empties would stop it.
-        self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115
-        self._blamed = tempfile.TemporaryFile("w+")  # noqa: SIM115
-        command = [sys.executable, "-u", "-m", "mnist_app", "prepare", "--model", model, "--split", split]
-        self._process = subprocess.Popen(command, stdout=self._said, stderr=self._blamed)
-        if hasattr(os, "setpriority"):  # not on Windows
-            os.setpriority(os.PRIO_PROCESS, self._process.pid, 19)  # those who draw come first
+        super().__init__("prepare", "--model", model, "--split", split)
 
     @property
     def share(self) -> float:
         """How far it has come, 0 to 1."""
-        self._said.seek(0)
-        steps = re.findall(r"Iteration (\d+):", self._said.read())
+        steps = re.findall(r"Iteration (\d+):", self.said)
         return min(1.0, int(steps[-1]) / STEPS) if steps else 0.0
-
-    @property
-    def is_running(self) -> bool:
-        return self._process.poll() is None
-
-    @property
-    def problem(self) -> str | None:
-        """Why there is no map; None while it runs and when all went well."""
-        if not self._process.poll():
-            return None
-        self._blamed.seek(0)
-        return (self._blamed.read().strip() or "The map ended without a word.").splitlines()[-1]
-
-    def stop(self) -> None:
-        """End it now."""
-        self._process.terminate()
-        self._process.wait()

@@ -24,9 +24,10 @@ from mnist_app.models.registry import (
     find_model,
     free_name,
     load_model,
-    new_model_folder,
+    put_in_place,
     save_model,
 )
+from mnist_app.storage import user_models_folder
 
 LARGEST_CARD = 2**20  # bytes
 COLDEST, WARMEST = 0.01, 100.0  # temperatures that a calibration might find
@@ -71,8 +72,13 @@ def from_zip(content: bytes, taken: set[str] | None = None) -> str:
         raise ModelError("This is no ZIP file that can be read.") from None
     name = free_name(model.card.name, taken or ())
     card = dataclasses.replace(model.card, name=name, parameters=count_parameters(model.network))
-    save_model(new_model_folder(name), model.network, card)
-    return name
+    try:
+        user_models_folder().mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=user_models_folder(), prefix=".") as workshop:
+            save_model(Path(workshop, name), model.network, card)
+            return put_in_place(Path(workshop, name))
+    except OSError as error:
+        raise ModelError(f"{user_models_folder()} could not be written: {error.strerror}.") from None
 
 
 def _checked(folder: Path) -> Model:

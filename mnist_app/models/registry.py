@@ -183,12 +183,18 @@ def put_in_place(made: Path) -> str:
     Raises OSError; the model is then where it was.
     """
     user_models_folder().mkdir(parents=True, exist_ok=True)
-    name = made.name if made.name not in model_folders() else free_name(made.name)
-    if name != made.name:
-        card = json.loads((made / CARD).read_text())
-        (made / CARD).write_text(json.dumps({**card, "name": name}, indent=2) + "\n")
-    os.rename(made, user_models_folder() / name)
-    return name
+    while True:
+        name = made.name if made.name not in model_folders() else free_name(made.name)
+        if name != made.name:
+            card = json.loads((made / CARD).read_text())
+            (made / CARD).write_text(json.dumps({**card, "name": name}, indent=2) + "\n")
+        try:
+            os.rename(made, user_models_folder() / name)
+        except OSError:
+            if name not in model_folders():
+                raise
+        else:  # nobody else's model has got the name meanwhile
+            return name
 
 
 def new_model_folder(name: str) -> Path:

@@ -32,7 +32,8 @@ from mnist_app.models.registry import DEFAULT_MODEL, WEIGHTS, Model, ModelError,
 from mnist_app.models.shelf import default_model, restorable
 from mnist_app.reading.evaluation import Evaluation, evaluate
 from mnist_app.reading.recognition import Prediction, load_recogniser, read_with, recognise
-from mnist_app.training.jobs import Job, Queue, snapshot_network
+from mnist_app.training.jobs import Job, snapshot_network
+from mnist_app.training.queue import Queue
 from mnist_app.work import Progress, Work
 
 CANVASES = 8  # names in turn: Streamlit remembers each name for as long as the session lasts
@@ -155,6 +156,8 @@ class Pad:
 
     def bring_back(self, ink: Any) -> None:
         """Show what the browser kept over a reload, if this visitor has drawn nothing since and it can be a drawing."""
+        if ink is None:  # the visitor has left the page before it came: it will be sent again
+            return
         if self.is_untouched:
             with suppress(DrawingError):
                 self.accept({"drawing": {"raw": ink}})
@@ -237,7 +240,7 @@ def require_teacher() -> None:
 
 def sign_in(password: str) -> None:
     """Be a teacher for as long as this session lasts. Raises AccessError."""
-    gate().admit(password)
+    gate().admit(password, st.context.ip_address or "this machine")
     st.session_state[_TEACHER] = True
 
 
@@ -313,6 +316,12 @@ def own_drawing() -> NDArray[np.uint8] | None:
 
 
 # Going from page to page
+
+
+def sent(key: str, name: str) -> Any:
+    """What a component has just sent under ``name``; None where it left with its page before Streamlit called back."""
+    state = st.session_state.get(key)
+    return None if state is None else state.get(name)
 
 
 def know_pages(pages: list[Page]) -> None:

@@ -71,6 +71,17 @@ def test_a_cell_fills_the_gallery_with_just_those(explorer: Explorer) -> None:
     assert not explorer.errors
 
 
+def test_a_pick_just_after_leaving_breaks_nothing(explorer: Explorer) -> None:
+    leave_and_pick = """() => {
+      document.querySelector("a[href$='/data']").click();
+      document.querySelector(".confusion [data-pick='9-4']").click();
+    }"""
+    explorer.page.evaluate(leave_and_pick)
+    explorer.runs.settle()
+    expect(explorer.page.get_by_role("heading", level=1)).to_be_visible()
+    expect(explorer.page.get_by_text("encountered an error")).to_have_count(0)
+
+
 def test_a_cell_is_picked_by_keyboard(explorer: Explorer) -> None:
     explorer.cell(5, 5).focus()
     explorer.page.keyboard.press("ArrowRight")

@@ -3,6 +3,7 @@ import io
 import json
 import zipfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import onnx
@@ -58,6 +59,15 @@ def test_a_model_that_left_comes_back_under_a_free_name(validation: Digits) -> N
     assert back.card.name == name and back.card.metrics == original.card.metrics
     images = validation.images[:100]
     assert torch.equal(logits_of(back.network, images), logits_of(original.network, images))
+
+
+def test_what_comes_twice_at_once_gets_two_names() -> None:
+    content = to_zip("mnist-cnn")
+    with ThreadPoolExecutor(8) as pool:
+        names = list(pool.map(from_zip, [content] * 8))
+    assert len(set(names)) == 8
+    assert sorted(path.name for path in user_models_folder().iterdir()) == sorted(names)
+    assert {name: load_model(find_model(name)).card.name for name in names} == {name: name for name in names}
 
 
 def test_a_path_in_the_archive_leads_nowhere() -> None:

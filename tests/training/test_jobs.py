@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from mnist_app.data.dataset import load_split
 from mnist_app.errors import AppError
@@ -30,9 +31,9 @@ from mnist_app.training.jobs import (
     Job,
     JobError,
     JobStatus,
-    Queue,
     list_jobs,
 )
+from mnist_app.training.queue import SERVER_STOPPED, Queue
 from mnist_app.training.teach import lesson
 from mnist_app.training.train import TrainConfig
 
@@ -181,7 +182,7 @@ def test_a_killed_trainer_ends_in_a_clear_state_and_the_next_job_runs(queue: Que
 
 SERVER = """
     import time
-    from mnist_app.training.jobs import Queue
+    from mnist_app.training.queue import Queue
     queue = Queue()
     queue.start()
     time.sleep(1000)
@@ -214,6 +215,28 @@ def test_a_killed_server_leaves_no_orphan_and_a_clear_state(server: "subprocess.
     assert left_in(user_models_folder()) == ["next"]
 
 
+@pytest.fixture
+def child(own_home: Path) -> Iterator["subprocess.Popen[str]"]:
+    """A child with a job to do, just started, and the pipe to it that its server would hold."""
+    command = [sys.executable, "-m", "mnist_app", "train", "--job", str(jobs.jobs_folder() / jobs.submit("mine", LONG))]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        yield process
+        process.kill()
+
+
+def test_a_child_whose_server_is_gone_before_it_begins_leaves_the_job_waiting(child: "subprocess.Popen[str]") -> None:
+    said, _ = child.communicate()  # closes the pipe, as the end of a server does
+    assert (child.returncode, said) == (1, "")
+    assert list_jobs()[0].status.state == WAITING
+
+
+def test_two_children_never_do_the_same_job(child: "subprocess.Popen[str]") -> None:
+    with FileLock(jobs.jobs_folder() / list_jobs()[0].id / jobs.ALIVE):
+        assert child.stdout
+        assert child.stdout.read() == "Another process is at this training already.\n"
+    assert list_jobs()[0].status.state == WAITING
+
+
 def test_a_child_that_cannot_notice_its_servers_end_is_ended_by_the_next(server: "subprocess.Popen[bytes]") -> None:
     identity = jobs.submit("mine", LONG)
     until(lambda: is_learning(identity))
@@ -235,7 +258,7 @@ def test_a_server_that_stops_ends_its_child_and_says_so(queue: Queue) -> None:
     child = child_of(identity)
     queue.stop()
     assert not is_alive(child)
-    assert (job(identity).status.state, job(identity).status.reason) == (FAILED, jobs.SERVER_STOPPED)
+    assert (job(identity).status.state, job(identity).status.reason) == (FAILED, SERVER_STOPPED)
 
 
 def test_only_one_of_two_servers_runs_jobs(queue: Queue) -> None:
@@ -258,7 +281,7 @@ def test_a_corrupt_status_is_a_clear_state_after_a_restart(content: bytes, own_h
     queue = Queue()
     queue.start()
     try:
-        until(lambda: jobs._known_status(jobs.jobs_folder() / identity) is not None)
+        until(lambda: jobs.known_status(jobs.jobs_folder() / identity) is not None)
     finally:
         queue.stop()
     assert job(identity).status.state == FAILED

@@ -169,7 +169,7 @@ def a_job_that_learns() -> str:
         losses=((0.1, 2.0), (0.6, 0.3)),
         reports=(report,),
     )
-    jobs._write_status(jobs.jobs_folder() / identity, status)
+    jobs.write_status(jobs.jobs_folder() / identity, status)
     return identity
 
 

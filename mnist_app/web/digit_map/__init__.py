@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from mnist_app.explore.explorer import Area, Mask, Readings
 from mnist_app.explore.projection import SIDE, Places
 from mnist_app.web.charts import DIGIT_COLOURS, WRONG
+from mnist_app.web.session import sent
 
 _element = st.components.v2.component(
     "digit_map",
@@ -48,12 +49,12 @@ def digit_map(
     """
 
     def heard_pick() -> None:
-        value = st.session_state[key].get("pick")
+        value = sent(key, "pick")
         if isinstance(value, int) and 0 <= value < len(readings):
             on_pick(value)
 
     def heard_area() -> None:
-        value = st.session_state[key].get("area")
+        value = sent(key, "area")
         if isinstance(value, str):
             on_area(value)
 

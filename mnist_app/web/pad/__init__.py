@@ -7,7 +7,7 @@ from streamlit.delta_generator import DeltaGenerator
 from streamlit_drawable_canvas import st_canvas
 
 from mnist_app.ink.strokes import DrawingError
-from mnist_app.web.session import INK, PAD_SIDE, Pad
+from mnist_app.web.session import INK, PAD_SIDE, Pad, sent
 
 PAPER = "#ffffff"  # the same in both themes: another background would wipe the drawing
 _GUARD = "pad_guard"
@@ -46,7 +46,7 @@ def drawing_pad(pad: Pad, pen_width: int) -> tuple[str | None, DeltaGenerator]:
                 "version": pad.version,
                 "strokes": len(pad.strokes),
             },
-            on_kept_change=lambda: pad.bring_back(st.session_state[_GUARD].kept),
+            on_kept_change=lambda: pad.bring_back(sent(_GUARD, "kept")),
             key=_GUARD,
         )
         overlay = st.empty()

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import streamlit as st
 
+from mnist_app.web.session import sent
+
 _element = st.components.v2.component(
     "picks",
     html='<div class="picks"></div>',
@@ -22,7 +24,7 @@ def picks(html: str, key: str, on_pick: Callable[[str], None], leads_to: str, st
     """
 
     def heard() -> None:
-        value = st.session_state[key].get("pick")
+        value = sent(key, "pick")
         if isinstance(value, str):
             on_pick(value)
 

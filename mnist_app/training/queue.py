@@ -1,0 +1,223 @@
+"""The server's side of the jobs: which one runs, and how each ends."""
+
+import contextlib
+import dataclasses
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from mnist_app.models.registry import ModelError, load_card, put_in_place
+from mnist_app.models.shelf import label
+from mnist_app.training.jobs import (
+    ALIVE,
+    CANCEL,
+    CANCELLED,
+    DONE,
+    FAILED,
+    LEARNED,
+    PID,
+    RUNNING,
+    SERVER_GONE,
+    STATUS,
+    Job,
+    JobStatus,
+    job_folders,
+    jobs_folder,
+    known_status,
+    list_jobs,
+    made_in,
+    read_request,
+    read_status,
+    write_status,
+)
+
+SERVER_STOPPED = "The server was stopped before the training had finished."
+MOST_ENDED = 12  # ended jobs that are remembered
+LOOK_EVERY = 0.1  # seconds between two looks at the queue: cancelling takes effect within a few of them
+
+
+class Queue:
+    """Runs the jobs that wait, one at a time. Of all servers that share a home one does; the others only look on."""
+
+    def __init__(self) -> None:
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="jobs", daemon=True)
+        self._running: _Running | None = None
+        self._unwritten: dict[Path, JobStatus] = {}  # how jobs ended, where the disk took no more
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End what runs, with a word on why, and leave what waits for the next server."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def jobs(self) -> list[Job]:
+        """Every job there is, as list_jobs() has it, and what could not be written down besides."""
+        unwritten = {folder.name: status for folder, status in self._unwritten.items()}
+        return [
+            dataclasses.replace(job, status=unwritten[job.id], place=0) if job.id in unwritten else job
+            for job in list_jobs()
+        ]
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                jobs_folder().mkdir(parents=True, exist_ok=True)
+                with FileLock(jobs_folder() / "runner", timeout=0):
+                    self._recover()
+                    while not self._stopping.wait(LOOK_EVERY):
+                        self._look()
+                    if self._running:
+                        self._end(self._running, FAILED, SERVER_STOPPED)
+            except (OSError, Timeout):  # another server is at it, or the disk refuses: it may be otherwise soon
+                self._stopping.wait(1)
+            except Exception:  # whoever waits would wait for ever
+                logging.getLogger(__name__).exception("The queue stumbled and goes on")
+                self._stopping.wait(1)
+
+    def _recover(self) -> None:
+        """Jobs that an earlier server left behind have a clear end, and no process."""
+        for folder in job_folders():
+            status = known_status(folder)
+            if status and status.state == RUNNING:
+                _end_leftover(folder)
+                status = known_status(folder)  # its last word, if it had one
+            if status is None or status.state in (RUNNING, LEARNED):
+                self._settle(folder, FAILED, SERVER_GONE)
+
+    def _look(self) -> None:
+        for folder, status in list(self._unwritten.items()):
+            self._note(folder, status)
+        for folder in job_folders():
+            is_ours = self._running is not None and self._running.folder == folder
+            if not (folder / CANCEL).exists() or folder in self._unwritten:
+                continue
+            if is_ours:
+                assert self._running
+                self._end(self._running, CANCELLED, "It was cancelled.")
+            elif not (folder / STATUS).exists():
+                self._note(folder, JobStatus(CANCELLED, "It was cancelled before it began."))
+        if self._running and self._running.process.poll() is not None:
+            self._ended(self._running)
+        if self._running is None:
+            self._start_next()
+
+    def _start_next(self) -> None:
+        waiting = [
+            folder for folder in job_folders() if not (folder / STATUS).exists() and folder not in self._unwritten
+        ]
+        if not waiting:
+            return
+        self._forget_old()
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        command = [sys.executable, "-m", "mnist_app", "train", "--job", str(waiting[0])]
+        with contextlib.ExitStack() as stack:
+            said = stack.enter_context((waiting[0] / "said").open("wb"))
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=said,
+                cwd=Path(__file__).parents[2],
+                env=environment,
+            )
+        self._running = _Running(waiting[0], process)
+
+    def _ended(self, running: "_Running") -> None:
+        """The child is gone: it has said how it ended, or it was ended."""
+        self._running = None
+        said = running.last_word()
+        code = running.process.returncode
+        if code < 0:
+            said = f"The training was ended from outside ({signal.Signals(-code).name}) before it had finished."
+        self._settle(running.folder, FAILED, said or "The training ended without a word.")
+
+    def _end(self, running: "_Running", state: str, reason: str) -> None:
+        """End the child at once: what it writes appears whole or not at all, so that there is nothing to wait for."""
+        self._running = None
+        running.process.kill()
+        running.last_word()
+        self._settle(running.folder, state, reason)
+
+    def _settle(self, folder: Path, state: str, reason: str) -> None:
+        """Put what a job has made in its place; one that made nothing ends in ``state``, unless it has said how."""
+        status = known_status(folder)
+        if status is not None and status.is_over:
+            return
+        request = read_request(folder)
+        made = made_in(folder, request) if request else folder / "model"
+        if (status is None or status.state == LEARNED) and _is_model(made):
+            try:
+                name = put_in_place(made)
+            except OSError as error:  # the model stays where it was made
+                state, reason = FAILED, f"The model could not be put in its place: {error.strerror}."
+            else:
+                if request and request.title:
+                    with contextlib.suppress(ModelError):  # it is called by its name, then
+                        label(name, request.title, "")
+                lost = JobStatus(reason="The model is there; what the training reported is lost.")
+                done = dataclasses.replace(status or lost, state=DONE, model=name)
+                if request and name != request.model:
+                    said = f"Another model got the name {request.model!r} meanwhile; this one is {name!r}."
+                    done = dataclasses.replace(done, reason=said)
+                self._note(folder, done)
+                return
+        else:
+            shutil.rmtree(folder / "model", ignore_errors=True)
+        known = status or JobStatus(RUNNING)
+        self._note(folder, dataclasses.replace(known, state=state, reason=reason, doing="", seconds_left=None))
+
+    def _note(self, folder: Path, status: JobStatus) -> None:
+        """Write down how a job ended, or remember it until the disk takes it."""
+        try:
+            write_status(folder, status)
+            self._unwritten.pop(folder, None)
+        except OSError:
+            self._unwritten[folder] = status
+
+    def _forget_old(self) -> None:
+        ended = [folder for folder in job_folders() if read_status(folder).is_over]
+        for folder in ended[:-MOST_ENDED]:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class _Running:
+    folder: Path
+    process: "subprocess.Popen[bytes]"
+
+    def last_word(self) -> str:
+        """The last line that the child said, once it has ended."""
+        said, _ = self.process.communicate()
+        lines: Sequence[str] = said.decode(errors="replace").strip().splitlines()
+        return lines[-1] if lines else ""
+
+
+def _is_model(folder: Path) -> bool:
+    try:
+        load_card(folder)
+    except ModelError:
+        return False
+    return True
+
+
+def _end_leftover(folder: Path) -> None:
+    """Wait for a child whose server is gone, and end it if it does not end by itself."""
+    try:
+        with FileLock(folder / ALIVE, timeout=2):
+            return
+    except Timeout:
+        with contextlib.suppress(OSError, ValueError):
+            os.kill(int((folder / PID).read_text()), signal.SIGKILL)  # it holds the lock, so the number is its own

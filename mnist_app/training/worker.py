@@ -1,0 +1,184 @@
+"""The child process that does a job, and reports how far it has come."""
+
+import contextlib
+import dataclasses
+import os
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock, Timeout
+from safetensors.torch import save as save_tensors
+from torch import nn
+
+from mnist_app.errors import AppError
+from mnist_app.training.jobs import (
+    ALIVE,
+    FAILED,
+    INK,
+    LEARNED,
+    PID,
+    RUNNING,
+    SERVER_GONE,
+    TAUGHT,
+    JobStatus,
+    Request,
+    made_in,
+    read_request,
+    snapshot_path,
+    write_status,
+)
+from mnist_app.training.teach import command_of_lesson, teach_model
+from mnist_app.training.train import BatchReport, EpochReport, TrainConfig
+from mnist_app.training.trainer import Watch, command_of, train_model
+
+MOST_SNAPSHOTS = 12
+MOST_LOSSES = 120  # points of the loss curve; when there are more, neighbours are merged
+WRITE_EVERY = 0.25  # seconds between two reports of progress
+
+
+def work(folder: Path) -> bool:
+    """Do the job in ``folder``, in a process of its own; whether it ended with a model.
+
+    Ends by itself when standard input does: whoever started it holds the other end, and cannot leave it behind.
+    """
+    if hasattr(os, "nice"):
+        os.nice(10)  # who draws goes first; at 19 whatever else the machine does would stop it altogether
+    request = read_request(folder)
+    reporter = Reporter(folder, request.config if request else TrainConfig())
+    watcher = threading.Thread(target=_end_with_the_server, args=(reporter,), daemon=True)
+    watcher.start()
+    watcher.join(0.1)  # a server that is gone already is noticed before anything is begun
+    try:
+        with FileLock(folder / ALIVE, timeout=0):
+            (folder / PID).write_text(str(os.getpid()))
+            reporter.begin()
+            return _report(folder, request, reporter)
+    except Timeout:
+        print("Another process is at this training already.", flush=True)
+        return False
+
+
+def _report(folder: Path, request: Request | None, reporter: "Reporter") -> bool:
+    if request is None:
+        return reporter.end(FAILED, "What was to be learned cannot be read.")
+    try:
+        said = _learn(folder, request, reporter.watch)
+    except AppError as error:
+        return reporter.end(FAILED, str(error))
+    except OSError as error:
+        return reporter.end(FAILED, f"The training could not go on: {error.strerror}.")
+    except MemoryError:
+        return reporter.end(FAILED, "The training could not go on: there is not enough memory.")
+    return reporter.end(LEARNED, said)
+
+
+def _learn(folder: Path, request: Request, watch: Watch) -> str:
+    """Do what is asked, and say in a sentence what came of it. Raises AppError or OSError."""
+    made, where = made_in(folder, request), ["--name", request.model]
+    if request.parent is None:
+        card = train_model(made, request.config, watch, command_of(request.config, where))
+        return f"{card.metrics['test']['accuracy']:.2%} of the test digits are read right."
+    command = command_of_lesson(request.parent, where, request.config.seed)
+    _, done = teach_model(made, request.parent, folder / INK, request.config, watch, command)
+    (folder / TAUGHT).write_text(done.to_json())
+    return done.sentence
+
+
+def _end_with_the_server(reporter: "Reporter") -> None:
+    os.read(0, 1)  # not sys.stdin: Python cannot end while a thread waits in its buffer
+    if reporter.has_begun:  # otherwise the job still waits, for the next server
+        reporter.end(FAILED, SERVER_GONE)
+    os._exit(1)  # not sys.exit: that would end this thread alone
+
+
+@dataclass
+class Reporter:
+    """Writes down how far a training has come, as its reports come in."""
+
+    folder: Path
+    config: TrainConfig
+    has_begun: bool = field(default=False, init=False)
+    _status: JobStatus = field(default=JobStatus(RUNNING, doing="Reading the digits"), init=False)
+    _written: float = field(default=-np.inf, init=False)
+    _began: float | None = field(default=None, init=False)  # seconds, by time.monotonic()
+    _pending: list[float] = field(default_factory=list, init=False)  # losses of the point to come
+    _each: int = field(default=1, init=False)  # batches in a point of the loss curve
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)  # for what is said last
+
+    def begin(self) -> None:
+        """From now on the job is under way, and somebody must say how it ends."""
+        self.has_begun = True
+        self._write(must=True)
+
+    def watch(self, report: BatchReport | EpochReport, network: nn.Module) -> None:
+        """Take note of a report."""
+        if isinstance(report, EpochReport):
+            self._measured(report, network)
+        else:
+            self._stepped(report)
+        self._write(must=isinstance(report, EpochReport))
+
+    def _stepped(self, report: BatchReport) -> None:
+        now = time.monotonic()
+        self._began = self._began or now
+        passes = report.epoch - 1 + report.batch / report.batches
+        done = (report.epoch - 1) * report.batches + report.batch - 1  # the clock starts when the first has been done
+        rate = done / (now - self._began) if now > self._began else 0.0
+        left = self.config.epochs * report.batches - done - 1
+        self._pending.append(report.loss)
+        losses = self._status.losses
+        if len(self._pending) >= self._each:
+            losses = (*losses, (passes, sum(self._pending) / len(self._pending)))
+            self._pending = []
+            if len(losses) > MOST_LOSSES:
+                self._each *= 2
+                pairs = zip(losses[0::2], losses[1::2], strict=False)
+                losses = tuple((later[0], (before[1] + later[1]) / 2) for before, later in pairs)
+        self._status = dataclasses.replace(
+            self._status,
+            doing="Learning" if left else "Measuring on validation and test",
+            passes=passes,
+            epoch=report.epoch,
+            batch=report.batch,
+            batches=report.batches,
+            examples_per_second=rate * self.config.batch_size,
+            seconds_left=left / rate if rate else None,
+            losses=losses,
+        )
+
+    def _measured(self, report: EpochReport, network: nn.Module) -> None:
+        kept = [*self._status.snapshots, report.passes]
+        tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
+        with contextlib.suppress(OSError):  # a moment that was not kept is no reason to stop
+            path = snapshot_path(self.folder, report.passes)
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(save_tensors(tensors))
+            if len(kept) > MOST_SNAPSHOTS:
+                gaps = [later - before for before, later in zip(kept[:-2], kept[2:], strict=True)]
+                closest = kept.pop(1 + int(np.argmin(gaps)))  # it is missed least
+                snapshot_path(self.folder, closest).unlink(missing_ok=True)
+        reports = (*self._status.reports, report)
+        self._status = dataclasses.replace(self._status, reports=reports, snapshots=tuple(kept))
+
+    def end(self, state: str, reason: str) -> bool:
+        """Say how it ended, once: the first word stands. Whether it ended with a model."""
+        if not self._lock.acquire(blocking=False):
+            time.sleep(5)  # the other thread is saying it
+            return False
+        self._status = dataclasses.replace(self._status, state=state, reason=reason, doing="", seconds_left=None)
+        with contextlib.suppress(OSError):
+            print(reason, flush=True)  # for the server, where the disk takes no more
+        self._write(must=True)
+        return state == LEARNED
+
+    def _write(self, must: bool) -> None:
+        if not must and time.monotonic() - self._written < WRITE_EVERY:
+            return
+        try:
+            write_status(self.folder, self._status)
+        except OSError:
+            return  # a full disk may have room again by the next report, and the model says it if not
+        self._written = time.monotonic()
