@@ -48,6 +48,7 @@ def measure() -> Iterator[Figure]:
             yield from _openings(browser, ours)
             yield from _clicks(browser, ours)
         with served(serve_stock(home, STOCK_GALLERY)) as stock:
+            yield _stock_opening(browser, stock)
             yield _stock_pages(browser, stock)
 
 
@@ -116,6 +117,19 @@ def _panels(page: Page, panels: list[str]) -> list[float]:
         times.append(page.evaluate(WAIT, [panels[turn % 2], watched]))
         page.wait_for_timeout(500)
     return times
+
+
+def _stock_opening(browser: Browser, address: str) -> Figure:
+    """Until the heading of a stock page is there, by a link: what the browser takes to load Streamlit itself."""
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    times = []
+    for _ in range(SAMPLES + 1):
+        page.goto(address)
+        page.locator(".described").wait_for()
+        times.append(page.evaluate("performance.now()"))
+        page.locator(".stImage img").nth(99).wait_for()
+    page.close()
+    return Figure.of("baseline: the first line of a stock page, by a link", times[1:])
 
 
 def _stock_pages(browser: Browser, address: str) -> Figure:

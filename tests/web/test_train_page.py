@@ -269,8 +269,9 @@ def test_why_an_export_fails_is_on_the_page_and_a_line_in_the_log(two_models: No
     (find_model("one") / "model.safetensors").write_bytes(b"")
     script = """
         import streamlit as st
+        from mnist_app.models.exchange import to_onnx
         from mnist_app.web.pages import models
-        models._check("one")
+        models._check(to_onnx, "one")
         st.write(st.session_state["models_problem"])
         """
     assert "model.safetensors" in AppTest.from_string(textwrap.dedent(script)).run().markdown[0].value
