@@ -262,6 +262,7 @@ class Kept:
 
     id: int  # of the correction
     label: int
+    read: str | None  # what was read in it; None where it was taken for no digit
     drawn: list[list[list[float]]]  # the ink of which it was said, as Pad.drawn has it
 
 

@@ -55,7 +55,7 @@ def _keep(picked: str) -> None:
             return
         earlier = before.id if before else None
         identity = keep(drawing, label, reading.text, session.using(), session.visitor(), instead_of=earlier)
-        session.note_kept(session.Kept(identity, label, pad.drawn))
+        session.note_kept(session.Kept(identity, label, reading.text, pad.drawn))
     except AppError as error:
         st.session_state[_PROBLEM] = str(error)
 

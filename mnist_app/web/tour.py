@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import streamlit as st
 
 from mnist_app.web import session
+from mnist_app.web.answer import a_digit
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ STOPS = (
     Stop(
         "Draw",
         "Your turn: **find a digit that the network misreads and your neighbour does not.** Draw it in a way that "
-        "nobody taught the network. When you have one, ask what would change its mind, and say what you meant.",
+        "nobody taught the network, then press what you meant beside **That was a …**",
     ),
 )
 
@@ -60,16 +61,30 @@ def tour(page: str) -> None:
     if st.session_state.pop(session.TOUR_MOVED, False) and STOPS[at].page != page:
         session.go_to(STOPS[at].page)
     is_last = at == len(STOPS) - 1
+    found = _found() if is_last else None
     with st.container(border=True, key="tour_stop"):
-        st.write(STOPS[at].text)
+        st.write(found or STOPS[at].text)
         with st.container(horizontal=True, vertical_alignment="center"):
             st.button("Back", on_click=_go, args=(at - 1,), disabled=at == 0, key="tour_back")
             if is_last:
-                st.button("I found one", on_click=_end, type="primary", key="tour_done")
+                label = "Finish" if found else "Finish without one"
+                st.button(label, on_click=_end, type="primary" if found else "secondary", key="tour_done")
             else:
                 st.button("Next", on_click=_go, args=(at + 1,), type="primary", key="tour_next")
-            st.button("Leave the tour", on_click=_end, type="tertiary", key="tour_leave")
+                st.button("Leave the tour", on_click=_end, type="tertiary", key="tour_leave")
             st.caption(f"{at + 1} of {len(STOPS)}", width="content")
+
+
+def _found() -> str | None:
+    """What to say of the digit on the pad, if its visitor has said what it is and the network had read another."""
+    kept = session.kept()
+    if kept is None or kept.read == str(kept.label):
+        return None
+    read = f"read {kept.read}" if kept.read else "took it for no digit"
+    return (
+        f"**You have found one:** you drew {a_digit(kept.label)}, and the network {read}. Ask it below what would "
+        "change its mind. On the page Teach it can be taught."
+    )
 
 
 def offer_tour() -> None:

@@ -114,7 +114,15 @@ def test_the_tour_goes_from_page_to_page_and_back_to_the_pad(visitor: Visitor) -
         expect(page.get_by_role("heading", level=1)).to_have_text(heading)
         if number < len(headings):
             page.get_by_role("button", name="Next", exact=True).click()
-    page.get_by_role("button", name="I found one").click()
+    visitor.canvas.scroll_into_view_if_needed()
+    visitor.draw(SEVEN)
+    expect(visitor.digit).to_have_text("7")
+    page.get_by_role("button", name="That was a 7").click()
+    visitor.settle()
+    expect(page.get_by_role("button", name="Finish without one")).to_be_visible()
+    page.get_by_role("button", name="That was a 1").click()
+    expect(page.locator(".st-key-tour_stop")).to_contain_text("you drew a 1, and the network read 7")
+    page.get_by_role("button", name="Finish", exact=True).click()
     expect(page.locator(".st-key-tour_stop")).to_have_count(0)
     assert visitor.errors == []
 

@@ -1,7 +1,9 @@
 from pathlib import Path
 
+import pytest
 from streamlit.testing.v1 import AppTest
 
+from mnist_app.web import session
 from mnist_app.web.tour import STOPS
 
 from .test_pages import MAIN
@@ -54,7 +56,39 @@ def test_the_tour_ends_with_a_misread_digit_to_be_found() -> None:
     assert {stop.page for stop in STOPS} == set(PAGES)
 
 
+@pytest.mark.parametrize(
+    ("kept", "said"),
+    [
+        (session.Kept(1, 4, "9", []), "You have found one:** you drew a 4, and the network read 9."),
+        (session.Kept(1, 8, None, []), "You have found one:** you drew an 8, and the network took it for no digit."),
+    ],
+)
+def test_the_last_stop_knows_a_digit_that_was_misread(
+    kept: session.Kept, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = opened()
+    at.session_state[session.TOUR] = len(STOPS) - 1
+    monkeypatch.setattr(session, "kept", lambda: kept)
+    assert said in text_of(at.run())
+    assert at.button("tour_done").label == "Finish"
+    at.button("tour_done").click().run()
+    assert at.button("tour_take")
+
+
+@pytest.mark.parametrize("kept", [None, session.Kept(1, 4, "4", [])])
+def test_the_last_stop_can_be_left_without_having_found_one(
+    kept: session.Kept | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "kept", lambda: kept)
+    at = opened()
+    at.session_state[session.TOUR] = len(STOPS) - 1
+    assert STOPS[-1].text in text_of(at.run())
+    at.button("tour_done").click().run()
+    assert at.button("tour_take")
+
+
 def test_what_the_stops_ask_to_press_is_there() -> None:
     code = "".join(path.read_text() for path in (Path(MAIN).parent).rglob("*.py") if path.stem != "tour")
-    for words in ("What did it see?", "Where did it look?", "When did it decide?", "Attack it", '"Undo"', '"Clear"'):
+    panels = ("What did it see?", "Where did it look?", "When did it decide?")
+    for words in (*panels, "Attack it", "That was a …", '"Undo"', '"Clear"'):
         assert words in code
