@@ -16,9 +16,9 @@ if TYPE_CHECKING:  # imported where they are used: torch takes two seconds that 
     from torch import nn
 
     from mnist_app.data.dataset import Digits
-    from mnist_app.models.registry import Model
     from mnist_app.reading.evaluation import Evaluation
     from mnist_app.reading.number import Readable
+    from mnist_app.reading.recognition import Recogniser
     from mnist_app.training.train import BatchReport, EpochReport, TrainConfig
     from mnist_app.training.trainer import Watch
 
@@ -231,7 +231,7 @@ def models_command(_: argparse.Namespace) -> None:
             print(f"{name:<20} {error}")
 
 
-def _load(name: str | None) -> "Model":
+def _load(name: str | None) -> "Recogniser":
     import torch
 
     from mnist_app.models.shelf import default_model

@@ -28,9 +28,10 @@ from mnist_app.errors import AppError
 from mnist_app.ink import photo
 from mnist_app.ink.preprocessing import prepare_image
 from mnist_app.ink.strokes import Drawing
-from mnist_app.models.registry import Model, ModelError, find_model, load_card, model_folders
+from mnist_app.models.registry import ModelError, find_model, load_card, model_folders
 from mnist_app.models.shelf import default_model
 from mnist_app.reading.number import Reading, read_each, read_picture
+from mnist_app.reading.recognition import Recogniser
 
 MOST_STROKES_BYTES = 256 * 1024
 IMAGE_TYPES = frozenset({"image/png", "image/jpeg", "image/webp"})
@@ -108,14 +109,14 @@ RETRY = {"Retry-After": "1"}
 
 
 def api_routes(
-    path: str, load: Callable[[str], Model], own_origins: Collection[str] | None = ()
+    path: str, load: Callable[[str], Recogniser], own_origins: Collection[str] | None = ()
 ) -> Sequence[BaseRoute]:
     """The API's routes under ``path``, for a server that answers every other path itself."""
     api = create_api(load, own_origins)
     return [Route(path, api), Mount(path, api)]  # a Mount answers for what lies below its path only
 
 
-def create_api(load: Callable[[str], Model], own_origins: Collection[str] | None = ()) -> Starlette:
+def create_api(load: Callable[[str], Recogniser], own_origins: Collection[str] | None = ()) -> Starlette:
     """The API as an application to be mounted under ``/api``.
 
     ``load`` gives a model by its name, from a cache, and raises ModelError. ``own_origins`` are further origins whose

@@ -10,7 +10,8 @@ import torch
 
 from mnist_app.data.dataset import FILES, Digits, load_split
 from mnist_app.ink.strokes import Drawing
-from mnist_app.models.registry import DEFAULT_MODEL, Model, find_model, load_model
+from mnist_app.models.registry import DEFAULT_MODEL
+from mnist_app.reading.recognition import Recogniser, load_recogniser
 
 Strokes = list[list[list[float]]]
 
@@ -95,8 +96,8 @@ def toy_mnist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_mnist: None) -
 
 
 @pytest.fixture(scope="session")
-def shipped_model() -> Model:
-    return load_model(find_model(DEFAULT_MODEL))
+def shipped_model() -> Recogniser:
+    return load_recogniser(DEFAULT_MODEL)
 
 
 def full_mnist() -> Path:

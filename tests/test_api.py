@@ -27,9 +27,9 @@ from mnist_app.api_schema import OPENAPI
 from mnist_app.ink.photo import MOST_BYTES, open_image
 from mnist_app.ink.preprocessing import prepare_image
 from mnist_app.ink.strokes import MAX_POINTS, MAX_STROKES, Drawing
-from mnist_app.models.registry import Model, ModelError, load_card, model_folders
+from mnist_app.models.registry import ModelError, load_card, model_folders
 from mnist_app.reading.number import Reading, read_drawing
-from mnist_app.reading.recognition import recognise
+from mnist_app.reading.recognition import Recogniser, recognise
 
 from .conftest import ONE, SEVEN, TWO, ZERO
 
@@ -44,7 +44,7 @@ class Caller:
     def __init__(
         self,
         portal: BlockingPortal,
-        load: Callable[[str], Model],
+        load: Callable[[str], Recogniser],
         own_origins: list[str] | None = None,
         raises_faults: bool = True,
     ) -> None:
@@ -72,11 +72,13 @@ MakeApi = Callable[..., Caller]
 
 
 @pytest.fixture(scope="module")
-def make_api(shipped_model: Model) -> Iterator[MakeApi]:
+def make_api(shipped_model: Recogniser) -> Iterator[MakeApi]:
     with start_blocking_portal() as portal, pytest.MonkeyPatch.context() as patch:
         patch.setattr("mnist_app.api.PATIENCE", 60)  # a busy machine is no slow line
 
-        def make(load: Callable[[str], Model] = lambda _: shipped_model, own_origins: Any = (), **how: Any) -> Caller:
+        def make(
+            load: Callable[[str], Recogniser] = lambda _: shipped_model, own_origins: Any = (), **how: Any
+        ) -> Caller:
             return Caller(portal, load, own_origins, **how)
 
         yield make
@@ -127,7 +129,7 @@ def error_of(answer: httpx.Response) -> str:
 
 @pytest.mark.parametrize(("strokes", "digit"), DIGITS)
 def test_strokes_are_read_as_the_core_reads_them(
-    api: Caller, shipped_model: Model, strokes: Strokes, digit: int
+    api: Caller, shipped_model: Recogniser, strokes: Strokes, digit: int
 ) -> None:
     answer = api.predict(body(strokes))
     expected = read_drawing(shipped_model, Drawing.from_points(strokes))
@@ -139,7 +141,7 @@ def test_strokes_are_read_as_the_core_reads_them(
 @pytest.mark.parametrize("kind", sorted(IMAGE_TYPES))
 @pytest.mark.parametrize(("strokes", "digit"), DIGITS)
 def test_a_picture_is_read_as_the_core_reads_it(
-    api: Caller, shipped_model: Model, strokes: Strokes, digit: int, kind: str
+    api: Caller, shipped_model: Recogniser, strokes: Strokes, digit: int, kind: str
 ) -> None:
     content = picture(strokes, kind.removeprefix("image/"))
     answer = api.predict(content, kind).json()
@@ -148,10 +150,10 @@ def test_a_picture_is_read_as_the_core_reads_it(
 
 
 @pytest.mark.parametrize("model", ["ink-cnn", None])
-def test_a_model_can_be_named(make_api: MakeApi, shipped_model: Model, model: str | None) -> None:
+def test_a_model_can_be_named(make_api: MakeApi, shipped_model: Recogniser, model: str | None) -> None:
     asked: list[str] = []
 
-    def load(name: str) -> Model:
+    def load(name: str) -> Recogniser:
         asked.append(name)
         return shipped_model
 
@@ -294,7 +296,7 @@ def test_every_page_may_call_where_the_server_says_so(make_api: MakeApi) -> None
 
 
 def test_a_model_that_cannot_be_loaded_is_reported(make_api: MakeApi) -> None:
-    def broken(name: str) -> Model:
+    def broken(name: str) -> Recogniser:
         raise ModelError(f"{name} is broken.")
 
     answer = make_api(broken).predict(body(SEVEN))
@@ -302,7 +304,7 @@ def test_a_model_that_cannot_be_loaded_is_reported(make_api: MakeApi) -> None:
 
 
 def test_a_fault_of_ours_is_logged_and_says_nothing_of_the_inside(make_api: MakeApi) -> None:
-    def faulty(_: str) -> Model:
+    def faulty(_: str) -> Recogniser:
         raise ZeroDivisionError("secret")
 
     answer = make_api(faulty, raises_faults=False).predict(body(SEVEN))
@@ -311,8 +313,8 @@ def test_a_fault_of_ours_is_logged_and_says_nothing_of_the_inside(make_api: Make
         make_api(faulty).predict(body(SEVEN))
 
 
-def slow(gate: threading.Event, model: Model) -> Callable[[str], Model]:
-    def load(_: str) -> Model:
+def slow(gate: threading.Event, model: Recogniser) -> Callable[[str], Recogniser]:
+    def load(_: str) -> Recogniser:
         gate.wait(2 * SOON)
         return model
 
@@ -323,7 +325,7 @@ def slow(gate: threading.Event, model: Model) -> Callable[[str], Model]:
     ("content", "kind", "room"), [(body(SEVEN), "application/json", MOST_WAITING), (picture(SEVEN), "image/png", 8)]
 )
 def test_when_too_many_wait_the_next_are_refused_at_once(
-    make_api: MakeApi, shipped_model: Model, gate: threading.Event, content: bytes, kind: str, room: int
+    make_api: MakeApi, shipped_model: Recogniser, gate: threading.Event, content: bytes, kind: str, room: int
 ) -> None:
     api = make_api(slow(gate, shipped_model))
     headers = {"Content-Type": kind}
@@ -339,7 +341,7 @@ def test_when_too_many_wait_the_next_are_refused_at_once(
     assert api.predict(content, kind).status_code == 200
 
 
-def test_a_desk_whose_worker_fails_tells_all_that_it_served_and_goes_on(shipped_model: Model) -> None:
+def test_a_desk_whose_worker_fails_tells_all_that_it_served_and_goes_on(shipped_model: Recogniser) -> None:
     reading = read_drawing(shipped_model, Drawing.from_points(SEVEN))
     served: list[list[str]] = []
 
@@ -363,7 +365,7 @@ def test_a_desk_whose_worker_fails_tells_all_that_it_served_and_goes_on(shipped_
 
 
 def test_a_line_whose_oldest_has_waited_too_long_turns_the_next_away(
-    shipped_model: Model, gate: threading.Event
+    shipped_model: Recogniser, gate: threading.Event
 ) -> None:
     reading = read_drawing(shipped_model, Drawing.from_points(SEVEN))
 
@@ -391,10 +393,10 @@ def test_refused_requests_leave_no_trace_in_the_queue(api: Caller) -> None:
     assert api.predict(body(SEVEN)).status_code == 200
 
 
-def test_pictures_do_not_hold_up_strokes(make_api: MakeApi, shipped_model: Model, gate: threading.Event) -> None:
+def test_pictures_do_not_hold_up_strokes(make_api: MakeApi, shipped_model: Recogniser, gate: threading.Event) -> None:
     loading = threading.Event()
 
-    def only_the_first_is_slow(name: str) -> Model:
+    def only_the_first_is_slow(name: str) -> Recogniser:
         if not loading.is_set():
             loading.set()
             gate.wait(2 * SOON)
@@ -408,7 +410,7 @@ def test_pictures_do_not_hold_up_strokes(make_api: MakeApi, shipped_model: Model
 
 
 def test_the_server_answers_others_while_it_reads(
-    make_api: MakeApi, shipped_model: Model, gate: threading.Event
+    make_api: MakeApi, shipped_model: Recogniser, gate: threading.Event
 ) -> None:
     api = make_api(slow(gate, shipped_model))
     reading = api.begin("POST", "/api/predict", content=body(SEVEN), headers={"Content-Type": "application/json"})
@@ -455,7 +457,7 @@ def schema(path: str, method: str, status: int = 200) -> Any:
     return response["content"]["application/json"]["schema"]
 
 
-def test_the_document_lists_every_route_and_no_other(api: Caller, shipped_model: Model) -> None:
+def test_the_document_lists_every_route_and_no_other(api: Caller, shipped_model: Recogniser) -> None:
     routes = [route for route in create_api(lambda _: shipped_model).routes if isinstance(route, Route)]
     offered = {route.path: {*(route.methods or ())} - {"HEAD"} for route in routes if route.path != "/openapi.json"}
     listed = {path: {method.upper() for method in methods} for path, methods in OPENAPI["paths"].items()}

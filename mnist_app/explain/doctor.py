@@ -12,8 +12,7 @@ from mnist_app.explain.distortions import closed, sheared, shifted, thickened
 from mnist_app.ink.morphometry import slant, thickness
 from mnist_app.ink.preprocessing import SIDE, pixels_of_drawing
 from mnist_app.ink.strokes import Drawing, Stroke
-from mnist_app.models.registry import Model
-from mnist_app.reading.recognition import Prediction, recognise
+from mnist_app.reading.recognition import Prediction, Recogniser, recognise
 
 Images = NDArray[np.uint8]  # (N, 28, 28), 0 = paper, 255 = ink
 
@@ -157,7 +156,7 @@ class Remedy:
     size: float  # of the change: the pixels that differ, over the ink there was
 
 
-def smallest_change(model: Model, pixels: NDArray[np.uint8], drawing: Drawing | None, digit: int) -> Remedy | None:
+def smallest_change(model: Recogniser, pixels: NDArray[np.uint8], drawing: Drawing | None, digit: int) -> Remedy | None:
     """The change that alters the picture (28, 28) least among those that make it read as ``digit``; None of none.
 
     Changes of strokes where there is a ``drawing``, else of pixels; every one is tried, all in one batch.

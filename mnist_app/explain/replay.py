@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 from mnist_app.ink.preprocessing import pixels_of_drawing
 from mnist_app.ink.strokes import Drawing, Stroke
 from mnist_app.models.networks import CLASSES
-from mnist_app.models.registry import Model
-from mnist_app.reading.recognition import Prediction, recognise
+from mnist_app.reading.recognition import Prediction, Recogniser, recognise
 
 FRAMES = 48  # as many as fit on a phone; each costs half a millisecond
 
@@ -50,7 +49,7 @@ class Replay:
         return self.frames[at - 1].prediction.digit if at and self.frames[at - 1].prediction.is_digit else None
 
 
-def replay(model: Model, drawing: Drawing, count: int = FRAMES) -> Replay:
+def replay(model: Recogniser, drawing: Drawing, count: int = FRAMES) -> Replay:
     """Read a drawing at ``count`` moments, all in one batch. Raises BlankError.
 
     The moments are as far apart as the pen went between them: the canvas tells where the pen was, but not when. That

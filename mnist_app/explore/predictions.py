@@ -5,19 +5,16 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy.special import log_softmax, softmax
-from torch import Tensor, nn
 
 from mnist_app.data.dataset import CLASSES, Digits
 from mnist_app.explore.kept import Arrays, Origin, look_up, look_up_or_compute
-from mnist_app.models.networks import batch_of
+from mnist_app.models.graph import CHUNK, Graph
 from mnist_app.models.registry import WEIGHTS, ModelError, find_model, load_card
 from mnist_app.reading.recognition import load_recogniser
 
 KIND = "predictions"
-CHUNK = 100  # pictures read at once: a fifth quicker than 500, which leave the cache; the progress moves after each
 
 Progress = Callable[[float], None]
 
@@ -57,34 +54,18 @@ class Predictions:
         return self.logits.astype(np.float64) / self.temperature
 
 
-def read_features(network: nn.Module, pictures: Tensor) -> tuple[Tensor, Tensor]:
-    """Logits (B, 10) and last features (B, F) of pictures (B, 1, 28, 28), the network in evaluation mode.
-
-    An architecture offers its last features by having ``features`` and a ``classifier`` that reads them; the logits of
-    one that does not are its features.
-    """
-    parts = dict(network.named_children())
-    if not {"features", "classifier"} <= set(parts):
-        logits = network(pictures)
-        return logits, logits
-    features = parts["features"](pictures)
-    return parts["classifier"](features), features.flatten(1)
-
-
-@torch.inference_mode()
-def predict(network: nn.Module, images: NDArray[np.uint8], progress: Progress = lambda share: None) -> Predictions:
+def predict(graph: Graph, images: NDArray[np.uint8], progress: Progress = lambda share: None) -> Predictions:
     """Read pictures (N, 28, 28) in chunks; ``progress`` hears of each with the share that is done, 0 to 1.
 
     These are pictures of digits: what a network thinks of them as no digit is left out.
     """
-    network.eval()
     logits, features = [], []
-    for chunk in torch.from_numpy(images.copy()).split(CHUNK):
-        chunk_logits, chunk_features = read_features(network, batch_of(chunk))
+    for first in range(0, len(images), CHUNK):
+        chunk_logits, chunk_features = graph.read(images[first : first + CHUNK])
         logits.append(chunk_logits[:, :CLASSES])
         features.append(chunk_features)
-        progress(min(1.0, len(logits) * CHUNK / len(images)))
-    return _rounded(torch.cat(logits).numpy(), torch.cat(features).numpy())
+        progress(min(1.0, (first + CHUNK) / len(images)))
+    return _rounded(np.concatenate(logits), np.concatenate(features))
 
 
 def _rounded(logits: NDArray[np.float32], features: NDArray[np.floating], temperature: float = 1.0) -> Predictions:
@@ -116,7 +97,7 @@ def predictions_of(
     """
 
     def compute() -> Arrays:
-        return arrays_of(predict(load_recogniser(model).network, digits.images, progress))
+        return arrays_of(predict(load_recogniser(model).graph, digits.images, progress))
 
     kept = look_up_or_compute(KIND, origin_of(model, split, digits), _shapes(digits), compute)
     return _of(model, kept.arrays), kept.problem

@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_app.data.inkfiles import InkFileError, collections, read_records
-from mnist_app.models.registry import Model
 from mnist_app.reading.calibration import calibration_error
-from mnist_app.reading.recognition import Prediction, readable, recognise_each
+from mnist_app.reading.recognition import Prediction, Recogniser, readable, recognise_each
 
 CLASSES = range(10)
 
@@ -66,7 +65,7 @@ class InkEvaluation:
         return sum(self.collections.values()) / len(self.collections)
 
 
-def evaluate_ink(model: Model, folder: Path) -> InkEvaluation:
+def evaluate_ink(model: Recogniser, folder: Path) -> InkEvaluation:
     """Read every labelled drawing in a folder's collections; one that cannot be read counts as wrong.
 
     Raises InkFileError where a file fails or holds no labels.

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from mnist_app.errors import AppError
 from mnist_app.ink.preprocessing import pixels_of_drawing
 from mnist_app.ink.strokes import Drawing, Stroke
-from mnist_app.models.registry import Model
-from mnist_app.reading.recognition import Prediction, readable, recognise, recognise_each
+from mnist_app.reading.recognition import Prediction, Recogniser, readable, recognise, recognise_each
 
 MOST_STROKES = 30  # drawings of more are no numbers that anyone would write here
 MOST_IN_A_DIGIT = 5  # strokes; in real ink none has more
@@ -101,18 +100,18 @@ class _Group:
         return right - left > WIDE * (bottom - top)
 
 
-def read_drawing(model: Model, drawing: Drawing) -> Reading:
+def read_drawing(model: Recogniser, drawing: Drawing) -> Reading:
     """Read a drawing as one digit or as a number, whichever is likelier. Raises BlankError."""
     pixels = pixels_of_drawing(drawing)
     return _reading(model, drawing, pixels, recognise(model, pixels[None])[0])
 
 
-def read_picture(model: Model, pixels: NDArray[np.uint8]) -> Reading:
+def read_picture(model: Recogniser, pixels: NDArray[np.uint8]) -> Reading:
     """Read a picture (28, 28), 0 = paper, 255 = ink, as one digit."""
     return Reading((ReadDigit(recognise(model, pixels[None])[0], pixels),))
 
 
-def read_each(model: Model, batch: Sequence[Readable]) -> list[Reading | AppError]:
+def read_each(model: Recogniser, batch: Sequence[Readable]) -> list[Reading | AppError]:
     """Read what can be read, all at once; what came as an error stays one, in its place."""
     pictures = [readable(item) if isinstance(item, Drawing) else item for item in batch]
     readings: list[Reading | AppError] = []
@@ -126,7 +125,7 @@ def read_each(model: Model, batch: Sequence[Readable]) -> list[Reading | AppErro
     return readings
 
 
-def _reading(model: Model, drawing: Drawing, pixels: NDArray[np.uint8], single: Prediction) -> Reading:
+def _reading(model: Recogniser, drawing: Drawing, pixels: NDArray[np.uint8], single: Prediction) -> Reading:
     """The drawing as a number, if that is likelier than the ``single`` digit that it was read as.
 
     A number is looked for only where one digit is doubted: most drawings take no longer than without.
@@ -141,7 +140,7 @@ def _reading(model: Model, drawing: Drawing, pixels: NDArray[np.uint8], single: 
     return number if _score(number) > _score(alone) + SPLITTING else alone
 
 
-def _best_number(model: Model, drawing: Drawing) -> Reading | None:
+def _best_number(model: Recogniser, drawing: Drawing) -> Reading | None:
     """The likeliest grouping of strokes into two digits or more, or None where no grouping is plausible."""
     groups = _plausible_groups(drawing)
     if not groups:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from mnist_app.errors import AppError
 from mnist_app.ink.preprocessing import BlankError, pixels_of_drawing
 from mnist_app.ink.strokes import Drawing
+from mnist_app.models.graph import Graph, to_graph
 from mnist_app.models.networks import CLASSES, NO_DIGIT, fold_batch_norm, logits_of
 from mnist_app.models.registry import Model, find_model, load_model
 
@@ -72,18 +73,28 @@ class Prediction:
         }
 
 
-def load_recogniser(name: str) -> Model:
-    """The model called ``name``, arranged to answer as quickly as it can. Raises ModelError."""
-    model = load_model(find_model(name))
-    network = fold_batch_norm(model.network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return Model(network, model.card)
+@dataclass(frozen=True, eq=False)
+class Recogniser(Model):
+    """A model arranged to answer as quickly as it can; its network still gives gradients and feature maps."""
+
+    graph: Graph
+
+    @classmethod
+    def of(cls, model: Model) -> "Recogniser":
+        network = fold_batch_norm(model.network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return cls(network, model.card, Graph(to_graph(network)))
 
 
-def recognise(model: Model, images: NDArray[np.uint8]) -> list[Prediction]:
+def load_recogniser(name: str) -> Recogniser:
+    """The model called ``name``, ready to answer. Raises ModelError."""
+    return Recogniser.of(load_model(find_model(name)))
+
+
+def recognise(model: Recogniser, images: NDArray[np.uint8]) -> list[Prediction]:
     """Read pictures of shape (N, 28, 28), 0 = paper, 255 = ink: a prediction each, in order."""
     if not len(images):
         return []
-    logits = logits_of(model.network, images).double()
+    logits = torch.from_numpy(model.graph.read(images)[0]).double()
     probabilities = (logits[:, :CLASSES] / model.card.temperature).softmax(dim=1)
     doubts = doubts_of(logits)
     refusal = model.card.refusal
@@ -125,13 +136,13 @@ def readable(drawing: Drawing | AppError) -> Picture:
         return error
 
 
-def recognise_each(model: Model, batch: Sequence[Picture]) -> list[Prediction | AppError]:
+def recognise_each(model: Recogniser, batch: Sequence[Picture]) -> list[Prediction | AppError]:
     """Read what can be read, all at once; what came as an error stays one, in its place."""
     pictures = [picture for picture in batch if not isinstance(picture, AppError)]
     answers = iter(recognise(model, np.stack(pictures)) if pictures else [])
     return [picture if isinstance(picture, AppError) else next(answers) for picture in batch]
 
 
-def warm_up(model: Model) -> None:
-    """Make the first answer as quick as the next: PyTorch sets up its kernels on first use."""
+def warm_up(model: Recogniser) -> None:
+    """Make the first answer as quick as the next: the libraries set themselves up on first use."""
     recognise(model, np.zeros((1, 28, 28), np.uint8))

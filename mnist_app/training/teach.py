@@ -26,9 +26,9 @@ from mnist_app.explore.predictions import predictions_of
 from mnist_app.ink import preprocessing
 from mnist_app.ink.preprocessing import pixels_of_drawing
 from mnist_app.ink.restyling import Restyling
-from mnist_app.models.networks import fold_batch_norm, logits_of
+from mnist_app.models.graph import Graph, to_graph
 from mnist_app.models.registry import CURVES, Model, ModelCard, check_replaceable, find_model, load_model, save_model
-from mnist_app.reading.recognition import recognise
+from mnist_app.reading.recognition import Recogniser, recognise
 from mnist_app.training.augmentation import Augmentation
 from mnist_app.training.inkset import Ink, InkConfig, load_ink
 from mnist_app.training.train import EpochReport, TrainConfig, train
@@ -156,13 +156,12 @@ def teach_model(
     read: dict[float, NDArray[np.int64]] = {}
 
     def lost_at(share: float) -> int:
-        read[share] = _read(_quick(blend(teacher.network, network, share)), validation)
+        read[share] = _read(blend(teacher.network, network, share), validation)
         return int((before["validation"] == validation.labels).sum() - (read[share] == validation.labels).sum())
 
     share = affordable_share(lost_at, len(validation))
     taken = blend(teacher.network, network, share)
-    quick = _quick(taken)
-    after = {"validation": read[share], "test": _read(quick, test)}
+    after = {"validation": read[share], "test": _read(taken, test)}
     changes = tuple(
         _change(name, split.labels, before[name], after[name]) for name, split in _known(validation, test).items()
     )
@@ -187,8 +186,8 @@ def teach_model(
     taught = Taught(
         parent,
         tuple(ink.labels.tolist()),
-        _answers(Model(_quick(teacher.network), teacher.card), pictures),
-        _answers(Model(quick, card), pictures),
+        _answers(teacher, pictures),
+        _answers(Model(taken, card), pictures),
         changes,
         share,
     )
@@ -243,13 +242,9 @@ def _known(validation: Digits, test: Digits) -> dict[str, Digits]:
     return {"validation": validation, "test": test}
 
 
-def _quick(network: nn.Module) -> nn.Module:
-    folded: nn.Module = fold_batch_norm(network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return folded
-
-
 def _read(network: nn.Module, digits: Digits) -> NDArray[np.int64]:
-    return logits_of(network, digits.images)[:, :CLASSES].argmax(dim=1).numpy()
+    logits, _ = Graph(to_graph(network)).read(digits.images)
+    return logits[:, :CLASSES].argmax(axis=1)
 
 
 def _change(split: str, labels: NDArray[np.int64], before: NDArray[np.int64], after: NDArray[np.int64]) -> Change:
@@ -267,4 +262,4 @@ def _change(split: str, labels: NDArray[np.int64], before: NDArray[np.int64], af
 
 
 def _answers(model: Model, pictures: NDArray[np.uint8]) -> tuple[int | None, ...]:
-    return tuple(answer.digit if answer.is_digit else None for answer in recognise(model, pictures))
+    return tuple(answer.digit if answer.is_digit else None for answer in recognise(Recogniser.of(model), pictures))

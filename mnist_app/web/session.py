@@ -28,10 +28,10 @@ from mnist_app.explore.projection import Layout, Places, known_tsne, pca
 from mnist_app.ink.photo import open_image
 from mnist_app.ink.preprocessing import Prepared, Step, pixels_of_drawing, prepare_image
 from mnist_app.ink.strokes import Drawing, DrawingError
-from mnist_app.models.registry import DEFAULT_MODEL, WEIGHTS, Model, ModelError, find_model
+from mnist_app.models.registry import DEFAULT_MODEL, WEIGHTS, ModelError, find_model
 from mnist_app.models.shelf import default_model, restorable
 from mnist_app.reading.evaluation import Evaluation, evaluate
-from mnist_app.reading.recognition import Prediction, load_recogniser, read_with, recognise
+from mnist_app.reading.recognition import Prediction, Recogniser, load_recogniser, read_with, recognise
 from mnist_app.training.jobs import Job, snapshot_network
 from mnist_app.training.queue import Queue
 from mnist_app.work import Progress, Work
@@ -68,11 +68,11 @@ _decoding = Lock()  # one picture at a time: decoded, a large one takes a quarte
 
 
 @lru_cache(maxsize=MOST_MODELS)  # asked several times in every run, and a tenth of what st.cache_resource costs
-def _model(name: str, stamp: tuple[int, int]) -> Model:
+def _model(name: str, stamp: tuple[int, int]) -> Recogniser:
     return load_recogniser(name)
 
 
-def model(name: str) -> Model:
+def model(name: str) -> Recogniser:
     """A model by its name, loaded once for all sessions and again when its weights change. Raises ModelError."""
     return _model(name, stamp_of(name))
 
@@ -553,4 +553,4 @@ def shipped_neighbours(model: str, name: str) -> Neighbours | None:
 
 def features_of(name: str, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     """A picture's (28, 28) last features (1, F)."""
-    return predict(model(name).network, pixels[None]).features
+    return predict(model(name).graph, pixels[None]).features

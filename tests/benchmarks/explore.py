@@ -150,10 +150,10 @@ def _reading() -> Figure:
     split = find_source().splits[-1]
     images = load_split(split).images
     images = images[[n % len(images) for n in range(TEN_THOUSAND)]]
-    network = load_recogniser(DEFAULT_MODEL).network
+    graph = load_recogniser(DEFAULT_MODEL).graph
     times = []
     for _ in range(SAMPLES):
         began = time.perf_counter()
-        predict(network, images)
+        predict(graph, images)
         times.append(time.perf_counter() - began)
     return Figure.of(f"{TEN_THOUSAND:,} predictions on one core", times, "s")

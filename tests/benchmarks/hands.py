@@ -16,9 +16,9 @@ from PIL import Image, ImageDraw, ImageFilter
 from mnist_app.data.inkfiles import collections
 from mnist_app.ink.preprocessing import prepare_image
 from mnist_app.ink.strokes import Drawing
-from mnist_app.models.registry import DEFAULT_MODEL, Model
+from mnist_app.models.registry import DEFAULT_MODEL
 from mnist_app.reading.number import read_drawing, read_each
-from mnist_app.reading.recognition import load_recogniser
+from mnist_app.reading.recognition import Recogniser, load_recogniser
 from mnist_app.training.inkset import Ink, load_ink
 
 from ..compositions import NONDIGITS, number
@@ -88,7 +88,7 @@ STRAINS: dict[str, Strain] = {
 }
 
 
-def accuracy(model: Model, ink: Ink, strain: Strain) -> float:
+def accuracy(model: Recogniser, ink: Ink, strain: Strain) -> float:
     """The share of drawings whose text is the label's digit and nothing else."""
     random = np.random.default_rng(SEED)
     chosen = random.permutation(len(ink))[:DRAWINGS]
@@ -98,7 +98,7 @@ def accuracy(model: Model, ink: Ink, strain: Strain) -> float:
     return float(np.mean([getattr(a, "text", None) == str(ink.labels[at]) for a, at in zip(read, chosen, strict=True)]))
 
 
-def numbers_right(model: Model, ink: Ink) -> float:
+def numbers_right(model: Recogniser, ink: Ink) -> float:
     """The share of numbers of 2 to 5 digits that are read entirely right."""
     random, right = np.random.default_rng(SEED), []
     for _ in range(NUMBERS):
@@ -108,7 +108,7 @@ def numbers_right(model: Model, ink: Ink) -> float:
     return float(np.mean(right))
 
 
-def singles_read_as_numbers(model: Model, drawings: Sequence[Drawing]) -> float:
+def singles_read_as_numbers(model: Recogniser, drawings: Sequence[Drawing]) -> float:
     return float(np.mean([getattr(reading, "is_number", False) for reading in read_each(model, drawings)]))
 
 

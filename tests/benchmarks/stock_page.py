@@ -6,13 +6,13 @@ from streamlit_drawable_canvas import st_canvas
 
 from mnist_app.ink.preprocessing import pixels_of_drawing
 from mnist_app.ink.strokes import Drawing
-from mnist_app.models.registry import DEFAULT_MODEL, Model, find_model, load_model
-from mnist_app.reading.recognition import recognise
+from mnist_app.models.registry import DEFAULT_MODEL
+from mnist_app.reading.recognition import Recogniser, load_recogniser, recognise
 
 
 @st.cache_resource
-def load() -> Model:
-    return load_model(find_model(DEFAULT_MODEL))
+def load() -> Recogniser:
+    return load_recogniser(DEFAULT_MODEL)
 
 
 st.title("Draw a digit")

@@ -18,8 +18,8 @@ from mnist_app.explore.neighbours import nearest
 from mnist_app.explore.predictions import predict
 from mnist_app.ink.preprocessing import pixels_of_drawing
 from mnist_app.ink.strokes import Drawing
-from mnist_app.models.registry import CARD, DEFAULT_MODEL, Model
-from mnist_app.reading.recognition import load_recogniser, recognise
+from mnist_app.models.registry import CARD, DEFAULT_MODEL
+from mnist_app.reading.recognition import Recogniser, load_recogniser, recognise
 from mnist_app.storage import SHIPPED_WEIGHTS
 
 from .figures import Figure, timed
@@ -36,7 +36,7 @@ def measure() -> list[Figure]:
     digits, norms = load_split(find_source().splits[-1]), Norms.of(load_split("validation"))
     subjects = [Drawing.from_points(strokes) for strokes in drawings(65)]
     pictures = {id(drawing): pixels_of_drawing(drawing) for drawing in subjects}
-    known = predict(model.network, digits.images[:5000]).features
+    known = predict(model.graph, digits.images[:5000]).features
     known = known.repeat(11, axis=0)  # as many as there are to learn from
 
     def of_picture(work: Callable[[NDArray[np.uint8], int], Any]) -> Callable[[Drawing], Any]:
@@ -49,7 +49,7 @@ def measure() -> list[Figure]:
         return run
 
     def see(pixels: NDArray[np.uint8], _: int) -> None:
-        nearest(predict(model.network, pixels[None]).features, known)
+        nearest(predict(model.graph, pixels[None]).features, known)
         follow(model.network, pixels)
 
     def look(pixels: NDArray[np.uint8], digit: int) -> None:
@@ -82,7 +82,7 @@ def measure() -> list[Figure]:
     ]
 
 
-def _deletions(model: Model, images: NDArray[np.uint8]) -> list[Figure]:
+def _deletions(model: Recogniser, images: NDArray[np.uint8]) -> list[Figure]:
     """The probability left of the digit read when a fifth of its inked pixels is gone."""
     random, share = np.random.default_rng(0), np.array([REMOVED])
     left: dict[str, list[float]] = {"marked": [], "random": [], "darkest": []}

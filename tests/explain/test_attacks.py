@@ -10,7 +10,7 @@ from mnist_app.data.dataset import Digits
 from mnist_app.explain.attacks import STRIDE, Attack, accuracy_under, loss_slope
 from mnist_app.models.networks import batch_of
 from mnist_app.models.registry import ROBUST_MODEL, Model
-from mnist_app.reading.recognition import digit_logits, load_recogniser, recognise
+from mnist_app.reading.recognition import Recogniser, digit_logits, load_recogniser, recognise
 
 from ..linear import linear_model, softmax
 
@@ -48,7 +48,7 @@ def test_the_attacks_are_those_of_the_papers(validation: Digits, steps: int, is_
         assert np.abs(changed - by_hand).max() <= 1  # a half rounds either way
 
 
-def test_the_slope_is_that_of_finite_differences(validation: Digits, shipped_model: Model) -> None:
+def test_the_slope_is_that_of_finite_differences(validation: Digits, shipped_model: Recogniser) -> None:
     """In double precision, where a difference over a tiny step is the slope."""
     model = Model(copy.deepcopy(shipped_model.network).double(), shipped_model.card)
     pictures = batch_of(torch.from_numpy(validation.images[:1])).double()
@@ -66,13 +66,13 @@ def test_the_slope_is_that_of_finite_differences(validation: Digits, shipped_mod
 
 
 @pytest.mark.parametrize("steps", [1, 20])
-def test_no_pixel_is_changed_by_more_than_it_may(validation: Digits, shipped_model: Model, steps: int) -> None:
+def test_no_pixel_is_changed_by_more_than_it_may(validation: Digits, shipped_model: Recogniser, steps: int) -> None:
     images = validation.images[:10]
     changed = Attack(16, steps).run(shipped_model, images, validation.labels[:10])
     assert np.abs(changed.astype(int) - images).max() <= 16
 
 
-def test_many_steps_find_more_than_one(validation: Digits, shipped_model: Model) -> None:
+def test_many_steps_find_more_than_one(validation: Digits, shipped_model: Recogniser) -> None:
     images, labels = validation.images[::250], validation.labels[::250]
     right = [
         np.mean([p.digit == label for p, label in zip(recognise(shipped_model, changed), labels, strict=True)])
@@ -81,14 +81,14 @@ def test_many_steps_find_more_than_one(validation: Digits, shipped_model: Model)
     assert right[1] < right[0]
 
 
-def test_a_five_is_made_a_three(validation: Digits, shipped_model: Model) -> None:
+def test_a_five_is_made_a_three(validation: Digits, shipped_model: Recogniser) -> None:
     five = validation.images[validation.labels == 5][:1]
     assert recognise(shipped_model, five)[0].digit == 5
     changed = Attack(40).run(shipped_model, five, np.array([3]), is_target=True)
     assert recognise(shipped_model, changed)[0].digit == 3
 
 
-def test_accuracy_under_attack_is_counted_digit_by_digit(validation: Digits, shipped_model: Model) -> None:
+def test_accuracy_under_attack_is_counted_digit_by_digit(validation: Digits, shipped_model: Recogniser) -> None:
     digits, attack = validation[slice(0, 5000, 80)], Attack(24, 1)
     right = [
         recognise(shipped_model, attack.run(shipped_model, pixels[None], np.array([label])))[0].digit == label

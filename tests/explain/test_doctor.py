@@ -5,8 +5,7 @@ from mnist_app.data.dataset import Digits
 from mnist_app.explain.doctor import MEASURES, Norms, changes_of_drawing, changes_of_picture, examine, smallest_change
 from mnist_app.ink.preprocessing import pixels_of_drawing
 from mnist_app.ink.strokes import Drawing
-from mnist_app.models.registry import Model
-from mnist_app.reading.recognition import recognise
+from mnist_app.reading.recognition import Recogniser, recognise
 
 from ..conftest import ONE, SEVEN, ZERO
 
@@ -72,7 +71,7 @@ def test_a_very_fat_digit_is_called_thick(norms: Norms) -> None:
     assert unusual["thickness"] == "thick"
 
 
-def test_the_smallest_change_is_the_smallest(shipped_model: Model, validation: Digits) -> None:
+def test_the_smallest_change_is_the_smallest(shipped_model: Recogniser, validation: Digits) -> None:
     """Against every change read alone."""
     for index in (100, 700, 1300):
         pixels = validation.images[index]
@@ -86,13 +85,13 @@ def test_the_smallest_change_is_the_smallest(shipped_model: Model, validation: D
         assert (found.size if found else None) == (pytest.approx(min(sizes)) if sizes else None)
 
 
-def test_an_open_six_is_closed(shipped_model: Model) -> None:
+def test_an_open_six_is_closed(shipped_model: Recogniser) -> None:
     drawing = Drawing.from_points(OPEN_SIX)
     whats = [change.what for change in changes_of_drawing(drawing)]
     assert "close the gap at the end of your stroke" in whats
 
 
-def test_a_slip_of_the_pen_is_found_and_left_out(shipped_model: Model) -> None:
+def test_a_slip_of_the_pen_is_found_and_left_out(shipped_model: Recogniser) -> None:
     slip = [[60, 280], [280, 280]]
     drawing = Drawing.from_points([*ZERO, slip, [[60, 200], [280, 200]]])
     found = smallest_change(shipped_model, pixels_of_drawing(drawing), drawing, 0)
@@ -108,6 +107,6 @@ def test_every_change_of_a_drawing_is_one_that_can_be_drawn() -> None:
             assert (pixels_of_drawing(change.drawing) == change.pixels).all()
 
 
-def test_a_dot_cannot_be_changed(shipped_model: Model) -> None:
+def test_a_dot_cannot_be_changed(shipped_model: Recogniser) -> None:
     dot = Drawing.from_points([[[5, 5]]])
     assert smallest_change(shipped_model, pixels_of_drawing(dot), dot, 3) is None

@@ -3,8 +3,8 @@ import torch
 
 from mnist_app.data.dataset import Digits
 from mnist_app.explain.evidence import deletion, integrated_gradients, log_odds
-from mnist_app.models.registry import DEFAULT_MODEL, Model
-from mnist_app.reading.recognition import load_recogniser, recognise
+from mnist_app.models.registry import DEFAULT_MODEL
+from mnist_app.reading.recognition import Recogniser, load_recogniser, recognise
 
 from ..linear import linear_model, softmax
 
@@ -36,12 +36,12 @@ def test_the_evidence_of_all_ink_together_is_what_paper_lacks(validation: Digits
         assert abs(found.values.sum() - (found.odds - found.blank)) < 0.5
 
 
-def test_paper_is_no_evidence(validation: Digits, shipped_model: Model) -> None:
+def test_paper_is_no_evidence(validation: Digits, shipped_model: Recogniser) -> None:
     found = integrated_gradients(shipped_model, validation.images[7], 0)
     assert not found.values[validation.images[7] == 0].any()
 
 
-def test_deleting_all_ink_leaves_the_answer_for_blank_paper(validation: Digits, shipped_model: Model) -> None:
+def test_deleting_all_ink_leaves_the_answer_for_blank_paper(validation: Digits, shipped_model: Recogniser) -> None:
     pixels = validation.images[0]
     order = np.flatnonzero(pixels)
     found = deletion(shipped_model, pixels, 0, order, np.array([0.0, 1.0]))
@@ -49,7 +49,9 @@ def test_deleting_all_ink_leaves_the_answer_for_blank_paper(validation: Digits, 
     assert np.allclose(found, [whole.probabilities[0], blank.probabilities[0]])
 
 
-def test_deleting_what_was_marked_hurts_more_than_deleting_at_random(validation: Digits, shipped_model: Model) -> None:
+def test_deleting_what_was_marked_hurts_more_than_deleting_at_random(
+    validation: Digits, shipped_model: Recogniser
+) -> None:
     rng, shares = np.random.default_rng(0), np.array([0.2])
     marked, random = [], []
     for index in rng.choice(5000, 12, replace=False):

@@ -6,10 +6,10 @@ from torch import nn
 from mnist_app.data.dataset import Digits
 from mnist_app.explain.feature_maps import CONVOLUTIONS, _walk, favourites, follow
 from mnist_app.models.networks import batch_of, build
-from mnist_app.models.registry import Model
+from mnist_app.reading.recognition import Recogniser
 
 
-def test_the_stations_have_the_shapes_that_the_network_has(validation: Digits, shipped_model: Model) -> None:
+def test_the_stations_have_the_shapes_that_the_network_has(validation: Digits, shipped_model: Recogniser) -> None:
     kinds = [
         (station.kind, station.shape, station.field) for station in follow(shipped_model.network, validation.images[0])
     ]
@@ -56,7 +56,7 @@ def test_a_patch_is_every_pixel_that_a_value_depends_on(architecture: str) -> No
         assert (patch[top : top + len(rows), left : left + len(columns)] == seen).all()
 
 
-def test_the_last_station_is_what_the_classifier_reads(validation: Digits, shipped_model: Model) -> None:
+def test_the_last_station_is_what_the_classifier_reads(validation: Digits, shipped_model: Recogniser) -> None:
     network, pixels = shipped_model.network, validation.images[3]
     classifier = dict(network.named_children())["classifier"]
     last = torch.from_numpy(follow(network, pixels)[-1].maps)
@@ -64,7 +64,7 @@ def test_the_last_station_is_what_the_classifier_reads(validation: Digits, shipp
         assert torch.allclose(classifier(last.flatten()), network(batch_of(torch.from_numpy(pixels[None])))[0])
 
 
-def test_the_strongest_maps_come_first(validation: Digits, shipped_model: Model) -> None:
+def test_the_strongest_maps_come_first(validation: Digits, shipped_model: Recogniser) -> None:
     station = follow(shipped_model.network, validation.images[0])[3]
     spreads = station.maps.std(axis=(1, 2))
     assert spreads[station.strongest(4)].tolist() == sorted(spreads.tolist(), reverse=True)[:4]
@@ -74,7 +74,7 @@ def test_a_network_without_layers_has_nothing_to_show(validation: Digits) -> Non
     assert follow(nn.Sequential(nn.Flatten(), nn.Linear(784, 10)), validation.images[0]) == ()
 
 
-def test_what_a_value_sees_is_all_that_changes_it(validation: Digits, shipped_model: Model) -> None:
+def test_what_a_value_sees_is_all_that_changes_it(validation: Digits, shipped_model: Recogniser) -> None:
     """Each patch, alone on blank paper at its place, excites its map as much as the whole picture did."""
     images = validation.images[::100]
     for convolution, found in enumerate(favourites(shipped_model.network, images)):

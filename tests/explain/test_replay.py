@@ -4,20 +4,19 @@ import pytest
 from mnist_app.explain.replay import Frame, Replay, replay
 from mnist_app.ink.preprocessing import BlankError, pixels_of_drawing
 from mnist_app.ink.strokes import Drawing
-from mnist_app.models.registry import Model
-from mnist_app.reading.recognition import Prediction, recognise
+from mnist_app.reading.recognition import Prediction, Recogniser, recognise
 
 from ..conftest import SEVEN
 
 
-def test_the_replay_ends_with_the_whole_drawing(shipped_model: Model, a_seven: Drawing) -> None:
+def test_the_replay_ends_with_the_whole_drawing(shipped_model: Recogniser, a_seven: Drawing) -> None:
     last = replay(shipped_model, a_seven).frames[-1]
     assert last.share == 1
     assert (last.pixels == pixels_of_drawing(a_seven)).all()
     assert np.allclose(last.prediction.probabilities, recognise(shipped_model, last.pixels[None])[0].probabilities)
 
 
-def test_every_frame_is_read_as_if_it_were_alone(shipped_model: Model, a_seven: Drawing) -> None:
+def test_every_frame_is_read_as_if_it_were_alone(shipped_model: Recogniser, a_seven: Drawing) -> None:
     found = replay(shipped_model, a_seven, 7)
     for frame in found.frames:
         alone = recognise(shipped_model, frame.pixels[None])[0]
@@ -25,19 +24,19 @@ def test_every_frame_is_read_as_if_it_were_alone(shipped_model: Model, a_seven: 
     assert found.probabilities.shape == (7, 10)
 
 
-def test_the_pen_goes_as_far_in_each_frame(shipped_model: Model) -> None:
+def test_the_pen_goes_as_far_in_each_frame(shipped_model: Recogniser) -> None:
     """A line of 100, then one of 300: after half of the way the second has gone 100."""
     drawing = Drawing.from_points([[[0, 0], [100, 0]], [[0, 50], [300, 50]]])
     half = replay(shipped_model, drawing, 2).frames[0]
     assert (half.pixels == pixels_of_drawing(Drawing.from_points([[[0, 0], [100, 0]], [[0, 50], [100, 50]]]))).all()
 
 
-def test_dots_and_doubled_points_are_replayed(shipped_model: Model) -> None:
+def test_dots_and_doubled_points_are_replayed(shipped_model: Recogniser) -> None:
     for strokes in ([[[5, 5]]], [[[5, 5], [5, 5]], [[9, 9]]], [SEVEN[0], [[100, 100]]]):
         assert len(replay(shipped_model, Drawing.from_points(strokes)).frames) == 48
 
 
-def test_a_blank_pad_has_no_replay(shipped_model: Model, blank_drawing: Drawing) -> None:
+def test_a_blank_pad_has_no_replay(shipped_model: Recogniser, blank_drawing: Drawing) -> None:
     with pytest.raises(BlankError):
         replay(shipped_model, blank_drawing)
 

@@ -12,10 +12,12 @@ import torch
 
 from mnist_app.data.dataset import Digits, load_split
 from mnist_app.explore import kept, neighbours, predictions, projection
-from mnist_app.explore.predictions import Predictions, known_predictions, predict, predictions_of, read_features
+from mnist_app.explore.predictions import Predictions, known_predictions, predict, predictions_of
 from mnist_app.explore.prepare import SHIPPED_SPLITS
+from mnist_app.models.graph import Graph, read_features, to_graph
 from mnist_app.models.networks import ARCHITECTURES, batch_of, build, logits_of
-from mnist_app.models.registry import DEFAULT_MODEL, ROBUST_MODEL, Model, ModelError, find_model, load_model
+from mnist_app.models.registry import DEFAULT_MODEL, ROBUST_MODEL, ModelError, find_model, load_model
+from mnist_app.reading.recognition import Recogniser
 from mnist_app.storage import SHIPPED_WEIGHTS, computed_folder
 
 from ..conftest import full_mnist
@@ -32,10 +34,10 @@ def count_predictions(monkeypatch: pytest.MonkeyPatch, seconds: float = 0.0) -> 
     """Notes every time that a network is asked about a split."""
     asked = []
 
-    def counted(network: torch.nn.Module, images: np.ndarray, progress: predictions.Progress) -> Predictions:
+    def counted(graph: Graph, images: np.ndarray, progress: predictions.Progress) -> Predictions:
         asked.append(len(images))
         time.sleep(seconds)
-        return predict(network, images, progress)
+        return predict(graph, images, progress)
 
     monkeypatch.setattr("mnist_app.explore.predictions.predict", counted)
     return asked
@@ -53,11 +55,11 @@ def test_an_architecture_s_features_are_what_its_classifier_reads(architecture: 
 
 def test_the_logits_of_a_network_without_features_are_its_features(tiny_digits: Digits) -> None:
     network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(784, 10))
-    found = predict(network, tiny_digits.images)
+    found = predict(Graph(to_graph(network)), tiny_digits.images)
     assert np.allclose(found.features, found.logits, atol=0.01)
 
 
-def test_the_shipped_predictions_are_the_model_s(validation: Digits, shipped_model: Model) -> None:
+def test_the_shipped_predictions_are_the_model_s(validation: Digits, shipped_model: Recogniser) -> None:
     shipped = known_predictions(DEFAULT_MODEL, "validation", validation)
     assert shipped is not None
     independent = logits_of(shipped_model.network, validation.images).numpy()[:, :10]
@@ -176,9 +178,9 @@ def test_a_long_name_still_fits_a_file_s_name() -> None:
     assert len(kept.Origin("m" * 255, "validation", "0" * 16).file("predictions")) < 200
 
 
-def test_progress_runs_from_first_to_last_chunk(shipped_model: Model, validation: Digits) -> None:
+def test_progress_runs_from_first_to_last_chunk(shipped_model: Recogniser, validation: Digits) -> None:
     shares: list[float] = []
-    predict(shipped_model.network, validation.images[:250], shares.append)
+    predict(shipped_model.graph, validation.images[:250], shares.append)
     assert shares == pytest.approx([100 / 250, 200 / 250, 1])
 
 

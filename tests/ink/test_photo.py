@@ -11,8 +11,7 @@ from PIL import Image, ImageDraw, ImageOps
 
 from mnist_app.ink.photo import MOST_BYTES, WORKING_SIDE, ImageError, ink_of_image, open_image, read_image
 from mnist_app.ink.preprocessing import BlankError, prepare_image
-from mnist_app.models.registry import Model
-from mnist_app.reading.recognition import recognise
+from mnist_app.reading.recognition import Recogniser, recognise
 
 from ..conftest import ONE, SEVEN, TWO, ZERO
 
@@ -156,7 +155,7 @@ KINDS = [
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
-def test_the_same_digit_is_read_whatever_holds_it(kind: Callable[[int], bytes], shipped_model: Model) -> None:
+def test_the_same_digit_is_read_whatever_holds_it(kind: Callable[[int], bytes], shipped_model: Recogniser) -> None:
     pictures = np.stack([prepare_image(open_image(kind(digit))).pixels for digit in DIGITS])
     assert [prediction.digit for prediction in recognise(shipped_model, pictures)] == list(DIGITS)
 

@@ -20,8 +20,7 @@ from mnist_app.ink.preprocessing import (
     prepare_image,
 )
 from mnist_app.ink.strokes import Drawing
-from mnist_app.models.registry import Model
-from mnist_app.reading.recognition import recognise
+from mnist_app.reading.recognition import Recogniser, recognise
 
 from ..conftest import ONE, SEVEN, TWO, ZERO
 
@@ -131,7 +130,7 @@ def pasted(digit: NDArray[np.uint8], rng: np.random.Generator, dark_on_light: bo
     return Image.fromarray(255 - np.asarray(paper)) if dark_on_light else paper
 
 
-def test_mnist_digits_on_a_large_sheet_come_back(validation: Digits, shipped_model: Model) -> None:
+def test_mnist_digits_on_a_large_sheet_come_back(validation: Digits, shipped_model: Recogniser) -> None:
     rng = np.random.default_rng(0)
     chosen = validation[rng.choice(len(validation), 1000, replace=False)]
     back = np.stack([prepare_image(pasted(image, rng, bool(i % 2))).pixels for i, image in enumerate(chosen.images)])
@@ -163,7 +162,7 @@ def test_a_hairline_is_redrawn_as_thick_as_a_pen() -> None:
     assert 2 <= (pixels[14].astype(float) / 255).sum() <= 3.5
 
 
-def test_real_ink_is_read_right(shipped_model: Model) -> None:
+def test_real_ink_is_read_right(shipped_model: Recogniser) -> None:
     """The collections are no part of the project: INK_COLLECTIONS names their folder where they are at hand."""
     folder = os.environ.get("INK_COLLECTIONS")
     if not folder:

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from mnist_app.data.inkfiles import InkFileError
-from mnist_app.models.registry import Model
 from mnist_app.reading.evaluation import InkEvaluation, evaluate, evaluate_ink
+from mnist_app.reading.recognition import Recogniser
 
 from ..conftest import ONE, SEVEN, TWO, ZERO
 
@@ -45,18 +45,18 @@ def collection(path: Path, *drawings: tuple[object, object]) -> None:
     path.write_text("".join(json.dumps({"strokes": strokes, "label": label}) + "\n" for strokes, label in drawings))
 
 
-def test_drawings_are_counted_by_collection(tmp_path: Path, shipped_model: Model) -> None:
+def test_drawings_are_counted_by_collection(tmp_path: Path, shipped_model: Recogniser) -> None:
     collection(tmp_path / "right.jsonl", (SEVEN, 7), (TWO, 2), (ONE, None))  # without a label, not counted
     collection(tmp_path / "half.jsonl", (ZERO, 0), (ZERO, 8))
     assert evaluate_ink(shipped_model, tmp_path).collections == {"half": 0.5, "right": 1.0}
 
 
-def test_what_cannot_be_read_counts_as_wrong(tmp_path: Path, shipped_model: Model) -> None:
+def test_what_cannot_be_read_counts_as_wrong(tmp_path: Path, shipped_model: Recogniser) -> None:
     collection(tmp_path / "ink.jsonl", (SEVEN, 7), ([], 7), ("broken", 7), (TWO, 2))
     assert evaluate_ink(shipped_model, tmp_path).collections == {"ink": 0.5}
 
 
-def test_a_collection_without_labels_is_an_error(tmp_path: Path, shipped_model: Model) -> None:
+def test_a_collection_without_labels_is_an_error(tmp_path: Path, shipped_model: Recogniser) -> None:
     collection(tmp_path / "ink.jsonl", (SEVEN, None))
     with pytest.raises(InkFileError, match=r"ink\.jsonl holds no labelled drawings"):
         evaluate_ink(shipped_model, tmp_path)

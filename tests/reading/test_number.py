@@ -3,9 +3,9 @@ import pytest
 
 from mnist_app.ink.preprocessing import BlankError, pixels_of_drawing
 from mnist_app.ink.strokes import Drawing, DrawingError
-from mnist_app.models.registry import DEFAULT_MODEL, Model
+from mnist_app.models.registry import DEFAULT_MODEL
 from mnist_app.reading.number import Reading, read_drawing, read_each, read_picture
-from mnist_app.reading.recognition import load_recogniser
+from mnist_app.reading.recognition import Recogniser, load_recogniser
 
 from ..compositions import heart, line_across, number, one_dot, scribble
 from ..conftest import ONE, SEVEN, TWO, ZERO
@@ -14,7 +14,7 @@ DIGITS = {0: ZERO, 1: ONE, 2: TWO, 7: SEVEN}
 
 
 @pytest.fixture(scope="module")
-def model() -> Model:
+def model() -> Recogniser:
     return load_recogniser(DEFAULT_MODEL)
 
 
@@ -25,24 +25,24 @@ def written(digits: str, seed: int = 0) -> Drawing:
 
 
 @pytest.mark.parametrize("digits", ["20", "72", "2027", "70712", "100", "12"])
-def test_digits_side_by_side_are_one_number(model: Model, digits: str) -> None:
+def test_digits_side_by_side_are_one_number(model: Recogniser, digits: str) -> None:
     reading = read_drawing(model, written(digits))
     assert reading.text == digits
     assert reading.is_number
 
 
 @pytest.mark.parametrize(("digit", "strokes"), DIGITS.items())
-def test_a_single_digit_is_not_read_as_two(model: Model, digit: int, strokes: list[list[list[float]]]) -> None:
+def test_a_single_digit_is_not_read_as_two(model: Recogniser, digit: int, strokes: list[list[list[float]]]) -> None:
     reading = read_drawing(model, Drawing.from_points(strokes))
     assert (reading.text, reading.is_number) == (str(digit), False)
 
 
-def test_the_order_of_writing_does_not_matter(model: Model) -> None:
+def test_the_order_of_writing_does_not_matter(model: Recogniser) -> None:
     drawing = written("2071")
     assert read_drawing(model, Drawing(drawing.strokes[::-1])).text == "2071"
 
 
-def test_each_digit_is_boxed_from_left_to_right(model: Model) -> None:
+def test_each_digit_is_boxed_from_left_to_right(model: Recogniser) -> None:
     drawing = written("207")
     boxes = [read.box for read in read_drawing(model, drawing).digits]
     lefts = [box[0] for box in boxes if box]
@@ -53,7 +53,7 @@ def test_each_digit_is_boxed_from_left_to_right(model: Model) -> None:
     assert boxes[-1] and boxes[-1][2] == points[:, 0].max()
 
 
-def test_a_number_is_no_surer_than_its_weakest_digit(model: Model) -> None:
+def test_a_number_is_no_surer_than_its_weakest_digit(model: Recogniser) -> None:
     reading = read_drawing(model, written("2027"))
     said = reading.to_json()
     assert said["confidence"] == min(read.prediction.confidence for read in reading.digits)
@@ -61,14 +61,14 @@ def test_a_number_is_no_surer_than_its_weakest_digit(model: Model) -> None:
 
 
 @pytest.mark.parametrize("kind", [heart, line_across, one_dot, scribble])
-def test_what_is_no_digit_is_refused_with_a_word_and_no_digit(model: Model, kind: object) -> None:
+def test_what_is_no_digit_is_refused_with_a_word_and_no_digit(model: Recogniser, kind: object) -> None:
     assert callable(kind)
     readings = [read_drawing(model, kind([], np.random.default_rng(seed))) for seed in range(20)]
     assert sum(reading.text is None for reading in readings) >= 19
     assert {reading.words for reading in readings if reading.text is None} == {"Not a digit I know"}
 
 
-def test_everything_is_read_in_its_place(model: Model) -> None:
+def test_everything_is_read_in_its_place(model: Recogniser) -> None:
     blank, broken = Drawing.from_points([]), DrawingError("broken")
     picture = pixels_of_drawing(Drawing.from_points(TWO))
     readings = read_each(model, [written("72"), blank, picture, broken, Drawing.from_points(SEVEN)])
@@ -76,17 +76,17 @@ def test_everything_is_read_in_its_place(model: Model) -> None:
     assert texts == ["72", BlankError, "2", DrawingError, "7"]
 
 
-def test_a_picture_is_one_digit_without_a_box(model: Model) -> None:
+def test_a_picture_is_one_digit_without_a_box(model: Recogniser) -> None:
     reading = read_picture(model, pixels_of_drawing(Drawing.from_points(TWO)))
     assert (reading.text, reading.digits[0].box) == ("2", None)
 
 
-def test_a_blank_drawing_is_refused(model: Model) -> None:
+def test_a_blank_drawing_is_refused(model: Recogniser) -> None:
     with pytest.raises(BlankError):
         read_drawing(model, Drawing.from_points([]))
 
 
-def test_too_many_strokes_for_a_number_are_read_as_one_drawing(model: Model) -> None:
+def test_too_many_strokes_for_a_number_are_read_as_one_drawing(model: Recogniser) -> None:
     strokes = written("7" * 20).strokes
     assert len(strokes) == 40
     assert len(read_drawing(model, Drawing(strokes)).digits) == 1

@@ -5,8 +5,8 @@ import pytest
 
 from mnist_app.ink.preprocessing import BlankError, pixels_of_drawing
 from mnist_app.ink.strokes import Drawing, DrawingError
-from mnist_app.models.registry import DEFAULT_MODEL, Model
-from mnist_app.reading.recognition import Prediction, readable, recognise, recognise_each, warm_up
+from mnist_app.models.registry import DEFAULT_MODEL
+from mnist_app.reading.recognition import Prediction, Recogniser, readable, recognise, recognise_each, warm_up
 
 from ..conftest import ONE, SEVEN, TWO, ZERO
 
@@ -20,12 +20,12 @@ def prediction(**probabilities: float) -> Prediction:
     return Prediction(tuple(shares.get(digit, rest) for digit in range(10)), "any")
 
 
-def test_a_drawn_digit_is_read(shipped_model: Model) -> None:
+def test_a_drawn_digit_is_read(shipped_model: Recogniser) -> None:
     pictures = np.stack([pixels_of_drawing(Drawing.from_points(strokes)) for strokes in DIGITS.values()])
     assert [prediction.digit for prediction in recognise(shipped_model, pictures)] == list(DIGITS)
 
 
-def test_probabilities_sum_to_1_and_name_their_model(shipped_model: Model, a_seven: Drawing) -> None:
+def test_probabilities_sum_to_1_and_name_their_model(shipped_model: Recogniser, a_seven: Drawing) -> None:
     (read,) = recognise(shipped_model, pixels_of_drawing(a_seven)[None])
     assert len(read.probabilities) == 10
     assert sum(read.probabilities) == pytest.approx(1, abs=1e-12)
@@ -33,19 +33,21 @@ def test_probabilities_sum_to_1_and_name_their_model(shipped_model: Model, a_sev
     assert read.model == DEFAULT_MODEL
 
 
-def test_nothing_to_read_gives_no_answers(shipped_model: Model) -> None:
+def test_nothing_to_read_gives_no_answers(shipped_model: Recogniser) -> None:
     assert recognise(shipped_model, np.empty((0, 28, 28), np.uint8)) == []
     assert recognise_each(shipped_model, []) == []
 
 
-def test_a_batch_is_read_like_one_by_one(shipped_model: Model) -> None:
+def test_a_batch_is_read_like_one_by_one(shipped_model: Recogniser) -> None:
     pictures = np.random.default_rng(0).integers(0, 256, (7, 28, 28), np.uint8)
     together = [read.probabilities for read in recognise(shipped_model, pictures)]
     alone = [recognise(shipped_model, picture[None])[0].probabilities for picture in pictures]
     np.testing.assert_allclose(together, alone, atol=1e-5)
 
 
-def test_what_cannot_be_read_keeps_its_place(shipped_model: Model, a_seven: Drawing, blank_drawing: Drawing) -> None:
+def test_what_cannot_be_read_keeps_its_place(
+    shipped_model: Recogniser, a_seven: Drawing, blank_drawing: Drawing
+) -> None:
     broken = DrawingError("broken")
     batch = [readable(drawing) for drawing in (blank_drawing, a_seven, broken, Drawing.from_points(TWO))]
     answers = recognise_each(shipped_model, batch)
@@ -53,7 +55,7 @@ def test_what_cannot_be_read_keeps_its_place(shipped_model: Model, a_seven: Draw
     assert answers[2] is broken
 
 
-def test_only_blanks_give_only_errors(shipped_model: Model, blank_drawing: Drawing) -> None:
+def test_only_blanks_give_only_errors(shipped_model: Recogniser, blank_drawing: Drawing) -> None:
     (answer,) = recognise_each(shipped_model, [readable(blank_drawing)])
     assert isinstance(answer, BlankError)
 
@@ -83,7 +85,7 @@ def test_the_runner_up_is_never_the_digit_itself() -> None:
     assert (prediction(_8=0.6, _3=0.3).digit, prediction(_8=0.6, _3=0.3).runner_up) == (8, 3)
 
 
-def test_warming_up_leaves_the_answers_as_they_were(shipped_model: Model, a_seven: Drawing) -> None:
+def test_warming_up_leaves_the_answers_as_they_were(shipped_model: Recogniser, a_seven: Drawing) -> None:
     picture = pixels_of_drawing(a_seven)[None]
     before = recognise(shipped_model, picture)
     warm_up(shipped_model)

@@ -26,8 +26,9 @@ from mnist_app.errors import AppError
 from mnist_app.explore.explorer import Filters, Readings
 from mnist_app.explore.predictions import Predictions, predict
 from mnist_app.models.networks import logits_of
-from mnist_app.models.registry import DEFAULT_MODEL, Model, find_model
+from mnist_app.models.registry import DEFAULT_MODEL, find_model
 from mnist_app.reading.evaluation import evaluate
+from mnist_app.reading.recognition import Recogniser
 from mnist_app.web import session
 from mnist_app.web.charts import DIGIT_COLOURS, READ, WRONG, confusion_html
 from mnist_app.web.gallery import gallery_html, image_sheet, picture_html, sheet_png
@@ -75,7 +76,7 @@ def described(at: AppTest) -> str:
 
 
 @pytest.fixture(scope="module")
-def read(validation: Digits, shipped_model: Model) -> np.ndarray:
+def read(validation: Digits, shipped_model: Recogniser) -> np.ndarray:
     """What the shipped model reads in the validation split, by another way."""
     return logits_of(shipped_model.network, validation.images)[:, :10].argmax(dim=1).numpy()
 
@@ -325,11 +326,11 @@ def test_visitors_wait_for_one_computation(no_mnist: None, tmp_path: Path, monke
     asked: list[int] = []
     go = threading.Event()
 
-    def slow(network: Any, images: Any, progress: Any) -> Predictions:
+    def slow(graph: Any, images: Any, progress: Any) -> Predictions:
         asked.append(len(images))
         progress(0.4)
         go.wait(30)
-        return predict(network, images, progress)
+        return predict(graph, images, progress)
 
     monkeypatch.setattr("mnist_app.explore.predictions.predict", slow)
     waiting = explore(waits=False)

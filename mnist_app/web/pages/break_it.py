@@ -12,9 +12,9 @@ from mnist_app.errors import AppError
 from mnist_app.explain.attacks import Attack
 from mnist_app.explain.distortions import DISTORTIONS
 from mnist_app.ink.strokes import Drawing
-from mnist_app.models.registry import DEFAULT_MODEL, ROBUST_MODEL, Model, model_folders
+from mnist_app.models.registry import DEFAULT_MODEL, ROBUST_MODEL, model_folders
 from mnist_app.reading.number import read_drawing
-from mnist_app.reading.recognition import Prediction, recognise
+from mnist_app.reading.recognition import Prediction, Recogniser, recognise
 from mnist_app.web import session
 from mnist_app.web.answer import a_digit, percent
 from mnist_app.web.charts import perturbation
@@ -73,7 +73,7 @@ def _subject() -> Subject:
     return Subject(digits.images[at], f"picture {at:,} of the {source.splits[-1]} split", int(digit))
 
 
-def _models() -> list[Model]:
+def _models() -> list[Recogniser]:
     """One model or two, side by side: at first the visitor's, and the one that was trained to withstand attacks."""
     names, using = list(model_folders()), session.using()
     other = ROBUST_MODEL if using != ROBUST_MODEL else DEFAULT_MODEL
@@ -83,7 +83,7 @@ def _models() -> list[Model]:
     return [session.model(name) for name in chosen or [using]]
 
 
-def _distort(subject: Subject, models: list[Model]) -> None:
+def _distort(subject: Subject, models: list[Recogniser]) -> None:
     """One distortion over the whole range of its slider, and what each model reads along it."""
     named = {distortion.name: distortion for distortion in DISTORTIONS}
     name = st.pills("What", list(named), default=DISTORTIONS[0].name, required=True, key=session.BREAK_WHAT)
@@ -105,7 +105,7 @@ def _distort(subject: Subject, models: list[Model]) -> None:
     )
 
 
-def _limits(model: Model, read: list[Prediction], amounts: NDArray[np.float64], usual: int, unit: str) -> str:
+def _limits(model: Recogniser, read: list[Prediction], amounts: NDArray[np.float64], usual: int, unit: str) -> str:
     """How far it can be pushed either way before something else is read, in a sentence."""
     name, first = html.escape(model.card.name), read[usual]
     if not first.is_digit:
@@ -127,7 +127,7 @@ def _number(amount: float) -> str:
     return f"{round(amount, 2) + 0.0:g}"
 
 
-def _attack(subject: Subject, models: list[Model]) -> None:
+def _attack(subject: Subject, models: list[Recogniser]) -> None:
     """A picture changed by an attack on each model, with the change made visible."""
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         levels = st.slider("Levels a pixel may change by, of 255", 0, STRONGEST, 24, key=session.BREAK_LEVELS)
@@ -179,7 +179,7 @@ def _wait(running: dict[str, Work[float]]) -> None:
         st.progress(work.share, f"{plain(name)}: {work.share:.0%} of {session.ATTACKED:,} digits attacked")
 
 
-def _attacked_html(subject: Subject, attacked: Model, pixels: NDArray[np.uint8], models: list[Model]) -> str:
+def _attacked_html(subject: Subject, attacked: Recogniser, pixels: NDArray[np.uint8], models: list[Recogniser]) -> str:
     """The picture before, the change, the picture after, and what the models read in it."""
     moved = pixels.astype(np.int64) - subject.pixels
     most = int(np.abs(moved).max())
