@@ -1,7 +1,8 @@
 """Every state key and every cached loader, in one place."""
 
 import secrets
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from threading import Lock
@@ -64,6 +65,8 @@ MOST_EXPLORED = 8  # splits as models read them that stay in memory; each takes 
 
 _beginning = Lock()  # two visitors may ask for the same map at once
 _attacking = Lock()  # a class may ask about as many attacks as it likes: one after the other
+A_TURN = 0.5  # seconds
+_turns = Lock()
 _decoding = Lock()  # one picture at a time: decoded, a large one takes a quarter of a GB
 
 
@@ -317,6 +320,20 @@ def own_drawing() -> NDArray[np.uint8] | None:
 
 
 # Going from page to page
+
+
+@contextmanager
+def turn() -> Iterator[None]:
+    """The Draw pages of a class are made one after the other: an answer waits behind one script, not behind thirty.
+
+    Nobody waits for long: who has waited A_TURN goes on beside the others.
+    """
+    is_ours = _turns.acquire(timeout=A_TURN)
+    try:
+        yield
+    finally:
+        if is_ours:
+            _turns.release()
 
 
 def sent(key: str, name: str) -> Any:

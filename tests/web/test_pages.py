@@ -5,6 +5,7 @@ import re
 import textwrap
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,22 @@ def draw(at: AppTest, strokes: Strokes) -> AppTest:
 
 
 # Draw
+
+
+def test_draw_pages_take_turns_and_nobody_waits_for_long() -> None:
+    with session.turn(), ThreadPoolExecutor(2) as pool:
+        began = time.monotonic()
+
+        def take() -> float:
+            with session.turn():
+                return time.monotonic() - began
+
+        waited = list(pool.map(lambda _: take(), range(2)))
+    assert min(waited) >= session.A_TURN
+    with pytest.raises(RuntimeError), session.turn():
+        raise RuntimeError("a script that ends early")
+    began = time.monotonic()
+    assert take() < session.A_TURN, "what ends early keeps nobody waiting"
 
 
 def test_the_app_opens_on_the_draw_page() -> None:

@@ -20,6 +20,11 @@ PICTURES = ["png", "jpg", "jpeg", "webp"]
 
 
 def page() -> None:
+    with session.turn():
+        _page()
+
+
+def _page() -> None:
     st.title("Draw a digit", anchor=False)
     with st.container(horizontal=True, gap="large"):
         with st.container(width=session.PAD_SIDE + 2):
