@@ -37,10 +37,10 @@ def test_a_digit_drawn_with_the_mouse_is_read(visitor: Visitor, strokes: list[St
 
 
 def thinned(stroke: Stroke) -> Stroke:
-    """Points at least three pixels apart, and the last: each is an event, and the ink is as good as the same."""
+    """Points at least six pixels apart, and the last: each is an event, and the ink is as good as the same."""
     kept = stroke[:1]
     for point in stroke[1:]:
-        if math.dist(kept[-1], point) >= 3:
+        if math.dist(kept[-1], point) >= 6:
             kept.append(point)
     return kept if kept[-1] == stroke[-1] else [*kept, stroke[-1]]
 
@@ -339,6 +339,7 @@ def test_a_stroke_that_goes_on_while_the_page_is_switched_is_let_go(visitor: Vis
     expect(visitor.digit).to_have_text("1")
     visitor.page.get_by_role("button", name="Clear").click()
     expect(visitor.digit).to_have_text("?")
+    visitor.settle()  # the next canvas is here
     visitor.draw(SEVEN)
     expect(visitor.digit).to_have_text("7")
     assert not visitor.errors

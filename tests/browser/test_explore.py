@@ -76,6 +76,7 @@ def test_a_pick_just_after_leaving_breaks_nothing(explorer: Explorer) -> None:
       document.querySelector("a[href$='/data']").click();
       document.querySelector(".confusion [data-pick='9-4']").click();
     }"""
+    explorer.cell(9, 4).wait_for()
     explorer.page.evaluate(leave_and_pick)
     explorer.runs.settle()
     expect(explorer.page.get_by_role("heading", level=1)).to_be_visible()
