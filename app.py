@@ -94,5 +94,6 @@ if __name__ == "__main__":
     # would wait 40 ms for a delayed acknowledgement.
     host, port = st.get_option("server.address"), int(st.get_option("server.port"))
     print(f"Draw a digit: http://{host}:{port}/{BASE}", flush=True)
-    # Messages are small and frequent: compressing each costs more time than it saves.
-    uvicorn.run(app, host=host, port=port, log_level="warning", ws_per_message_deflate=False)
+    # Messages are small and frequent: compressing each costs more time than it saves. An address is the one that
+    # really asked: whatever a visitor or a proxy says of another may be made up.
+    uvicorn.run(app, host=host, port=port, log_level="warning", ws_per_message_deflate=False, proxy_headers=False)

@@ -7,7 +7,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import IO, Generic, TypeVar
 
 from mnist_app.errors import AppError
 
@@ -51,14 +51,15 @@ class Work(Generic[Result]):
 class Command:
     """A command of this app in a process of its own, for what would hold the server's interpreter. Begins at once."""
 
-    def __init__(self, *arguments: str) -> None:
+    def __init__(self, *arguments: str, niceness: int = 0) -> None:
+        self._name = " ".join(arguments)
         # Open for as long as the process may write to them; a pipe that nobody empties would stop it.
-        self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115
-        self._blamed = tempfile.TemporaryFile("w+")  # noqa: SIM115
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115
+        self._blamed = tempfile.TemporaryFile()  # noqa: SIM115
         command = [sys.executable, "-u", "-m", "mnist_app", *arguments]
         self._process = subprocess.Popen(command, stdout=self._said, stderr=self._blamed)
-        if hasattr(os, "setpriority"):  # not on Windows
-            os.setpriority(os.PRIO_PROCESS, self._process.pid, 19)  # those who draw come first
+        if niceness and hasattr(os, "setpriority"):  # not on Windows
+            os.setpriority(os.PRIO_PROCESS, self._process.pid, niceness)
 
     @property
     def is_running(self) -> bool:
@@ -69,16 +70,19 @@ class Command:
         """Why it failed; None while it runs and when all went well."""
         if not self._process.poll():
             return None
-        self._blamed.seek(0)
-        return (self._blamed.read().strip() or "It ended without a word.").splitlines()[-1]
+        return (_content(self._blamed).strip() or f"“{self._name}” ended without a word.").splitlines()[-1]
 
     @property
     def said(self) -> str:
         """What it has printed so far."""
-        self._said.seek(0)
-        return self._said.read()
+        return _content(self._said)
 
     def stop(self) -> None:
         """End it now."""
         self._process.terminate()
         self._process.wait()
+
+
+def _content(file: IO[bytes]) -> str:
+    """All of a file that a child process writes to, by whose position it goes on writing."""
+    return os.pread(file.fileno(), os.fstat(file.fileno()).st_size, 0).decode(errors="replace")

@@ -6,6 +6,7 @@ import pytest
 
 from mnist_app.access import (
     MOST_WRONG,
+    MOST_WRONG_OF_ALL,
     OPEN,
     PASSWORD,
     WITHIN,
@@ -55,6 +56,15 @@ def test_after_too_many_wrong_ones_even_the_right_one_waits(guarded: str) -> Non
         gate.admit(guarded, HERE)
     clock.now += WITHIN - MOST_WRONG + 0.01
     gate.admit(guarded, HERE)
+
+
+def test_addresses_that_are_made_up_find_an_end(guarded: str) -> None:
+    gate = Gate(Clock())
+    for number in range(MOST_WRONG_OF_ALL):
+        with pytest.raises(AccessError, match="not the teacher's"):
+            gate.admit("wrong", f"2001:db8::{number:x}")
+    with pytest.raises(AccessError, match="Too many wrong passwords"):
+        gate.admit(guarded, HERE)
 
 
 def test_right_ones_use_up_no_attempts(guarded: str) -> None:

@@ -69,7 +69,7 @@ def predict(graph: Graph, images: NDArray[np.uint8], progress: Progress = lambda
 
 
 def _rounded(logits: NDArray[np.float32], features: NDArray[np.floating], temperature: float = 1.0) -> Predictions:
-    """Features with half their bits: kept or just computed, they are the same, and so are their neighbours."""
+    """Features with half their bits: kept or just computed, they are the same to rounding, as are their neighbours."""
     return Predictions(logits, features.astype(np.float16).astype(np.float32), temperature)
 
 

@@ -85,7 +85,7 @@ class Layout(Command):
     """t-SNE in a process of its own: it takes minutes, and holds a server's interpreter for much of them."""
 
     def __init__(self, model: str, split: str) -> None:
-        super().__init__("prepare", "--model", model, "--split", split)
+        super().__init__("prepare", "--model", model, "--split", split, niceness=19)  # those who draw come first
 
     @property
     def share(self) -> float:

@@ -185,9 +185,11 @@ def put_in_place(made: Path) -> str:
     user_models_folder().mkdir(parents=True, exist_ok=True)
     while True:
         name = made.name if made.name not in model_folders() else free_name(made.name)
-        if name != made.name:
-            card = json.loads((made / CARD).read_text())
-            (made / CARD).write_text(json.dumps({**card, "name": name}, indent=2) + "\n")
+        card = json.loads((made / CARD).read_text())
+        if card["name"] != name:
+            part = made.parent / f".{made.name}.{CARD}"  # beside it: a full disk must not cost the card
+            part.write_text(json.dumps({**card, "name": name}, indent=2) + "\n")
+            os.replace(part, made / CARD)
         try:
             os.rename(made, user_models_folder() / name)
         except OSError:

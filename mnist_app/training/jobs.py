@@ -5,7 +5,7 @@ A job is a folder under MNIST_APP_HOME/jobs, named so that the oldest comes firs
     request.json   what is to be learned, and the model that it becomes; written once
     status.json    how far it has come, replaced whole a few times a second; none while the job waits
     cancel         an empty file: somebody wants no more of it
-    snapshots/     the network at at most twelve moments
+    snapshots/     the network as it was after some of the reports
     model/         what came of it, until it takes its place among the user's models
     ink/           the drawings of a lesson, written once
     taught.json    what a lesson has done

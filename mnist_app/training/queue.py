@@ -79,7 +79,10 @@ class Queue:
                     self._recover()
                     while not self._stopping.wait(LOOK_EVERY):
                         self._look()
-                    if self._running:
+                    if self._running and not (self._running.folder / STATUS).exists():
+                        self._running.process.kill()  # it has not begun, and waits for the next server
+                        self._running.last_word()
+                    elif self._running:
                         self._end(self._running, FAILED, SERVER_STOPPED)
             except (OSError, Timeout):  # another server is at it, or the disk refuses: it may be otherwise soon
                 self._stopping.wait(1)

@@ -27,7 +27,7 @@ from mnist_app.ink import preprocessing
 from mnist_app.ink.preprocessing import pixels_of_drawing
 from mnist_app.ink.restyling import Restyling
 from mnist_app.models.graph import Graph, to_graph
-from mnist_app.models.registry import CURVES, Model, ModelCard, check_replaceable, find_model, load_model, save_model
+from mnist_app.models.registry import CURVES, ModelCard, check_replaceable, find_model, load_model, save_model
 from mnist_app.reading.recognition import Recogniser, recognise
 from mnist_app.training.augmentation import Augmentation
 from mnist_app.training.inkset import Ink, InkConfig, load_ink
@@ -153,15 +153,17 @@ def teach_model(
         watch(report, network)
         if isinstance(report, EpochReport):
             course.append(report)
+    graphs: dict[float, Graph] = {}
     read: dict[float, NDArray[np.int64]] = {}
 
     def lost_at(share: float) -> int:
-        read[share] = _read(blend(teacher.network, network, share), validation)
+        graphs[share] = Graph(to_graph(blend(teacher.network, network, share).eval()))
+        read[share] = _read(graphs[share], validation)
         return int((before["validation"] == validation.labels).sum() - (read[share] == validation.labels).sum())
 
     share = affordable_share(lost_at, len(validation))
     taken = blend(teacher.network, network, share)
-    after = {"validation": read[share], "test": _read(taken, test)}
+    after = {"validation": read[share], "test": _read(graphs[share], test)}
     changes = tuple(
         _change(name, split.labels, before[name], after[name]) for name, split in _known(validation, test).items()
     )
@@ -186,8 +188,8 @@ def teach_model(
     taught = Taught(
         parent,
         tuple(ink.labels.tolist()),
-        _answers(teacher, pictures),
-        _answers(Model(taken, card), pictures),
+        _answers(Recogniser.of(teacher), pictures),
+        _answers(Recogniser(taken, card, graphs[share]), pictures),
         changes,
         share,
     )
@@ -242,8 +244,8 @@ def _known(validation: Digits, test: Digits) -> dict[str, Digits]:
     return {"validation": validation, "test": test}
 
 
-def _read(network: nn.Module, digits: Digits) -> NDArray[np.int64]:
-    logits, _ = Graph(to_graph(network)).read(digits.images)
+def _read(graph: Graph, digits: Digits) -> NDArray[np.int64]:
+    logits, _ = graph.read(digits.images)
     return logits[:, :CLASSES].argmax(axis=1)
 
 
@@ -261,5 +263,5 @@ def _change(split: str, labels: NDArray[np.int64], before: NDArray[np.int64], af
     )
 
 
-def _answers(model: Model, pictures: NDArray[np.uint8]) -> tuple[int | None, ...]:
-    return tuple(answer.digit if answer.is_digit else None for answer in recognise(Recogniser.of(model), pictures))
+def _answers(model: Recogniser, pictures: NDArray[np.uint8]) -> tuple[int | None, ...]:
+    return tuple(answer.digit if answer.is_digit else None for answer in recognise(model, pictures))

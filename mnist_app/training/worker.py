@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import os
+import select
 import threading
 import time
 from dataclasses import dataclass, field
@@ -48,9 +49,9 @@ def work(folder: Path) -> bool:
         os.nice(10)  # who draws goes first; at 19 whatever else the machine does would stop it altogether
     request = read_request(folder)
     reporter = Reporter(folder, request.config if request else TrainConfig())
-    watcher = threading.Thread(target=_end_with_the_server, args=(reporter,), daemon=True)
-    watcher.start()
-    watcher.join(0.1)  # a server that is gone already is noticed before anything is begun
+    if _is_server_gone():  # before anything was begun: the job still waits, for the next server
+        return False
+    threading.Thread(target=_end_with_the_server, args=(reporter,), daemon=True).start()
     try:
         with FileLock(folder / ALIVE, timeout=0):
             (folder / PID).write_text(str(os.getpid()))
@@ -85,6 +86,14 @@ def _learn(folder: Path, request: Request, watch: Watch) -> str:
     _, done = teach_model(made, request.parent, folder / INK, request.config, watch, command)
     (folder / TAUGHT).write_text(done.to_json())
     return done.sentence
+
+
+def _is_server_gone() -> bool:
+    """Whether the pipe is shut that the server holds; it never writes to it."""
+    try:
+        return bool(select.select([0], [], [], 0)[0])
+    except OSError:  # on Windows, which knows that of sockets alone
+        return False
 
 
 def _end_with_the_server(reporter: "Reporter") -> None:

@@ -65,7 +65,7 @@ MOST_EXPLORED = 8  # splits as models read them that stay in memory; each takes 
 
 _beginning = Lock()  # two visitors may ask for the same map at once
 _attacking = Lock()  # a class may ask about as many attacks as it likes: one after the other
-A_TURN = 0.5  # seconds
+LONGEST_WAIT = 0.5  # seconds that a page waits for its turn
 _turns = Lock()
 _decoding = Lock()  # one picture at a time: decoded, a large one takes a quarter of a GB
 
@@ -326,9 +326,9 @@ def own_drawing() -> NDArray[np.uint8] | None:
 def turn() -> Iterator[None]:
     """The Draw pages of a class are made one after the other: an answer waits behind one script, not behind thirty.
 
-    Nobody waits for long: who has waited A_TURN goes on beside the others.
+    Nobody waits for long: who has waited LONGEST_WAIT goes on beside the others.
     """
-    is_ours = _turns.acquire(timeout=A_TURN)
+    is_ours = _turns.acquire(timeout=LONGEST_WAIT)
     try:
         yield
     finally:

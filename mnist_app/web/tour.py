@@ -1,11 +1,14 @@
 """A first lesson of five minutes: seven stops on three pages, which anyone may leave at any time."""
 
 from dataclasses import dataclass
+from typing import cast
 
 import streamlit as st
 
 from mnist_app.web import session
 from mnist_app.web.answer import a_digit
+
+_FOUND = "tour_found"
 
 
 @dataclass(frozen=True)
@@ -76,15 +79,15 @@ def tour(page: str) -> None:
 
 
 def _found() -> str | None:
-    """What to say of the digit on the pad, if its visitor has said what it is and the network had read another."""
+    """What to say once the visitor has said what a digit is and the network had read another."""
     kept = session.kept()
-    if kept is None or kept.read == str(kept.label):
-        return None
-    read = f"read {kept.read}" if kept.read else "took it for no digit"
-    return (
-        f"**You have found one:** you drew {a_digit(kept.label)}, and the network {read}. Ask it below what would "
-        "change its mind. On the page Teach it can be taught."
-    )
+    if kept and kept.read != str(kept.label):
+        read = f"read {kept.read}" if kept.read else "took it for no digit"
+        st.session_state[_FOUND] = (
+            f"**You have found one:** you drew {a_digit(kept.label)}, and the network {read}. On the page Draw it can "
+            "be asked what would change its mind, on the page Teach it can be taught."
+        )
+    return cast("str | None", st.session_state.get(_FOUND))
 
 
 def offer_tour() -> None:
@@ -106,3 +109,4 @@ def _go(at: int) -> None:
 
 def _end() -> None:
     st.session_state[session.TOUR] = None
+    st.session_state.pop(_FOUND, None)

@@ -20,6 +20,7 @@ from .figures import Figure
 from .ink import drawings
 
 SAMPLES = 100
+BETWEEN = 1200  # ms from a pen-up to the next stroke: the stock pattern takes most of it on a slow day
 STROKES_A_SHEET = 20  # before the canvas is cleared
 WEIGHED = 10  # loads whose bytes are counted: they are the same each time
 TWO_ONES: Strokes = [[[170, 60], [170, 170], [170, 285]], [[60, 60], [60, 170], [60, 285]]]
@@ -112,7 +113,7 @@ def _draw_all(browser: Browser, address: str, selector: str, clear: Callable[[Pa
         page.evaluate(STOPWATCH, selector)
         for stroke in strokes[first : first + STROKES_A_SHEET]:
             _draw(page, stroke)
-            page.wait_for_timeout(700)
+            page.wait_for_timeout(BETWEEN)
         waits += page.evaluate("window.waits")
         clear(page)
     page.close()

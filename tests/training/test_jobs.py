@@ -261,6 +261,17 @@ def test_a_server_that_stops_ends_its_child_and_says_so(queue: Queue) -> None:
     assert (job(identity).status.state, job(identity).status.reason) == (FAILED, SERVER_STOPPED)
 
 
+def test_a_server_that_stops_before_its_child_has_begun_leaves_the_job_waiting(queue: Queue) -> None:
+    identity = jobs.submit("mine", LONG)
+    until(lambda: queue._running)
+    assert queue._running
+    child = queue._running.process
+    os.kill(child.pid, signal.SIGSTOP)  # it takes its time
+    queue.stop()
+    assert child.returncode is not None
+    assert job(identity).status.state == WAITING
+
+
 def test_only_one_of_two_servers_runs_jobs(queue: Queue) -> None:
     other = Queue()
     other.start()

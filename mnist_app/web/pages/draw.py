@@ -21,10 +21,14 @@ PICTURES = ["png", "jpg", "jpeg", "webp"]
 
 def page() -> None:
     with session.turn():
-        _page()
+        answer, reading = _drawn_and_read()
+    if reading:
+        with answer:  # may wait for what is computed once for all, and nobody else should
+            why(reading.digits, session.using())
 
 
-def _page() -> None:
+def _drawn_and_read() -> tuple[DeltaGenerator, Reading | None]:
+    """The pad, the answer, and a place for more under it."""
     st.title("Draw a digit", anchor=False)
     with st.container(horizontal=True, gap="large"):
         with st.container(width=session.PAD_SIDE + 2):
@@ -53,8 +57,7 @@ def _page() -> None:
             st.html(digits_html(reading))
         elif reading:
             st.html(steps_html(prepare_drawing(drawing).steps))
-        if reading:
-            why(reading.digits, session.using())
+    return answer, reading
 
 
 def _read(drawing: Drawing, picture: Prepared | None) -> Reading | None:

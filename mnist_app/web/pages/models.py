@@ -1,6 +1,7 @@
 """The models: what may be said of them, which one reads, and how two of them differ."""
 
 from collections.abc import Callable
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -156,7 +157,7 @@ def _actions(name: str, shelf: Shelf) -> None:
         with st.popover("Export", icon=":material/download:", key=f"export_{name}"):
             st.download_button(
                 "Weights and card (ZIP with safetensors)",
-                lambda: to_zip(name),
+                lambda: _exported(to_zip, name, session.stamp_of(name)),
                 f"{name}.zip",
                 "application/zip",
                 key=f"zip_{name}",
@@ -165,7 +166,7 @@ def _actions(name: str, shelf: Shelf) -> None:
             )
             st.download_button(
                 "ONNX, checked against PyTorch to 0.0001",
-                lambda: to_onnx(name),
+                lambda: _exported(to_onnx, name, session.stamp_of(name)),
                 f"{name}.onnx",
                 "application/octet-stream",
                 key=f"onnx_{name}",
@@ -176,10 +177,16 @@ def _actions(name: str, shelf: Shelf) -> None:
             st.button("Delete", icon=":material/delete:", key=f"delete_{name}", on_click=_do, args=(put_away, name))
 
 
+@lru_cache(maxsize=4)
+def _exported(export: Callable[[str], bytes], name: str, stamp: tuple[int, int]) -> bytes:
+    """A model as a file, made once for the check and the download. Raises ModelError."""
+    return export(name)
+
+
 def _check(export: Callable[[str], bytes], name: str) -> None:
-    """Export once more, for the reason: of an export that fails the button says no more than that it did."""
+    """Of an export that fails the button says no more than that it did; here is the reason."""
     try:
-        export(name)
+        _exported(export, name, session.stamp_of(name))
     except AppError as error:
         st.session_state["models_problem"] = str(error)
 
