@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from mnist_app.errors import AppError
 from mnist_app.storage import SHIPPED_WEIGHTS, computed_folder
 
-FORMAT = 1  # raised whenever the same weights and data would give other arrays, but for rounding
+FORMAT = 2  # raised whenever the same weights and data would give other arrays, but for rounding
 LONGEST_NAME = 64  # characters of a model's name that a file's name has room for
 
 Arrays = Mapping[str, NDArray[Any]]

@@ -9,7 +9,6 @@ from mnist_app.explore.kept import keep
 from mnist_app.storage import SHIPPED_WEIGHTS
 
 SHIPPED_SPLITS = ("validation", "test")
-LARGEST = 2_000_000  # bytes of a file that is shipped; larger predictions are made anew in seconds
 
 
 def prepare(model: str, split: str) -> None:
@@ -24,7 +23,7 @@ def prepare(model: str, split: str) -> None:
 def ship(model: str) -> list[Path]:
     """Compute a shipped model's predictions, neighbours and maps, put into weights/. Raises AppError.
 
-    Returns the files; they replace those of other weights of that name. What is too large is left out.
+    Returns the files; they replace those of other weights of that name.
     """
     train = load_split("train")
     learned, _ = predictions.predictions_of(model, "train", train)
@@ -47,8 +46,5 @@ def ship(model: str) -> list[Path]:
         for name, content in arrays.items():
             path = SHIPPED_WEIGHTS / name
             keep(path, content)
-            if path.stat().st_size > LARGEST:
-                path.unlink()
-            else:
-                written.append(path)
+            written.append(path)
     return written

@@ -18,15 +18,15 @@ _exporting = Lock()  # PyTorch's exporter works for one at a time
 def read_features(network: nn.Module, pictures: Tensor) -> tuple[Tensor, Tensor]:
     """Logits (B, 10 or 11) and last features (B, F) of pictures (B, 1, 28, 28), the network in evaluation mode.
 
-    An architecture offers its last features by having ``features`` and a ``classifier`` that reads them; the logits of
-    one that does not are its features.
+    An architecture offers its last features by having ``features`` and a ``classifier`` that reads them; of maps, a
+    feature is the mean of each. The logits of one that does not are its features.
     """
     parts = dict(network.named_children())
     if not {"features", "classifier"} <= set(parts):
         logits = network(pictures)
         return logits, logits
     features = parts["features"](pictures)
-    return parts["classifier"](features), features.flatten(1)
+    return parts["classifier"](features.flatten(1)), features.flatten(2).mean(2) if features.ndim > 2 else features
 
 
 class _Reader(nn.Module):

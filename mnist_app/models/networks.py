@@ -77,12 +77,11 @@ class QuickNet(nn.Module):
             nn.ReLU(inplace=True),
             *halving(16, 32),  # (B, 32, 7, 7)
             *halving(32, 64),  # (B, 64, 3, 3)
-            nn.Flatten(),  # (B, 576)
         )
         self.classifier = nn.Linear(576, CLASSES)
 
     def forward(self, pictures: Tensor) -> Tensor:
-        return self.classifier(self.features(pictures))
+        return self.classifier(self.features(pictures).flatten(1))
 
 
 ARCHITECTURES: dict[str, Callable[[], nn.Module]] = {
