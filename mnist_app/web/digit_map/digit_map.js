@@ -76,10 +76,9 @@ function unpack(data) {
   const x = Float32Array.from({ length: count }, (_, i) => raw[2 * i] * scale);
   const y = Float32Array.from({ length: count }, (_, i) => raw[2 * i + 1] * scale);
   const labels = bytes(data.labels);
-  const names = data.colours.map((_, digit) => {
-    const own = [...labels.keys()].filter((i) => labels[i] === digit);
-    return own.length ? [median(own.map((i) => x[i])), median(own.map((i) => y[i]))] : null;
-  });
+  const own = data.colours.map(() => []);
+  labels.forEach((digit, i) => own[digit].push(i));
+  const names = own.map((of) => (of.length ? [median(of.map((i) => x[i])), median(of.map((i) => y[i]))] : null));
   return { points: new Points(x, y), x, y, count, labels, read: bytes(data.read), names, percent: bytes(data.percent) };
 }
 
@@ -106,7 +105,9 @@ class DigitMap {
       this.stretch(-1);
     });
     root.querySelector(".tools").addEventListener("click", (event) => this.take(event.target.dataset.tool));
-    new ResizeObserver(() => this.draw()).observe(this.canvas.parentElement);
+    new ResizeObserver(() => {
+      if (this.canvas.width !== this.sharpSide()) this.draw(); // it also tells of the size that was drawn already
+    }).observe(this.canvas.parentElement);
     const scheme = matchMedia("(prefers-color-scheme: dark)");
     const onScheme = () => {
       if (root.isConnected) setTimeout(() => this.draw(), 200);
@@ -259,10 +260,15 @@ class DigitMap {
     this.draw();
   }
 
+  /** The side of the canvas in the screen's own pixels. */
+  sharpSide() {
+    return Math.round(this.canvas.clientWidth * devicePixelRatio);
+  }
+
   draw() {
     if (!this.data || !this.canvas.clientWidth) return;
     const ratio = devicePixelRatio;
-    const side = Math.round(this.canvas.clientWidth * ratio);
+    const side = this.sharpSide();
     if (this.canvas.width !== side) this.canvas.width = this.canvas.height = side;
     const pen = this.canvas.getContext("2d");
     const style = getComputedStyle(this.root);
@@ -279,13 +285,14 @@ class DigitMap {
 
   drawPoints(pen) {
     const size = this.count > 20000 ? 2 : 3;
-    for (const alpha of [0.1, 0.8]) {
+    const scale = this.scale; // asks the page for a width: once, not for every point
+    for (const [isOn, alpha] of [[0, 0.1], [1, 0.8]]) {
       pen.globalAlpha = alpha;
       this.data.colours.forEach((colour, digit) => {
         pen.fillStyle = colour;
         for (let i = 0; i < this.count; i++) {
-          if (this.labels[i] !== digit || Boolean(this.isChosen(i)) !== alpha > 0.5) continue;
-          pen.fillRect(this.x[i] * this.scale - size / 2, this.y[i] * this.scale - size / 2, size, size);
+          if (this.labels[i] !== digit || this.isChosen(i) !== isOn) continue;
+          pen.fillRect(this.x[i] * scale - size / 2, this.y[i] * scale - size / 2, size, size);
         }
       });
     }
