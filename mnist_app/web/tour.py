@@ -58,6 +58,7 @@ STOPS = (
 
 def tour(page: str) -> None:
     """The present stop, above the page; goes to the stop's page when the visitor has just moved on to it."""
+    place = st.empty()  # always: what comes after it must not move, or the canvas would start anew
     at = st.session_state.get(session.TOUR)
     if at is None:
         return
@@ -65,7 +66,7 @@ def tour(page: str) -> None:
         session.go_to(STOPS[at].page)
     is_last = at == len(STOPS) - 1
     found = _found() if is_last else None
-    with st.container(border=True, key="tour_stop"):
+    with place.container(border=True, key="tour_stop"):
         st.write(found or STOPS[at].text)
         with st.container(horizontal=True, vertical_alignment="center"):
             st.button("Back", on_click=_go, args=(at - 1,), disabled=at == 0, key="tour_back")
