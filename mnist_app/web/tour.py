@@ -58,7 +58,6 @@ STOPS = (
 
 def tour(page: str) -> None:
     """The present stop, above the page; goes to the stop's page when the visitor has just moved on to it."""
-    place = st.empty()  # always: what comes after it must not move, or the canvas would start anew
     at = st.session_state.get(session.TOUR)
     if at is None:
         return
@@ -66,7 +65,7 @@ def tour(page: str) -> None:
         session.go_to(STOPS[at].page)
     is_last = at == len(STOPS) - 1
     found = _found() if is_last else None
-    with place.container(border=True, key="tour_stop"):
+    with st.container(border=True, key="tour_stop"):
         st.write(found or STOPS[at].text)
         with st.container(horizontal=True, vertical_alignment="center"):
             st.button("Back", on_click=_go, args=(at - 1,), disabled=at == 0, key="tour_back")
@@ -105,9 +104,19 @@ def offer_tour() -> None:
 
 
 def _go(at: int) -> None:
+    if st.session_state.get(session.TOUR) is None:
+        _keep_ink()
     st.session_state[session.TOUR], st.session_state[session.TOUR_MOVED] = at, True
 
 
+def _keep_ink() -> None:
+    """The box above the pad comes or goes: that moves the canvas, which starts anew, and does so with its ink."""
+    pad = session.pad()
+    pad.catch_up()
+    pad.show(pad.latest)
+
+
 def _end() -> None:
+    _keep_ink()
     st.session_state[session.TOUR] = None
     st.session_state.pop(_FOUND, None)
