@@ -59,7 +59,10 @@ class Gate:
         self._lock = Lock()
 
     def admit(self, given: str, address: str) -> None:
-        """Returns only if it is the password. Raises AccessError, after MOST_WRONG wrong ones without even looking."""
+        """Returns only if it is the password. Raises AccessError.
+
+        After MOST_WRONG wrong ones from an address, or MOST_WRONG_OF_ALL from all, without even looking.
+        """
         if not has_password():
             return
         with self._lock:

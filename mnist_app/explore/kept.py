@@ -114,7 +114,8 @@ def _read(path: Path, shapes: Mapping[str, tuple[int | None, ...]]) -> Arrays | 
         # Opened here: where the content is no archive, np.load would leave the file open.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in shapes}
-    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error, NotImplementedError):
+    # A RuntimeError is zipfile's word for an entry that it cannot unpack.
+    except (OSError, EOFError, ValueError, KeyError, TypeError, RuntimeError, zipfile.BadZipFile, zlib.error):
         return None
     for name, shape in shapes.items():
         found = arrays[name].shape

@@ -218,9 +218,17 @@ def _is_model(folder: Path) -> bool:
 
 def _end_leftover(folder: Path) -> None:
     """Wait for a child whose server is gone, and end it if it does not end by itself."""
+    if _has_ended(folder, within=2):
+        return
+    with contextlib.suppress(OSError, ValueError):
+        os.kill(int((folder / PID).read_text()), signal.SIGKILL)  # it holds the lock, so the number is its own
+    _has_ended(folder, within=10)  # before the next begins, or they would train side by side
+
+
+def _has_ended(folder: Path, within: float) -> bool:
+    """Whether a job's child lets go of its lock in so many seconds."""
     try:
-        with FileLock(folder / ALIVE, timeout=2):
-            return
+        with FileLock(folder / ALIVE, timeout=within):
+            return True
     except Timeout:
-        with contextlib.suppress(OSError, ValueError):
-            os.kill(int((folder / PID).read_text()), signal.SIGKILL)  # it holds the lock, so the number is its own
+        return False

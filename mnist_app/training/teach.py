@@ -157,7 +157,7 @@ def teach_model(
     read: dict[float, NDArray[np.int64]] = {}
 
     def lost_at(share: float) -> int:
-        graphs[share] = Graph(to_graph(blend(teacher.network, network, share).eval()))
+        graphs[share] = Graph(to_graph(blend(teacher.network, network, share)))
         read[share] = _read(graphs[share], validation)
         return int((before["validation"] == validation.labels).sum() - (read[share] == validation.labels).sum())
 

@@ -75,9 +75,16 @@ def _model(name: str, stamp: tuple[int, int]) -> Recogniser:
     return load_recogniser(name)
 
 
+@lru_cache(maxsize=MOST_MODELS)
+def _loading(name: str, stamp: tuple[int, int]) -> Lock:
+    return Lock()
+
+
 def model(name: str) -> Recogniser:
     """A model by its name, loaded once for all sessions and again when its weights change. Raises ModelError."""
-    return _model(name, stamp_of(name))
+    key = name, stamp_of(name)
+    with _loading(*key):  # a class that hears of a new default asks for it at once
+        return _model(*key)
 
 
 def using() -> str:

@@ -24,6 +24,7 @@ def test_a_graph_answers_what_its_network_answers(architecture: str, validation:
 def test_a_network_that_was_learning_is_frozen_as_it_answers(validation: Digits) -> None:
     network = build("convnet").train()  # its dropout would answer by chance
     graph = Graph(to_graph(network))
+    assert network.training, "and goes on learning"
     network.eval()
     with torch.inference_mode():
         expected = network(batch_of(torch.from_numpy(validation.images[:5])))

@@ -21,7 +21,7 @@ from streamlit.testing.v1 import AppTest
 
 from mnist_app.ink.preprocessing import Step
 from mnist_app.reading.number import ReadDigit, Reading
-from mnist_app.reading.recognition import Prediction
+from mnist_app.reading.recognition import Prediction, Recogniser, load_recogniser
 from mnist_app.web import session
 from mnist_app.web.answer import answer_html, percent
 from mnist_app.web.compression import ASSETS, CompressedAssets
@@ -96,6 +96,39 @@ def test_draw_pages_take_turns_and_nobody_waits_for_long() -> None:
         raise RuntimeError("a script that ends early")
     began = time.monotonic()
     assert take() < session.LONGEST_WAIT, "what ends early keeps nobody waiting"
+
+
+def test_the_draw_page_takes_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "LONGEST_WAIT", 60.0)
+    at = open_page("draw")
+    with ThreadPoolExecutor(1) as pool:
+        with session.turn():
+            opened = pool.submit(at.run)
+            with pytest.raises(TimeoutError):
+                opened.result(timeout=1)
+        assert digit_of(opened.result()) == "?"
+
+
+def test_a_class_that_asks_for_a_model_at_once_loads_it_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = []
+
+    def load(name: str) -> Recogniser:
+        loaded.append(name)
+        time.sleep(0.1)
+        return load_recogniser(name)
+
+    monkeypatch.setattr(session, "load_recogniser", load)
+    session._model.cache_clear()
+    with ThreadPoolExecutor(8) as pool:
+        given = list(pool.map(session.model, ["mnist-cnn"] * 8))
+    assert loaded == ["mnist-cnn"] and all(model is given[0] for model in given)
+
+
+def test_ink_that_comes_when_its_page_was_left_is_awaited_again() -> None:
+    pad = session.Pad()
+    pad.bring_back(None)
+    pad.bring_back(ink(ONE))
+    assert len(pad.strokes) == 1
 
 
 def test_the_app_opens_on_the_draw_page() -> None:
