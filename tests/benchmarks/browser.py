@@ -123,9 +123,7 @@ def _draw_all(browser: Browser, address: str, selector: str, clear: Callable[[Pa
 
 def measure_beside_training() -> list[Figure]:
     """Pen-up to bars with nothing else going on, and while the Train page's longest job runs."""
-    home = Path(tempfile.mkdtemp())
-    os.environ["MNIST_APP_HOME"] = str(home)
-    chromium = find_chromium()
+    home, chromium = Path(tempfile.mkdtemp()), find_chromium()
     with sync_playwright() as playwright, served(serve(home)) as address:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
 
@@ -138,15 +136,25 @@ def measure_beside_training() -> list[Figure]:
             )
 
         idle = waits()
-        jobs.submit("bench", PRESETS["best"].config)
-        while jobs.list_jobs()[0].status.batch < 10:
-            time.sleep(0.1)
-        beside = waits()
-        assert jobs.list_jobs()[0].status.state == jobs.RUNNING, "the training ended before the drawing did"
+        with training(home):
+            beside = waits()
     return [
         Figure.of("pen-up to bars on the screen, idle", idle),
         Figure.of("pen-up to bars on the screen, beside a training", beside),
     ]
+
+
+@contextmanager
+def training(home: Path) -> Iterator[None]:
+    """The Train page's longest job, run by the server at ``home``. Raises AssertionError if it is over too soon."""
+    os.environ["MNIST_APP_HOME"] = str(home)
+    identity = jobs.submit("bench", PRESETS["best"].config)
+    while jobs.list_jobs()[0].status.batch < 10:
+        assert not jobs.list_jobs()[0].status.is_over, jobs.list_jobs()[0].status.reason
+        time.sleep(0.1)
+    yield
+    assert jobs.list_jobs()[0].status.state == jobs.RUNNING, "the training ended before what it was to be beside"
+    jobs.cancel(identity)
 
 
 def _agree(browser: Browser, address: str) -> list[Figure]:

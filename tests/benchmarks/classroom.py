@@ -3,13 +3,9 @@
 import asyncio
 import json
 import math
-import os
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +16,7 @@ from mnist_app.data.dataset import load_split
 from ..browser.conftest import serve
 from ..browser.wire import WirePage
 from ..conftest import Strokes
-from .browser import served
+from .browser import served, training
 from .figures import Figure
 from .ink import drawings
 
@@ -28,10 +24,11 @@ PUPILS = 30
 SAMPLES = 100  # at least, of every figure
 STROKES_EACH = 10  # in the steady state, one every STROKE_EVERY seconds
 STROKE_EVERY, STROKE_TAKES = 2.0, 0.7  # seconds
+BURSTS = 10  # each gives a sample a pupil, but those of one share its luck
 SAMPLES_A_SECOND = 60  # of a pointer, one for each frame of a screen
 SHORTEST_INTERVAL, COURTESY = 30, 4  # ms between live requests, and how they are paced: as in live_ink.js
 CANVAS_SPEAKS_AFTER = 0.2  # seconds after pen-up
-RERUNS = 10_000
+RERUNS, RERUNS_EACH = 10_000, 1_000  # in all, and in a figure
 
 
 class Api:
@@ -161,17 +158,15 @@ def measure() -> Iterator[Figure]:
             yield from asyncio.run(_class(address, f"{PUPILS} pupils and a training"))
 
 
-def measure_memory() -> list[Figure]:
+def measure_memory() -> Iterator[Figure]:
     """Whether memory stays level while a visitor draws, undoes and clears: each a rerun, two of them a new canvas."""
-    with served(serve(Path(tempfile.mkdtemp()))) as address:
-        server = _server_pid(address)
-        samples = asyncio.run(_rerun(address, server))
-    each = len(samples) // 10
-    thousands = (samples[first : first + each] for first in range(0, len(samples), each))
-    return [
-        Figure.of(f"server memory, reruns {n * RERUNS // 10 + 1:,} to {(n + 1) * RERUNS // 10:,}", part, "MB")
-        for n, part in enumerate(thousands)
-    ]
+    with served(serve(Path(tempfile.mkdtemp()))) as address, asyncio.Runner() as runner:
+        server, page = _server_pid(address), WirePage(address)
+        runner.run(page.open())
+        for first in range(0, RERUNS, RERUNS_EACH):
+            samples = runner.run(_rerun(page, server))
+            yield Figure.of(f"server memory, reruns {first + 1:,} to {first + RERUNS_EACH:,}", samples, "MB")
+        runner.run(page.close())
 
 
 async def _alone(address: str) -> list[Figure]:
@@ -201,7 +196,7 @@ async def _class(address: str, who: str) -> list[Figure]:
     for pupil in group:
         pupil.pen_up.clear()
         pupil.rerun.clear()
-    for _ in range(math.ceil(SAMPLES / PUPILS)):
+    for _ in range(BURSTS):
         await asyncio.gather(*(pupil.lift(subject) for pupil, subject in zip(group, subjects, strict=True)))
     await asyncio.gather(*(pupil.close() for pupil in group))
     return [*steady, *_figures(group, f"burst of {who}")[2:4]]
@@ -234,36 +229,16 @@ async def _with_memory(lesson: Coroutine[Any, Any, list[Figure]], server: int) -
     return [*task.result(), Figure.of("server memory during the class", samples, "MB")]
 
 
-async def _rerun(address: str, server: int) -> list[float]:
-    """The server's memory, MB, SAMPLES times over many reruns of one page."""
-    subjects, samples, done = drawings(10), [], 0
-    async with WirePage(address) as page:
-        while done < RERUNS:
-            subject = subjects[done % 10]
-            for act in (page.draw(subject), page.press("Undo"), page.draw(subject), page.press("Clear")):
-                await act
-                done += 1
-            if done % (RERUNS // SAMPLES) == 0:
-                samples.append(memory(server))
+async def _rerun(page: WirePage, server: int) -> list[float]:
+    """The server's memory, MB, after each hundred of RERUNS_EACH reruns of one page."""
+    subjects, samples = drawings(10), []
+    for turn in range(RERUNS_EACH // 4):
+        subject = subjects[turn % 10]
+        for act in (page.draw(subject), page.press("Undo"), page.draw(subject), page.press("Clear")):
+            await act
+        if turn % 25 == 24:
+            samples.append(memory(server))
     return samples
-
-
-@contextmanager
-def training(home: Path) -> Iterator[None]:
-    """A network is trained beside the server, with lowered priority, as a job would be."""
-    command = ["nice", "-n", "19", sys.executable, "-m", "mnist_app", "train", "--name", "bench", "--epochs", "1000"]
-    env = {**os.environ, "MNIST_APP_HOME": str(home)}
-    with subprocess.Popen(command, env=env, stderr=subprocess.PIPE) as trainer:
-        assert trainer.stderr
-        while b"batch" not in (said := trainer.stderr.read(100)) and said:
-            pass
-        assert trainer.poll() is None, "no training: it needs all of MNIST (MNIST_APP_DATA)"
-        drain = subprocess.Popen(["cat"], stdin=trainer.stderr, stdout=subprocess.DEVNULL)
-        try:
-            yield
-        finally:
-            trainer.terminate()
-            drain.wait()
 
 
 def _server_pid(address: str) -> int:

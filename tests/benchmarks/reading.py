@@ -2,11 +2,14 @@
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from mnist_app.ink.preprocessing import pixels_of_drawing
 from mnist_app.ink.strokes import Drawing
+from mnist_app.models.networks import batch_of
 from mnist_app.models.registry import DEFAULT_MODEL
-from mnist_app.reading.recognition import load_recogniser, recognise
+from mnist_app.reading.recognition import digit_logits, load_recogniser, recognise
 
 from .figures import Figure, timed
 from .ink import drawings
@@ -18,6 +21,11 @@ def measure() -> list[Figure]:
     subjects = [Drawing.from_points(strokes) for strokes in drawings(505)]
     pixels = [pixels_of_drawing(drawing)[None] for drawing in subjects]
     batch = np.concatenate(pixels)[:500]
+
+    @torch.inference_mode()
+    def by_pytorch(picture: NDArray[np.uint8]) -> Tensor:
+        return digit_logits(model, batch_of(torch.from_numpy(picture)))
+
     return [
         timed("strokes to pixels", pixels_of_drawing, subjects),
         timed("pixels to prediction, one at a time", lambda picture: recognise(model, picture), pixels),
@@ -26,5 +34,6 @@ def measure() -> list[Figure]:
             lambda drawing: recognise(model, pixels_of_drawing(drawing)[None]),
             subjects,
         ),
+        timed("baseline: pixels to logits by PyTorch, one at a time", by_pytorch, pixels),
         timed("baseline: pixels to prediction, 500 at once", lambda _: recognise(model, batch), range(25)),
     ]
