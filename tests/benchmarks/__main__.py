@@ -19,6 +19,7 @@ BENCHMARKS: dict[str, Callable[[], Iterable[Figure]]] = {
     "why": why.measure,
     "attacks": why.measure_attacks,
     "training": training.measure,
+    "jobs": training.measure_jobs,
     "teach": teach.measure,
     "beside": browser.measure_beside_training,
     "classroom": classroom.measure,

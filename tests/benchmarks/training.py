@@ -5,8 +5,10 @@ measured. Seconds are of the processor: on a machine with nothing else to do, an
 """
 
 import dataclasses
+import os
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -15,7 +17,9 @@ from torch.nn import functional
 
 from mnist_app.data.dataset import Digits, load_split
 from mnist_app.models.networks import batch_of, logits_of
+from mnist_app.training import jobs
 from mnist_app.training.augmentation import Augmentation
+from mnist_app.training.queue import Queue
 from mnist_app.training.train import PRESETS, BatchReport, TrainConfig, fresh_network, train
 
 from .figures import Figure
@@ -23,6 +27,7 @@ from .figures import Figure
 GOAL = 0.99
 SEEDS = range(5)
 CHECKS = 8  # an epoch
+JOBS = 20
 MOST_EPOCHS = 5
 BUDGETS = {  # seconds that a recipe takes, about
     10: PRESETS["quick"].config,
@@ -83,6 +88,33 @@ def measure() -> list[Figure]:
         figures.append(Figure.of(f"the recipe of about {seconds} s takes", [clock.seconds], "s"))
         figures.append(Figure.of("  and reads of the test digits", [100 * _accuracy(network, test)], "%"))
     return figures
+
+
+def measure_jobs() -> list[Figure]:
+    """From a job's request to its first report of learning, and from its cancelling until its process is gone."""
+    os.environ["MNIST_APP_HOME"] = tempfile.mkdtemp()
+    queue = Queue()
+    queue.start()
+    begun, cancelled = [], []
+    for _ in range(JOBS):
+        asked = time.perf_counter()
+        identity = jobs.submit("bench", PRESETS["best"].config)
+        begun.append(_until(identity, lambda status: status.batch > 0) - asked)
+        asked = time.perf_counter()
+        jobs.cancel(identity)
+        cancelled.append(_until(identity, lambda status: status.is_over) - asked)
+    queue.stop()
+    return [
+        Figure.of("a training asked for until it learns", begun, "s"),
+        Figure.of("a training cancelled until it has ended", cancelled, "s"),
+    ]
+
+
+def _until(identity: str, is_so: Callable[[jobs.JobStatus], bool]) -> float:
+    """When that is so of a job, by time.perf_counter()."""
+    while not any(is_so(job.status) for job in jobs.list_jobs() if job.id == identity):
+        time.sleep(0.01)
+    return time.perf_counter()
 
 
 Steps = Iterator[tuple[nn.Module, bool]]  # the network, and whether it is to be measured now
