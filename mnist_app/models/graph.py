@@ -43,14 +43,14 @@ class _Reader(nn.Module):
 def to_graph(network: nn.Module) -> bytes:
     """A network as ONNX: "pictures", float32 (N, 1, 28, 28), 0 = paper, 1 = ink, to "logits" and "features" (N, F).
 
-    It is frozen as it answers, even while it learns.
+    It is frozen as it answers, and left in evaluation mode.
     """
     file = BytesIO()
     with _exporting, warnings.catch_warnings():
         # The newer exporter needs packages of 40 MB more for the same graph.
         warnings.simplefilter("ignore", DeprecationWarning)
         torch.onnx.export(
-            _Reader(network),
+            _Reader(network).eval(),  # the exporter gives all of it back in the mode of the whole
             (torch.zeros(2, 1, 28, 28),),
             file,  # type: ignore[arg-type]  # it takes a file too
             dynamo=False,

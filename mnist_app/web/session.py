@@ -63,6 +63,7 @@ SHOW_DRAWING = "show_drawing"
 
 MOST_EXPLORED = 8  # splits as models read them that stay in memory; each takes up to 40 MB
 
+_loading: dict[tuple[str, tuple[int, int]], Lock] = {}  # by model and stamp: of one, the first to ask loads it for all
 _beginning = Lock()  # two visitors may ask for the same map at once
 _attacking = Lock()  # a class may ask about as many attacks as it likes: one after the other
 LONGEST_WAIT = 0.5  # seconds that a page waits for its turn
@@ -75,15 +76,10 @@ def _model(name: str, stamp: tuple[int, int]) -> Recogniser:
     return load_recogniser(name)
 
 
-@lru_cache(maxsize=MOST_MODELS)
-def _loading(name: str, stamp: tuple[int, int]) -> Lock:
-    return Lock()
-
-
 def model(name: str) -> Recogniser:
     """A model by its name, loaded once for all sessions and again when its weights change. Raises ModelError."""
     key = name, stamp_of(name)
-    with _loading(*key):  # a class that hears of a new default asks for it at once
+    with _loading.setdefault(key, Lock()):  # a class that hears of a new default asks for it at once
         return _model(*key)
 
 

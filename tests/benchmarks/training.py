@@ -112,9 +112,12 @@ def measure_jobs() -> list[Figure]:
 
 def _until(identity: str, is_so: Callable[[jobs.JobStatus], bool]) -> float:
     """When that is so of a job, by time.perf_counter()."""
-    while not any(is_so(job.status) for job in jobs.list_jobs() if job.id == identity):
+    while True:
+        status = next(job.status for job in jobs.list_jobs() if job.id == identity)
+        if is_so(status):
+            return time.perf_counter()
+        assert not status.is_over, status.reason
         time.sleep(0.01)
-    return time.perf_counter()
 
 
 Steps = Iterator[tuple[nn.Module, bool]]  # the network, and whether it is to be measured now

@@ -159,19 +159,20 @@ def test_what_is_killed_is_told_of_on_the_page_and_leaves_nothing_behind(chromiu
         """The process that learns."""
         train(visitor, title, "Best")
         expect(line(visitor.page, title)).to_contain_text("digits a second", timeout=PATIENCE)
-        return server.trainers[0]
+        (trainer,) = server.trainers
+        return trainer
 
     visitor = opened(chromium, server)
-    os.kill(begin(visitor, "First"), signal.SIGKILL)
-    expect(line(visitor.page, "First")).to_contain_text("was ended from outside (SIGKILL)")
-    trainer = begin(visitor, "Second")
+    os.kill(begin(visitor, "Anna's"), signal.SIGKILL)
+    expect(line(visitor.page, "Anna's")).to_contain_text("was ended from outside (SIGKILL)")
+    trainer = begin(visitor, "Ben's")
     server.end(signal.SIGKILL)
     until(lambda: not is_alive(trainer))
     visitor.page.context.close()
     server.start()
     visitor = opened(chromium, server)
-    expect(line(visitor.page, "Second")).to_contain_text("failed. The server")
-    trainer = begin(visitor, "Third")
+    expect(line(visitor.page, "Ben's")).to_contain_text("failed. The server")
+    trainer = begin(visitor, "Cleo's")
     server.end(signal.SIGTERM)
     assert not is_alive(trainer)
     assert [job.status.reason for job in list_jobs()][-1] == SERVER_STOPPED

@@ -21,11 +21,10 @@ def test_a_graph_answers_what_its_network_answers(architecture: str, validation:
         np.testing.assert_allclose(ours, theirs.numpy(), atol=1e-4)
 
 
-def test_a_network_that_was_learning_is_frozen_as_it_answers(validation: Digits) -> None:
-    network = build("convnet").train()  # its dropout would answer by chance
+@pytest.mark.parametrize("was_learning", [True, False])
+def test_a_network_is_frozen_as_it_answers_and_answers_so_itself(was_learning: bool, validation: Digits) -> None:
+    network = build("convnet").train(was_learning)  # learning, its dropout would answer by chance
     graph = Graph(to_graph(network))
-    assert network.training, "and goes on learning"
-    network.eval()
     with torch.inference_mode():
         expected = network(batch_of(torch.from_numpy(validation.images[:5])))
     np.testing.assert_allclose(graph.read(validation.images[:5])[0], expected.numpy(), atol=1e-4)

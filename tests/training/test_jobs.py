@@ -245,6 +245,8 @@ def test_a_child_that_cannot_notice_its_servers_end_is_ended_by_the_next(server:
     after.start()
     try:
         until(lambda: job(identity).status.state == FAILED)
+        with FileLock(jobs.jobs_folder() / identity / jobs.ALIVE, timeout=0):
+            pass  # nobody holds it: the child was waited for
         until(lambda: not is_alive(child))
     finally:
         after.stop()

@@ -100,7 +100,7 @@ def test_draw_pages_take_turns_and_nobody_waits_for_long() -> None:
 
 def test_the_draw_page_takes_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session, "LONGEST_WAIT", 60.0)
-    at = open_page("draw")
+    at = open_page("draw").run()
     with ThreadPoolExecutor(1) as pool:
         with session.turn():
             opened = pool.submit(at.run)
