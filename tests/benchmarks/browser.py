@@ -170,6 +170,7 @@ def _agree(browser: Browser, address: str) -> list[Figure]:
             page.wait_for_timeout(400)
         for button in waits:
             waits[button].append(page.evaluate(AGREEMENT, button))
+        page.wait_for_timeout(600)  # until the blank canvas is there
     page.close()
     return [Figure.of(f"{button} to the panel agreeing", values) for button, values in waits.items()]
 
