@@ -42,7 +42,7 @@ async def lifespan(_: st.App) -> AsyncIterator[None]:
     with suppress(AppError):  # a broken model of the users' is no reason not to start: the shipped one stands in
         warm_up(session.model(default_model()))
     logging.getLogger(DeferredFileHandler.__module__).addFilter(without_traceback)
-    Work(lambda _: session.norms())  # a second's work, and nobody waits for it now
+    Work(lambda _: (session.norms(), session.sketch(DEFAULT_MODEL)))  # a second's work, and nobody waits for it now
     session.queue().start()
     # What is loaded now stays; leaving it out of every later collection keeps those short.
     gc.collect()

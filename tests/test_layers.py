@@ -11,7 +11,7 @@ MAP = {
     "api": {"api_schema", "errors", "ink", "models", "reading"},
     "api_schema": set(),
     "explain": {"data", "ink", "models", "reading"},
-    "explore": {"data", "errors", "ink", "models", "reading", "storage", "work"},
+    "explore": {"data", "errors", "explain", "ink", "models", "reading", "storage", "work"},
     "training": {"data", "errors", "explain", "explore", "ink", "models", "reading", "storage"},
     "reading": {"data", "errors", "ink", "models"},
     "models": {"errors", "ink", "storage"},

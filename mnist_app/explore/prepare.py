@@ -4,7 +4,7 @@ from pathlib import Path
 
 from mnist_app.data.dataset import load_split
 from mnist_app.errors import AppError
-from mnist_app.explore import neighbours, predictions, projection
+from mnist_app.explore import favourites, neighbours, predictions, projection
 from mnist_app.explore.kept import keep
 from mnist_app.storage import SHIPPED_WEIGHTS
 
@@ -21,13 +21,17 @@ def prepare(model: str, split: str) -> None:
 
 
 def ship(model: str) -> list[Path]:
-    """Compute a shipped model's predictions, neighbours and maps, put into weights/. Raises AppError.
+    """Compute what pages show of a shipped model and of the pictures it learned from, put into weights/.
 
-    Returns the files; they replace those of other weights of that name.
+    Returns the files; they replace those of other weights of that name. Raises AppError.
     """
     train = load_split("train")
     learned, _ = predictions.predictions_of(model, "train", train)
-    written = []
+    origin = predictions.origin_of(model, "train", train)
+    arrays = {
+        origin.file(neighbours.SKETCH): neighbours.Sketch.of(learned.features).arrays,
+        origin.file(favourites.KIND): favourites.arrays_of(favourites.favourites_of(model, "train", train)),
+    }
     for split in SHIPPED_SPLITS:
         prepare(model, split)
         digits = load_split(split)
@@ -36,15 +40,13 @@ def ship(model: str) -> list[Path]:
         places = projection.known_tsne(model, split, digits)
         assert places is not None  # prepare() has kept it
         origin = predictions.origin_of(model, split, digits)
-        for old in SHIPPED_WEIGHTS.glob(f"{model}.{split}.*.npz"):
-            old.unlink()
-        arrays = {
+        arrays |= {
             origin.file(predictions.KIND): predictions.arrays_of(found),
             neighbours.origin_of(model, split, digits, train).file(neighbours.KIND): neighbours.arrays_of(near),
             origin.file(projection.KIND): projection.arrays_of(places),
         }
-        for name, content in arrays.items():
-            path = SHIPPED_WEIGHTS / name
-            keep(path, content)
-            written.append(path)
-    return written
+    for old in SHIPPED_WEIGHTS.glob(f"{model}.*.*.npz"):
+        old.unlink()
+    for name, content in arrays.items():
+        keep(SHIPPED_WEIGHTS / name, content)
+    return [SHIPPED_WEIGHTS / name for name in arrays]

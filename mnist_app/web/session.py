@@ -1,7 +1,7 @@
 """Every state key and every cached loader, in one place."""
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
@@ -21,9 +21,10 @@ from mnist_app.data.dataset import Digits, Source, find_source, load_split
 from mnist_app.data.fetch import Download
 from mnist_app.explain.attacks import Attack, accuracy_under
 from mnist_app.explain.doctor import Norms
-from mnist_app.explain.feature_maps import Favourites, favourites
+from mnist_app.explain.feature_maps import Favourites
 from mnist_app.explore.explorer import Readings, View
-from mnist_app.explore.neighbours import Neighbours, known_neighbours
+from mnist_app.explore.favourites import favourites_of
+from mnist_app.explore.neighbours import Neighbours, Sketch, known_neighbours, sketch_of
 from mnist_app.explore.predictions import predict, predictions_of
 from mnist_app.explore.projection import Layout, Places, known_tsne, pca
 from mnist_app.ink.photo import open_image
@@ -40,7 +41,6 @@ from mnist_app.work import Progress, Work
 CANVASES = 8  # names in turn: Streamlit remembers each name for as long as the session lasts
 MOST_MODELS = 24  # in memory at once, each with half a MB
 PAD_SIDE = 340  # CSS pixels: as large as a 390 px wide phone has room for
-FAVOURITES_AMONG = 5_000  # pictures in which the maps' favourites are looked for: seconds, not minutes
 INK = "#1a1a1a"  # the same in both themes, as the paper is
 ATTACKED = 1_000  # digits that an attack's accuracy is measured on
 PEN_WIDTHS, USUAL_PEN = (6, 40), 18  # CSS pixels
@@ -469,10 +469,10 @@ def exploring(model: str, name: str) -> Work[Explored]:
     return work
 
 
-def try_again(model: str, name: str) -> None:
+def try_again(begin: Callable[[], object]) -> None:
     """Forget that a computation failed, from the callback of what was pressed: whoever asks next begins another."""
     with suppress(ModelError):  # the page says it
-        exploring(model, name)
+        begin()
 
 
 @st.cache_resource(show_spinner=False)
@@ -482,13 +482,9 @@ def norms() -> Norms:
 
 
 @st.cache_resource(show_spinner=False)
-def _favourites(model_name: str, stamp: tuple[int, int], source: Source) -> Work[tuple[Favourites, ...]]:
-    def compute(_: Progress) -> tuple[Favourites, ...]:
-        digits = split("train" if "train" in source.splits else "validation", source)
-        step = max(1, len(digits) // FAVOURITES_AMONG)
-        return favourites(model(model_name).network, digits.images[::step])
-
-    return Work(compute)
+def _favourites(model: str, stamp: tuple[int, int], source: Source) -> Work[tuple[Favourites, ...]]:
+    name = source.splits[0]  # to learn from, or the sample
+    return Work(lambda _: favourites_of(model, name, split(name, source)))
 
 
 def maps_favourites(model: str) -> Work[tuple[Favourites, ...]]:
@@ -561,6 +557,21 @@ def see_drawing() -> None:
     st.session_state[SHOW_DRAWING] = True
 
 
+@st.cache_resource(show_spinner=False)
+def _sketch(model: str, stamp: tuple[int, int], source: Source) -> Work[Sketch]:
+    name = source.splits[0]  # to learn from, or the sample
+    return Work(lambda progress: sketch_of(model, name, split(name, source), progress))
+
+
+def sketch(model: str) -> Work[Sketch]:
+    """The training pictures as a model sees them, computed once for all visitors. Raises ModelError."""
+    key = model, stamp_of(model), find_source()
+    work = _sketch(*key)
+    if work.problem:
+        _sketch.clear(*key)  # the next one to ask tries again
+    return work
+
+
 @st.cache_resource(show_spinner=False, max_entries=MOST_EXPLORED)
 def _known_neighbours(model: str, stamp: tuple[int, int], name: str, source: Source) -> Neighbours | None:
     return known_neighbours(model, name, split(name, source), split("train", source))
@@ -569,6 +580,13 @@ def _known_neighbours(model: str, stamp: tuple[int, int], name: str, source: Sou
 def shipped_neighbours(model: str, name: str) -> Neighbours | None:
     """The nearest training pictures of every picture of a split, where they were computed beforehand."""
     return _known_neighbours(model, stamp_of(model), name, find_source())
+
+
+def nearest_of(name: str, found: Sketch, query: NDArray[np.float32], own: int | None = None) -> Neighbours:
+    """The nearest of the pictures that a model's sketch is of; ``query`` are the last features (1, F) of one."""
+    source, graph = find_source(), model(name).graph
+    images = split(source.splits[0], source).images
+    return found.nearest(query, lambda rows: predict(graph, images[rows]).features, own)
 
 
 def features_of(name: str, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:

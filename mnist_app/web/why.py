@@ -15,7 +15,6 @@ from mnist_app.explain.evidence import Evidence, integrated_gradients
 from mnist_app.explain.feature_maps import Favourites, Station, follow
 from mnist_app.explain.replay import Replay, replay
 from mnist_app.explore.explorer import NAMES
-from mnist_app.explore.neighbours import nearest
 from mnist_app.ink.strokes import Drawing
 from mnist_app.reading.number import ReadDigit
 from mnist_app.web import session
@@ -109,24 +108,22 @@ def _see(read: ReadDigit, model: str, is_known: bool) -> None:
 def _nearest(read: ReadDigit, model: str) -> None:
     """The five pictures that the network finds most alike, and in a sentence what they are."""
     source = find_source()
-    split = "train" if "train" in source.splits else "validation"
-    work = session.exploring(model, split)
-    learned = work.result(PATIENCE)
-    if learned is None:
-        _wait(model, split)
+    found = session.sketch(model).result(PATIENCE)
+    if found is None:
+        _wait(model)
         return
-    known = learned.readings
-    near = nearest(session.features_of(model, read.pixels), known.predictions.features)
-    at = near.indices[0]
-    labels = known.digits.labels[at]
-    which = "training pictures" if split == "train" else "pictures of the sample (the training pictures are not here)"
+    near = session.nearest_of(model, found, session.features_of(model, read.pixels))
+    at, digits = near.indices[0], session.split(source.splits[0], source)
+    labels = digits.labels[at]
+    is_all = "train" in source.splits
+    which = "training pictures" if is_all else "pictures of the sample (the training pictures are not here)"
     st.html(f'<p class="sentence">{_alike(labels, which)}</p>')
-    st.html(neighbours_html(known.digits.images[at], labels, near, are_buttons=False))
+    st.html(neighbours_html(digits.images[at], labels, near, are_buttons=False))
 
 
 @st.fragment(run_every=0.5)
-def _wait(model: str, split: str) -> None:
-    work = session.exploring(model, split)
+def _wait(model: str) -> None:
+    work = session.sketch(model)
     if work.problem:
         problem_notice(work.problem)
     elif work.is_running:
@@ -215,7 +212,7 @@ def _map(station: Station, channel: int, found: Favourites | None, number: int) 
     likes = ""
     if found is not None:
         patches = "".join(f'<img src="{png_url(patch)}" alt="">' for patch in found.patches[channel])
-        likes = f'<span class="likes" title="What excites this map most in the training pictures">{patches}</span>'
+        likes = f'<span class="likes" title="What excites this map most among 5,000 training pictures">{patches}</span>'
     return (
         f'<span class="mapped" tabindex="0" role="img" aria-label="{name}">'
         f'<img class="map" src="{url}" alt="" title="{name}">{likes}</span>'

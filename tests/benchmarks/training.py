@@ -1,7 +1,8 @@
 """Time to 99% of the validation digits, ours and the tutorial network's in turn, on one thread; what 10 to 60 s give.
 
 Both stop at the first of eight measurements an epoch that reaches the goal, and the clocks stand still while they are
-measured. Seconds are of the processor: on a machine with nothing else to do, and one thread, those on the wall.
+measured. Where MOST_EPOCHS do not reach it, their seconds count: that flatters the slower one. Seconds are of the
+processor: on a machine with nothing else to do, and one thread, those on the wall.
 """
 
 import dataclasses
@@ -65,9 +66,16 @@ class Clock:
         self._began = time.process_time()
 
 
-def measure() -> list[Figure]:
+def measure() -> Iterator[Figure]:
     torch.set_num_threads(1)
     digits, validation, test = (load_split(split) for split in ("train", "validation", "test"))
+    for about, config in BUDGETS.items():
+        network, clock = fresh_network(config), Clock()
+        for _ in train(network, config, digits, validation[:500]):
+            pass
+        clock.stop()
+        yield Figure.of(f"the recipe of about {about} s takes", [clock.seconds], "s")
+        yield Figure.of("  and reads of the test digits", [100 * _accuracy(network, test)], "%")
     times: dict[str, list[float]] = {"ours": [], "the tutorial network": []}
     accuracies: dict[str, list[float]] = {name: [] for name in times}
     for seed in SEEDS:
@@ -76,18 +84,12 @@ def measure() -> list[Figure]:
             times[name].append(seconds)
             accuracies[name].append(100 * _accuracy(network, test))
             print(f"seed {seed}, {name}: {seconds:.1f} s, test {accuracies[name][-1]:.2f}%", flush=True)
-    figures = [Figure.of(f"{name}: time to {GOAL:.0%} of validation", values, "s") for name, values in times.items()]
+    for name, values in times.items():
+        yield Figure.of(f"{name}: time to {GOAL:.0%} of validation, or to the end", values, "s")
     ratios = [theirs / ours for ours, theirs in zip(*times.values(), strict=True)]
-    figures.append(Figure.of("times quicker, seed by seed", ratios, "×"))
-    figures += [Figure.of(f"{name}: test accuracy there", values, "%") for name, values in accuracies.items()]
-    for seconds, config in BUDGETS.items():
-        network, clock = fresh_network(config), Clock()
-        for _ in train(network, config, digits, validation[:500]):
-            pass
-        clock.stop()
-        figures.append(Figure.of(f"the recipe of about {seconds} s takes", [clock.seconds], "s"))
-        figures.append(Figure.of("  and reads of the test digits", [100 * _accuracy(network, test)], "%"))
-    return figures
+    yield Figure.of("times quicker, seed by seed", ratios, "×")
+    for name, values in accuracies.items():
+        yield Figure.of(f"{name}: test accuracy there", values, "%")
 
 
 def measure_jobs() -> list[Figure]:
@@ -128,10 +130,13 @@ def _time_to_goal(steps: Steps, validation: Digits) -> tuple[float, nn.Module]:
     for network, is_check in steps:
         if is_check:
             clock.stop()
-            if _accuracy(network, validation) >= GOAL:
+            accuracy = _accuracy(network, validation)
+            if accuracy >= GOAL:
                 return clock.seconds, network
             clock.go_on()
-    raise AssertionError(f"{GOAL:.0%} was not reached in {MOST_EPOCHS} epochs")
+    clock.stop()
+    print(f"not reached: {accuracy:.2%} of validation at the end", flush=True)
+    return clock.seconds, network
 
 
 def _ours(seed: int, digits: Digits) -> Steps:

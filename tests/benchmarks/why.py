@@ -14,7 +14,7 @@ from mnist_app.explain.doctor import Norms, examine, smallest_change
 from mnist_app.explain.evidence import deletion, integrated_gradients
 from mnist_app.explain.feature_maps import follow
 from mnist_app.explain.replay import replay
-from mnist_app.explore.neighbours import nearest
+from mnist_app.explore.neighbours import sketch_of
 from mnist_app.explore.predictions import predict
 from mnist_app.ink.preprocessing import pixels_of_drawing
 from mnist_app.ink.strokes import Drawing
@@ -36,8 +36,9 @@ def measure() -> list[Figure]:
     digits, norms = load_split(find_source().splits[-1]), Norms.of(load_split("validation"))
     subjects = [Drawing.from_points(strokes) for strokes in drawings(65)]
     pictures = {id(drawing): pixels_of_drawing(drawing) for drawing in subjects}
-    known = predict(model.graph, digits.images[:5000]).features
-    known = known.repeat(11, axis=0)  # as many as there are to learn from
+    learnable = find_source().splits[0]
+    learned = load_split(learnable)
+    sketch = sketch_of(DEFAULT_MODEL, learnable, learned)
 
     def of_picture(work: Callable[[NDArray[np.uint8], int], Any]) -> Callable[[Drawing], Any]:
         """Work on a picture and the digit that is read in it, reading included."""
@@ -49,7 +50,8 @@ def measure() -> list[Figure]:
         return run
 
     def see(pixels: NDArray[np.uint8], _: int) -> None:
-        nearest(predict(model.graph, pixels[None]).features, known)
+        features = predict(model.graph, pixels[None]).features
+        sketch.nearest(features, lambda rows: predict(model.graph, learned.images[rows]).features)
         follow(model.network, pixels)
 
     def look(pixels: NDArray[np.uint8], digit: int) -> None:
@@ -64,7 +66,7 @@ def measure() -> list[Figure]:
 
     slowest = max(DISTORTIONS, key=lambda distortion: distortion.name == "Thickness")
     return [
-        timed("what did it see: nearest of 55,000, all layers", of_picture(see), subjects),
+        timed("what did it see: nearest training pictures, all layers", of_picture(see), subjects),
         timed("where did it look: two digits", of_picture(look), subjects),
         timed("when did it decide: 48 moments", lambda drawing: replay(model, drawing), subjects),
         timed("what would change its mind: every change tried", diagnose, subjects),

@@ -9,15 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from mnist_app.data.dataset import Digits, load_split
-from mnist_app.explore import kept, neighbours, predictions, projection
+from mnist_app.explore import favourites, kept, neighbours, predictions, projection
 from mnist_app.explore.predictions import Predictions, known_predictions, predict, predictions_of
 from mnist_app.explore.prepare import SHIPPED_SPLITS
 from mnist_app.models.graph import Graph, read_features, to_graph
 from mnist_app.models.networks import ARCHITECTURES, batch_of, build, logits_of
 from mnist_app.models.registry import DEFAULT_MODEL, ModelError, find_model, load_model
-from mnist_app.reading.recognition import Recogniser
+from mnist_app.reading.recognition import Recogniser, load_recogniser
 from mnist_app.storage import SHIPPED_WEIGHTS, computed_folder
 
 from ..conftest import full_mnist
@@ -72,9 +73,14 @@ def test_the_shipped_predictions_are_the_model_s(validation: Digits, shipped_mod
     assert np.allclose(shipped.losses(labels), -np.log(shares[np.arange(5000), labels]), atol=5e-3)
 
 
-def test_everything_is_shipped_for_every_shipped_model_and_small() -> None:
+def test_everything_is_shipped_for_every_shipped_model_and_small(monkeypatch: pytest.MonkeyPatch) -> None:
     full_mnist()
     train = load_split("train")
+    for compute in ("mnist_app.explore.predictions.predict", "mnist_app.explore.favourites.favourites"):
+        monkeypatch.setattr(compute, None)  # whoever computes fails
+    for model in ("ink-cnn", "mnist-cnn", "robust-cnn"):
+        assert len(neighbours.sketch_of(model, "train", train).places) == len(train)
+        assert favourites.favourites_of(model, "train", train)
     for split in SHIPPED_SPLITS:
         digits = load_split(split)
         for model in ("ink-cnn", "mnist-cnn", "robust-cnn"):
@@ -193,6 +199,64 @@ def test_neighbours_are_those_of_a_plain_loop() -> None:
         distances[query] = np.inf
         assert found.indices[query].tolist() == np.argsort(distances)[:5].tolist()
         assert np.allclose(found.distances[query], np.sort(distances)[:5], atol=1e-4)
+
+
+def test_a_sketch_finds_those_of_a_plain_loop() -> None:
+    """Of features that spread along a few axes, as those of networks do, and with a byte for each axis."""
+    rng = np.random.default_rng(0)
+    features = (rng.normal(size=(2000, 96)) * 0.9 ** np.arange(96) @ np.linalg.qr(rng.normal(size=(96, 96)))[0]).astype(
+        np.float32
+    )
+    sketch = neighbours.Sketch.of(features)
+    assert sketch.places.dtype == np.uint8 and sketch.places.shape == (2000, neighbours.AXES)
+    asked: list[int] = []
+
+    def features_at(rows: NDArray[np.intp]) -> NDArray[np.float32]:
+        asked.append(len(rows))
+        return features[rows]
+
+    found = 0
+    for query in range(100):
+        exact = neighbours.nearest(features[[query]], features, [query])
+        near = sketch.nearest(features[[query]], features_at, query)
+        found += len(set(near.indices[0]) & set(exact.indices[0]))
+        assert query not in near.indices[0]
+        same = near.indices[0] == exact.indices[0]
+        assert np.allclose(near.distances[0][same], exact.distances[0][same], atol=1e-5)
+    assert set(asked) == {neighbours.CANDIDATES}
+    assert found >= 0.99 * 500
+
+
+def test_a_sketch_of_a_handful_compares_them_all() -> None:
+    features = np.random.default_rng(0).normal(size=(9, 3)).astype(np.float32)
+    near = neighbours.Sketch.of(features).nearest(features[[4]], lambda rows: features[rows])
+    assert np.array_equal(near.indices, neighbours.nearest(features[[4]], features).indices)
+
+
+def test_the_shipped_sketch_finds_the_nearest_training_pictures() -> None:
+    full_mnist()
+    train, test = load_split("train"), load_split("test")
+    exact = neighbours.known_neighbours(DEFAULT_MODEL, "test", test, train)
+    features = known_predictions(DEFAULT_MODEL, "test", test)
+    assert exact is not None and features is not None
+    sketch, graph = neighbours.sketch_of(DEFAULT_MODEL, "train", train), load_recogniser(DEFAULT_MODEL).graph
+    some = range(0, 10_000, 250)
+    found = 0
+    for at in some:
+        near = sketch.nearest(features.features[[at]], lambda rows: predict(graph, train.images[rows]).features)
+        found += len(set(near.indices[0]) & set(exact.indices[at]))
+    assert found >= 0.99 * 5 * len(some)
+
+
+def test_favourites_are_kept_and_the_same(
+    own_home: Path, nothing_shipped: None, tiny_digits: Digits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = favourites.favourites_of(DEFAULT_MODEL, "train", tiny_digits)
+    assert [found.patches.shape[0] for found in first] == [24, 24, 48, 48, 96, 96]
+    monkeypatch.setattr(favourites, "favourites", None)  # whoever computes again fails
+    again = favourites.favourites_of(DEFAULT_MODEL, "train", tiny_digits)
+    for one, other in zip(first, again, strict=True):
+        assert np.array_equal(one.patches, other.patches) and np.array_equal(one.strengths, other.strengths)
 
 
 def test_the_shipped_neighbours_are_the_nearest_training_pictures() -> None:

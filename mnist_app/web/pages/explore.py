@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import numpy as np
 import streamlit as st
@@ -59,7 +61,7 @@ def page() -> None:
         problem_notice(str(error))
         return
     if explored is None:
-        _wait(work, view)
+        _wait(work, view, partial(session.exploring, view.model, view.split))
         return
     if explored.problem:
         problem_notice(explored.problem)
@@ -141,18 +143,17 @@ def _one_of(
     )
 
 
-def _wait(work: Work[session.Explored], view: View) -> None:
-    """How far the reading of a split has come; or why it came to nothing."""
+def _wait(work: Work[Any], view: View, begin: Callable[[], object]) -> None:
+    """How far the reading of a split has come; or why it came to nothing, and a way to begin anew."""
     if work.problem:
         problem_notice(work.problem)
-        again = (view.model, view.split)
-        st.button("Try again", icon=":material/refresh:", key="try_again", on_click=session.try_again, args=again)
+        st.button("Try again", icon=":material/refresh:", key="try_again", on_click=session.try_again, args=(begin,))
     else:
         _show_progress(work, view)
 
 
 @st.fragment(run_every=0.3)
-def _show_progress(work: Work[session.Explored], view: View) -> None:
+def _show_progress(work: Work[Any], view: View) -> None:
     if not work.is_running:
         st.rerun()
     st.progress(work.share, f"{plain(view.model)} reads the {view.split} split, once for everybody: {work.share:.0%}")
@@ -379,14 +380,13 @@ def _nearest_training(view: View, readings: Readings, opened: int) -> None:
         if shipped is not None:
             near = Neighbours(shipped.indices[[opened]], shipped.distances[[opened]])
         else:
-            work = session.exploring(view.model, "train")
-            learned = work.result(0)
-            if learned is None:
-                _wait(work, replace(view, split="train"))
+            work = session.sketch(view.model)
+            found = work.result(0)
+            if found is None:
+                _wait(work, replace(view, split="train"), partial(session.sketch, view.model))
                 return
-            own = [opened] if view.split == "train" else None
-            queries = readings.predictions.features[opened][None]
-            near = nearest(queries, learned.readings.predictions.features, own)
+            query = readings.predictions.features[opened][None]
+            near = session.nearest_of(view.model, found, query, opened if view.split == "train" else None)
     st.caption(f"The five nearest {which}, by the network's own features, with label and distance:")
     at = near.indices[0]
     st.html(neighbours_html(digits.images[at], digits.labels[at], near, are_buttons=False))
