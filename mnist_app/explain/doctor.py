@@ -11,12 +11,14 @@ from mnist_app.data.dataset import CLASSES, Digits
 from mnist_app.explain.distortions import closed, sheared, shifted, thickened
 from mnist_app.ink.morphometry import slant, thickness
 from mnist_app.ink.preprocessing import SIDE, pixels_of_drawing
-from mnist_app.ink.strokes import Drawing, Stroke
+from mnist_app.ink.strokes import Drawing, Stroke, distance_along, resampled
 from mnist_app.reading.recognition import Prediction, Recogniser, recognise
 
 Images = NDArray[np.uint8]  # (N, 28, 28), 0 = paper, 255 = ink
 
+MOST_MOVED, MOST_LEFT_OUT = 3, 12  # strokes, the shortest: trying all of a scribble's would take seconds
 USUAL = (5.0, 95.0)  # percentiles between which nothing is remarked
+LEANING = 3.0  # degrees from which a digit can be straightened
 MARKED = 128  # level from which a pixel counts as ink: half of the darkest
 
 
@@ -181,6 +183,8 @@ def changes_of_picture(pixels: NDArray[np.uint8]) -> Iterator[Change]:
         radius = step / 4
         yield Change("draw it a little thicker" if radius < 1 else "draw it thicker", thickened(pixels, radius))
         yield Change("draw it a little thinner" if radius < 1 else "draw it thinner", thickened(pixels, -radius))
+    if upright := _to_upright(pixels):
+        yield Change("straighten it", sheared(pixels, upright))
     for degrees in range(5, 41, 5):
         yield Change(f"lean it {degrees}° more to the right", sheared(pixels, degrees))
         yield Change(f"lean it {degrees}° more to the left", sheared(pixels, -degrees))
@@ -195,23 +199,29 @@ def changes_of_picture(pixels: NDArray[np.uint8]) -> Iterator[Change]:
 
 
 def changes_of_drawing(drawing: Drawing) -> Iterator[Change]:
-    """What one can do with a pen: the strokes straightened, stretched, joined, lengthened, moved or left out."""
+    """What one can do with a pen: the strokes straightened, stretched, joined, lengthened, moved or left out.
+
+    Thicker, thinner or elsewhere on the pad it would be the same picture to the network.
+    """
     points = np.concatenate(drawing.strokes)
     low, high = points.min(axis=0), points.max(axis=0)
     size, middle = float((high - low).max()), (low + high) / 2
     if size <= 0:
         return
-    for what, strokes in _strokes_changed(drawing.strokes, size, middle):
+    upright = _to_upright(pixels_of_drawing(drawing))
+    for what, strokes in _strokes_changed(drawing.strokes, size, middle, upright):
         changed = Drawing(tuple(strokes), drawing.pen_width)
         yield Change(what, pixels_of_drawing(changed), changed)
 
 
 def _strokes_changed(
-    strokes: tuple[Stroke, ...], size: float, middle: NDArray[np.float64]
+    strokes: tuple[Stroke, ...], size: float, middle: NDArray[np.float64], upright: float
 ) -> Iterator[tuple[str, Sequence[Stroke]]]:
     def matrix(m: list[list[float]]) -> list[Stroke]:
         return [(stroke - middle) @ np.array(m).T + middle for stroke in strokes]
 
+    if upright:
+        yield "straighten it", matrix([[1, -float(np.tan(np.radians(upright)))], [0, 1]])
     for degrees in range(5, 41, 5):
         lean = float(np.tan(np.radians(degrees)))
         yield f"lean it {degrees}° more to the right", matrix([[1, -lean], [0, 1]])
@@ -223,10 +233,12 @@ def _strokes_changed(
     for percent in range(10, 61, 10):
         yield f"draw it {percent}% wider", matrix([[1 + percent / 100, 0], [0, 1]])
         yield f"draw it {percent}% narrower", matrix([[1 / (1 + percent / 100), 0], [0, 1]])
-    for at in range(len(strokes)):
-        others = [*strokes[:at], *strokes[at + 1 :]]
-        if others:
-            yield f"leave out {_which(at, len(strokes))}", others
+    shortest = sorted(range(len(strokes)), key=lambda at: float(distance_along(strokes[at])[-1]))
+    if len(strokes) > 1:
+        for at in shortest[:MOST_LEFT_OUT]:
+            yield f"leave out {_which(at, len(strokes))}", [*strokes[:at], *strokes[at + 1 :]]
+    for at in shortest[:MOST_MOVED]:
+        if len(strokes) > 1:
             for share in (0.04, 0.08, 0.12, 0.16):
                 for name, x, y in (("up", 0, -1), ("down", 0, 1), ("to the left", -1, 0), ("to the right", 1, 0)):
                     moved = strokes[at] + share * size * np.array([x, y])
@@ -237,7 +249,7 @@ def _strokes_changed(
 def _ends_changed(strokes: tuple[Stroke, ...], at: int, size: float) -> Iterator[tuple[str, Sequence[Stroke]]]:
     """A stroke whose end is joined to the nearest ink, drawn on, or stopped sooner."""
     for is_end, stroke in ((True, strokes[at]), (False, strokes[at][::-1])):
-        along = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(stroke, axis=0).T))])
+        along = distance_along(stroke)
         if along[-1] < size / 10:
             continue
         where = f"the {'end' if is_end else 'beginning'} of {_which(at, len(strokes))}"
@@ -246,12 +258,14 @@ def _ends_changed(strokes: tuple[Stroke, ...], at: int, size: float) -> Iterator
             return [*strokes[:at], changed if is_end else changed[::-1], *strokes[at + 1 :]]
 
         tip = stroke[-1]
-        far = stroke[along < along[-1] - size / 3]  # of its own ink only what lies well behind the tip
-        ink = np.concatenate([_dense(one, size / 60) for k, one in enumerate(strokes) if k != at] + [far])
-        if len(ink):
-            gaps = np.hypot(*(ink - tip).T)
-            if size / 60 < gaps.min() < size / 2:
-                yield f"close the gap at {where}", put(np.concatenate([stroke, ink[gaps.argmin()][None]]))
+        dense = [resampled(one, size / 60) for one in (*strokes[:at], *strokes[at + 1 :], stroke)]
+        dense[-1] = dense[-1][distance_along(dense[-1]) < along[-1] - size / 3]  # of its own only what lies well behind
+        ink = np.concatenate(dense)
+        aside = ink[np.abs(ink[:, 1] - tip[1]) < size / 30]  # at the same height: what closes the loop of a six
+        for near in (ink, aside[aside[:, 0] < tip[0]], aside[aside[:, 0] > tip[0]]):
+            gaps = np.hypot(*(near - tip).T)
+            if len(near) and size / 60 < gaps.min() < 0.6 * size:
+                yield f"close the gap at {where}", put(np.concatenate([stroke, near[gaps.argmin()][None]]))
         back = stroke[np.searchsorted(along, along[-1] - size / 8)] if len(stroke) > 1 else tip
         way = (tip - back) / max(float(np.hypot(*(tip - back))), 1e-9)
         for share in (0.05, 0.1, 0.2, 0.3):
@@ -263,11 +277,10 @@ def _ends_changed(strokes: tuple[Stroke, ...], at: int, size: float) -> Iterator
                 yield f"shorten {where}", put(np.concatenate([stroke[along < stop], [last]]))
 
 
-def _dense(stroke: Stroke, step: float) -> Stroke:
-    """A stroke with a point at least every ``step``."""
-    along = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(stroke, axis=0).T))])
-    at = np.linspace(0, along[-1], max(2, int(along[-1] / step) + 1))
-    return np.stack([np.interp(at, along, stroke[:, axis]) for axis in (0, 1)], axis=1)
+def _to_upright(pixels: NDArray[np.uint8]) -> float:
+    """Degrees to the right by which a picture has to lean more to stand upright; 0 where it nearly does."""
+    lean = float(slant(pixels[None])[0])
+    return -lean if abs(lean) >= LEANING else 0.0
 
 
 def _which(at: int, count: int) -> str:

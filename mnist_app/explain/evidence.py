@@ -17,7 +17,7 @@ from mnist_app.models.networks import batch_of
 from mnist_app.models.registry import Model
 from mnist_app.reading.recognition import digit_logits
 
-STEPS = 24  # points on the way from blank paper; 64 find the same ink, as the deletion benchmark measures it
+STEPS = 32  # points on the way from blank paper: enough for the sum to be right to 0.3 nats, the median
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,14 +39,15 @@ def log_odds(logits: Tensor, digit: int) -> Tensor:
 def integrated_gradients(model: Model, pixels: NDArray[np.uint8], digit: int, steps: int = STEPS) -> Evidence:
     """Evidence by integrated gradients (Sundararajan, Taly and Yan, arXiv:1703.01365) from blank paper, in one batch.
 
-    The way is cut in ``steps`` parts, each looked at in its middle. The values add up to ``odds - blank``, the better
-    the more steps there are.
+    The way is cut in ``steps`` parts, each looked at in its middle, the shorter the nearer to paper: there the slopes
+    change most, and equal parts would take three times as many for the same exactness. The values add up to
+    ``odds - blank``, the better the more steps there are.
     """
     picture = batch_of(torch.from_numpy(pixels[None].copy()))  # (1, 1, 28, 28)
-    shares = (torch.arange(steps) + 0.5) / steps
-    way = (shares.view(-1, 1, 1, 1) * picture).requires_grad_()  # (steps, 1, 28, 28)
+    along = ((torch.arange(steps) + 0.5) / steps).view(-1, 1, 1, 1)
+    way = (along**2 * picture).requires_grad_()  # (steps, 1, 28, 28)
     (slopes,) = torch.autograd.grad(log_odds(digit_logits(model, way), digit).sum(), way)
-    values = (slopes.mean(dim=0) * picture[0])[0]
+    values = ((slopes * 2 * along).mean(dim=0) * picture[0])[0]
     with torch.inference_mode():
         ends = log_odds(digit_logits(model, torch.cat([picture, torch.zeros_like(picture)])), digit).tolist()
     return Evidence(digit, values.numpy(), *ends)

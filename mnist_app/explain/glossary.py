@@ -8,6 +8,16 @@ GLOSSARY = {
     "point is in the middle, because the digits that the network learned from were.",
     "training picture": "One of the labelled digits that the network learned from. Validation and test pictures are "
     "kept back, to see how it reads what it has never seen.",
+    "validation": "Labelled digits that are kept back from learning. How many of them are read right decides between "
+    "networks; the test digits, kept back from that too, give the final figure.",
+    "loss": "How surprised the network is by the right answer: 0 where it gave it all its confidence, 2.3 where it "
+    "guessed among ten. Learning makes the average over all training pictures smaller.",
+    "augmentation": "Training pictures turned, moved and bent a little, anew each time they are looked at, so that the "
+    "network learns what a digit may look like rather than these pictures.",
+    "precision and recall": "Of all that was read as a 7, the share that is one: precision. Of all sevens, the share "
+    "that was read as one: recall. F1 is one figure for both, their harmonic mean.",
+    "projection": "A picture's features are many numbers; on a map there is room for two. PCA looks at them from where "
+    "they spread most, t-SNE keeps those together that were near each other.",
     "convolution": "A small pattern that is laid on every place of a picture in turn. Where the picture is like the "
     "pattern the result is high, elsewhere low. The patterns are what the network learns.",
     "feature map": "What a convolution makes of a picture: bright where its pattern was found. The maps of one layer "
@@ -35,8 +45,8 @@ GLOSSARY = {
     "everything for a network.",
     "FGSM": "The fast gradient sign method: each pixel is made a little lighter or darker, whichever confuses the "
     "network more, all at once.",
-    "PGD": "Projected gradient descent: FGSM in many small steps, never further from the picture than allowed. The "
-    "strongest attack of its kind that is known.",
+    "PGD": "Projected gradient descent: FGSM in many small steps, never further from the picture than allowed. Here "
+    "the first step starts at the picture itself, which is also called the basic iterative method.",
     "adversarial training": "Every digit is attacked before the network learns from it. Afterwards most attacks fail; "
     "in return it reads untouched digits a little worse, and takes twice as long to learn.",
 }

@@ -6,10 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_app.ink.preprocessing import pixels_of_drawing
-from mnist_app.ink.strokes import Drawing, Stroke
+from mnist_app.ink.strokes import Drawing, Stroke, distance_along
 from mnist_app.models.networks import CLASSES
 from mnist_app.reading.recognition import Prediction, Recogniser, recognise
 
+MOST_POINTS = 1_000  # ten seconds of a quick mouse
 FRAMES = 48  # as many as fit on a phone; each costs half a millisecond
 
 
@@ -55,13 +56,23 @@ def replay(model: Recogniser, drawing: Drawing, count: int = FRAMES) -> Replay:
     The moments are as far apart as the pen went between them: the canvas tells where the pen was, but not when. That
     only the browser knows, and it stays there.
     """
-    lengths = [max(_length(stroke), 1e-9) for stroke in drawing.strokes]
+    thinned = _thinned(drawing)
+    lengths = [max(float(distance_along(stroke)[-1]), 1e-9) for stroke in thinned.strokes]
     total = sum(lengths)
     shares = np.arange(1, count + 1) / count
-    prefixes = [_prefix(drawing, lengths, share * total) for share in shares]
+    prefixes = [*(_prefix(thinned, lengths, share * total) for share in shares[:-1]), drawing]
     pixels = np.stack([pixels_of_drawing(prefix) for prefix in prefixes])
     read = recognise(model, pixels)
     return Replay(tuple(Frame(float(s), p, r) for s, p, r in zip(shares, pixels, read, strict=True)))
+
+
+def _thinned(drawing: Drawing) -> Drawing:
+    """The drawing with fewer points where it has so many that painting it again and again would take seconds."""
+    step = -(-sum(map(len, drawing.strokes)) // MOST_POINTS)
+    if step <= 1:
+        return drawing
+    strokes = (np.concatenate([stroke[:-1:step], stroke[-1:]]) for stroke in drawing.strokes)
+    return Drawing(tuple(strokes), drawing.pen_width)
 
 
 def _prefix(drawing: Drawing, lengths: list[float], way: float) -> Drawing:
@@ -71,17 +82,13 @@ def _prefix(drawing: Drawing, lengths: list[float], way: float) -> Drawing:
         if way >= length * (1 - 1e-9):
             strokes.append(stroke)
         elif way > 0 or not strokes:
-            along = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(stroke, axis=0).T))])
+            along = distance_along(stroke)
             tip = [np.interp(way, along, stroke[:, axis]) for axis in (0, 1)]
             strokes.append(np.concatenate([stroke[along < way], [tip]]))
         way -= length
         if way <= 0:
             break
     return Drawing(tuple(strokes), drawing.pen_width)
-
-
-def _length(stroke: Stroke) -> float:
-    return float(np.hypot(*np.diff(stroke, axis=0).T).sum())
 
 
 def _is_like(read: Prediction, last: Prediction) -> bool:

@@ -7,11 +7,12 @@ longer side is 1, centred at the origin, and takes a NumPy generator, so that a 
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.random import Generator
 
-from mnist_app.ink.strokes import Drawing, Stroke
+from mnist_app.ink.strokes import Drawing, Stroke, distance_along, resampled
 
 Strokes = list[Stroke]
 
@@ -80,20 +81,7 @@ def _warped(strokes: Strokes, warp: float, random: Generator) -> Strokes:
 def _resampled_sparsely(strokes: Strokes, random: Generator) -> Strokes:
     """The corners that a slow device leaves of a quick curve: a sample every 4% to 14% of the side."""
     step = random.uniform(0.04, 0.14)
-    return [_resampled(stroke, step) for stroke in strokes]
-
-
-def _resampled(stroke: Stroke, step: float) -> Stroke:
-    along = _distance_along(stroke)
-    if along[-1] == 0:
-        return stroke[:1]
-    at = np.linspace(0, along[-1], max(2, round(along[-1] / step) + 1))
-    return np.stack([np.interp(at, along, stroke[:, axis]) for axis in (0, 1)], axis=1)
-
-
-def _distance_along(stroke: Stroke) -> Stroke:
-    """Arc length from the stroke's start to each of its points."""
-    return np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(stroke, axis=0).T))])
+    return [resampled(stroke, step) for stroke in strokes]
 
 
 # The habits. Each takes a drawing's strokes and gives those of a writer who has it; y runs downwards.
@@ -114,7 +102,7 @@ def _barred(strokes: Strokes, random: Generator) -> Strokes:
     if len(strokes) > 1:
         return strokes
     stem = strokes[0]
-    along = _distance_along(stem) / max(_distance_along(stem)[-1], 1e-9)
+    along = distance_along(stem) / max(distance_along(stem)[-1], 1e-9)
     share = random.uniform(0.55, 0.9)  # of the way: from the middle of the stem downwards
     middle = np.array([np.interp(share, along, stem[:, axis]) for axis in (0, 1)])
     half = np.array([random.uniform(0.12, 0.36), random.normal(0, 0.04)])
@@ -158,7 +146,7 @@ def _is_plain_line(strokes: Strokes) -> bool:
     if len(strokes) != 1 or len(strokes[0]) < 2:
         return False
     way = np.hypot(*(strokes[0][-1] - strokes[0][0]))
-    return way > 0.7 and _distance_along(strokes[0])[-1] < 1.1 * way
+    return way > 0.7 and distance_along(strokes[0])[-1] < 1.1 * way
 
 
 def _joined(strokes: Strokes, random: Generator) -> Strokes:
@@ -172,7 +160,7 @@ def _joined(strokes: Strokes, random: Generator) -> Strokes:
 def _lifted(strokes: Strokes, random: Generator) -> Strokes:
     """A stroke in two, with a small gap where the pen skipped."""
     at = int(random.integers(len(strokes)))
-    stroke = _resampled(strokes[at], 0.03)
+    stroke = resampled(strokes[at], 0.03)
     if len(stroke) < 12:
         return strokes
     cut = int(random.integers(4, len(stroke) - 4))
@@ -180,11 +168,11 @@ def _lifted(strokes: Strokes, random: Generator) -> Strokes:
     return [*strokes[:at], stroke[:cut], stroke[cut + gap :], *strokes[at + 1 :]]
 
 
-def _trimmed(strokes: Strokes, random: Generator) -> Strokes:
-    """Begun late or ended early: loops stay open, ends do not meet."""
+def _trimmed(strokes: Strokes, random: Generator, most: float = 0.15) -> Strokes:
+    """Begun late or ended early, by a share of a stroke of at most ``most``: loops stay open, ends do not meet."""
     at = int(random.integers(len(strokes)))
-    stroke = _resampled(strokes[at], 0.03)
-    cut = int(len(stroke) * random.uniform(0.02, 0.15))
+    stroke = resampled(strokes[at], 0.03)
+    cut = int(len(stroke) * random.uniform(0.02, most))
     if cut < 1 or len(stroke) < 12:
         return strokes
     kept = stroke[cut:] if random.random() < 0.5 else stroke[:-cut]
@@ -206,9 +194,9 @@ Habit = Callable[[Strokes, Generator], Strokes]
 # Chances in a drawing; those of a digit come first.
 HABITS: dict[int, tuple[tuple[Habit, float], ...]] = {
     0: ((_slashed, 0.15),),
-    1: ((_flagged, 0.4), (_footed, 0.2)),
+    1: ((_flagged, 0.45), (_footed, 0.2)),
     7: ((_barred, 0.3), (_hooked, 0.15)),
-    8: ((_trimmed, 0.15),),  # open at the top more often than others are
+    8: ((partial(_trimmed, most=0.28), 0.3),),  # open at the top more often and wider than others are
 }
 COMMON_HABITS: tuple[tuple[Habit, float], ...] = (
     (_joined, 0.06),

@@ -55,9 +55,31 @@ class Drawing:
         ends = {"strokeLineCap": "round", "strokeLineJoin": "round"}
         return {"objects": [{**look, **ends, "path": _path_of(stroke, pen_width)} for stroke in self.strokes]}
 
+    def moved_onto(self, side: float, margin: float) -> "Drawing":
+        """Moved onto a square pad where it is not, and made smaller where it must be; at least one stroke."""
+        points = np.concatenate(self.strokes)
+        low, extent = points.min(axis=0), np.ptp(points, axis=0)
+        scale = min(1.0, (side - 2 * margin) / max(float(extent.max()), 1e-9))
+        corner = np.clip(low, margin, side - margin - scale * extent)
+        return Drawing(tuple((stroke - low) * scale + corner for stroke in self.strokes), self.pen_width)
+
     @property
     def is_blank(self) -> bool:
         return not self.strokes
+
+
+def distance_along(stroke: Stroke) -> NDArray[np.float64]:
+    """Arc length from a stroke's start to each of its points (P,), in their unit."""
+    return np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(stroke, axis=0).T))])
+
+
+def resampled(stroke: Stroke, step: float) -> Stroke:
+    """The stroke by points that are about ``step`` apart."""
+    along = distance_along(stroke)
+    if along[-1] == 0:
+        return stroke[:1]
+    at = np.linspace(0, along[-1], max(2, round(along[-1] / step) + 1))
+    return np.stack([np.interp(at, along, stroke[:, axis]) for axis in (0, 1)], axis=1)
 
 
 def _checked(strokes: Iterable[Stroke]) -> tuple[Stroke, ...]:

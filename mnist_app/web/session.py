@@ -1,7 +1,7 @@
 """Every state key and every cached loader, in one place."""
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
@@ -42,6 +42,7 @@ CANVASES = 8  # names in turn: Streamlit remembers each name for as long as the 
 MOST_MODELS = 24  # in memory at once, each with half a MB
 PAD_SIDE = 340  # CSS pixels: as large as a 390 px wide phone has room for
 INK = "#1a1a1a"  # the same in both themes, as the paper is
+MOST_ATTACKS = 500  # figures kept of models under attack
 ATTACKED = 1_000  # digits that an attack's accuracy is measured on
 PEN_WIDTHS, USUAL_PEN = (6, 40), 18  # CSS pixels
 
@@ -138,6 +139,7 @@ class Pad:
     version: int = 0
     restored: dict[str, Any] | None = None  # Fabric JSON that this version of the canvas started with
     latest: dict[str, Any] | None = None  # Fabric JSON as the canvas last sent it
+    covered: tuple[int, dict[str, Any] | None] | None = None  # strokes of what was put over the ink, and that ink
     is_untouched: bool = True  # nothing was drawn, cleared or brought back yet: ink from before a reload is welcome
 
     @property
@@ -151,13 +153,16 @@ class Pad:
         self.restored = self.latest = ink
 
     def put(self, drawing: Drawing) -> None:
-        """Show a drawing in place of what is on the canvas."""
+        """Show a drawing in place of what is on the canvas, which Undo brings back."""
         self.is_untouched = False
-        self.show(drawing.to_fabric(drawing.pen_width or USUAL_PEN, INK))
+        self.covered = len(drawing.strokes), self.latest
+        pen = drawing.pen_width or USUAL_PEN
+        self.show(drawing.moved_onto(PAD_SIDE, pen / 2).to_fabric(pen, INK))
 
     def clear(self) -> None:
         """Start over on a blank canvas."""
         self.is_untouched = False
+        self.covered = None
         self.show(None)
 
     def bring_back(self, ink: Any) -> None:
@@ -190,9 +195,12 @@ class Pad:
             self.accept(st.session_state[self.key])
 
     def undo(self) -> None:
-        """Take back the last stroke, even one that the canvas sent together with this."""
+        """Take back the last stroke, even one that the canvas sent together with this; or what was put on the pad."""
         self.catch_up()
-        if self.strokes:
+        if self.covered and len(self.strokes) == self.covered[0]:
+            ink, self.covered = self.covered[1], None
+            self.show(ink)
+        elif self.strokes:
             self.show({**(self.latest or {}), "objects": self.strokes[:-1]})
 
     @property
@@ -362,6 +370,7 @@ class Taken:
 
     pixels: NDArray[np.uint8]  # (28, 28), 0 = paper, 255 = ink
     name: str
+    label: int | None  # the digit that it shows, where that is known
 
     @cached_property
     def prepared(self) -> Prepared:
@@ -371,9 +380,9 @@ class Taken:
         return Prepared(self.pixels, (step,))
 
 
-def take(pixels: NDArray[np.uint8], name: str) -> None:
+def take(pixels: NDArray[np.uint8], name: str, label: int | None) -> None:
     """Have the Draw page read a picture until it is put back."""
-    st.session_state[_TAKEN] = Taken(pixels, name)
+    st.session_state[_TAKEN] = Taken(pixels, name, label)
 
 
 def taken() -> Taken | None:
@@ -462,17 +471,15 @@ def _exploring(model: str, stamp: tuple[int, int], name: str, source: Source) ->
 
 def exploring(model: str, name: str) -> Work[Explored]:
     """The computation of a model's readings of a split, done or under way: one for all visitors. Raises ModelError."""
-    key = model, stamp_of(model), name, find_source()
-    work = _exploring(*key)
+    return cast(Work[Explored], _unless_failed(_exploring, model, stamp_of(model), name, find_source()))
+
+
+def _unless_failed(cached: Any, *key: object) -> Any:
+    """Work that is cached, and forgotten once somebody has been told that it failed: the next to ask begins anew."""
+    work = cached(*key)
     if work.problem:
-        _exploring.clear(*key)  # the next one to ask tries again
+        cached.clear(*key)
     return work
-
-
-def try_again(begin: Callable[[], object]) -> None:
-    """Forget that a computation failed, from the callback of what was pressed: whoever asks next begins another."""
-    with suppress(ModelError):  # the page says it
-        begin()
 
 
 @st.cache_resource(show_spinner=False)
@@ -481,7 +488,7 @@ def norms() -> Norms:
     return Norms.of(split("validation", find_source()))
 
 
-@st.cache_resource(show_spinner=False)
+@st.cache_resource(show_spinner=False, max_entries=MOST_MODELS)
 def _favourites(model: str, stamp: tuple[int, int], source: Source) -> Work[tuple[Favourites, ...]]:
     name = source.splits[0]  # to learn from, or the sample
     return Work(lambda _: favourites_of(model, name, split(name, source)))
@@ -489,10 +496,10 @@ def _favourites(model: str, stamp: tuple[int, int], source: Source) -> Work[tupl
 
 def maps_favourites(model: str) -> Work[tuple[Favourites, ...]]:
     """What each map of a model responds to most, computed once for all visitors. Raises ModelError."""
-    return _favourites(model, stamp_of(model), find_source())
+    return cast(Work[tuple[Favourites, ...]], _unless_failed(_favourites, model, stamp_of(model), find_source()))
 
 
-@st.cache_resource(show_spinner=False)
+@st.cache_resource(show_spinner=False, max_entries=MOST_ATTACKS)
 def _under_attack(model_name: str, stamp: tuple[int, int], source: Source, attack: Attack) -> Work[float]:
     digits = split(source.splits[-1], source)
     some = digits[slice(0, len(digits), len(digits) // ATTACKED)]  # spread out, for the sample is in order
@@ -509,7 +516,7 @@ def under_attack(model: str, attack: Attack) -> Work[float]:
 
     Raises ModelError.
     """
-    return _under_attack(model, stamp_of(model), find_source(), attack)
+    return cast(Work[float], _unless_failed(_under_attack, model, stamp_of(model), find_source(), attack))
 
 
 @st.cache_resource(show_spinner=False, max_entries=MOST_EXPLORED)
@@ -557,7 +564,7 @@ def see_drawing() -> None:
     st.session_state[SHOW_DRAWING] = True
 
 
-@st.cache_resource(show_spinner=False)
+@st.cache_resource(show_spinner=False, max_entries=MOST_MODELS)
 def _sketch(model: str, stamp: tuple[int, int], source: Source) -> Work[Sketch]:
     name = source.splits[0]  # to learn from, or the sample
     return Work(lambda progress: sketch_of(model, name, split(name, source), progress))
@@ -565,11 +572,7 @@ def _sketch(model: str, stamp: tuple[int, int], source: Source) -> Work[Sketch]:
 
 def sketch(model: str) -> Work[Sketch]:
     """The training pictures as a model sees them, computed once for all visitors. Raises ModelError."""
-    key = model, stamp_of(model), find_source()
-    work = _sketch(*key)
-    if work.problem:
-        _sketch.clear(*key)  # the next one to ask tries again
-    return work
+    return cast(Work[Sketch], _unless_failed(_sketch, model, stamp_of(model), find_source()))
 
 
 @st.cache_resource(show_spinner=False, max_entries=MOST_EXPLORED)

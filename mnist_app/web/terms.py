@@ -4,18 +4,23 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import streamlit as st
+import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from mnist_app.data.dataset import find_source
+from mnist_app.data.dataset import CLASSES, find_source
 from mnist_app.explain.attacks import Attack
 from mnist_app.explain.distortions import sheared, shifted
 from mnist_app.explain.doctor import examine
 from mnist_app.explain.evidence import integrated_gradients
 from mnist_app.explain.feature_maps import Station, follow
 from mnist_app.explain.glossary import GLOSSARY
+from mnist_app.explore.predictions import predictions_of
+from mnist_app.explore.projection import SIDE, known_tsne, pca
+from mnist_app.models.networks import batch_of
 from mnist_app.models.registry import DEFAULT_MODEL, ROBUST_MODEL
 from mnist_app.reading.recognition import recognise
+from mnist_app.training.augmentation import Augmentation, augment
 from mnist_app.web import session
 from mnist_app.web.answer import percent
 from mnist_app.web.charts import bars_html, evidence_rgb, findings_html, perturbation
@@ -68,9 +73,56 @@ def _crossed(pixels: Pixels) -> Pixels:
     return rgb
 
 
-def _training(_: Pixels) -> str:
+def _some_of(split: str) -> str:
+    """A few digits of a split, or of validation where that is not here."""
+    source = find_source()
+    digits = session.split(split if split in source.splits else "validation", source)
+    found = [int(np.flatnonzero(digits.labels == digit)[2]) for digit in (0, 3, 5, 8)]
+    return row_html([(png_url(digits.images[at]), str(digits.labels[at])) for at in found])
+
+
+def _loss(pixels: Pixels) -> str:
+    pictures = np.stack([sheared(pixels, degrees) for degrees in (0, -30, -50)])
+    read = recognise(session.model(DEFAULT_MODEL), pictures)
+    return row_html(
+        [
+            (png_url(picture), f"7 with {percent(one.probabilities[7])}: {max(0.0, -np.log(one.probabilities[7])):.2f}")
+            for picture, one in zip(pictures, read, strict=True)
+        ]
+    )
+
+
+def _augmented(pixels: Pixels) -> str:
+    four = batch_of(torch.from_numpy(np.repeat(pixels[None], 4, axis=0)))
+    changed = augment(four, Augmentation(), torch.Generator().manual_seed(1)).numpy()[:, 0]
+    return row_html([(_grey(picture), "") for picture in changed])
+
+
+def _precision(_: Pixels) -> str:
+    """Validation digits of which one figure or the other is lowered, of the digit that has most of both."""
     digits = session.split("validation", find_source())
-    return row_html([(png_url(digits.images[500 * digit + 2]), str(digit)) for digit in (0, 3, 5, 8)])
+    read = predictions_of(DEFAULT_MODEL, "validation", digits)[0].read
+    wrong = np.flatnonzero(read != digits.labels)
+    counts = [np.bincount(each[wrong], minlength=CLASSES) for each in (read, digits.labels)]
+    digit = int(np.minimum(*counts).argmax())
+    shown = []
+    for figure, which in (("precision", read), ("recall", digits.labels)):
+        for at in wrong[which[wrong] == digit][:2].tolist():
+            shown.append((png_url(digits.images[at]), f"a {digits.labels[at]} read as {read[at]}: lowers {figure}"))
+    return f"<p>Of {digit}:</p>{row_html(shown)}"
+
+
+def _projection(_: Pixels) -> str:
+    """The validation pictures on both maps, as many small dots."""
+    digits = session.split("validation", find_source())
+    found = predictions_of(DEFAULT_MODEL, "validation", digits)[0]
+    maps = [("PCA", pca(found.features)[0]), ("t-SNE", known_tsne(DEFAULT_MODEL, "validation", digits))]
+    dots = [
+        (name, np.histogram2d(places[:, 1], places[:, 0], 100, [[0, SIDE], [0, SIDE]])[0])
+        for name, places in maps
+        if places is not None
+    ]
+    return row_html([(_grey(np.minimum(counts, 3).astype(np.float32)), name) for name, counts in dots], "large")
 
 
 def _convolution(pixels: Pixels) -> str:
@@ -181,7 +233,12 @@ def _after(name: str, attack: Attack, pixels: Pixels) -> tuple[Pixels, str]:
 PICTURES: dict[str, Callable[[Pixels], str]] = {
     "pixel": _pixel,
     "centre of mass": _mass,
-    "training picture": _training,
+    "training picture": lambda _: _some_of("train"),
+    "validation": lambda _: _some_of("validation"),
+    "loss": _loss,
+    "augmentation": _augmented,
+    "precision and recall": _precision,
+    "projection": _projection,
     "convolution": _convolution,
     "feature map": _maps,
     "pooling": _pooling,

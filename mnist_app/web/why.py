@@ -3,6 +3,7 @@
 import html
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import streamlit as st
@@ -22,9 +23,10 @@ from mnist_app.web.answer import a_digit, percent
 from mnist_app.web.charts import evidence_rgb, findings_html
 from mnist_app.web.curves import Plot, curves
 from mnist_app.web.gallery import neighbours_html
-from mnist_app.web.notice import problem_notice
+from mnist_app.web.notice import plain, problem_notice
 from mnist_app.web.pictures import png_url, row_html
 from mnist_app.web.terms import terms
+from mnist_app.web.waiting import wait_for
 
 SEE, WHERE, WHEN, CHANGE = (
     "What did it see?",
@@ -38,10 +40,13 @@ ORDINALS = ("first", "second", "third", "fourth", "fifth")
 
 
 @st.fragment
-def why(digits: Sequence[ReadDigit], model: str, meant: int | None = None) -> None:
+def why(
+    digits: Sequence[ReadDigit], model: str, meant: int | None = None, *, is_beside_neighbours: bool = False
+) -> None:
     """The panel below an answer: closed until somebody asks, and then only the question that was asked.
 
-    ``meant`` is the digit that the picture is known to show, where that is known.
+    ``meant`` is the digit that the picture is known to show, where that is known. A picture that stands beside its
+    nearest neighbours already is followed through the layers at once.
     """
     is_drawn = digits[0].drawing is not None
     with st.container(key="why_panel"):
@@ -55,7 +60,7 @@ def why(digits: Sequence[ReadDigit], model: str, meant: int | None = None) -> No
         read = _which(digits)
         try:
             if question == SEE:
-                _see(read, model, is_known=meant is not None)
+                _see(read, model, is_beside_neighbours)
             elif question == WHERE:
                 _where(read, model)
             elif question == WHEN and read.drawing:
@@ -86,12 +91,9 @@ def _which(digits: Sequence[ReadDigit]) -> ReadDigit:
 # What did it see?
 
 
-def _see(read: ReadDigit, model: str, is_known: bool) -> None:
-    """The picture beside the average of its digit and its nearest training pictures; on request layer by layer.
-
-    A picture that ``is_known`` stands beside all that already, and is followed through the layers at once.
-    """
-    if is_known:
+def _see(read: ReadDigit, model: str, is_beside_neighbours: bool) -> None:
+    """The picture beside the average of its digit and its nearest training pictures; on request layer by layer."""
+    if is_beside_neighbours:
         _layers(read, model)
         return
     pictures = [(png_url(read.pixels), "all that the network sees: 28 × 28 pixels")]
@@ -100,7 +102,7 @@ def _see(read: ReadDigit, model: str, is_known: bool) -> None:
         pictures.append((png_url(session.norms().averages[digit]), f"the average {NAMES[digit]}"))
     st.html(row_html(pictures))
     _nearest(read, model)
-    terms("pixel", "centre of mass", "training picture", "features")
+    terms("pixel", "training picture", "features")
     if st.toggle("Layer by layer", key=session.WHY_LAYERS):
         _layers(read, model)
 
@@ -108,28 +110,17 @@ def _see(read: ReadDigit, model: str, is_known: bool) -> None:
 def _nearest(read: ReadDigit, model: str) -> None:
     """The five pictures that the network finds most alike, and in a sentence what they are."""
     source = find_source()
-    found = session.sketch(model).result(PATIENCE)
+    work = session.sketch(model)
+    found = work.result(PATIENCE)
+    which = "training pictures" if "train" in source.splits else "pictures of the sample"
     if found is None:
-        _wait(model)
+        wait_for(work, f"{plain(model)} reads all {which}, once for everybody", partial(session.sketch, model))
         return
     near = session.nearest_of(model, found, session.features_of(model, read.pixels))
     at, digits = near.indices[0], session.split(source.splits[0], source)
     labels = digits.labels[at]
-    is_all = "train" in source.splits
-    which = "training pictures" if is_all else "pictures of the sample (the training pictures are not here)"
     st.html(f'<p class="sentence">{_alike(labels, which)}</p>')
     st.html(neighbours_html(digits.images[at], labels, near, are_buttons=False))
-
-
-@st.fragment(run_every=0.5)
-def _wait(model: str) -> None:
-    work = session.sketch(model)
-    if work.problem:
-        problem_notice(work.problem)
-    elif work.is_running:
-        st.progress(work.share, f"{model} reads all training pictures, once for everybody: {work.share:.0%}")
-    else:
-        st.rerun()
 
 
 def _alike(labels: NDArray[np.int64], which: str) -> str:
@@ -152,7 +143,8 @@ def _layers(read: ReadDigit, model: str) -> None:
     if not stations:
         st.caption("This network is not built in layers that could be shown.")
         return
-    liked = session.maps_favourites(model).result(PATIENCE)
+    work = session.maps_favourites(model)
+    liked = work.result(PATIENCE)
     count = recogniser.card.parameters
     st.html(
         f'<p class="sentence">{count:,} learned numbers turn pixels into probabilities, layer by layer. Each map is '
@@ -161,18 +153,8 @@ def _layers(read: ReadDigit, model: str) -> None:
     st.html(layers_html(read, stations, liked))
     terms("convolution", "feature map", "pooling", "softmax")
     if liked is None:
-        _wait_for_favourites(model)
-
-
-@st.fragment(run_every=0.5)
-def _wait_for_favourites(model: str) -> None:
-    work = session.maps_favourites(model)
-    if work.problem:
-        problem_notice(work.problem)
-    elif work.is_running:
-        st.caption("What each map responds to most is being looked for, once for everybody, and comes in a moment.")
-    else:
-        st.rerun()
+        doing = "What each map responds to most is being looked for, once for everybody"
+        wait_for(work, doing, partial(session.maps_favourites, model))
 
 
 def layers_html(read: ReadDigit, stations: Sequence[Station], liked: Sequence[Favourites] | None) -> str:
@@ -212,7 +194,7 @@ def _map(station: Station, channel: int, found: Favourites | None, number: int) 
     likes = ""
     if found is not None:
         patches = "".join(f'<img src="{png_url(patch)}" alt="">' for patch in found.patches[channel])
-        likes = f'<span class="likes" title="What excites this map most among 5,000 training pictures">{patches}</span>'
+        likes = f'<span class="likes" title="What excites this map most among 5,000 pictures">{patches}</span>'
     return (
         f'<span class="mapped" tabindex="0" role="img" aria-label="{name}">'
         f'<img class="map" src="{url}" alt="" title="{name}">{likes}</span>'
@@ -256,11 +238,22 @@ def _looked(evidence: Evidence) -> str:
     if not len(speaks):
         return f"{key}; nothing here speaks for {evidence.digit}."
     half = int(np.searchsorted(np.cumsum(speaks), speaks.sum() / 2)) + 1
-    pixels = "one pixel" if half == 1 else f"{half} pixels"
+    pixels = ("one pixel" if half == 1 else f"{half} pixels") + _part(evidence.values >= speaks[half - 1])
     share = against / (against + float(speaks.sum()))
     return (
         f"{key}: half of what speaks for {evidence.digit} lies in {pixels}, and {share:.0%} of all evidence is against."
     )
+
+
+def _part(marked: NDArray[np.bool_]) -> str:
+    """In which part of the picture most of the marked pixels lie, where they lie in one."""
+    rows, columns = np.nonzero(marked)
+    words = []
+    for at, low, high in ((rows, "top", "bottom"), (columns, "left", "right")):
+        for share, word in ((np.mean(at < 14), low), (np.mean(at >= 14), high)):
+            if share >= 2 / 3:
+                words.append(word)
+    return f", mostly at the {' '.join(words)}," if words else ""
 
 
 # When did it decide?
@@ -279,12 +272,14 @@ def _when(drawing: Drawing, model: str, is_all: bool) -> None:
         key="replay",
         shares=[frame.share for frame in found.frames] if is_all else None,
     )
-    terms("probability", "no digit")
+    terms("no digit")
 
 
 def _decided(found: Replay) -> str:
     """When it was decided, in a sentence."""
     last, decided, before = found.frames[-1].prediction, found.decided, found.before
+    if not last.is_digit and before is not None:
+        return f"With {decided.share:.0%} of the ink on paper, your {before} was no digit any more."
     if not last.is_digit:
         return "It never became a digit that the network knows."
     if before is not None:
@@ -318,18 +313,24 @@ def _change(read: ReadDigit, digits: Sequence[ReadDigit], model: str, meant: int
         return
     remedy = smallest_change(session.model(model), read.pixels, read.drawing, digit)
     if remedy is None:
-        st.html(f'<p class="sentence">No single change that was tried makes it {a_digit(digit)}.</p>')
+        same = " Thickness, size and place are the same for every drawing once the network sees it."
+        tried = f"No single change that was tried makes it {a_digit(digit)}.{same if read.drawing else ''}"
+        st.html(f'<p class="sentence">{tried}</p>')
         return
     st.html(_remedy_html(read, remedy))
     changed = remedy.change.drawing
-    if changed is None or read.drawing is None:
-        return
-    strokes = [stroke for each in digits if each is not read and each.drawing for stroke in each.drawing.strokes]
-    whole = Drawing((*strokes, *changed.strokes), read.drawing.pen_width)
-    if st.button(
-        "Put it on the pad", icon=":material/draw:", on_click=session.pad().put, args=(whole,), key="put_remedy"
-    ):
-        st.rerun()
+    if changed:
+        strokes = [stroke for each in digits if each is not read and each.drawing for stroke in each.drawing.strokes]
+        whole = Drawing((*strokes, *changed.strokes), Drawing.from_fabric(session.pad().latest or {}).pen_width)
+        if st.button(
+            "Put it on the pad", icon=":material/draw:", on_click=session.pad().put, args=(whole,), key="put_remedy"
+        ):
+            st.rerun()
+    elif st.session_state.get(session.UPLOAD):
+        return  # it would be read instead
+    elif st.button("Take it to Draw", icon=":material/draw:", key="take_remedy"):
+        session.take(remedy.change.pixels, "a picture that was changed", meant)
+        session.go_to("Draw")
 
 
 def _unusual(findings: Sequence[Finding], digit: int) -> str:

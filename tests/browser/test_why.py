@@ -101,7 +101,9 @@ def test_a_remedy_lands_on_the_pad_and_is_read_there(visitor: Visitor) -> None:
     visitor.settle()
     assert 0.3 * before < visitor.inked_pixels() < 1.5 * before
     visitor.page.get_by_role("button", name="Undo").click()  # the ink is the visitor's own again
+    expect(visitor.digit).to_have_text("9")
     visitor.settle()
+    visitor.expect_ink(before)
     assert visitor.errors == []
 
 

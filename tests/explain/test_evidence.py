@@ -1,9 +1,9 @@
 import numpy as np
+import pytest
 import torch
 
 from mnist_app.data.dataset import Digits
-from mnist_app.explain.evidence import deletion, integrated_gradients, log_odds
-from mnist_app.models.registry import DEFAULT_MODEL
+from mnist_app.explain.evidence import STEPS, deletion, integrated_gradients, log_odds
 from mnist_app.reading.recognition import Recogniser, load_recogniser, recognise
 
 from ..linear import linear_model, softmax
@@ -22,18 +22,23 @@ def test_evidence_is_the_mean_slope_on_the_way_from_paper_times_the_ink(validati
     ink = pixels.ravel() / 255
     slopes = np.zeros(784)
     for step in range(steps):
-        p = softmax(matrix @ (ink * (step + 0.5) / steps))
+        p = softmax(matrix @ (ink * ((step**2 + (step + 1) ** 2) / 2 / steps**2)))  # parts that grow by two each
         others = np.where(np.arange(10) == digit, 0, p / (1 - p[digit]))
-        slopes += (matrix[digit] - others @ matrix) / steps
+        slopes += (matrix[digit] - others @ matrix) * (2 * step + 1) / steps**2
     found = integrated_gradients(model, pixels, digit, steps)
-    assert np.allclose(found.values.ravel(), slopes * ink, atol=1e-5)
+    assert np.allclose(found.values.ravel(), slopes * ink, atol=1e-4)
 
 
-def test_the_evidence_of_all_ink_together_is_what_paper_lacks(validation: Digits) -> None:
-    model = load_recogniser(DEFAULT_MODEL)
-    for index in range(0, 5000, 500):
-        found = integrated_gradients(model, validation.images[index], int(validation.labels[index]), 512)
-        assert abs(found.values.sum() - (found.odds - found.blank)) < 0.5
+@pytest.mark.parametrize("name", ["ink-cnn", "mnist-cnn", "robust-cnn"])
+def test_the_evidence_of_all_ink_together_is_what_paper_lacks(validation: Digits, name: str) -> None:
+    """With as many steps as the page takes, whatever the digit."""
+    model = load_recogniser(name)
+    for steps, usual, worst in ((STEPS, 0.5, 2), (3 * STEPS, 0.2, 0.7)):
+        gaps = []
+        for index in range(0, 5000, 500):
+            found = integrated_gradients(model, validation.images[index], int(validation.labels[index]), steps)
+            gaps.append(abs(float(found.values.sum()) - (found.odds - found.blank)))
+        assert np.median(gaps) < usual and max(gaps) < worst
 
 
 def test_paper_is_no_evidence(validation: Digits, shipped_model: Recogniser) -> None:

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from mnist_app.explain.replay import Frame, Replay, replay
+from mnist_app.explain.replay import MOST_POINTS, Frame, Replay, replay
 from mnist_app.ink.preprocessing import BlankError, pixels_of_drawing
-from mnist_app.ink.strokes import Drawing
+from mnist_app.ink.strokes import Drawing, resampled
 from mnist_app.reading.recognition import Prediction, Recogniser, recognise
 
 from ..conftest import SEVEN
@@ -29,6 +29,15 @@ def test_the_pen_goes_as_far_in_each_frame(shipped_model: Recogniser) -> None:
     drawing = Drawing.from_points([[[0, 0], [100, 0]], [[0, 50], [300, 50]]])
     half = replay(shipped_model, drawing, 2).frames[0]
     assert (half.pixels == pixels_of_drawing(Drawing.from_points([[[0, 0], [100, 0]], [[0, 50], [100, 50]]]))).all()
+
+
+def test_a_drawing_of_thousands_of_points_is_replayed_by_fewer(shipped_model: Recogniser, a_seven: Drawing) -> None:
+    dense = Drawing(tuple(resampled(stroke, 0.05) for stroke in a_seven.strokes))
+    assert sum(map(len, dense.strokes)) > 5 * MOST_POINTS
+    whole = replay(shipped_model, dense, 8)
+    assert (whole.frames[-1].pixels == pixels_of_drawing(dense)).all()
+    for frame, exact in zip(whole.frames, replay(shipped_model, a_seven, 8).frames, strict=True):
+        assert np.abs(frame.pixels.astype(int) - exact.pixels).mean() < 3
 
 
 def test_dots_and_doubled_points_are_replayed(shipped_model: Recogniser) -> None:
@@ -63,6 +72,8 @@ def frames(*read: int | None) -> Replay:
         ((3, 8, 8, 8), 0.5, 3),
         ((None, None, 2, 2), 0.75, None),
         ((8, 3, 8, 3), 1, 8),
+        ((7, 7, None, None), 0.75, 7),
+        ((None, None, None, None), 0.25, None),
     ],
 )
 def test_it_is_known_when_it_was_decided_and_what_was_read_before(

@@ -20,6 +20,7 @@ from starlette.responses import PlainTextResponse
 from streamlit.testing.v1 import AppTest
 
 from mnist_app.ink.preprocessing import Step
+from mnist_app.ink.strokes import Drawing
 from mnist_app.reading.number import ReadDigit, Reading
 from mnist_app.reading.recognition import Prediction, Recogniser, load_recogniser
 from mnist_app.web import session
@@ -176,6 +177,35 @@ def test_undo_that_comes_together_with_a_stroke_takes_back_that_stroke() -> None
     assert digit_of(at) == "1"
 
 
+def test_undo_brings_back_the_ink_that_something_was_put_over(a_seven: Drawing) -> None:
+    pad = session.Pad(latest=ink(TWO))
+    before = pad.drawn
+    pad.put(a_seven)
+    assert len(pad.strokes) == 2
+    pad.accept(state([*SEVEN, [[60, 300], [280, 300]]]))
+    pad.undo()
+    assert len(pad.strokes) == 2, "first what was drawn after it"
+    pad.undo()
+    assert pad.drawn == before
+    pad.undo()
+    assert not pad.strokes
+    pad.put(a_seven)
+    pad.clear()
+    pad.accept(state(SEVEN))
+    pad.undo()
+    assert len(pad.strokes) == 1, "what was cleared stays so"
+
+
+def test_what_is_put_on_the_pad_is_on_the_pad(a_seven: Drawing) -> None:
+    for scale, shift in ((1, [-100, 0]), (1, [300, 300]), (5, [0, 0])):
+        pad = session.Pad()
+        pad.put(Drawing(tuple(stroke * scale + shift for stroke in a_seven.strokes), pen_width=20))
+        points = np.concatenate(Drawing.from_fabric(pad.latest).strokes).round(6)
+        assert points.min() >= 10 and points.max() <= session.PAD_SIDE - 10
+    pad.put(a_seven)
+    assert pad.drawn == Drawing.from_fabric(ink(SEVEN)).to_points(), "what is on the pad already stays where it is"
+
+
 def test_clear_takes_back_everything() -> None:
     at = draw(open_page("draw").run(), SEVEN).run()
     at.button("clear").click().run()
@@ -322,7 +352,7 @@ def test_the_models_page_shows_every_model_with_its_figures() -> None:
     at = open_page("models").run()
     assert any("Everybody who comes starts with **ink-cnn**" in text.value for text in at.markdown)
     figures = [metric.value for metric in at.metric if metric.label == "read right of 10,000 test digits"]
-    assert figures == ["99.54%", "99.71%", "98.98%"]
+    assert figures == ["99.45%", "99.71%", "98.98%"]
     assert not at.exception and not at.warning
 
 

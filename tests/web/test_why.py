@@ -19,7 +19,6 @@ from mnist_app.web.why import CHANGE, SEE, WHEN, WHERE, _alike, _decided, _unusu
 from ..conftest import SEVEN, ZERO, Strokes
 from .test_pages import FIRST_PAD, digit_of, html_of, open_page, state
 
-# A nine whose loop stands wide open: read as no nine until the gap is closed or the stroke drawn on.
 THREE_AND_SEVEN: Strokes = [
     [[40, 80], [90, 60], [120, 100], [80, 150], [125, 200], [90, 260], [40, 250]],
     [[190, 70], [290, 70], [230, 270]],
@@ -111,8 +110,9 @@ def test_of_what_is_no_digit_nothing_is_claimed() -> None:
     assert "the average" not in html_of(at)
     at.toggle(session.WHY_LAYERS).set_value(True).run()
     assert "no digit: " in html_of(at) and 'class="reads"' not in html_of(at)
+    session.maps_favourites(DEFAULT_MODEL).result(60)
     assert "It is no digit to the network" in html_of(asked(WHERE, lattice))
-    assert "It never became a digit" in html_of(asked(WHEN, lattice))
+    assert "was no digit any more" in html_of(asked(WHEN, lattice))  # its first line is a one
     assert "It is read as" not in html_of(asked(CHANGE, lattice))
 
 
@@ -154,15 +154,18 @@ def test_nearest_pictures_are_counted_in_words() -> None:
     )
 
 
-def replayed(*read: int) -> Replay:
+def replayed(*read: int | None) -> Replay:
+    """A replay in which these digits were read, None for no digit."""
     count = len(read)
-    one = [Prediction(tuple(np.eye(10)[digit]), "") for digit in read]
+    one = [Prediction(tuple(np.eye(10)[digit or 0]), "", is_digit=digit is not None) for digit in read]
     return Replay(tuple(Frame((at + 1) / count, np.zeros((28, 28), np.uint8), p) for at, p in enumerate(one)))
 
 
 def test_a_change_of_mind_is_a_sentence() -> None:
     assert _decided(replayed(3, 3, 8, 8)) == "With 75% of the ink on paper, your 3 became an 8."
     assert _decided(replayed(7, 7)) == "From 50% of the ink on, it was a 7 and stayed one."
+    assert _decided(replayed(7, 7, None, None)) == "With 75% of the ink on paper, your 7 was no digit any more."
+    assert _decided(replayed(None, None)) == "It never became a digit that the network knows."
 
 
 def test_what_is_unusual_is_a_sentence() -> None:

@@ -62,8 +62,10 @@ def _subject() -> Subject:
             "Which digit", ["My drawing", "A test digit"], default="My drawing", required=True, key=session.BREAK_WHICH
         )
         if chosen == "My drawing":
-            read = read_drawing(session.model(session.using()), drawing).digits[0]
-            return Subject(read.pixels, "your drawing", read.prediction.digit)
+            reading = read_drawing(session.model(session.using()), drawing)
+            read = reading.digits[0]
+            name = "the first digit of your drawing" if reading.is_number else "your drawing"
+            return Subject(read.pixels, name, read.prediction.digit)
     source = find_source()
     digits = session.split(source.splits[-1], source)
     digit = st.selectbox("Digit", range(CLASSES), index=5, key=session.BREAK_DIGIT, width=90)
@@ -164,7 +166,10 @@ def _attack_many(attack: Attack, names: list[str]) -> None:
         if work.problem:
             problem_notice(work.problem)
         elif share is not None:
-            st.write(f"**{plain(name)}** still reads **{share:.1%}** of {session.ATTACKED:,} digits right.")
+            st.write(
+                f"**{plain(name)}** still reads **{share:.1%}** of {session.ATTACKED:,} digits right, those counted in "
+                "that it would rather not claim."
+            )
     running = {name: work for name, work in works.items() if work.is_running}
     if running:
         _wait(running)
@@ -176,7 +181,8 @@ def _wait(running: dict[str, Work[float]]) -> None:
     for name, work in running.items():
         if not work.is_running:
             st.rerun()
-        st.progress(work.share, f"{plain(name)}: {work.share:.0%} of {session.ATTACKED:,} digits attacked")
+        done = f"{work.share:.0%} of {session.ATTACKED:,} digits attacked" if work.share else "waits for its turn"
+        st.progress(work.share, f"{plain(name)}: {done}")
 
 
 def _attacked_html(subject: Subject, attacked: Recogniser, pixels: NDArray[np.uint8], models: list[Recogniser]) -> str:
@@ -194,15 +200,13 @@ def _attacked_html(subject: Subject, attacked: Recogniser, pixels: NDArray[np.ui
         if other is not attacked:
             seen = recognise(other, pixels[None])[0]
             sentence += f" {html.escape(other.card.name)}, shown the same picture, reads {_read(seen)}."
-    pictures = (
-        (png_url(subject.pixels), f"{html.escape(subject.name)}: {_read(before)}"),
-        (
-            png_url(perturbation(moved)),
-            f"the change: {most} levels at most, {np.abs(moved).mean():.1f} on average; here {127 / max(most, 1):.0f} "
-            "times as strong",
-        ),
-        (png_url(pixels), f"after: {_read(after)}"),
-    )
+    pictures = [(png_url(subject.pixels), f"{html.escape(subject.name)}: {_read(before)}")]
+    if most:
+        change = (
+            f"the change: {most} levels at most, {np.abs(moved).mean():.1f} on average; here {127 / most:.0f} times as "
+            "strong"
+        )
+        pictures += [(png_url(perturbation(moved)), change), (png_url(pixels), f"after: {_read(after)}")]
     return f'<p class="sentence">{sentence}</p>{row_html(pictures, "wide")}'
 
 

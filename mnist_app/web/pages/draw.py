@@ -13,6 +13,7 @@ from mnist_app.web.live_ink import live_ink
 from mnist_app.web.notice import problem_notice
 from mnist_app.web.pad import drawing_pad
 from mnist_app.web.pictures import digits_html, steps_html
+from mnist_app.web.terms import terms
 from mnist_app.web.that_was import that_was
 from mnist_app.web.why import why
 
@@ -21,14 +22,14 @@ PICTURES = ["png", "jpg", "jpeg", "webp"]
 
 def page() -> None:
     with session.turn():
-        answer, reading = _drawn_and_read()
+        answer, reading, meant = _drawn_and_read()
     if reading:
         with answer:  # may wait for what is computed once for all, and nobody else should
-            why(reading.digits, session.using())
+            why(reading.digits, session.using(), meant)
 
 
-def _drawn_and_read() -> tuple[DeltaGenerator, Reading | None]:
-    """The pad, the answer, and a place for more under it."""
+def _drawn_and_read() -> tuple[DeltaGenerator, Reading | None, int | None]:
+    """The pad, the answer, and a place for more under it; what was read, and the digit that it is known to show."""
     st.title("Draw a digit", anchor=False)
     with st.container(horizontal=True, gap="large"):
         with st.container(width=session.PAD_SIDE + 2):
@@ -43,7 +44,9 @@ def _drawn_and_read() -> tuple[DeltaGenerator, Reading | None]:
         if reading and picture is None and not reading.is_number:  # of a number one digit would be no answer
             that_was()
         taken = session.taken()
+        meant = None
         if taken and picture is taken.prepared:
+            meant = taken.label
             _way_back(taken)
         elif picture:
             st.caption("Read from the picture. Remove it to go back to the pad.")
@@ -57,7 +60,9 @@ def _drawn_and_read() -> tuple[DeltaGenerator, Reading | None]:
             st.html(digits_html(reading))
         elif reading:
             st.html(steps_html(prepare_drawing(drawing).steps))
-    return answer, reading
+        if reading:
+            terms("centre of mass", "probability")
+    return answer, reading, meant
 
 
 def _read(drawing: Drawing, picture: Prepared | None) -> Reading | None:

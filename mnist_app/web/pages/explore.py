@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 import streamlit as st
@@ -37,8 +36,9 @@ from mnist_app.web.gallery import gallery_html, neighbours_html, picture_html, s
 from mnist_app.web.notice import plain, problem_notice
 from mnist_app.web.picks import picks
 from mnist_app.web.pictures import png_url
+from mnist_app.web.terms import terms
+from mnist_app.web.waiting import wait_for
 from mnist_app.web.why import why
-from mnist_app.work import Work
 
 PATIENCE = 0.7  # seconds that a page waits before it shows a progress bar instead
 
@@ -61,7 +61,7 @@ def page() -> None:
         problem_notice(str(error))
         return
     if explored is None:
-        _wait(work, view, partial(session.exploring, view.model, view.split))
+        wait_for(work, _reads(view, view.split), partial(session.exploring, view.model, view.split))
         return
     if explored.problem:
         problem_notice(explored.problem)
@@ -143,20 +143,8 @@ def _one_of(
     )
 
 
-def _wait(work: Work[Any], view: View, begin: Callable[[], object]) -> None:
-    """How far the reading of a split has come; or why it came to nothing, and a way to begin anew."""
-    if work.problem:
-        problem_notice(work.problem)
-        st.button("Try again", icon=":material/refresh:", key="try_again", on_click=session.try_again, args=(begin,))
-    else:
-        _show_progress(work, view)
-
-
-@st.fragment(run_every=0.3)
-def _show_progress(work: Work[Any], view: View) -> None:
-    if not work.is_running:
-        st.rerun()
-    st.progress(work.share, f"{plain(view.model)} reads the {view.split} split, once for everybody: {work.share:.0%}")
+def _reads(view: View, split: str) -> str:
+    return f"{plain(view.model)} reads the {split} split, once for everybody"
 
 
 def _summary(view: View, readings: Readings) -> str:
@@ -195,6 +183,7 @@ def _numbers(view: View, explored: session.Explored) -> None:
     st.session_state["explore_percent"] = "Percent of the row" if view.percent else "Counts"
     _one_of("Confusion matrix in", ["Counts", "Percent of the row"], str, "explore_percent", changed)
     st.html(scores_html(explored.evaluation))
+    terms("precision and recall")
 
 
 def _filters(view: View) -> None:
@@ -360,12 +349,13 @@ def _picture(view: View, readings: Readings, chosen: Order, opened: int) -> None
             )
         take = st.button("Take it to Draw", icon=":material/draw:", key="take")
     if take:
-        session.take(readings.digits.images[opened], f"picture {opened:,} of the {view.split} split")
+        where = f"picture {opened:,} of the {view.split} split"
+        session.take(readings.digits.images[opened], where, int(readings.digits.labels[opened]))
         session.go_to("Draw")
     st.html(picture_html(readings, opened))
     _nearest_training(view, readings, opened)
     read = read_picture(session.model(view.model), readings.digits.images[opened])
-    why(read.digits, view.model, meant=int(readings.digits.labels[opened]))
+    why(read.digits, view.model, int(readings.digits.labels[opened]), is_beside_neighbours=True)
 
 
 def _nearest_training(view: View, readings: Readings, opened: int) -> None:
@@ -383,13 +373,14 @@ def _nearest_training(view: View, readings: Readings, opened: int) -> None:
             work = session.sketch(view.model)
             found = work.result(0)
             if found is None:
-                _wait(work, replace(view, split="train"), partial(session.sketch, view.model))
+                wait_for(work, _reads(view, "train"), partial(session.sketch, view.model))
                 return
             query = readings.predictions.features[opened][None]
             near = session.nearest_of(view.model, found, query, opened if view.split == "train" else None)
     st.caption(f"The five nearest {which}, by the network's own features, with label and distance:")
     at = near.indices[0]
     st.html(neighbours_html(digits.images[at], digits.labels[at], near, are_buttons=False))
+    terms("features", "training picture")
 
 
 def _map(view: View, readings: Readings) -> None:
@@ -425,6 +416,7 @@ def _map(view: View, readings: Readings) -> None:
         f"{'t-SNE keeps neighbours together' if method == 'tsne' else 'PCA shows where the features spread most'}; "
         "coloured by label, mistakes are crosses. Drag a box or a lasso to fill the gallery."
     )
+    terms("projection")
     if near is not None:
         st.caption("The pictures of this split that are nearest to your drawing, with label and distance:")
         at = near.indices[0]

@@ -20,6 +20,7 @@ from mnist_app.web.charts import TRAINING, VALIDATION, Curve, counts_html, curve
 from mnist_app.web.gallery import image_sheet
 from mnist_app.web.notice import plain, problem_notice
 from mnist_app.web.pictures import png_url
+from mnist_app.web.terms import terms
 from mnist_app.web.who import who_may
 
 POLL_EVERY = 1.0  # seconds
@@ -100,6 +101,7 @@ def _recipe() -> TrainConfig | None:
         on_change=_take_preset,
     )
     st.caption(PRESETS[preset].promise)
+    terms("loss", "validation", "augmentation")
     if "train_epochs" not in st.session_state:
         _take_preset()
     for name in HELP:  # or what is out of sight is forgotten
