@@ -17,6 +17,7 @@ BENCHMARKS: dict[str, Callable[[], Iterable[Figure]]] = {
     "browser": browser.measure,
     "explore": explore.measure,
     "why": why.measure,
+    "panels": browser.measure_panels,
     "attacks": why.measure_attacks,
     "training": training.measure,
     "jobs": training.measure_jobs,

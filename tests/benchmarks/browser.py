@@ -22,6 +22,7 @@ from .ink import drawings
 SAMPLES = 100
 BETWEEN = 700  # ms from an answer to the next stroke: what the canvas and the script still have to do
 STROKES_A_SHEET = 4  # before the canvas is cleared: what is drawn over ink may change no bar, and is never answered
+ANSWERS = 30  # of each question
 WEIGHED = 10  # loads whose bytes are counted: they are the same each time
 TWO_ONES: Strokes = [[[170, 60], [170, 170], [170, 285]], [[60, 60], [60, 170], [60, 285]]]
 # Streamlit's default settings but for the address, a browser window and usage statistics.
@@ -61,6 +62,29 @@ AGREEMENT = """(button) => new Promise((resolve) => {
 })"""
 
 
+# From the next pen-up until what a selector finds is other than now, and that is on the screen.
+ANSWER_OF = """(selector) => {
+  const content = () => [...document.querySelectorAll(selector)].map((node) => node.innerHTML).join();
+  const before = content();
+  let upAt = null;
+  window.addEventListener("pointerup", () => { upAt = performance.now(); }, {capture: true, once: true});
+  window.answered = new Promise((resolve) => {
+    const watch = new MutationObserver(() => {
+      if (upAt === null || content() === before) return;
+      watch.disconnect();
+      requestAnimationFrame(() => resolve(performance.now() - upAt));
+    });
+    watch.observe(document.body, {childList: true, subtree: true, attributes: true, characterData: true});
+  });
+}"""
+PANELS = {  # each question of the panel, and what its answer is made of
+    "What did it see?": ".gallery.near",
+    "Where did it look?": ".row.large",
+    "When did it decide?": ".curves",
+    "What would change its mind?": ".findings",
+}
+
+
 def measure() -> Iterator[Figure]:
     home = Path(tempfile.mkdtemp())
     chromium = find_chromium()
@@ -72,6 +96,36 @@ def measure() -> Iterator[Figure]:
             yield _updates(browser, ours)
             yield from _first_load(browser, "ours", ours, ".st-key-live_ink_element")
             yield from _first_load(browser, "baseline: stock pattern", stock, ".stPlotlyChart .barlayer path")
+
+
+def measure_panels() -> Iterator[Figure]:
+    """Pen-up to the answer of each question of the panel Why, which is open."""
+    chromium = find_chromium()
+    with sync_playwright() as playwright, served(serve(Path(tempfile.mkdtemp()))) as address:
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        for question, selector in PANELS.items():
+            yield Figure.of(f"pen-up to the answer: {question}", _answers(browser, address, question, selector))
+
+
+def _answers(browser: Browser, address: str, question: str, selector: str) -> list[float]:
+    page = browser.new_page(viewport={"width": 1280, "height": 2400})  # pad and panel at once, without scrolling
+    page.goto(address)
+    waits: list[float] = []
+    strokes = iter([stroke for drawing in drawings(ANSWERS * 2) for stroke in drawing])
+    while len(waits) < ANSWERS:
+        page.locator(".st-key-live_ink_element").wait_for(state="attached")
+        page.wait_for_timeout(1000)
+        _draw(page, next(strokes))
+        page.get_by_role("button", name=question).or_(page.get_by_role("radio", name=question)).first.click()
+        page.locator(selector).first.wait_for()
+        for _ in range(STROKES_A_SHEET - 1):
+            page.wait_for_timeout(2 * BETWEEN)
+            page.evaluate(ANSWER_OF, selector)
+            _draw(page, next(strokes))
+            waits.append(page.evaluate("window.answered"))
+        page.locator(".st-key-clear button").click()
+    page.close()
+    return waits
 
 
 @contextmanager
