@@ -20,6 +20,7 @@ import tempfile
 import threading
 import time
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ from mnist_app.training.train import EpochReport, TrainConfig
 WAITING, RUNNING, DONE, CANCELLED, FAILED = "waiting", "running", "done", "cancelled", "failed"
 LEARNED = "learned"  # the child has done its part, and the model is about to take its place
 MOST_WAITING = 8  # jobs in line: a class's worth of patience
+MOST_PARSED = 64  # requests, and statuses likewise, that stay in memory: more than the jobs that are listed
 
 REQUEST, STATUS, CANCEL, ALIVE, PID = "request.json", "status.json", "cancel", "alive", "pid"
 INK, TAUGHT = "ink", "taught.json"
@@ -205,12 +207,11 @@ def list_jobs() -> list[Job]:
     return jobs
 
 
-def snapshot_network(job: Job, passes: float) -> nn.Module:
-    """The network as it was after so many passes, of ``status.snapshots``, ready to answer. Raises JobError."""
+def snapshot_network(identity: str, architecture: str, passes: float) -> nn.Module:
+    """A job's network as it was after so many passes, of ``status.snapshots``, ready to answer. Raises JobError."""
     try:
-        assert job.request, "a snapshot is of a known network"
-        network = build(job.request.config.architecture)
-        network.load_state_dict(load_tensors(snapshot_path(jobs_folder() / job.id, passes).read_bytes()))
+        network = build(architecture)
+        network.load_state_dict(load_tensors(snapshot_path(jobs_folder() / identity, passes).read_bytes()))
     except (OSError, SafetensorError, RuntimeError):
         raise JobError("This moment of the training was not kept.") from None
     return network.eval()
@@ -237,7 +238,8 @@ def job_folders() -> list[Path]:
 def read_request(folder: Path) -> Request | None:
     """What the job is to do; None where that is not readable."""
     try:
-        return Request.from_json(json.loads((folder / REQUEST).read_text()))
+        path = folder / REQUEST
+        return _parsed_request(path, _stamp(path))
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
 
@@ -250,11 +252,34 @@ def read_status(folder: Path) -> JobStatus:
 def known_status(folder: Path) -> JobStatus | None:
     """What the job last reported; None where that is not readable."""
     try:
-        return JobStatus.from_json(json.loads((folder / STATUS).read_text()))
+        path = folder / STATUS
+        return _parsed_status(path, _stamp(path))
     except FileNotFoundError:
         return JobStatus()
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
+
+
+_Stamp = tuple[int, int, int]
+
+
+def _stamp(path: Path) -> _Stamp:
+    """Changes whenever the file does: what replaces it lies beside it first, and so has another number on the disk."""
+    found = path.stat()
+    return found.st_ino, found.st_mtime_ns, found.st_size
+
+
+# A class looks on, each pupil once a second, and most of what there is has not changed since the last look.
+
+
+@lru_cache(maxsize=MOST_PARSED)
+def _parsed_request(path: Path, stamp: _Stamp) -> Request:
+    return Request.from_json(json.loads(path.read_text()))
+
+
+@lru_cache(maxsize=MOST_PARSED)
+def _parsed_status(path: Path, stamp: _Stamp) -> JobStatus:
+    return JobStatus.from_json(json.loads(path.read_text()))
 
 
 def made_in(folder: Path, request: Request) -> Path:

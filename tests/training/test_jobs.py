@@ -11,6 +11,7 @@ import textwrap
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from filelock import FileLock
@@ -131,10 +132,11 @@ def test_a_job_becomes_a_model_with_its_curves(learned: Job) -> None:
 
 def test_each_snapshot_is_the_network_of_its_moment(learned: Job) -> None:
     reports, snapshots = learned.status.reports, learned.status.snapshots
-    validation = load_split("validation")
+    validation, architecture = load_split("validation"), SHORT.architecture
     assert list(snapshots) == [report.passes for report in reports]
     for passes, report in zip(snapshots, reports, strict=True):
-        read = logits_of(jobs.snapshot_network(learned, passes), validation.images).argmax(dim=1).numpy()
+        network = jobs.snapshot_network(learned.id, architecture, passes)
+        read = logits_of(network, validation.images).argmax(dim=1).numpy()
         assert (read == validation.labels).mean() == pytest.approx(report.validation_accuracy)
         assert sum(report.confusion[digit][digit] for digit in range(10)) == (read == validation.labels).sum()
 
@@ -317,6 +319,24 @@ def test_a_request_that_cannot_be_read_fails(own_home: Path) -> None:
         assert ended(identity).reason == "What was to be learned cannot be read."
     finally:
         queue.stop()
+
+
+def test_what_has_not_changed_is_parsed_once_however_many_look_on(
+    own_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = jobs.jobs_folder() / jobs.submit("mine", SHORT)
+    jobs.write_status(folder, JobStatus(RUNNING, passes=0.1))
+    parsed = Mock(wraps=json.loads)
+    with monkeypatch.context() as patch:
+        patch.setattr(json, "loads", parsed)
+        for _ in range(30):
+            list_jobs()
+    assert parsed.call_count == 2, "the request and the status"
+    for passes in (0.2, 0.3, 0.4):  # as long as what they replace, and within the same tick of the clock or not
+        jobs.write_status(folder, JobStatus(RUNNING, passes=passes))
+        assert list_jobs()[0].status.passes == passes
+    (folder / jobs.STATUS).write_text("{")
+    assert list_jobs()[0].status.state == FAILED
 
 
 @pytest.fixture

@@ -8,18 +8,22 @@ import shutil
 import textwrap
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
+from safetensors.torch import save as save_tensors
 from streamlit.testing.v1 import AppTest
 
 from mnist_app.models.exchange import to_zip
 from mnist_app.models.registry import DEFAULT_MODEL, ModelError, find_model, model_folders
 from mnist_app.models.shelf import bring_back, default_model, make_default, put_away, read_shelf
+from mnist_app.reading.recognition import read_with
 from mnist_app.storage import user_models_folder
 from mnist_app.training import jobs
 from mnist_app.training.jobs import RUNNING, list_jobs
-from mnist_app.training.train import PRESETS, EpochReport
+from mnist_app.training.train import PRESETS, EpochReport, fresh_network
+from mnist_app.web import session
 from mnist_app.web.charts import Curve, counts_html, curves_html, readings_html
 from mnist_app.web.notice import without_traceback
 
@@ -154,8 +158,14 @@ def test_a_queue_that_is_full_says_so() -> None:
     assert "8 trainings wait already" in text_of(at)
 
 
-def a_job_that_learns() -> str:
-    identity = jobs.submit("mine", PRESETS["quick"].config)
+def a_job_that_learns(snapshots: tuple[float, ...] = ()) -> str:
+    """A training under way whose network was kept at these of its moments, among them 0.5 passes."""
+    config = PRESETS["quick"].config
+    identity = jobs.submit("mine", config)
+    for passes in snapshots:
+        path = jobs.snapshot_path(jobs.jobs_folder() / identity, passes)
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(save_tensors(fresh_network(config).state_dict()))
     report = EpochReport(1, 0.5, 0.4, 0.9, 0.2, 0.95, 3.0, tuple(tuple([50] * 10) for _ in range(10)))
     status = jobs.JobStatus(
         RUNNING,
@@ -168,6 +178,7 @@ def a_job_that_learns() -> str:
         seconds_left=4.4,
         losses=((0.1, 2.0), (0.6, 0.3)),
         reports=(report,),
+        snapshots=snapshots,
     )
     jobs.write_status(jobs.jobs_folder() / identity, status)
     return identity
@@ -179,6 +190,24 @@ def test_a_training_that_runs_shows_its_course() -> None:
     progress: Any = at.get("progress")
     assert progress[0].proto.text.endswith("**mine** · epoch 1 · 5,000 digits a second · 4 s left")
     assert html_of(at).count('<figure class="course">') == 2
+
+
+def test_what_a_moment_read_in_a_picture_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    a_job_that_learns((0.25, 0.5))
+    reading = Mock(wraps=read_with)
+    monkeypatch.setattr(session, "read_with", reading)
+    at = opened("train")
+    there = opened("train")
+    assert html_of(at).count('class="when"') == html_of(there).count('class="when"') == 2
+    assert reading.call_count == 2, "two moments, however many look on"
+    at.number_input(key="watch_index").set_value(3).run()
+    assert reading.call_count == 4, "another picture"
+
+
+def test_moments_of_a_training_whose_request_is_spoilt_are_left_out() -> None:
+    folder = jobs.jobs_folder() / a_job_that_learns((0.25, 0.5))
+    (folder / jobs.REQUEST).write_text("{")
+    assert 'class="when"' not in html_of(opened("train"))
 
 
 def test_a_job_that_cannot_be_read_is_a_line_and_no_crash() -> None:
