@@ -95,7 +95,7 @@ class JobStatus:
     examples_per_second: float = 0.0
     seconds_left: float | None = None  # until it has learned; what is measured at the end takes a little more
     losses: tuple[tuple[float, float], ...] = ()  # passes, mean training loss since the point before
-    reports: tuple[EpochReport, ...] = ()
+    reports: tuple[EpochReport, ...] = ()  # of a long training some, those of the snapshots among them
     snapshots: tuple[float, ...] = ()  # passes of the reports whose network was kept
     model: str = ""  # the name of what came of it, once that is in its place
 
@@ -122,7 +122,7 @@ class JobStatus:
 
 def _report_from_json(found: Any) -> EpochReport:
     confusion = np.array(found["confusion"])
-    if confusion.shape != (CLASSES, CLASSES) or confusion.dtype.kind != "i":
+    if found["confusion"] != [] and (confusion.shape != (CLASSES, CLASSES) or confusion.dtype.kind != "i"):
         raise ValueError("a confusion matrix is ten by ten counts")
     numbers = {name: value for name, value in found.items() if name != "confusion"}
     if not all(isinstance(number, int | float) for number in numbers.values()):

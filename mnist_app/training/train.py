@@ -122,7 +122,8 @@ class EpochReport:
     validation_loss: float  # nats
     validation_accuracy: float  # 0 to 1
     seconds: float  # since training began
-    confusion: tuple[tuple[int, ...], ...]  # (10, 10) on validation: rows are the labels, columns what was read
+    # (10, 10) on validation: rows are the labels, columns what was read. Empty where a job has not kept it.
+    confusion: tuple[tuple[int, ...], ...]
 
 
 def fresh_network(config: TrainConfig) -> nn.Module:
