@@ -45,6 +45,8 @@ def weights(network: nn.Module) -> Tensor:
         ("average", 1),
         ("seed", -1),
         ("seed", 2**32),
+        ("digits", 9),
+        ("digits", 55_001),
         ("attack_levels", -1),
         ("attack_levels", 128),
     ],
