@@ -97,7 +97,7 @@ class JobStatus:
     losses: tuple[tuple[float, float], ...] = ()  # passes, mean training loss since the point before
     reports: tuple[EpochReport, ...] = ()  # of a long training some, those of the snapshots among them
     snapshots: tuple[float, ...] = ()  # passes of the reports whose network was kept
-    model: str = ""  # the name of what came of it, once that is in its place
+    model: str = ""  # the name of what came of it, once it has learned; another one's, if that is taken by then
 
     @property
     def is_over(self) -> bool:

@@ -75,7 +75,7 @@ def _report(folder: Path, request: Request | None, reporter: "Reporter") -> bool
         return reporter.end(FAILED, f"The training could not go on: {error.strerror}.")
     except MemoryError:
         return reporter.end(FAILED, "The training could not go on: there is not enough memory.")
-    return reporter.end(LEARNED, said)
+    return reporter.end(LEARNED, said, request.model)
 
 
 def _learn(folder: Path, request: Request, watch: Watch) -> str:
@@ -202,13 +202,15 @@ class Reporter:
             return False
         return True
 
-    def end(self, state: str, reason: str) -> bool:
+    def end(self, state: str, reason: str, model: str = "") -> bool:
         """Say how it ended, once: the first word stands. Whether it ended with a model."""
         with self._lock:
             if self._has_ended:
                 return False
             self._has_ended = True
-            self._status = dataclasses.replace(self._status, state=state, reason=reason, doing="", seconds_left=None)
+            self._status = dataclasses.replace(
+                self._status, state=state, reason=reason, model=model, doing="", seconds_left=None
+            )
             with contextlib.suppress(OSError):
                 print(reason, flush=True)  # for the server, where the disk takes no more
             self._write(must=True)

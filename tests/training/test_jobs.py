@@ -2,8 +2,10 @@
 kills. The child needs all of MNIST."""
 
 import dataclasses
+import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,14 +21,17 @@ from filelock import FileLock
 from mnist_app.data.dataset import load_split
 from mnist_app.errors import AppError
 from mnist_app.models.networks import logits_of
-from mnist_app.models.registry import find_model, load_card, load_model, model_folders
+from mnist_app.models.registry import find_model, load_card, load_model, model_folders, save_model
+from mnist_app.models.shelf import read_shelf
 from mnist_app.storage import user_models_folder
 from mnist_app.training import jobs
+from mnist_app.training import queue as queue_module
 from mnist_app.training.augmentation import STILL
 from mnist_app.training.jobs import (
     CANCELLED,
     DONE,
     FAILED,
+    LEARNED,
     RUNNING,
     WAITING,
     Job,
@@ -218,6 +223,111 @@ def test_a_killed_server_leaves_no_orphan_and_a_clear_state(server: "subprocess.
     assert left_in(user_models_folder()) == []
 
 
+# A server that ends just as a job has learned
+
+
+class Killed(BaseException):
+    """The end of a server, which runs none of what would come after."""
+
+
+@pytest.fixture
+def about_to_settle(own_home: Path) -> tuple[str, Path]:
+    """A job called "Anna's" that has learned, and where it made its model, as the server finds it."""
+    identity = jobs.submit("mine", SHORT, "Anna's")
+    request = jobs.read_request(jobs.jobs_folder() / identity)
+    assert request
+    made = jobs.made_in(jobs.jobs_folder() / identity, request)
+    made.parent.mkdir()
+    model = load_model(find_model("mnist-cnn"))
+    save_model(made, model.network, dataclasses.replace(model.card, name="mine"))
+    learned = JobStatus(LEARNED, "99.12% of the test digits are read right.", model="mine")
+    jobs.write_status(jobs.jobs_folder() / identity, learned)
+    return identity, made
+
+
+def next_server() -> None:
+    queue = Queue()
+    queue.start()
+    try:
+        until(lambda: all(job.status.is_over for job in list_jobs()), 10)
+    finally:
+        queue.stop()
+
+
+@pytest.mark.parametrize("is_stopped", [False, True])
+def test_what_is_cancelled_when_it_has_just_learned_leaves_no_model(
+    about_to_settle: tuple[str, Path], is_stopped: bool
+) -> None:
+    identity, made = about_to_settle
+    jobs.cancel(identity)
+    if is_stopped:  # the server that runs it ends, rather than the next one finding it
+        Queue()._settle(made.parents[1], FAILED, SERVER_STOPPED)
+    else:
+        next_server()
+    assert (job(identity).status.state, job(identity).status.reason) == (CANCELLED, "It was cancelled.")
+    assert "mine" not in model_folders() and not made.parent.exists()
+
+
+@pytest.mark.parametrize("when", ["put_in_place", "label", "_done", "_note"])
+@pytest.mark.parametrize("is_taken", [False, True])
+@pytest.mark.parametrize("is_cancelled", [False, True])
+def test_a_server_killed_while_it_puts_a_model_in_place_leaves_no_lie(
+    about_to_settle: tuple[str, Path], monkeypatch: pytest.MonkeyPatch, when: str, is_taken: bool, is_cancelled: bool
+) -> None:
+    """Whether the model had been moved by then or not, and whoever has got its name meanwhile."""
+    identity, made = about_to_settle
+    if is_taken:
+        shutil.copytree(find_model("mnist-cnn"), user_models_folder() / "mine")
+    name = "mine-2" if is_taken else "mine"
+
+    def kill(*asked: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Queue if when == "_note" else queue_module, when, kill)
+        with pytest.raises(Killed):
+            Queue()._settle(made.parents[1], FAILED, "The training ended without a word.")
+    assert job(identity).status.state == LEARNED
+    if is_cancelled:
+        jobs.cancel(identity)
+    next_server()
+    status = job(identity).status
+    if is_cancelled and when == "put_in_place":
+        assert status.state == CANCELLED and name not in model_folders()
+        return
+    assert (status.state, status.model) == (DONE, name), "it was too late to cancel it"
+    assert load_model(find_model(name)).card.name == name
+    assert read_shelf().title(name) == "Anna's"
+    assert ("Another model got the name 'mine'" in status.reason) == is_taken
+    assert not made.exists() and left_in(user_models_folder()) == (["mine", "mine-2"] if is_taken else ["mine"])
+
+
+def test_a_model_that_is_gone_before_it_got_its_place_is_not_claimed(about_to_settle: tuple[str, Path]) -> None:
+    identity, made = about_to_settle
+    shutil.rmtree(made)
+    next_server()
+    assert (job(identity).status.state, job(identity).status.model) == (FAILED, "")
+
+
+def test_a_last_word_that_found_no_room_does_not_cost_the_model(
+    about_to_settle: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The child has ended well, the disk still says that it runs, and the disk is full for the server, too."""
+    identity, made = about_to_settle
+    jobs.write_status(made.parents[1], JobStatus(RUNNING, doing="Measuring on validation and test", passes=2))
+    ending = queue_module._Running(made.parents[1], Mock(returncode=0, communicate=lambda: (b"99.12%.\n", b"")))
+    queue = Queue()
+    with monkeypatch.context() as patch:
+        patch.setattr(queue_module, "write_status", Mock(side_effect=OSError(errno.ENOSPC, "No space left on device")))
+        queue._ended(ending)
+        (known,) = queue.jobs()
+        assert (known.status.state, known.status.reason, known.status.doing) == (DONE, "99.12%.", "")
+        assert job(identity).status.state == RUNNING
+    queue._look()
+    assert job(identity).status == known.status
+    assert load_model(find_model("mine")).card.name == "mine"
+
+
 @pytest.fixture
 def child(own_home: Path) -> Iterator["subprocess.Popen[str]"]:
     """A child with a job to do, just started, and the pipe to it that its server would hold."""
@@ -255,6 +365,36 @@ def test_a_child_that_cannot_notice_its_servers_end_is_ended_by_the_next(server:
         until(lambda: not is_alive(child), DYING)
     finally:
         after.stop()
+
+
+HOLDING = """
+    import os, sys, time
+    from pathlib import Path
+    from filelock import FileLock
+    folder = Path(sys.argv[1])
+    with FileLock(folder / "alive"):
+        (folder / "pid").write_text(str(os.getpid()))
+        print("holds", flush=True)
+        time.sleep(1000)
+    """
+
+
+@pytest.mark.parametrize(("content", "state"), [(b"{", FAILED), (None, WAITING)])
+def test_a_leftover_child_is_ended_whatever_is_known_of_its_job(
+    own_home: Path, content: bytes | None, state: str
+) -> None:
+    folder = jobs.jobs_folder() / jobs.submit("mine", SHORT)
+    command = [sys.executable, "-c", textwrap.dedent(HOLDING), str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as leftover:
+        assert leftover.stdout and leftover.stdout.readline() == b"holds\n"
+        if content is not None:
+            (folder / jobs.STATUS).write_bytes(content)
+        try:
+            Queue()._recover()
+            assert leftover.wait(DYING) == -signal.SIGKILL
+        finally:
+            leftover.kill()
+    assert job(folder.name).status.state == state
 
 
 def test_a_server_that_stops_ends_its_child_and_says_so(queue: Queue) -> None:
