@@ -10,6 +10,8 @@ A job is a folder under MNIST_APP_HOME/jobs, named so that the oldest comes firs
     ink/           the drawings of a lesson, written once
     taught.json    what a lesson has done
     alive          locked by the child for as long as it lives
+    pid            the child's number, for the next server to end it by
+    said           what the child wrote to standard error: nothing, or an error that nobody foresaw
 """
 
 import contextlib
@@ -19,6 +21,7 @@ import secrets
 import tempfile
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -47,6 +50,7 @@ MOST_WAITING = 8  # jobs in line: a class's worth of patience
 MOST_PARSED = 64  # requests, and statuses likewise, that stay in memory: more than the jobs that are listed
 
 REQUEST, STATUS, CANCEL, ALIVE, PID = "request.json", "status.json", "cancel", "alive", "pid"
+SAID = "said"
 INK, TAUGHT = "ink", "taught.json"
 
 SERVER_GONE = "The server ended while the network was training."
@@ -196,11 +200,14 @@ def cancel(identity: str) -> None:
         raise JobError(f"The training could not be cancelled: {error.strerror}.") from None
 
 
-def list_jobs() -> list[Job]:
-    """Every job there is, the oldest first, the waiting ones with their places."""
+def list_jobs(unwritten: Mapping[Path, JobStatus] | None = None) -> list[Job]:
+    """Every job there is, the oldest first, the waiting ones with their places.
+
+    What is ``unwritten``, by the job's folder, counts rather than what the disk says.
+    """
     jobs, place = [], 0
     for folder in job_folders():
-        status = read_status(folder)
+        status = (unwritten or {}).get(folder) or read_status(folder)
         if status.state == WAITING:
             place += 1
         jobs.append(Job(folder.name, read_request(folder), status, place if status.state == WAITING else 0))

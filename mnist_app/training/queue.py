@@ -27,6 +27,7 @@ from mnist_app.training.jobs import (
     LEARNED,
     PID,
     RUNNING,
+    SAID,
     SERVER_GONE,
     STATUS,
     Job,
@@ -44,6 +45,7 @@ from mnist_app.training.jobs import (
 
 SERVER_STOPPED = "The server was stopped before the training had finished."
 WAS_CANCELLED = "It was cancelled."
+LONGEST_TRACE = 4_000  # characters of what a child said of its error that the log repeats
 MOST_ENDED = 12  # ended jobs that are remembered
 LOOK_EVERY = 0.1  # seconds between two looks at the queue: cancelling takes effect within a few of them
 
@@ -68,11 +70,7 @@ class Queue:
 
     def jobs(self) -> list[Job]:
         """Every job there is, as list_jobs() has it, and what could not be written down besides."""
-        unwritten = {folder.name: status for folder, status in self._unwritten.items()}
-        return [
-            dataclasses.replace(job, status=unwritten[job.id], place=0) if job.id in unwritten else job
-            for job in list_jobs()
-        ]
+        return list_jobs(dict(self._unwritten))
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -131,16 +129,19 @@ class Queue:
         self._forget_old()
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         command = [sys.executable, "-m", "mnist_app", "train", "--job", str(waiting[0])]
-        with contextlib.ExitStack() as stack:
-            said = stack.enter_context((waiting[0] / "said").open("wb"))
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=said,
-                cwd=Path(__file__).parents[2],
-                env=environment,
-            )
+        try:
+            with (waiting[0] / SAID).open("wb") as said:
+                process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=said,
+                    cwd=Path(__file__).parents[2],
+                    env=environment,
+                )
+        except OSError as error:  # a job that cannot be started must not stand in the way of the next one
+            self._note(waiting[0], JobStatus(FAILED, f"The training could not be started: {error.strerror}."))
+            return
         self._running = _Running(waiting[0], process)
 
     def _ended(self, running: "_Running") -> None:
@@ -150,8 +151,11 @@ class Queue:
         code = running.process.returncode
         if code < 0:
             said = f"The training was ended from outside ({signal.Signals(-code).name}) before it had finished."
+        if not said:
+            logging.getLogger(__name__).error("%s ended without a word: %s", running.folder, running.trace())
+            said = "The training ended without a word. The server's log says more."
         # Its last word may have found no room on the disk, but the way it ended is known here.
-        self._settle(running.folder, FAILED if code else LEARNED, said or "The training ended without a word.")
+        self._settle(running.folder, FAILED if code else LEARNED, said)
 
     def _end(self, running: "_Running", state: str, reason: str) -> None:
         """End the child at once: what it writes appears whole or not at all, so that there is nothing to wait for."""
@@ -210,6 +214,13 @@ class _Running:
         said, _ = self.process.communicate()
         lines: Sequence[str] = said.decode(errors="replace").strip().splitlines()
         return lines[-1] if lines else ""
+
+    def trace(self) -> str:
+        """The end of what it said of an error that nobody foresaw."""
+        try:
+            return (self.folder / SAID).read_text(errors="replace")[-LONGEST_TRACE:].strip()
+        except OSError:
+            return ""
 
 
 def _name_in_place(folder: Path, made: Path, learned: JobStatus) -> str | None:

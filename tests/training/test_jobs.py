@@ -328,6 +328,18 @@ def test_a_last_word_that_found_no_room_does_not_cost_the_model(
     assert load_model(find_model("mine")).card.name == "mine"
 
 
+def test_a_model_that_the_disk_refuses_a_place_stays_where_it_was_made(
+    about_to_settle: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    identity, made = about_to_settle
+    monkeypatch.setattr(os, "rename", Mock(side_effect=OSError(errno.ENOSPC, "No space left on device")))
+    next_server()
+    status = job(identity).status
+    assert (status.state, status.model) == (FAILED, "")
+    assert status.reason == "The model could not be put in its place: No space left on device."
+    assert load_model(made).card.name == "mine" and left_in(user_models_folder()) == []
+
+
 @pytest.fixture
 def child(own_home: Path) -> Iterator["subprocess.Popen[str]"]:
     """A child with a job to do, just started, and the pipe to it that its server would hold."""
@@ -514,6 +526,48 @@ def test_a_full_disk_ends_a_training_in_a_clear_state(small_disk: Path, queue: Q
     until(lambda: job(identity).status.state == FAILED)
     assert "No space left on device" in job(identity).status.reason
     assert list(user_models_folder().glob("*")) == []
+
+
+@pytest.mark.parametrize("refusing", ["open", "Popen"])
+def test_a_job_that_cannot_be_started_says_so_and_the_next_one_is(
+    own_home: Path, monkeypatch: pytest.MonkeyPatch, refusing: str
+) -> None:
+    first, second = (jobs.submit(name, SHORT) for name in ("one", "two"))
+    queue, start = Queue(), Mock()
+    full = OSError(errno.ENOSPC, "No space left on device")
+    monkeypatch.setattr(subprocess, "Popen", start)
+    with monkeypatch.context() as patch:
+        # All that it writes fails, the status that says so among it.
+        patch.setattr(queue_module, "write_status", Mock(side_effect=full))
+        if refusing == "open":
+            patch.setattr(Path, "open", Mock(side_effect=full))
+        else:
+            start.side_effect = full
+        queue._look()
+        assert [(job.status.state, job.status.reason, job.place) for job in queue.jobs()] == [
+            (FAILED, "The training could not be started: No space left on device.", 0),
+            (WAITING, "", 1),
+        ]
+    start.side_effect = None
+    start.return_value.poll.return_value = None
+    queue._look()  # the disk has room again
+    assert job(first).status.state == FAILED, "it is written down by now"
+    assert queue._running and queue._running.folder.name == second
+
+
+def test_an_error_that_nobody_foresaw_is_in_the_servers_log(own_home: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = jobs.jobs_folder() / jobs.submit("mine", SHORT)
+    jobs.write_status(folder, JobStatus(RUNNING, passes=0.5))
+    with (folder / jobs.SAID).open("wb") as said:
+        command = [sys.executable, "-c", "print('x' * 9000, file=__import__('sys').stderr); {}['a bug of ours']"]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said)
+    Queue()._ended(queue_module._Running(folder, process))
+    assert job(folder.name).status.state == FAILED
+    assert job(folder.name).status.reason == "The training ended without a word. The server's log says more."
+    (record,) = caplog.records
+    assert record.levelname == "ERROR" and folder.name in record.getMessage()
+    assert record.getMessage().endswith("KeyError: 'a bug of ours'")
+    assert len(record.getMessage()) < 5_000
 
 
 def test_a_name_that_is_taken_by_a_job_is_refused(own_home: Path) -> None:
