@@ -159,10 +159,10 @@ def test_a_queue_that_is_full_says_so() -> None:
     assert "8 trainings wait already" in text_of(at)
 
 
-def a_job_that_learns(snapshots: tuple[float, ...] = ()) -> str:
+def a_job_that_learns(name: str = "mine", snapshots: tuple[float, ...] = ()) -> str:
     """A training under way whose network was kept at these of its moments, among them 0.5 passes."""
     config = PRESETS["quick"].config
-    identity = jobs.submit("mine", config)
+    identity = jobs.submit(name, config)
     for passes in snapshots:
         path = jobs.snapshot_path(jobs.jobs_folder() / identity, passes)
         path.parent.mkdir(exist_ok=True)
@@ -193,8 +193,34 @@ def test_a_training_that_runs_shows_its_course() -> None:
     assert html_of(at).count('<figure class="course">') == 2
 
 
+def test_the_latest_losses_and_accuracies_stand_beside_the_curves() -> None:
+    a_job_that_learns()
+    said = re.sub(r"<[^>]+>", "", html_of(opened("train")))
+    assert "Loss, nats learning from 0.300validation 0.200" in said
+    assert "Read right learning from 90.00%validation 95.00%" in said
+
+
+def test_there_is_a_way_back_to_the_training_that_runs() -> None:
+    old = a_job_that_learns("old")
+    status = jobs.read_status(jobs.jobs_folder() / old)
+    jobs.write_status(jobs.jobs_folder() / old, dataclasses.replace(status, state=jobs.DONE, reason="Well."))
+    running = a_job_that_learns("new")
+    waiting = jobs.submit("waits", PRESETS["quick"].config)
+
+    def offered(at: AppTest) -> list[str]:
+        return [str(button.key) for button in at.button if button.label == "Look"]
+
+    at = opened("train")
+    assert offered(at) == [f"look_{old}"], "the one that runs is shown, and the one that waits has nothing to show"
+    press(at, f"look_{old}")
+    assert "old" in [heading.value for heading in at.subheader] and offered(at) == [f"look_{running}"]
+    press(at, f"look_{running}")
+    assert "new" in [heading.value for heading in at.subheader] and offered(at) == [f"look_{old}"]
+    assert {str(button.key) for button in at.button} >= {f"cancel_{running}", f"cancel_{waiting}"}
+
+
 def test_what_a_moment_read_in_a_picture_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    a_job_that_learns((0.25, 0.5))
+    a_job_that_learns(snapshots=(0.25, 0.5))
     reading = Mock(wraps=read_with)
     monkeypatch.setattr(session, "read_with", reading)
     at = opened("train")
@@ -206,7 +232,7 @@ def test_what_a_moment_read_in_a_picture_is_read_once(monkeypatch: pytest.Monkey
 
 
 def test_moments_of_a_training_whose_request_is_spoilt_are_left_out() -> None:
-    folder = jobs.jobs_folder() / a_job_that_learns((0.25, 0.5))
+    folder = jobs.jobs_folder() / a_job_that_learns(snapshots=(0.25, 0.5))
     (folder / jobs.REQUEST).write_text("{")
     assert 'class="when"' not in html_of(opened("train"))
 
@@ -353,7 +379,9 @@ def test_two_models_stand_side_by_side(two_models: None, monkeypatch: pytest.Mon
 
 def test_curves_say_in_words_where_they_end() -> None:
     html = curves_html("Loss", [Curve("a<b", [(0, 1), (1, 0.25)], "red")], 1, 0, 1, "")
-    assert 'alt="Loss, at last: a&lt;b 0.25"' in html
+    assert 'alt="Loss, at last: a&lt;b 0.250"' in html and "a&lt;b <b>0.250</b>" in html
+    html = curves_html("Read right", [Curve("a", [(0, 1), (1, 0.9871)], "red"), Curve("b", [], "red")], 1, 0, 1, "%")
+    assert 'alt="Read right, at last: a 98.71%"' in html and "a <b>98.71%</b>" in html
 
 
 def test_tables_escape_what_people_wrote() -> None:
