@@ -1,6 +1,7 @@
 """Trainings in the background, and every way in which they can come to grief: the processes are real, and so are the
 kills. The child needs all of MNIST."""
 
+import contextlib
 import dataclasses
 import errno
 import json
@@ -174,6 +175,27 @@ def test_cancelling_takes_effect_within_two_seconds_and_leaves_no_model(queue: Q
     assert not (jobs.jobs_folder() / identity / "model").exists()
 
 
+def busy_seconds(pid: int) -> dict[str, float]:
+    """The processor time that each thread of a process has taken."""
+    taken = {}
+    for path in Path(f"/proc/{pid}/task").iterdir():
+        fields = (path / "stat").read_text().rpartition(")")[2].split()
+        taken[path.name] = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return taken
+
+
+def test_a_child_trains_on_one_thread_and_lets_others_go_first(queue: Queue) -> None:
+    identity = jobs.submit("mine", LONG)
+    until(lambda: is_learning(identity))
+    child = child_of(identity)
+    assert os.getpriority(os.PRIO_PROCESS, child) == min(19, os.getpriority(os.PRIO_PROCESS, 0) + 10)
+    before, batch = busy_seconds(child), job(identity).status.batch
+    until(lambda: job(identity).status.batch > batch + 30)
+    worked = {thread: after - before.get(thread, 0) for thread, after in busy_seconds(child).items()}
+    assert max(worked.values()) > 0.1, "it did learn"
+    assert sum(worked.values()) < 1.2 * max(worked.values()), "and one thread did nearly all of it"
+
+
 def test_a_killed_trainer_ends_in_a_clear_state_and_the_next_job_runs(queue: Queue) -> None:
     identity, following = jobs.submit("mine", LONG), jobs.submit("next", LONG)
     until(lambda: is_learning(identity))
@@ -338,6 +360,39 @@ def test_a_model_that_the_disk_refuses_a_place_stays_where_it_was_made(
     assert (status.state, status.model) == (FAILED, "")
     assert status.reason == "The model could not be put in its place: No space left on device."
     assert load_model(made).card.name == "mine" and left_in(user_models_folder()) == []
+
+
+def trainers() -> list[int]:
+    """The processes that are at a job of this home, whether they have begun or not."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # gone this moment
+            if str(jobs.jobs_folder()) in path.read_text():
+                found.append(int(path.parent.name))
+    return found
+
+
+@pytest.mark.parametrize("sign", [jobs.SAID, jobs.ALIVE])
+def test_a_server_killed_just_as_a_child_starts_leaves_no_orphan(server: "subprocess.Popen[bytes]", sign: str) -> None:
+    """Just before or after there is a child, and as it takes its lock."""
+    identity = jobs.submit("mine", LONG)
+    until((jobs.jobs_folder() / identity / sign).exists)
+    server.kill()
+    after = Queue()
+    after.start()
+
+    def is_clear() -> bool:
+        """Either it had begun, and ended with its server, or the next server's child alone is at it anew."""
+        status = job(identity).status
+        if status.state == RUNNING:
+            return after._running is not None and trainers() == [after._running.process.pid]
+        return (status.state, status.reason) == (FAILED, jobs.SERVER_GONE) and trainers() == []
+
+    try:
+        until(is_clear)
+    finally:
+        after.stop()
+    assert trainers() == [] and left_in(user_models_folder()) == []
 
 
 @pytest.fixture
