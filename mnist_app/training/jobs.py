@@ -10,6 +10,8 @@ A job is a folder under MNIST_APP_HOME/jobs, named so that the oldest comes firs
     ink/           the drawings of a lesson, written once
     taught.json    what a lesson has done
     alive          locked by the child for as long as it lives
+    pid            the child's number, for the next server to end it by
+    said           what the child wrote to standard error: nothing, or an error that nobody foresaw
 """
 
 import contextlib
@@ -19,7 +21,9 @@ import secrets
 import tempfile
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +47,10 @@ from mnist_app.training.train import EpochReport, TrainConfig
 WAITING, RUNNING, DONE, CANCELLED, FAILED = "waiting", "running", "done", "cancelled", "failed"
 LEARNED = "learned"  # the child has done its part, and the model is about to take its place
 MOST_WAITING = 8  # jobs in line: a class's worth of patience
+MOST_PARSED = 64  # requests, and statuses likewise, that stay in memory: more than the jobs that are listed
 
 REQUEST, STATUS, CANCEL, ALIVE, PID = "request.json", "status.json", "cancel", "alive", "pid"
+SAID = "said"
 INK, TAUGHT = "ink", "taught.json"
 
 SERVER_GONE = "The server ended while the network was training."
@@ -93,9 +99,9 @@ class JobStatus:
     examples_per_second: float = 0.0
     seconds_left: float | None = None  # until it has learned; what is measured at the end takes a little more
     losses: tuple[tuple[float, float], ...] = ()  # passes, mean training loss since the point before
-    reports: tuple[EpochReport, ...] = ()
+    reports: tuple[EpochReport, ...] = ()  # of a long training some, those of the snapshots among them
     snapshots: tuple[float, ...] = ()  # passes of the reports whose network was kept
-    model: str = ""  # the name of what came of it, once that is in its place
+    model: str = ""  # the name of what came of it, once it has learned; another one's, if that is taken by then
 
     @property
     def is_over(self) -> bool:
@@ -120,7 +126,7 @@ class JobStatus:
 
 def _report_from_json(found: Any) -> EpochReport:
     confusion = np.array(found["confusion"])
-    if confusion.shape != (CLASSES, CLASSES) or confusion.dtype.kind != "i":
+    if found["confusion"] != [] and (confusion.shape != (CLASSES, CLASSES) or confusion.dtype.kind != "i"):
         raise ValueError("a confusion matrix is ten by ten counts")
     numbers = {name: value for name, value in found.items() if name != "confusion"}
     if not all(isinstance(number, int | float) for number in numbers.values()):
@@ -194,23 +200,25 @@ def cancel(identity: str) -> None:
         raise JobError(f"The training could not be cancelled: {error.strerror}.") from None
 
 
-def list_jobs() -> list[Job]:
-    """Every job there is, the oldest first, the waiting ones with their places."""
+def list_jobs(unwritten: Mapping[Path, JobStatus] | None = None) -> list[Job]:
+    """Every job there is, the oldest first, the waiting ones with their places.
+
+    What is ``unwritten``, by the job's folder, counts rather than what the disk says.
+    """
     jobs, place = [], 0
     for folder in job_folders():
-        status = read_status(folder)
+        status = (unwritten or {}).get(folder) or read_status(folder)
         if status.state == WAITING:
             place += 1
         jobs.append(Job(folder.name, read_request(folder), status, place if status.state == WAITING else 0))
     return jobs
 
 
-def snapshot_network(job: Job, passes: float) -> nn.Module:
-    """The network as it was after so many passes, of ``status.snapshots``, ready to answer. Raises JobError."""
+def snapshot_network(identity: str, architecture: str, passes: float) -> nn.Module:
+    """A job's network as it was after so many passes, of ``status.snapshots``, ready to answer. Raises JobError."""
     try:
-        assert job.request, "a snapshot is of a known network"
-        network = build(job.request.config.architecture)
-        network.load_state_dict(load_tensors(snapshot_path(jobs_folder() / job.id, passes).read_bytes()))
+        network = build(architecture)
+        network.load_state_dict(load_tensors(snapshot_path(jobs_folder() / identity, passes).read_bytes()))
     except (OSError, SafetensorError, RuntimeError):
         raise JobError("This moment of the training was not kept.") from None
     return network.eval()
@@ -237,7 +245,8 @@ def job_folders() -> list[Path]:
 def read_request(folder: Path) -> Request | None:
     """What the job is to do; None where that is not readable."""
     try:
-        return Request.from_json(json.loads((folder / REQUEST).read_text()))
+        path = folder / REQUEST
+        return _parsed_request(path, _stamp(path))
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
 
@@ -250,11 +259,34 @@ def read_status(folder: Path) -> JobStatus:
 def known_status(folder: Path) -> JobStatus | None:
     """What the job last reported; None where that is not readable."""
     try:
-        return JobStatus.from_json(json.loads((folder / STATUS).read_text()))
+        path = folder / STATUS
+        return _parsed_status(path, _stamp(path))
     except FileNotFoundError:
         return JobStatus()
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
+
+
+_Stamp = tuple[int, int, int]
+
+
+def _stamp(path: Path) -> _Stamp:
+    """Changes whenever the file does: what replaces it lies beside it first, and so has another number on the disk."""
+    found = path.stat()
+    return found.st_ino, found.st_mtime_ns, found.st_size
+
+
+# A class looks on, each pupil once a second, and most of what there is has not changed since the last look.
+
+
+@lru_cache(maxsize=MOST_PARSED)
+def _parsed_request(path: Path, stamp: _Stamp) -> Request:
+    return Request.from_json(json.loads(path.read_text()))
+
+
+@lru_cache(maxsize=MOST_PARSED)
+def _parsed_status(path: Path, stamp: _Stamp) -> JobStatus:
+    return JobStatus.from_json(json.loads(path.read_text()))
 
 
 def made_in(folder: Path, request: Request) -> Path:

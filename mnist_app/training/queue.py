@@ -15,8 +15,9 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from mnist_app.models.registry import ModelError, load_card, put_in_place
+from mnist_app.models.registry import ModelError, free_name, load_card, model_folders, put_in_place
 from mnist_app.models.shelf import label
+from mnist_app.storage import user_models_folder
 from mnist_app.training.jobs import (
     ALIVE,
     CANCEL,
@@ -26,10 +27,12 @@ from mnist_app.training.jobs import (
     LEARNED,
     PID,
     RUNNING,
+    SAID,
     SERVER_GONE,
     STATUS,
     Job,
     JobStatus,
+    Request,
     job_folders,
     jobs_folder,
     known_status,
@@ -41,6 +44,8 @@ from mnist_app.training.jobs import (
 )
 
 SERVER_STOPPED = "The server was stopped before the training had finished."
+WAS_CANCELLED = "It was cancelled."
+LONGEST_TRACE = 4_000  # characters of what a child said of its error that the log repeats
 MOST_ENDED = 12  # ended jobs that are remembered
 LOOK_EVERY = 0.1  # seconds between two looks at the queue: cancelling takes effect within a few of them
 
@@ -65,11 +70,7 @@ class Queue:
 
     def jobs(self) -> list[Job]:
         """Every job there is, as list_jobs() has it, and what could not be written down besides."""
-        unwritten = {folder.name: status for folder, status in self._unwritten.items()}
-        return [
-            dataclasses.replace(job, status=unwritten[job.id], place=0) if job.id in unwritten else job
-            for job in list_jobs()
-        ]
+        return list_jobs(dict(self._unwritten))
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -94,7 +95,9 @@ class Queue:
         """Jobs that an earlier server left behind have a clear end, and no process."""
         for folder in job_folders():
             status = known_status(folder)
-            if status and status.state == RUNNING:
+            if (status and status.is_over) or (self._running and self._running.folder == folder):
+                continue
+            if (folder / ALIVE).exists():  # there was a child once, whatever can be read of it
                 _end_leftover(folder)
                 status = known_status(folder)  # its last word, if it had one
             if status is None or status.state in (RUNNING, LEARNED):
@@ -109,7 +112,7 @@ class Queue:
                 continue
             if is_ours:
                 assert self._running
-                self._end(self._running, CANCELLED, "It was cancelled.")
+                self._end(self._running, CANCELLED, WAS_CANCELLED)
             elif not (folder / STATUS).exists():
                 self._note(folder, JobStatus(CANCELLED, "It was cancelled before it began."))
         if self._running and self._running.process.poll() is not None:
@@ -126,16 +129,19 @@ class Queue:
         self._forget_old()
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         command = [sys.executable, "-m", "mnist_app", "train", "--job", str(waiting[0])]
-        with contextlib.ExitStack() as stack:
-            said = stack.enter_context((waiting[0] / "said").open("wb"))
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=said,
-                cwd=Path(__file__).parents[2],
-                env=environment,
-            )
+        try:
+            with (waiting[0] / SAID).open("wb") as said:
+                process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=said,
+                    cwd=Path(__file__).parents[2],
+                    env=environment,
+                )
+        except OSError as error:  # a job that cannot be started must not stand in the way of the next one
+            self._note(waiting[0], JobStatus(FAILED, f"The training could not be started: {error.strerror}."))
+            return
         self._running = _Running(waiting[0], process)
 
     def _ended(self, running: "_Running") -> None:
@@ -145,7 +151,11 @@ class Queue:
         code = running.process.returncode
         if code < 0:
             said = f"The training was ended from outside ({signal.Signals(-code).name}) before it had finished."
-        self._settle(running.folder, FAILED, said or "The training ended without a word.")
+        if not said:
+            logging.getLogger(__name__).error("%s ended without a word: %s", running.folder, running.trace())
+            said = "The training ended without a word. The server's log says more."
+        # Its last word may have found no room on the disk, but the way it ended is known here.
+        self._settle(running.folder, FAILED if code else LEARNED, said)
 
     def _end(self, running: "_Running", state: str, reason: str) -> None:
         """End the child at once: what it writes appears whole or not at all, so that there is nothing to wait for."""
@@ -155,32 +165,30 @@ class Queue:
         self._settle(running.folder, state, reason)
 
     def _settle(self, folder: Path, state: str, reason: str) -> None:
-        """Put what a job has made in its place; one that made nothing ends in ``state``, unless it has said how."""
-        status = known_status(folder)
+        """Put what a job has made in its place; one that made nothing ends in ``state``, unless it has said how.
+
+        What was cancelled by then leaves no model; what is in its place already stays, for that came too late.
+        """
+        status, request = known_status(folder), read_request(folder)
         if status is not None and status.is_over:
             return
-        request = read_request(folder)
-        made = made_in(folder, request) if request else folder / "model"
-        if (status is None or status.state == LEARNED) and _is_model(made):
-            try:
-                name = put_in_place(made)
-            except OSError as error:  # the model stays where it was made
-                state, reason = FAILED, f"The model could not be put in its place: {error.strerror}."
-            else:
-                if request and request.title:
-                    with contextlib.suppress(ModelError):  # it is called by its name, then
-                        label(name, request.title, "")
-                lost = JobStatus(reason="The model is there; what the training reported is lost.")
-                done = dataclasses.replace(status or lost, state=DONE, model=name)
-                if request and name != request.model:
-                    said = f"Another model got the name {request.model!r} meanwhile; this one is {name!r}."
-                    done = dataclasses.replace(done, reason=said)
-                self._note(folder, done)
+        known = status or JobStatus(LEARNED, "The model is there; what the training reported is lost.")
+        if state == LEARNED and request:
+            known = dataclasses.replace(known, state=LEARNED, reason=reason, model=request.model)
+        try:
+            if request and known.state == LEARNED and (name := _name_in_place(folder, made_in(folder, request), known)):
+                self._note(folder, _done(request, known, name))
                 return
+        except OSError as error:  # the model stays where it was made
+            state, reason = FAILED, f"The model could not be put in its place: {error.strerror}."
         else:
             shutil.rmtree(folder / "model", ignore_errors=True)
-        known = status or JobStatus(RUNNING)
-        self._note(folder, dataclasses.replace(known, state=state, reason=reason, doing="", seconds_left=None))
+            if (folder / CANCEL).exists():
+                state, reason = CANCELLED, WAS_CANCELLED
+            elif state == LEARNED:
+                state, reason = FAILED, "What was learned is gone from the disk."
+        ended = dataclasses.replace(known, state=state, reason=reason, model="")
+        self._note(folder, dataclasses.replace(ended, doing="", seconds_left=None))
 
     def _note(self, folder: Path, status: JobStatus) -> None:
         """Write down how a job ended, or remember it until the disk takes it."""
@@ -206,6 +214,39 @@ class _Running:
         said, _ = self.process.communicate()
         lines: Sequence[str] = said.decode(errors="replace").strip().splitlines()
         return lines[-1] if lines else ""
+
+    def trace(self) -> str:
+        """The end of what it said of an error that nobody foresaw."""
+        try:
+            return (self.folder / SAID).read_text(errors="replace")[-LONGEST_TRACE:].strip()
+        except OSError:
+            return ""
+
+
+def _name_in_place(folder: Path, made: Path, learned: JobStatus) -> str | None:
+    """The name of a job's model, which is in its place from now on; None where there is none. Raises OSError.
+
+    The name is written down before the model gets it: a server that is killed in between leaves word to the next one.
+    """
+    if not made.exists():  # an earlier server got as far as that, unless it was never made
+        return learned.model if learned.model and _is_model(user_models_folder() / learned.model) else None
+    if not _is_model(made) or (folder / CANCEL).exists():
+        return None
+    name = made.name if made.name not in model_folders() else free_name(made.name)
+    if name != learned.model:
+        with contextlib.suppress(OSError):  # a full disk lets a folder be moved all the same
+            write_status(folder, dataclasses.replace(learned, model=name))
+    return put_in_place(made)
+
+
+def _done(request: Request, learned: JobStatus, name: str) -> JobStatus:
+    """How a job ends whose model is in its place, where it is given its title."""
+    if request.title:
+        with contextlib.suppress(ModelError):  # it is called by its name, then
+            label(name, request.title, "")
+    said = f"Another model got the name {request.model!r} meanwhile; this one is {name!r}."
+    reason = learned.reason if name == request.model else said
+    return dataclasses.replace(learned, state=DONE, reason=reason, model=name, doing="", seconds_left=None)
 
 
 def _is_model(folder: Path) -> bool:

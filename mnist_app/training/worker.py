@@ -6,6 +6,7 @@ import os
 import select
 import threading
 import time
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -36,7 +37,8 @@ from mnist_app.training.train import BatchReport, EpochReport, TrainConfig
 from mnist_app.training.trainer import Watch, command_of, train_model
 
 MOST_SNAPSHOTS = 12
-MOST_LOSSES = 120  # points of the loss curve; when there are more, neighbours are merged
+MOST_REPORTS = 60  # more than a curve of that width can show; each is written with every status
+MOST_LOSSES = 120  # points of the loss curve, an even number: when there are as many, neighbours are merged
 WRITE_EVERY = 0.25  # seconds between two reports of progress
 
 
@@ -73,7 +75,7 @@ def _report(folder: Path, request: Request | None, reporter: "Reporter") -> bool
         return reporter.end(FAILED, f"The training could not go on: {error.strerror}.")
     except MemoryError:
         return reporter.end(FAILED, "The training could not go on: there is not enough memory.")
-    return reporter.end(LEARNED, said)
+    return reporter.end(LEARNED, said, request.model)
 
 
 def _learn(folder: Path, request: Request, watch: Watch) -> str:
@@ -105,30 +107,41 @@ def _end_with_the_server(reporter: "Reporter") -> None:
 
 @dataclass
 class Reporter:
-    """Writes down how far a training has come, as its reports come in."""
+    """Writes down how far a training has come, as its reports come in, and once how it ended.
+
+    What it writes stays small however long the training is: of more than MOST_LOSSES, MOST_REPORTS and MOST_SNAPSHOTS
+    those go that are missed least, so that the curves keep their shape. The first and the last report stay, and those
+    whose network was kept; these and the last one alone keep their confusion matrices.
+    """
 
     folder: Path
     config: TrainConfig
     has_begun: bool = field(default=False, init=False)
+    _has_ended: bool = field(default=False, init=False)
     _status: JobStatus = field(default=JobStatus(RUNNING, doing="Reading the digits"), init=False)
     _written: float = field(default=-np.inf, init=False)
     _began: float | None = field(default=None, init=False)  # seconds, by time.monotonic()
     _pending: list[float] = field(default_factory=list, init=False)  # losses of the point to come
     _each: int = field(default=1, init=False)  # batches in a point of the loss curve
-    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)  # for what is said last
+    # Progress is reported by one thread, the server's end by another: nothing may be written over the last word.
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     def begin(self) -> None:
         """From now on the job is under way, and somebody must say how it ends."""
-        self.has_begun = True
-        self._write(must=True)
+        with self._lock:
+            self.has_begun = True
+            self._write(must=True)
 
     def watch(self, report: BatchReport | EpochReport, network: nn.Module) -> None:
         """Take note of a report."""
-        if isinstance(report, EpochReport):
-            self._measured(report, network)
-        else:
-            self._stepped(report)
-        self._write(must=isinstance(report, EpochReport))
+        with self._lock:
+            if self._has_ended:
+                return
+            if isinstance(report, EpochReport):
+                self._measured(report, network)
+            else:
+                self._stepped(report)
+            self._write(must=isinstance(report, EpochReport))
 
     def _stepped(self, report: BatchReport) -> None:
         now = time.monotonic()
@@ -142,9 +155,9 @@ class Reporter:
         if len(self._pending) >= self._each:
             losses = (*losses, (passes, sum(self._pending) / len(self._pending)))
             self._pending = []
-            if len(losses) > MOST_LOSSES:
+            if len(losses) == MOST_LOSSES:
                 self._each *= 2
-                pairs = zip(losses[0::2], losses[1::2], strict=False)
+                pairs = zip(losses[0::2], losses[1::2], strict=True)
                 losses = tuple((later[0], (before[1] + later[1]) / 2) for before, later in pairs)
         self._status = dataclasses.replace(
             self._status,
@@ -159,28 +172,48 @@ class Reporter:
         )
 
     def _measured(self, report: EpochReport, network: nn.Module) -> None:
-        kept = [*self._status.snapshots, report.passes]
-        tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
-        with contextlib.suppress(OSError):  # a moment that was not kept is no reason to stop
-            path = snapshot_path(self.folder, report.passes)
-            path.parent.mkdir(exist_ok=True)
-            path.write_bytes(save_tensors(tensors))
-            if len(kept) > MOST_SNAPSHOTS:
-                gaps = [later - before for before, later in zip(kept[:-2], kept[2:], strict=True)]
-                closest = kept.pop(1 + int(np.argmin(gaps)))  # it is missed least
-                snapshot_path(self.folder, closest).unlink(missing_ok=True)
+        snapshots = self._status.snapshots
+        if self._is_kept(report.passes, network):
+            snapshots = (*snapshots, report.passes)
+        if len(snapshots) > MOST_SNAPSHOTS:
+            closest = _missed_least(snapshots, spared=())
+            with contextlib.suppress(OSError):
+                snapshot_path(self.folder, closest).unlink()
+            snapshots = tuple(passes for passes in snapshots if passes != closest)
         reports = (*self._status.reports, report)
-        self._status = dataclasses.replace(self._status, reports=reports, snapshots=tuple(kept))
+        if len(reports) > MOST_REPORTS:
+            closest = _missed_least([each.passes for each in reports], spared=snapshots)
+            reports = tuple(each for each in reports if each.passes != closest)
+        reports = tuple(
+            each if each.passes in (*snapshots, report.passes) else dataclasses.replace(each, confusion=())
+            for each in reports
+        )
+        self._status = dataclasses.replace(self._status, reports=reports, snapshots=snapshots)
 
-    def end(self, state: str, reason: str) -> bool:
-        """Say how it ended, once: the first word stands. Whether it ended with a model."""
-        if not self._lock.acquire(blocking=False):
-            time.sleep(5)  # the other thread is saying it
+    def _is_kept(self, passes: float, network: nn.Module) -> bool:
+        """Keep the network as it is now, if the disk takes it: a moment that is lost is no reason to stop."""
+        path = snapshot_path(self.folder, passes)
+        try:
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(save_tensors({name: value.contiguous() for name, value in network.state_dict().items()}))
+        except OSError:
+            with contextlib.suppress(OSError):
+                path.unlink()  # half a network is of no use, and takes room
             return False
-        self._status = dataclasses.replace(self._status, state=state, reason=reason, doing="", seconds_left=None)
-        with contextlib.suppress(OSError):
-            print(reason, flush=True)  # for the server, where the disk takes no more
-        self._write(must=True)
+        return True
+
+    def end(self, state: str, reason: str, model: str = "") -> bool:
+        """Say how it ended, once: the first word stands. Whether it ended with a model."""
+        with self._lock:
+            if self._has_ended:
+                return False
+            self._has_ended = True
+            self._status = dataclasses.replace(
+                self._status, state=state, reason=reason, model=model, doing="", seconds_left=None
+            )
+            with contextlib.suppress(OSError):
+                print(reason, flush=True)  # for the server, where the disk takes no more
+            self._write(must=True)
         return state == LEARNED
 
     def _write(self, must: bool) -> None:
@@ -191,3 +224,13 @@ class Reporter:
         except OSError:
             return  # a full disk may have room again by the next report, and the model says it if not
         self._written = time.monotonic()
+
+
+def _missed_least(moments: Sequence[float], spared: Collection[float]) -> float:
+    """Of moments in their order the one between its neighbours' closest; neither the first nor the last."""
+    gaps = {
+        moment: later - before
+        for before, moment, later in zip(moments, moments[1:], moments[2:], strict=False)
+        if moment not in spared
+    }
+    return min(gaps, key=gaps.__getitem__)

@@ -153,8 +153,15 @@ class Curve:
     dashed: bool = False
 
 
+def _value(value: float, unit: str) -> str:
+    return _percent(value) if unit == "%" else f"{value:.3f}"
+
+
 def curves_html(title: str, curves: Sequence[Curve], passes: float, lowest: float, highest: float, unit: str) -> str:
-    """Curves over the passes of a training as SVG; ``unit`` is "%" or a word for the values' scale."""
+    """Curves over the passes of a training as SVG, named with the value that each has come to.
+
+    ``unit`` is "%" or a word for the values' scale.
+    """
     span = max(highest - lowest, 1e-9)
 
     def x(at: float) -> float:
@@ -186,7 +193,7 @@ def curves_html(title: str, curves: Sequence[Curve], passes: float, lowest: floa
             )
         names += (
             f'<span><i style="border-top:2px {"dashed" if curve.dashed else "solid"} {curve.colour}"></i>'
-            f"{html.escape(curve.name)}</span>"
+            f"{html.escape(curve.name)} <b>{_value(curve.points[-1][1], unit)}</b></span>"
         )
     over = f"{passes:.3g} {'pass' if passes == 1 else 'passes'} over the digits"
     svg = (
@@ -195,7 +202,7 @@ def curves_html(title: str, curves: Sequence[Curve], passes: float, lowest: floa
         f'<text x="{WIDTH - 8}" y="{HEIGHT - 6}" text-anchor="end">{over}</text></svg>'
     )
     url = f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}"  # SVG itself is not let through
-    said = "; ".join(f"{curve.name} {curve.points[-1][1]:.3g}" for curve in curves if curve.points)
+    said = "; ".join(f"{curve.name} {_value(curve.points[-1][1], unit)}" for curve in curves if curve.points)
     return (
         f'<figure class="course"><figcaption><b>{html.escape(title)}</b> {names}</figcaption>'
         f'<img src="{url}" alt="{html.escape(title)}, at last: {html.escape(said)}"></figure>'

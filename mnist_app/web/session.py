@@ -34,12 +34,14 @@ from mnist_app.models.registry import DEFAULT_MODEL, WEIGHTS, ModelError, find_m
 from mnist_app.models.shelf import default_model, restorable
 from mnist_app.reading.evaluation import Evaluation, evaluate
 from mnist_app.reading.recognition import Prediction, Recogniser, load_recogniser, read_with, recognise
-from mnist_app.training.jobs import Job, snapshot_network
+from mnist_app.training.jobs import Job, JobError, snapshot_network
 from mnist_app.training.queue import Queue
 from mnist_app.work import Progress, Work
 
 CANVASES = 8  # names in turn: Streamlit remembers each name for as long as the session lasts
 MOST_MODELS = 24  # in memory at once, each with half a MB
+MOST_MOMENTS = 100  # networks of trainings' moments, likewise
+MOST_READ = 2_000  # readings by those networks: a class with a drawing each, twelve moments, and some to spare
 PAD_SIDE = 340  # CSS pixels: as large as a 390 px wide phone has room for
 INK = "#1a1a1a"  # the same in both themes, as the paper is
 MOST_ATTACKS = 500  # figures kept of models under attack
@@ -309,14 +311,22 @@ def spoken_for() -> set[str]:
     return {*restorable(), *(job.name for job in queue().jobs())}
 
 
-@st.cache_resource(show_spinner=False, max_entries=100)
-def _moment(identity: str, passes: float, _job: Job) -> nn.Module:
-    return snapshot_network(_job, passes)
+@lru_cache(maxsize=MOST_MOMENTS)
+def _moment(identity: str, architecture: str, passes: float) -> nn.Module:
+    return snapshot_network(identity, architecture, passes)
+
+
+@lru_cache(maxsize=MOST_READ)  # who looks on asks for a dozen every second
+def _reading(identity: str, architecture: str, passes: float, pixels: bytes) -> Prediction:
+    picture = np.frombuffer(bytearray(pixels), np.uint8).reshape(28, 28)
+    return read_with(_moment(identity, architecture, passes), picture)
 
 
 def read_at(job: Job, passes: float, pixels: NDArray[np.uint8]) -> Prediction:
     """What a network read in a picture (28, 28) at a moment of its training that was kept. Raises JobError."""
-    return read_with(_moment(job.id, passes, job), pixels)
+    if job.request is None:
+        raise JobError("It is not known any more which network this training was of.")
+    return _reading(job.id, job.request.config.architecture, passes, pixels.tobytes())
 
 
 def read_by(name: str, pixels: NDArray[np.uint8]) -> Prediction:

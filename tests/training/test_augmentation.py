@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ from torch import Tensor
 from mnist_app.data.dataset import Digits
 from mnist_app.errors import AppError
 from mnist_app.models.networks import batch_of
-from mnist_app.training.augmentation import Augmentation, augment
+from mnist_app.training.augmentation import Augmentation, augment, thicken
 
 NOTHING = Augmentation(rotation=0, shift=0, zoom=0, shear=0)
 
@@ -53,6 +55,51 @@ def test_every_change_stays_within_its_bounds(pictures: Tensor) -> None:
     reach = 3 * np.sqrt(2) * 1.1 * 1.2
     assert 2.5 < np.abs(off).max() < reach
     assert changed.min() >= 0 and changed.max() <= 1
+
+
+@pytest.mark.parametrize("pixels", [1, 2, -1, -2])
+def test_strokes_get_as_many_pixels_thicker_or_thinner_as_is_said(monkeypatch: pytest.MonkeyPatch, pixels: int) -> None:
+    """On a bar of six pixels by twenty, whose share of ink at a cut across is its thickness."""
+    bar = torch.zeros(1, 1, 28, 28)
+    bar[:, :, 4:24, 11:17] = 1
+    draws = iter([0.0] * 6 + [pixels / 2])  # six for the moves, and then a share of the two pixels
+    monkeypatch.setattr(torch, "rand", lambda count, generator: torch.full((count,), (next(draws) + 1) / 2))
+    changed = augment(bar, dataclasses.replace(NOTHING, thickness=2), torch.Generator())
+    assert changed[0, 0, 14].sum() == pytest.approx(6 + pixels, abs=1e-4)
+    assert changed[0, 0, :, 14].sum() == pytest.approx(20 + pixels, abs=1e-4)
+    assert changed.min() >= 0 and changed.max() <= 1 + 1e-6
+
+
+def test_thickness_keeps_within_its_bounds_and_each_picture_its_own(pictures: Tensor) -> None:
+    alike = pictures[:1].repeat(300, 1, 1, 1)
+    changed = augment(alike, dataclasses.replace(NOTHING, thickness=1), torch.Generator().manual_seed(0))
+    ends = [thicken(pictures[:1], torch.tensor([by])).sum() for by in (-1.0, 1.0)]
+    ink = changed.sum(dim=(1, 2, 3))
+    assert ends[0] <= ink.min() + 1e-3 and ink.max() <= ends[1] + 1e-3
+    assert ink.max() - ink.min() > 0.9 * (ends[1] - ends[0])
+
+
+def test_an_elastic_change_moves_parts_apart_and_none_of_them_too_far() -> None:
+    """Dots far from each other and from the edges, each of which can be followed."""
+    places = [(row, column) for row in (6, 14, 22) for column in (6, 14, 22)]
+    dots = torch.zeros(200, 1, 28, 28)
+    for row, column in places:
+        dots[:, :, row - 1 : row + 1, column - 1 : column + 1] = 1
+    changed = augment(dots, dataclasses.replace(NOTHING, elastic=2), torch.Generator().manual_seed(0)).numpy()
+    moved = np.array(
+        [
+            [
+                np.subtract(ndimage.center_of_mass(picture[0, row - 4 : row + 4, column - 4 : column + 4]), 3.5)
+                for row, column in places
+            ]
+            for picture in changed
+        ]
+    )  # (200, 9, 2)
+    assert 1 < np.abs(moved).max() < 2 * 1.3, "a bicubic field goes a little beyond its knots"
+    assert np.abs(moved.mean(axis=(0, 1))).max() < 0.2, "neither way more than the other"
+    apart = moved - moved.mean(axis=1, keepdims=True)
+    assert np.abs(apart).max(axis=(1, 2)).min() > 0.2, "in each picture: a shift alone would move all by the same"
+    assert len({picture.tobytes() for picture in changed}) == 200
 
 
 def test_each_picture_is_changed_in_its_own_way() -> None:

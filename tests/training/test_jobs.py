@@ -1,9 +1,12 @@
 """Trainings in the background, and every way in which they can come to grief: the processes are real, and so are the
 kills. The child needs all of MNIST."""
 
+import contextlib
 import dataclasses
+import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +14,7 @@ import textwrap
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from filelock import FileLock
@@ -18,14 +22,17 @@ from filelock import FileLock
 from mnist_app.data.dataset import load_split
 from mnist_app.errors import AppError
 from mnist_app.models.networks import logits_of
-from mnist_app.models.registry import find_model, load_card, load_model, model_folders
+from mnist_app.models.registry import find_model, load_card, load_model, model_folders, save_model
+from mnist_app.models.shelf import read_shelf
 from mnist_app.storage import user_models_folder
 from mnist_app.training import jobs
+from mnist_app.training import queue as queue_module
 from mnist_app.training.augmentation import STILL
 from mnist_app.training.jobs import (
     CANCELLED,
     DONE,
     FAILED,
+    LEARNED,
     RUNNING,
     WAITING,
     Job,
@@ -131,10 +138,11 @@ def test_a_job_becomes_a_model_with_its_curves(learned: Job) -> None:
 
 def test_each_snapshot_is_the_network_of_its_moment(learned: Job) -> None:
     reports, snapshots = learned.status.reports, learned.status.snapshots
-    validation = load_split("validation")
+    validation, architecture = load_split("validation"), SHORT.architecture
     assert list(snapshots) == [report.passes for report in reports]
     for passes, report in zip(snapshots, reports, strict=True):
-        read = logits_of(jobs.snapshot_network(learned, passes), validation.images).argmax(dim=1).numpy()
+        network = jobs.snapshot_network(learned.id, architecture, passes)
+        read = logits_of(network, validation.images).argmax(dim=1).numpy()
         assert (read == validation.labels).mean() == pytest.approx(report.validation_accuracy)
         assert sum(report.confusion[digit][digit] for digit in range(10)) == (read == validation.labels).sum()
 
@@ -165,6 +173,27 @@ def test_cancelling_takes_effect_within_two_seconds_and_leaves_no_model(queue: Q
     assert time.monotonic() - began < 2
     assert "mine" not in model_folders() and left_in(user_models_folder()) == []
     assert not (jobs.jobs_folder() / identity / "model").exists()
+
+
+def busy_seconds(pid: int) -> dict[str, float]:
+    """The processor time that each thread of a process has taken."""
+    taken = {}
+    for path in Path(f"/proc/{pid}/task").iterdir():
+        fields = (path / "stat").read_text().rpartition(")")[2].split()
+        taken[path.name] = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return taken
+
+
+def test_a_child_trains_on_one_thread_and_lets_others_go_first(queue: Queue) -> None:
+    identity = jobs.submit("mine", LONG)
+    until(lambda: is_learning(identity))
+    child = child_of(identity)
+    assert os.getpriority(os.PRIO_PROCESS, child) == min(19, os.getpriority(os.PRIO_PROCESS, 0) + 10)
+    before, batch = busy_seconds(child), job(identity).status.batch
+    until(lambda: job(identity).status.batch > batch + 30)
+    worked = {thread: after - before.get(thread, 0) for thread, after in busy_seconds(child).items()}
+    assert max(worked.values()) > 0.1, "it did learn"
+    assert sum(worked.values()) < 1.2 * max(worked.values()), "and one thread did nearly all of it"
 
 
 def test_a_killed_trainer_ends_in_a_clear_state_and_the_next_job_runs(queue: Queue) -> None:
@@ -216,6 +245,156 @@ def test_a_killed_server_leaves_no_orphan_and_a_clear_state(server: "subprocess.
     assert left_in(user_models_folder()) == []
 
 
+# A server that ends just as a job has learned
+
+
+class Killed(BaseException):
+    """The end of a server, which runs none of what would come after."""
+
+
+@pytest.fixture
+def about_to_settle(own_home: Path) -> tuple[str, Path]:
+    """A job called "Anna's" that has learned, and where it made its model, as the server finds it."""
+    identity = jobs.submit("mine", SHORT, "Anna's")
+    request = jobs.read_request(jobs.jobs_folder() / identity)
+    assert request
+    made = jobs.made_in(jobs.jobs_folder() / identity, request)
+    made.parent.mkdir()
+    model = load_model(find_model("mnist-cnn"))
+    save_model(made, model.network, dataclasses.replace(model.card, name="mine"))
+    learned = JobStatus(LEARNED, "99.12% of the test digits are read right.", model="mine")
+    jobs.write_status(jobs.jobs_folder() / identity, learned)
+    return identity, made
+
+
+def next_server() -> None:
+    queue = Queue()
+    queue.start()
+    try:
+        until(lambda: all(job.status.is_over for job in list_jobs()), 10)
+    finally:
+        queue.stop()
+
+
+@pytest.mark.parametrize("is_stopped", [False, True])
+def test_what_is_cancelled_when_it_has_just_learned_leaves_no_model(
+    about_to_settle: tuple[str, Path], is_stopped: bool
+) -> None:
+    identity, made = about_to_settle
+    jobs.cancel(identity)
+    if is_stopped:  # the server that runs it ends, rather than the next one finding it
+        Queue()._settle(made.parents[1], FAILED, SERVER_STOPPED)
+    else:
+        next_server()
+    assert (job(identity).status.state, job(identity).status.reason) == (CANCELLED, "It was cancelled.")
+    assert "mine" not in model_folders() and not made.parent.exists()
+
+
+@pytest.mark.parametrize("when", ["put_in_place", "label", "_done", "_note"])
+@pytest.mark.parametrize("is_taken", [False, True])
+@pytest.mark.parametrize("is_cancelled", [False, True])
+def test_a_server_killed_while_it_puts_a_model_in_place_leaves_no_lie(
+    about_to_settle: tuple[str, Path], monkeypatch: pytest.MonkeyPatch, when: str, is_taken: bool, is_cancelled: bool
+) -> None:
+    """Whether the model had been moved by then or not, and whoever has got its name meanwhile."""
+    identity, made = about_to_settle
+    if is_taken:
+        shutil.copytree(find_model("mnist-cnn"), user_models_folder() / "mine")
+    name = "mine-2" if is_taken else "mine"
+
+    def kill(*asked: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Queue if when == "_note" else queue_module, when, kill)
+        with pytest.raises(Killed):
+            Queue()._settle(made.parents[1], FAILED, "The training ended without a word.")
+    assert job(identity).status.state == LEARNED
+    if is_cancelled:
+        jobs.cancel(identity)
+    next_server()
+    status = job(identity).status
+    if is_cancelled and when == "put_in_place":
+        assert status.state == CANCELLED and name not in model_folders()
+        return
+    assert (status.state, status.model) == (DONE, name), "it was too late to cancel it"
+    assert load_model(find_model(name)).card.name == name
+    assert read_shelf().title(name) == "Anna's"
+    assert ("Another model got the name 'mine'" in status.reason) == is_taken
+    assert not made.exists() and left_in(user_models_folder()) == (["mine", "mine-2"] if is_taken else ["mine"])
+
+
+def test_a_model_that_is_gone_before_it_got_its_place_is_not_claimed(about_to_settle: tuple[str, Path]) -> None:
+    identity, made = about_to_settle
+    shutil.rmtree(made)
+    next_server()
+    assert (job(identity).status.state, job(identity).status.model) == (FAILED, "")
+
+
+def test_a_last_word_that_found_no_room_does_not_cost_the_model(
+    about_to_settle: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The child has ended well, the disk still says that it runs, and the disk is full for the server, too."""
+    identity, made = about_to_settle
+    jobs.write_status(made.parents[1], JobStatus(RUNNING, doing="Measuring on validation and test", passes=2))
+    ending = queue_module._Running(made.parents[1], Mock(returncode=0, communicate=lambda: (b"99.12%.\n", b"")))
+    queue = Queue()
+    with monkeypatch.context() as patch:
+        patch.setattr(queue_module, "write_status", Mock(side_effect=OSError(errno.ENOSPC, "No space left on device")))
+        queue._ended(ending)
+        (known,) = queue.jobs()
+        assert (known.status.state, known.status.reason, known.status.doing) == (DONE, "99.12%.", "")
+        assert job(identity).status.state == RUNNING
+    queue._look()
+    assert job(identity).status == known.status
+    assert load_model(find_model("mine")).card.name == "mine"
+
+
+def test_a_model_that_the_disk_refuses_a_place_stays_where_it_was_made(
+    about_to_settle: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    identity, made = about_to_settle
+    monkeypatch.setattr(os, "rename", Mock(side_effect=OSError(errno.ENOSPC, "No space left on device")))
+    next_server()
+    status = job(identity).status
+    assert (status.state, status.model) == (FAILED, "")
+    assert status.reason == "The model could not be put in its place: No space left on device."
+    assert load_model(made).card.name == "mine" and left_in(user_models_folder()) == []
+
+
+def trainers() -> list[int]:
+    """The processes that are at a job of this home, whether they have begun or not."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # gone this moment
+            if str(jobs.jobs_folder()) in path.read_text():
+                found.append(int(path.parent.name))
+    return found
+
+
+@pytest.mark.parametrize("sign", [jobs.SAID, jobs.ALIVE])
+def test_a_server_killed_just_as_a_child_starts_leaves_no_orphan(server: "subprocess.Popen[bytes]", sign: str) -> None:
+    """Just before or after there is a child, and as it takes its lock."""
+    identity = jobs.submit("mine", LONG)
+    until((jobs.jobs_folder() / identity / sign).exists)
+    server.kill()
+    after = Queue()
+    after.start()
+
+    def is_clear() -> bool:
+        """Either it had begun, and ended with its server, or the next server's child alone is at it anew."""
+        status = job(identity).status
+        if status.state == RUNNING:
+            return after._running is not None and trainers() == [after._running.process.pid]
+        return (status.state, status.reason) == (FAILED, jobs.SERVER_GONE) and trainers() == []
+
+    try:
+        until(is_clear)
+    finally:
+        after.stop()
+    assert trainers() == [] and left_in(user_models_folder()) == []
+
+
 @pytest.fixture
 def child(own_home: Path) -> Iterator["subprocess.Popen[str]"]:
     """A child with a job to do, just started, and the pipe to it that its server would hold."""
@@ -253,6 +432,36 @@ def test_a_child_that_cannot_notice_its_servers_end_is_ended_by_the_next(server:
         until(lambda: not is_alive(child), DYING)
     finally:
         after.stop()
+
+
+HOLDING = """
+    import os, sys, time
+    from pathlib import Path
+    from filelock import FileLock
+    folder = Path(sys.argv[1])
+    with FileLock(folder / "alive"):
+        (folder / "pid").write_text(str(os.getpid()))
+        print("holds", flush=True)
+        time.sleep(1000)
+    """
+
+
+@pytest.mark.parametrize(("content", "state"), [(b"{", FAILED), (None, WAITING)])
+def test_a_leftover_child_is_ended_whatever_is_known_of_its_job(
+    own_home: Path, content: bytes | None, state: str
+) -> None:
+    folder = jobs.jobs_folder() / jobs.submit("mine", SHORT)
+    command = [sys.executable, "-c", textwrap.dedent(HOLDING), str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as leftover:
+        assert leftover.stdout and leftover.stdout.readline() == b"holds\n"
+        if content is not None:
+            (folder / jobs.STATUS).write_bytes(content)
+        try:
+            Queue()._recover()
+            assert leftover.wait(DYING) == -signal.SIGKILL
+        finally:
+            leftover.kill()
+    assert job(folder.name).status.state == state
 
 
 def test_a_server_that_stops_ends_its_child_and_says_so(queue: Queue) -> None:
@@ -319,6 +528,24 @@ def test_a_request_that_cannot_be_read_fails(own_home: Path) -> None:
         queue.stop()
 
 
+def test_what_has_not_changed_is_parsed_once_however_many_look_on(
+    own_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = jobs.jobs_folder() / jobs.submit("mine", SHORT)
+    jobs.write_status(folder, JobStatus(RUNNING, passes=0.1))
+    parsed = Mock(wraps=json.loads)
+    with monkeypatch.context() as patch:
+        patch.setattr(json, "loads", parsed)
+        for _ in range(30):
+            list_jobs()
+    assert parsed.call_count == 2, "the request and the status"
+    for passes in (0.2, 0.3, 0.4):  # as long as what they replace, and within the same tick of the clock or not
+        jobs.write_status(folder, JobStatus(RUNNING, passes=passes))
+        assert list_jobs()[0].status.passes == passes
+    (folder / jobs.STATUS).write_text("{")
+    assert list_jobs()[0].status.state == FAILED
+
+
 @pytest.fixture
 def small_disk(own_home: Path) -> Iterator[Path]:
     """A home on a disk of its own with 300 kB of room."""
@@ -354,6 +581,48 @@ def test_a_full_disk_ends_a_training_in_a_clear_state(small_disk: Path, queue: Q
     until(lambda: job(identity).status.state == FAILED)
     assert "No space left on device" in job(identity).status.reason
     assert list(user_models_folder().glob("*")) == []
+
+
+@pytest.mark.parametrize("refusing", ["open", "Popen"])
+def test_a_job_that_cannot_be_started_says_so_and_the_next_one_is(
+    own_home: Path, monkeypatch: pytest.MonkeyPatch, refusing: str
+) -> None:
+    first, second = (jobs.submit(name, SHORT) for name in ("one", "two"))
+    queue, start = Queue(), Mock()
+    full = OSError(errno.ENOSPC, "No space left on device")
+    monkeypatch.setattr(subprocess, "Popen", start)
+    with monkeypatch.context() as patch:
+        # All that it writes fails, the status that says so among it.
+        patch.setattr(queue_module, "write_status", Mock(side_effect=full))
+        if refusing == "open":
+            patch.setattr(Path, "open", Mock(side_effect=full))
+        else:
+            start.side_effect = full
+        queue._look()
+        assert [(job.status.state, job.status.reason, job.place) for job in queue.jobs()] == [
+            (FAILED, "The training could not be started: No space left on device.", 0),
+            (WAITING, "", 1),
+        ]
+    start.side_effect = None
+    start.return_value.poll.return_value = None
+    queue._look()  # the disk has room again
+    assert job(first).status.state == FAILED, "it is written down by now"
+    assert queue._running and queue._running.folder.name == second
+
+
+def test_an_error_that_nobody_foresaw_is_in_the_servers_log(own_home: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = jobs.jobs_folder() / jobs.submit("mine", SHORT)
+    jobs.write_status(folder, JobStatus(RUNNING, passes=0.5))
+    with (folder / jobs.SAID).open("wb") as said:
+        command = [sys.executable, "-c", "print('x' * 9000, file=__import__('sys').stderr); {}['a bug of ours']"]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said)
+    Queue()._ended(queue_module._Running(folder, process))
+    assert job(folder.name).status.state == FAILED
+    assert job(folder.name).status.reason == "The training ended without a word. The server's log says more."
+    (record,) = caplog.records
+    assert record.levelname == "ERROR" and folder.name in record.getMessage()
+    assert record.getMessage().endswith("KeyError: 'a bug of ours'")
+    assert len(record.getMessage()) < 5_000
 
 
 def test_a_name_that_is_taken_by_a_job_is_refused(own_home: Path) -> None:

@@ -8,18 +8,22 @@ import shutil
 import textwrap
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
+from safetensors.torch import save as save_tensors
 from streamlit.testing.v1 import AppTest
 
 from mnist_app.models.exchange import to_zip
 from mnist_app.models.registry import DEFAULT_MODEL, ModelError, find_model, model_folders
 from mnist_app.models.shelf import bring_back, default_model, make_default, put_away, read_shelf
+from mnist_app.reading.recognition import read_with
 from mnist_app.storage import user_models_folder
 from mnist_app.training import jobs
 from mnist_app.training.jobs import RUNNING, list_jobs
-from mnist_app.training.train import PRESETS, EpochReport
+from mnist_app.training.train import PRESETS, EpochReport, fresh_network
+from mnist_app.web import session
 from mnist_app.web.charts import Curve, counts_html, curves_html, readings_html
 from mnist_app.web.notice import without_traceback
 
@@ -104,7 +108,8 @@ def test_what_was_changed_just_before_the_press_counts() -> None:
         ("epochs", 0, "epochs is between 1 and 1000, not 0"),
         ("learning_rate", 5.0, "learning\\_rate is between 1e-06 and 1, not 5.0"),
         ("batch_size", 1, "batch\\_size is between 2 and 4096, not 1"),
-        ("digits", 3, "digits is between 10 and 60000, not 3"),
+        ("digits", 3, "digits is between 10 and 55000, not 3"),
+        ("digits", 55_001, "digits is between 10 and 55000, not 55001"),
         ("seed", -1, "seed is between 0 and 4294967295, not -1"),
         ("attack_levels", 200, "attack\\_levels is between 0 and 127, not 200"),
     ],
@@ -154,8 +159,14 @@ def test_a_queue_that_is_full_says_so() -> None:
     assert "8 trainings wait already" in text_of(at)
 
 
-def a_job_that_learns() -> str:
-    identity = jobs.submit("mine", PRESETS["quick"].config)
+def a_job_that_learns(name: str = "mine", snapshots: tuple[float, ...] = ()) -> str:
+    """A training under way whose network was kept at these of its moments, among them 0.5 passes."""
+    config = PRESETS["quick"].config
+    identity = jobs.submit(name, config)
+    for passes in snapshots:
+        path = jobs.snapshot_path(jobs.jobs_folder() / identity, passes)
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(save_tensors(fresh_network(config).state_dict()))
     report = EpochReport(1, 0.5, 0.4, 0.9, 0.2, 0.95, 3.0, tuple(tuple([50] * 10) for _ in range(10)))
     status = jobs.JobStatus(
         RUNNING,
@@ -168,6 +179,7 @@ def a_job_that_learns() -> str:
         seconds_left=4.4,
         losses=((0.1, 2.0), (0.6, 0.3)),
         reports=(report,),
+        snapshots=snapshots,
     )
     jobs.write_status(jobs.jobs_folder() / identity, status)
     return identity
@@ -179,6 +191,50 @@ def test_a_training_that_runs_shows_its_course() -> None:
     progress: Any = at.get("progress")
     assert progress[0].proto.text.endswith("**mine** · epoch 1 · 5,000 digits a second · 4 s left")
     assert html_of(at).count('<figure class="course">') == 2
+
+
+def test_the_latest_losses_and_accuracies_stand_beside_the_curves() -> None:
+    a_job_that_learns()
+    said = re.sub(r"<[^>]+>", "", html_of(opened("train")))
+    assert "Loss, nats learning from 0.300validation 0.200" in said
+    assert "Read right learning from 90.00%validation 95.00%" in said
+
+
+def test_there_is_a_way_back_to_the_training_that_runs() -> None:
+    old = a_job_that_learns("old")
+    status = jobs.read_status(jobs.jobs_folder() / old)
+    jobs.write_status(jobs.jobs_folder() / old, dataclasses.replace(status, state=jobs.DONE, reason="Well."))
+    running = a_job_that_learns("new")
+    waiting = jobs.submit("waits", PRESETS["quick"].config)
+
+    def offered(at: AppTest) -> list[str]:
+        return [str(button.key) for button in at.button if button.label == "Look"]
+
+    at = opened("train")
+    assert offered(at) == [f"look_{old}"], "the one that runs is shown, and the one that waits has nothing to show"
+    press(at, f"look_{old}")
+    assert "old" in [heading.value for heading in at.subheader] and offered(at) == [f"look_{running}"]
+    press(at, f"look_{running}")
+    assert "new" in [heading.value for heading in at.subheader] and offered(at) == [f"look_{old}"]
+    assert {str(button.key) for button in at.button} >= {f"cancel_{running}", f"cancel_{waiting}"}
+
+
+def test_what_a_moment_read_in_a_picture_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    a_job_that_learns(snapshots=(0.25, 0.5))
+    reading = Mock(wraps=read_with)
+    monkeypatch.setattr(session, "read_with", reading)
+    at = opened("train")
+    there = opened("train")
+    assert html_of(at).count('class="when"') == html_of(there).count('class="when"') == 2
+    assert reading.call_count == 2, "two moments, however many look on"
+    at.number_input(key="watch_index").set_value(3).run()
+    assert reading.call_count == 4, "another picture"
+
+
+def test_moments_of_a_training_whose_request_is_spoilt_are_left_out() -> None:
+    folder = jobs.jobs_folder() / a_job_that_learns(snapshots=(0.25, 0.5))
+    (folder / jobs.REQUEST).write_text("{")
+    assert 'class="when"' not in html_of(opened("train"))
 
 
 def test_a_job_that_cannot_be_read_is_a_line_and_no_crash() -> None:
@@ -323,7 +379,9 @@ def test_two_models_stand_side_by_side(two_models: None, monkeypatch: pytest.Mon
 
 def test_curves_say_in_words_where_they_end() -> None:
     html = curves_html("Loss", [Curve("a<b", [(0, 1), (1, 0.25)], "red")], 1, 0, 1, "")
-    assert 'alt="Loss, at last: a&lt;b 0.25"' in html
+    assert 'alt="Loss, at last: a&lt;b 0.250"' in html and "a&lt;b <b>0.250</b>" in html
+    html = curves_html("Read right", [Curve("a", [(0, 1), (1, 0.9871)], "red"), Curve("b", [], "red")], 1, 0, 1, "%")
+    assert 'alt="Read right, at last: a 98.71%"' in html and "a <b>98.71%</b>" in html
 
 
 def test_tables_escape_what_people_wrote() -> None:

@@ -219,10 +219,10 @@ def _trainings() -> None:
     current = [job for job in known if not job.status.is_over]
     ended = [job for job in reversed(known) if job.status.is_over]
     st.subheader("Trainings", anchor=False)
-    for job in (*current, *ended[:SHOWN_ENDED]):
-        job_line(job)
     shown = st.session_state.get("train_shown")
     job = next((job for job in known if job.id == shown), (*current, *ended)[0])
+    for each in (*current, *ended[:SHOWN_ENDED]):
+        job_line(each, can_look=each.id != job.id)
     if job.status.reports or job.status.losses:
         _course(job)
 
@@ -233,8 +233,11 @@ def say_problem() -> None:
         st.rerun()
 
 
-def job_line(job: Job, can_look: bool = True) -> None:
-    """How far a training has come or how it ended, in a line, with what can be done about it."""
+def job_line(job: Job, can_look: bool) -> None:
+    """How far a training has come or how it ended, in a line, with what can be done about it.
+
+    Where one ``can_look``, those that have something to show offer it, whether they run or have ended.
+    """
     icon, verb = STATES[job.status.state]
     with st.container(horizontal=True, vertical_alignment="center", key=f"job_{job.id}"):
         with st.container(width="stretch"):
@@ -245,7 +248,7 @@ def job_line(job: Job, can_look: bool = True) -> None:
                 st.markdown(f":material/{icon}: **{plain(job.title)}** {verb}{' ' if job.place else '. '}{where}")
         if not job.status.is_over and session.is_teacher():
             st.button("Cancel", key=f"cancel_{job.id}", on_click=_cancel, args=(job.id,))
-        elif job.status.is_over and job.status.reports and can_look:
+        if can_look and job.status.reports:
             st.button("Look", key=f"look_{job.id}", on_click=_look_at, args=(job.id,))
 
 
