@@ -133,10 +133,38 @@ def test_the_tour_goes_from_page_to_page_and_back_to_the_pad(visitor: Visitor) -
     assert visitor.errors == []
 
 
-def test_ink_that_was_brought_back_is_replayed_evenly(visitor: Visitor) -> None:
+def test_undo_a_new_stroke_and_another_page_leave_the_replay_its_times(visitor: Visitor) -> None:
     visitor.draw(SEVEN)
     visitor.settle()
     visitor.page.get_by_role("button", name="Undo").click()
+    visitor.settle()
+    visitor.draw(SEVEN[1:])
+    visitor.settle()
+    visitor.visit("Data")
+    visitor.visit("Draw")
+    visitor.settle()
+    ask(visitor.page, "When did it decide?")
+    expect(visitor.page.get_by_role("button", name="Replay as drawn")).to_be_visible()
+    visitor.page.get_by_role("slider", name="Share of the ink").press("End")
+    late = pace_of(visitor.page)[1]
+    expect(visitor.page.locator(".curves .label-at")).to_have_text(f"Share of the ink: 100%, after {late:.1f} s")
+    assert visitor.errors == []
+
+
+def test_a_finger_s_strokes_keep_their_times_too(phone_visitor: Visitor) -> None:
+    phone_visitor.touch(SEVEN)
+    phone_visitor.settle()
+    phone_visitor.page.get_by_role("button", name="Undo").tap()
+    phone_visitor.settle()
+    ask(phone_visitor.page, "When did it decide?")
+    expect(phone_visitor.page.get_by_role("button", name="Replay as drawn")).to_be_visible()
+
+
+def test_ink_that_nobody_saw_being_written_is_replayed_evenly(visitor: Visitor) -> None:
+    visitor.draw(SEVEN)
+    visitor.settle()
+    visitor.page.reload()
+    expect(visitor.digit).to_have_text("7")
     visitor.settle()
     ask(visitor.page, "When did it decide?")
     expect(visitor.page.get_by_role("button", name="Replay", exact=True)).to_be_visible()
