@@ -49,8 +49,8 @@ def curves(
     """Show pictures (F, 28, 28), one at a time, over what is read in each; ``at`` is the first to be shown.
 
     ``name`` says what changes along the slider, ``labels`` (F) how much of it there is in each picture.
-    With ``shares`` (F) of the pen's way the pictures are those of the drawing on the pad as it grew, and can be
-    replayed at the pace at which they were drawn: that only the browser knows.
+    With ``shares`` (F) of the pen's way the pictures are those of the drawing on the pad as it grew. They stand where
+    the time was and can be replayed at the pace at which they were drawn: that only the browser knows.
     """
     data = {
         "name": name,

@@ -59,8 +59,8 @@ export class LiveInk {
   }
 
   /**
-   * The way that the pen had gone on the pad at each point, and when, ms from the first. A stroke that was not seen being
-   * written, as after a reload, takes its place evenly between the others; null where none was seen.
+   * The way that the pen had gone on the pad at each point, and when, ms from the first. A stroke that was not seen
+   * being written, as after a reload, takes its place evenly between the others; null where none was seen.
    */
   get timeline() {
     const seen = this.#seen(this.#strokes);
@@ -93,7 +93,7 @@ export class LiveInk {
     return this.#isDown;
   }
 
-  /** Other ink lies on the pad now: cleared, undone, restored, or another visitor's page. What is left keeps its times. */
+  /** Other ink lies on the pad now: cleared, undone, restored, another visitor's page. What is left keeps its times. */
   replace(strokes) {
     this.#strokes = strokes.map((stroke) => [...stroke]);
     this.#written = this.#seen(strokes).filter(Boolean);
