@@ -20,7 +20,7 @@ from mnist_app.reading.number import ReadDigit
 from mnist_app.web import session
 from mnist_app.web.answer import a_digit, percent
 from mnist_app.web.charts import evidence_rgb, findings_html
-from mnist_app.web.curves import Plot, curves
+from mnist_app.web.curves import Growth, Plot, curves
 from mnist_app.web.gallery import neighbours_html
 from mnist_app.web.notice import problem_notice
 from mnist_app.web.pictures import png_url, row_html
@@ -59,7 +59,7 @@ def why(digits: Sequence[ReadDigit], model: str, meant: int | None = None) -> No
             elif question == WHERE:
                 _where(read, model)
             elif question == WHEN and read.drawing:
-                _when(read.drawing, model, is_all=len(digits) == 1)
+                _when(read.drawing, model)
             elif question == CHANGE:
                 _change(read, digits, model, meant)
         except AppError as error:
@@ -266,8 +266,8 @@ def _looked(evidence: Evidence) -> str:
 # When did it decide?
 
 
-def _when(drawing: Drawing, model: str, is_all: bool) -> None:
-    """The drawing written again, with the ten probabilities as curves; ``is_all`` where there is no other ink."""
+def _when(drawing: Drawing, model: str) -> None:
+    """The drawing written again, with the ten probabilities as curves."""
     found = replay(session.model(model), drawing)
     st.html(f'<p class="sentence">{_decided(found)}</p>')
     curves(
@@ -277,7 +277,7 @@ def _when(drawing: Drawing, model: str, is_all: bool) -> None:
         [Plot.of("", [frame.prediction for frame in found.frames])],
         found.frames.index(found.decided),
         key="replay",
-        shares=[frame.share for frame in found.frames] if is_all else None,
+        growth=Growth(drawing.to_points(), [frame.share for frame in found.frames]),
     )
     terms("probability", "no digit")
 

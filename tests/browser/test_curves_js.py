@@ -21,14 +21,14 @@ SET_UP = """async ([script, timeline, extra]) => {
   const { default: component } = await import(url);
   component({ parentElement: document.body, data: { ...data, ...extra } });
 }"""
-GROWN = {"shares": [0.25, 0.5, 0.75, 1.0]}
+GROWN = {"growth": {"strokes": [], "shares": [0.25, 0.5, 0.75, 1.0]}}
 TIMELINE = [{"way": 25 * at, "time": time} for at, time in enumerate([0, 100, 200, 950, 1000])]
 
 HASTE = [{"way": 0, "time": 0}, {"way": 1, "time": 90}, {"way": 100, "time": 90}]  # the browser saw it all at once
 
 
 def mount(page: Page, timeline: Any = None, extra: dict[str, Any] | None = None) -> None:
-    page.evaluate(SET_UP, [SCRIPT.read_text(), timeline, {"shares": None} if extra is None else extra])
+    page.evaluate(SET_UP, [SCRIPT.read_text(), timeline, {"growth": None} if extra is None else extra])
 
 
 def corners(page: Page, at: int = 0) -> list[list[float]]:
@@ -93,6 +93,7 @@ def test_the_arrow_keys_go_from_picture_to_picture_whatever_the_pace(page: Page,
 
 def test_the_replay_rests_with_the_pen(page: Page) -> None:
     page.clock.install(time=0)
+    page.clock.pause_at(1000)
     mount(page, TIMELINE, GROWN)
     page.get_by_role("button", name="Replay as drawn").click()
     page.clock.run_for(800)

@@ -383,14 +383,14 @@ TWO_STROKES = """
       for (const point of points.slice(1)) { now += 30; ink.move([point]); }
       ink.up();
     };
-    const times = () => ink.timeline?.map(({ time }) => time);
+    const times = () => ink.timeline(ink.strokes)?.map(({ time }) => time);
     write(0, [0, 0], [3, 4]);
     write(50, [20, 0], [20, 5], [20, 25]);
     """
 
 
 def test_when_the_pen_was_where_is_remembered(script: Page) -> None:
-    seen = run(script, TWO_STROKES + "return ink.timeline")
+    seen = run(script, TWO_STROKES + "return ink.timeline(ink.strokes)")
     assert [point["way"] for point in seen] == [0, 5, 5, 10, 30]
     assert [point["time"] for point in seen] == [0, 30, 80, 110, 140]
 
@@ -414,6 +414,21 @@ def test_a_page_change_takes_no_times(script: Page) -> None:
 
 def test_of_two_strokes_the_later_one_can_be_left(script: Page) -> None:
     assert run(script, TWO_STROKES + "ink.replace([[[20, 0], [20, 25]]]); return times()") == [0, 30, 60]
+
+
+def test_one_digit_of_a_number_has_the_times_of_its_own_strokes(script: Page) -> None:
+    """Between them another may have been written, and that pause is not this digit's."""
+    steps = """
+        write(70, [60, 0], [60, 30]);
+        const of = (...strokes) => ink.timeline(strokes).map(({ way, time }) => [way, time]);
+        const [first, second, third] = ink.strokes;
+        return [of(second, third), of(first, third), of(second)];
+        """
+    assert run(script, TWO_STROKES + steps) == [
+        [[0, 0], [5, 30], [25, 60], [25, 130], [55, 160]],
+        [[0, 0], [5, 30], [5, 330], [35, 360]],
+        [[0, 0], [5, 30], [25, 60]],
+    ]
 
 
 def test_a_stroke_that_nobody_saw_is_written_evenly_between_the_others(script: Page) -> None:

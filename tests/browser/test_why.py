@@ -5,6 +5,7 @@ import re
 from playwright.sync_api import Page, expect
 
 from ..conftest import SEVEN, Strokes
+from ..web.test_why import THREE_AND_SEVEN
 from .visitor import Visitor
 
 # A stroke less at its beginning, and it is a four.
@@ -17,14 +18,15 @@ def ask(page: Page, question: str) -> None:
     page.get_by_role("button", name=question).or_(page.get_by_role("radio", name=question)).first.click()
 
 
-def seconds_of(page: Page) -> float:
-    """How long the pen took from the first point to the last."""
+def seconds_of(page: Page, strokes: Strokes) -> float:
+    """How long the pen took from the first point of these to the last."""
     took = page.evaluate(
-        """() => {
-          const detail = {};
+        """(strokes) => {
+          const detail = { strokes };
           document.dispatchEvent(new CustomEvent("ink-timeline", { detail }));
           return detail.timeline.at(-1).time;
-        }"""
+        }""",
+        strokes,
     )
     return float(took) / 1000
 
@@ -37,7 +39,7 @@ def test_the_replay_is_scrubbed_with_the_arrow_keys(visitor: Visitor) -> None:
     slider.focus()
     slider.press("Home")
     label = visitor.page.locator(".curves .label-at")
-    whole = seconds_of(visitor.page)
+    whole = seconds_of(visitor.page, SEVEN)
     expect(label).to_have_text(re.compile(rf"^0\.\d of {whole:.1f} s · Share of the ink: 2%$"))
     expect(visitor.page.locator(".curves .read-at")).to_have_text("not a digit")
     slider.press("End")
@@ -47,6 +49,21 @@ def test_the_replay_is_scrubbed_with_the_arrow_keys(visitor: Visitor) -> None:
     expect(label).to_contain_text("Share of the ink: 98%")
     visitor.page.get_by_role("button", name="Replay as drawn").click()
     expect(label).to_contain_text("Share of the ink: 100%", timeout=1000 * whole + 20_000)
+    assert visitor.errors == []
+
+
+def test_a_digit_of_a_number_is_replayed_as_it_was_written(visitor: Visitor) -> None:
+    visitor.draw(THREE_AND_SEVEN)
+    expect(visitor.digit).to_have_text("37")
+    visitor.settle()
+    ask(visitor.page, "When did it decide?")
+    label = visitor.page.locator(".curves .label-at")
+    for digit, stroke in zip("37", THREE_AND_SEVEN, strict=True):
+        visitor.page.get_by_role("radio", name=f"the {digit}, ").click()
+        whole = seconds_of(visitor.page, [stroke])
+        expect(label).to_contain_text(f" of {whole:.1f} s")
+        visitor.page.get_by_role("button", name="Replay as drawn").click()
+        expect(label).to_contain_text("Share of the ink: 100%", timeout=1000 * whole + 20_000)
     assert visitor.errors == []
 
 
@@ -142,7 +159,7 @@ def test_undo_a_new_stroke_and_another_page_leave_the_replay_its_times(visitor: 
     visitor.settle()
     ask(visitor.page, "When did it decide?")
     expect(visitor.page.get_by_role("button", name="Replay as drawn")).to_be_visible()
-    whole = seconds_of(visitor.page)
+    whole = seconds_of(visitor.page, SEVEN)
     expect(visitor.page.locator(".curves .label-at")).to_contain_text(f"of {whole:.1f} s")
     assert visitor.errors == []
 

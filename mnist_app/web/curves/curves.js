@@ -74,8 +74,8 @@ function seconds(place) {
   return (place / 1000).toFixed(1);
 }
 
-function askTimeline() {
-  const detail = { timeline: null };
+function askTimeline(strokes) {
+  const detail = { strokes, timeline: null };
   document.dispatchEvent(new CustomEvent("ink-timeline", { detail }));
   return detail.timeline;
 }
@@ -104,7 +104,8 @@ function chart(plot, colours, axis) {
 
 function build(root, data) {
   const last = data.labels.length - 1;
-  const axis = axisOf(data.labels.length, data.shares && momentsOf(data.shares, askTimeline()));
+  const moments = data.growth && momentsOf(data.growth.shares, askTimeline(data.growth.strokes));
+  const axis = axisOf(data.labels.length, moments);
   const picture = make("span", "picture-at");
   picture.setAttribute("role", "img");
   picture.style.backgroundImage = `url(${data.sheet})`;
@@ -121,7 +122,7 @@ function build(root, data) {
   const label = make("output", "label-at");
   const column = make("div", "plots");
   column.append(...plots.map(({ figure }) => figure), slider, label);
-  if (data.shares) column.append(player());
+  if (data.growth) column.append(player());
   root.replaceChildren(picture, column);
 
   let shownAt = data.at;

@@ -59,15 +59,15 @@ export class LiveInk {
   }
 
   /**
-   * The way that the pen had gone on the pad at each point, and when, ms from the first. A stroke that was not seen
-   * being written, as after a reload, takes its place evenly between the others; null where none was seen.
+   * The way that the pen had gone on the pad at each point of these strokes, and when, ms from the first. One that was
+   * not seen being written, as after a reload, takes its place evenly between the others; null where none was seen.
    */
-  get timeline() {
-    const seen = this.#seen(this.#strokes);
+  timeline(strokes) {
+    const seen = this.#seen(strokes);
     if (!seen.some(Boolean)) return null;
     let [way, time, before] = [0, 0, null];
     return seen.flatMap((stroke, number) => {
-      const points = stroke?.points ?? this.#strokes[number];
+      const points = stroke?.points ?? strokes[number];
       const ways = waysOf(points);
       const times = stroke?.times ?? ways.map((length) => length / PACE);
       if (number) time += before && stroke?.after === before ? times[0] - before.times.at(-1) : PAUSE;
@@ -344,9 +344,9 @@ function safely(listener) {
   };
 }
 
-/** Tells other parts of the page, synchronously, when the pen was where: the script itself never hears of it. */
-function onTimeline(event) {
-  event.detail.timeline = ink.timeline;
+/** Tells other parts of the page, synchronously, when the pen wrote strokes: the script itself never hears of it. */
+function onTimeline({ detail }) {
+  detail.timeline = ink.timeline(detail.strokes);
 }
 
 const LISTENERS = Object.entries({ pointerdown: onDown, pointermove: onMove, pointerup: onUp, pointercancel: onUp }).map(
