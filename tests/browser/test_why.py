@@ -2,7 +2,7 @@
 
 import re
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from ..conftest import SEVEN, Strokes
 from ..web.test_why import THREE_AND_SEVEN
@@ -88,6 +88,59 @@ def test_a_question_is_asked_and_answered_by_keyboard_alone(visitor: Visitor) ->
     keys.press("Enter")
     expect(visitor.page.get_by_role("dialog", name="probability")).to_contain_text("nine in ten")
     assert visitor.errors == []
+
+
+def open_layers(visitor: Visitor) -> Locator:
+    """The maps of each layer, as soon as it is known what excites them."""
+    ask(visitor.page, "What did it see?")
+    visitor.page.get_by_text("Layer by layer").click()
+    visitor.page.locator(".network .liked").first.wait_for()
+    visitor.settle()
+    return visitor.page.locator(".network .maps")
+
+
+def sides_of(enlarged: Locator) -> tuple[float, float]:
+    """Width and height in pixels of a map that is shown large; all of it can be seen."""
+    expect(enlarged).to_be_in_viewport(ratio=1)
+    box = enlarged.bounding_box()
+    assert box
+    return box["width"], box["height"]
+
+
+def test_a_tap_enlarges_a_map_within_the_edges_of_a_phone(phone_visitor: Visitor) -> None:
+    """To ten rem, at least, with patterns of two rem below it, wherever it stands."""
+    phone_visitor.touch(SEVEN)
+    phone_visitor.settle()
+    layers = open_layers(phone_visitor)
+    for layer in (layers.nth(4), layers.last):
+        layer.scroll_into_view_if_needed()
+        for number in (0, 3, 5):
+            layer.locator(".mapped").nth(number).tap()
+            width, height = sides_of(layer.locator(".enlarged").nth(number))
+            assert width >= 160 and height - width >= 32
+            expect(phone_visitor.page.locator(".enlarged:visible")).to_have_count(1)
+    assert phone_visitor.page.evaluate("document.documentElement.scrollWidth") == 390
+    phone_visitor.page.get_by_text("The answer", exact=True).tap()
+    expect(phone_visitor.page.locator(".enlarged:visible")).to_have_count(0)
+    assert phone_visitor.errors == []
+
+
+def test_maps_are_enlarged_by_keys_with_one_stop_a_layer(phone_visitor: Visitor) -> None:
+    phone_visitor.touch(SEVEN)
+    phone_visitor.settle()
+    layers, keys = open_layers(phone_visitor), phone_visitor.page.keyboard
+    phone_visitor.page.get_by_role("switch", name="Layer by layer").focus()
+    for layer in layers.all():
+        keys.press("Tab")
+        sides_of(layer.locator(".enlarged").first)
+        keys.press("ArrowRight")
+        sides_of(layer.locator(".enlarged").nth(1))
+        keys.press("ArrowLeft")
+        keys.press("ArrowLeft")  # round to the last one
+        sides_of(layer.locator(".enlarged").last)
+    keys.press("Tab")
+    expect(phone_visitor.page.locator(".enlarged:visible")).to_have_count(0)
+    expect(phone_visitor.page.get_by_role("button", name="convolution")).to_be_focused()
 
 
 def test_the_panel_follows_the_next_stroke_and_goes_with_the_ink(visitor: Visitor) -> None:
