@@ -23,7 +23,7 @@ class Work(Generic[Result]):
         self.share = 0.0
         self.problem: str | None = None  # why there is no result, once it has ended without
         self._result: Result | None = None
-        self._thread = threading.Thread(target=self._run, args=(compute,), daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(compute,), name="work", daemon=True)
         self._thread.start()
 
     @property

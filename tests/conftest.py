@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,13 @@ ZERO: Strokes = [
 TWO: Strokes = [
     [[100, 120], [120, 80], [170, 62], [220, 85], [225, 130], [190, 185], [140, 235], [95, 280], [160, 278], [245, 280]]
 ]
+
+
+def pytest_sessionfinish() -> None:
+    """Wait for what still computes: native code on a thread that dies with the interpreter takes all down with it."""
+    for thread in threading.enumerate():
+        if thread.name == "work":
+            thread.join(60)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from mnist_app.data.dataset import CLASSES, find_source
 from mnist_app.errors import AppError
 from mnist_app.explain.doctor import Finding, Remedy, examine, smallest_change
 from mnist_app.explain.evidence import Evidence, integrated_gradients
-from mnist_app.explain.feature_maps import Favourites, Station, follow
+from mnist_app.explain.feature_maps import PATCHES, Favourites, Station, follow
 from mnist_app.explain.replay import Replay, replay
 from mnist_app.explore.explorer import NAMES
 from mnist_app.ink.strokes import Drawing
@@ -21,8 +21,8 @@ from mnist_app.reading.number import ReadDigit
 from mnist_app.web import session
 from mnist_app.web.answer import a_digit, percent
 from mnist_app.web.charts import evidence_rgb, findings_html
-from mnist_app.web.curves import Plot, curves
-from mnist_app.web.gallery import neighbours_html
+from mnist_app.web.curves import Growth, Plot, curves
+from mnist_app.web.gallery import image_sheet, neighbours_html
 from mnist_app.web.notice import plain, problem_notice
 from mnist_app.web.pictures import png_url, row_html
 from mnist_app.web.terms import terms
@@ -64,7 +64,7 @@ def why(
             elif question == WHERE:
                 _where(read, model)
             elif question == WHEN and read.drawing:
-                _when(read.drawing, model, is_all=len(digits) == 1)
+                _when(read.drawing, model)
             elif question == CHANGE:
                 _change(read, digits, model, meant)
         except AppError as error:
@@ -148,7 +148,8 @@ def _layers(read: ReadDigit, model: str) -> None:
     count = recogniser.card.parameters
     st.html(
         f'<p class="sentence">{count:,} learned numbers turn pixels into probabilities, layer by layer. Each map is '
-        "bright where it found its pattern; below it, what excites it most. Point at one to enlarge it.</p>"
+        "bright where it found its pattern; below it, what excites it most among 5,000 digits. Point at one, tap "
+        "it, or take Tab and the arrow keys, to enlarge it.</p>"
     )
     st.html(layers_html(read, stations, liked))
     terms("convolution", "feature map", "pooling", "softmax")
@@ -165,15 +166,14 @@ def layers_html(read: ReadDigit, stations: Sequence[Station], liked: Sequence[Fa
     for number, station in enumerate(stations, 1):
         shape = " × ".join(map(str, station.shape))
         if station.kind == "pooling":
-            maps = "".join(_map(station, channel, None, number) for channel in strongest)
-            rows += _station("Halved", shape, maps)
+            rows += _station("Halved", shape, _maps(station, strongest, None, number))
         elif station.kind == "average":
             rows += _station("Averaged", f"{shape} numbers", _strip(station))
         else:
             found = next(favourites, None)
             strongest = station.strongest(MAPS).tolist()
-            maps = "".join(_map(station, channel, found, number) for channel in strongest)
-            rows += _station("Convolution" if station.kind == "convolution" else "Convolution, halved", shape, maps)
+            name = "Convolution" if station.kind == "convolution" else "Convolution, halved"
+            rows += _station(name, shape, _maps(station, strongest, found, number))
     prediction = read.prediction
     answer = f'<span class="reads">{prediction.digit}</span> {percent(prediction.confidence)}'
     if not prediction.is_digit:
@@ -183,22 +183,28 @@ def layers_html(read: ReadDigit, stations: Sequence[Station], liked: Sequence[Fa
 
 
 def _station(name: str, shape: str, content: str) -> str:
-    return f'<li><span><strong>{name}</strong><br>{shape}</span><span class="maps">{content}</span></li>'
+    return f'<li><span><strong>{name}</strong><br>{shape}</span><span class="out">{content}</span></li>'
 
 
-def _map(station: Station, channel: int, found: Favourites | None, number: int) -> str:
-    """One feature map, and below it what excites it most; both grow when pointed at."""
+def _maps(station: Station, channels: Sequence[int], found: Favourites | None, number: int) -> str:
+    """Feature maps side by side, and below each what excites it most.
+
+    They are radio buttons for the keyboard's sake: one stop for the Tab key, and the arrow keys go from map to map.
+    """
     bright = max(float(np.percentile(station.maps, 99)), 1e-9)  # of the layer: its few highest values may be white
-    url = png_url(np.round(np.clip(station.maps[channel] / bright, 0, 1) * 255).astype(np.uint8))
-    name = f"Map {channel} of layer {number}"
-    likes = ""
-    if found is not None:
-        patches = "".join(f'<img src="{png_url(patch)}" alt="">' for patch in found.patches[channel])
-        likes = f'<span class="likes" title="What excites this map most among 5,000 pictures">{patches}</span>'
-    return (
-        f'<span class="mapped" tabindex="0" role="img" aria-label="{name}">'
-        f'<img class="map" src="{url}" alt="" title="{name}">{likes}</span>'
-    )
+    maps = ""
+    for at, channel in enumerate(channels):
+        pixels = np.round(np.clip(station.maps[channel] / bright, 0, 1) * 255).astype(np.uint8)
+        likes = ""
+        if found is not None:
+            likes = f"--likes:url({png_url(image_sheet(found.patches[channel], PATCHES))});"
+        across = at / max(1, len(channels) - 1)
+        maps += (
+            f'<label class="mapped{" liked" if likes else ""}" style="--map:url({png_url(pixels)});{likes}">'
+            f'<input type="radio" name="layer-{number}" aria-label="Map {channel}">'
+            f'<span class="enlarged" style="--across:{across:.3f}"></span></label>'
+        )
+    return f'<span class="maps" role="radiogroup" aria-label="Maps of layer {number}">{maps}</span>'
 
 
 def _strip(station: Station) -> str:
@@ -259,8 +265,8 @@ def _part(marked: NDArray[np.bool_]) -> str:
 # When did it decide?
 
 
-def _when(drawing: Drawing, model: str, is_all: bool) -> None:
-    """The drawing written again, with the ten probabilities as curves; ``is_all`` where there is no other ink."""
+def _when(drawing: Drawing, model: str) -> None:
+    """The drawing written again, with the ten probabilities as curves."""
     found = replay(session.model(model), drawing)
     st.html(f'<p class="sentence">{_decided(found)}</p>')
     curves(
@@ -270,7 +276,7 @@ def _when(drawing: Drawing, model: str, is_all: bool) -> None:
         [Plot.of("", [frame.prediction for frame in found.frames])],
         found.frames.index(found.decided),
         key="replay",
-        shares=[frame.share for frame in found.frames] if is_all else None,
+        growth=Growth(drawing.to_points(), [frame.share for frame in found.frames]),
     )
     terms("no digit")
 

@@ -374,17 +374,69 @@ def boxes_in(text: str) -> list[tuple[list[float], str]]:
     return [([round(float(share), 2) for share in re.findall(r"([0-9.]+)%", style)], said) for said, style in found]
 
 
-def test_when_the_pen_was_where_is_remembered_until_the_ink_is_another(script: Page) -> None:
+# A pen that writes two strokes by a clock of the test's own.
+TWO_STROKES = """
+    let now = 5;
+    const ink = newInk(undefined, () => now);
+    const write = (pause, ...points) => {
+      now += pause; ink.down(points[0]);
+      for (const point of points.slice(1)) { now += 30; ink.move([point]); }
+      ink.up();
+    };
+    const times = () => ink.timeline(ink.strokes)?.map(({ time }) => time);
+    write(0, [0, 0], [3, 4]);
+    write(50, [20, 0], [20, 5], [20, 25]);
+    """
+
+
+def test_when_the_pen_was_where_is_remembered(script: Page) -> None:
+    seen = run(script, TWO_STROKES + "return ink.timeline(ink.strokes)")
+    assert [point["way"] for point in seen] == [0, 5, 5, 10, 30]
+    assert [point["time"] for point in seen] == [0, 30, 80, 110, 140]
+
+
+def test_a_stroke_that_is_left_keeps_its_times_and_the_next_one_has_its_own(script: Page) -> None:
+    """However long it took to take the other stroke back: that was no writing."""
     steps = """
-        let now = 5;
-        ink = newInk(undefined, () => now);
-        ink.down([0, 0]); now += 30; ink.move([[3, 4]]); ink.up();
-        now += 50; ink.down([10, 0]); now += 7; ink.move([[10, 5]]); ink.up();
-        const seen = ink.timeline;
-        ink.replace([[[0, 0], [3, 4]]]);
-        return [seen, ink.timeline];
+        ink.replace([[[0.6, -0.8], [3.6, 3.2]]]);  // as the canvas says it, a little aside
+        const left = times();
+        write(60_000, [20, 0], [20, 5]);
+        return [left, times()];
         """
-    seen, after = run(script, steps)
-    assert [point["way"] for point in seen] == [0, 5, 5, 10]
-    assert [point["time"] for point in seen] == [0, 30, 80, 87]
-    assert after is None
+    assert run(script, TWO_STROKES + steps) == [[0, 30], [0, 30, 330, 360]]
+
+
+def test_a_page_change_takes_no_times(script: Page) -> None:
+    """The pause between two strokes that are both still there, one after the other, is theirs as well."""
+    steps = "ink.replace([[[0, 0], [3, 4]], [[20, 0], [20, 25]]]); return times()"
+    assert run(script, TWO_STROKES + steps) == [0, 30, 80, 110, 140]
+
+
+def test_of_two_strokes_the_later_one_can_be_left(script: Page) -> None:
+    assert run(script, TWO_STROKES + "ink.replace([[[20, 0], [20, 25]]]); return times()") == [0, 30, 60]
+
+
+def test_one_digit_of_a_number_has_the_times_of_its_own_strokes(script: Page) -> None:
+    """Between them another may have been written, and that pause is not this digit's."""
+    steps = """
+        write(70, [60, 0], [60, 30]);
+        const of = (...strokes) => ink.timeline(strokes).map(({ way, time }) => [way, time]);
+        const [first, second, third] = ink.strokes;
+        return [of(second, third), of(first, third), of(second)];
+        """
+    assert run(script, TWO_STROKES + steps) == [
+        [[0, 0], [5, 30], [25, 60], [25, 130], [55, 160]],
+        [[0, 0], [5, 30], [5, 330], [35, 360]],
+        [[0, 0], [5, 30], [25, 60]],
+    ]
+
+
+def test_a_stroke_that_nobody_saw_is_written_evenly_between_the_others(script: Page) -> None:
+    steps = "ink.replace([[[0, 0], [3, 4]], [[50, 50], [50, 90], [50, 130]], [[20, 0], [20, 25]]]); return times()"
+    written = run(script, TWO_STROKES + steps)
+    assert written == [0, 30, 330, 430, 530, 830, 860, 890]
+
+
+@pytest.mark.parametrize("ink", ["[]", "[[[0, 0], [9, 4]]]", "[[[3, 4], [0, 0]]]", "[[[0, 0], [50, 50], [3, 4]]]"])
+def test_where_no_stroke_is_as_it_was_written_no_time_is_known(script: Page, ink: str) -> None:
+    assert run(script, TWO_STROKES + f"ink.replace({ink}); return [times()]") == [None]

@@ -1,8 +1,11 @@
 """The panel Why, with hands."""
 
-from playwright.sync_api import Page, expect
+import re
+
+from playwright.sync_api import Locator, Page, expect
 
 from ..conftest import SEVEN, Strokes
+from ..web.test_why import THREE_AND_SEVEN
 from .visitor import Visitor
 
 # A stroke less at its beginning, and it is a four.
@@ -15,41 +18,52 @@ def ask(page: Page, question: str) -> None:
     page.get_by_role("button", name=question).or_(page.get_by_role("radio", name=question)).first.click()
 
 
-def pace_of(page: Page) -> tuple[float, float]:
-    """After how many seconds, to a tenth, the pen had gone the first of 48 parts of its way, and all of it."""
-    early, late = page.evaluate(
-        """() => {
-          const detail = {};
+def seconds_of(page: Page, strokes: Strokes) -> float:
+    """How long the pen took from the first point of these to the last."""
+    took = page.evaluate(
+        """(strokes) => {
+          const detail = { strokes };
           document.dispatchEvent(new CustomEvent("ink-timeline", { detail }));
-          const whole = detail.timeline.at(-1).way;
-          return [1 / 48, 1].map((share) => {
-            const reached = detail.timeline.find(({ way }) => way >= share * whole * (1 - 1e-9));
-            return Number((reached.time / 1000).toFixed(1));
-          });
-        }"""
+          return detail.timeline.at(-1).time;
+        }""",
+        strokes,
     )
-    return early, late
+    return float(took) / 1000
 
 
 def test_the_replay_is_scrubbed_with_the_arrow_keys(visitor: Visitor) -> None:
     visitor.draw(SEVEN)
     visitor.settle()
     ask(visitor.page, "When did it decide?")
-    slider = visitor.page.get_by_role("slider", name="Share of the ink")
+    slider = visitor.page.get_by_role("slider", name="Time")
     slider.focus()
     slider.press("Home")
     label = visitor.page.locator(".curves .label-at")
-    early, late = pace_of(visitor.page)
-    expect(label).to_have_text(f"Share of the ink: 2%, after {early:.1f} s")
+    whole = seconds_of(visitor.page, SEVEN)
+    expect(label).to_have_text(re.compile(rf"^0\.\d of {whole:.1f} s · Share of the ink: 2%$"))
     expect(visitor.page.locator(".curves .read-at")).to_have_text("not a digit")
     slider.press("End")
-    expect(label).to_have_text(f"Share of the ink: 100%, after {late:.1f} s")
-    assert late > early
+    expect(label).to_have_text(f"{whole:.1f} of {whole:.1f} s · Share of the ink: 100%")
     expect(visitor.page.locator(".curves .read-at")).to_contain_text("7, ")
     slider.press("ArrowLeft")
     expect(label).to_contain_text("Share of the ink: 98%")
     visitor.page.get_by_role("button", name="Replay as drawn").click()
-    expect(label).to_contain_text("Share of the ink: 100%", timeout=1000 * late + 20_000)
+    expect(label).to_contain_text("Share of the ink: 100%", timeout=1000 * whole + 20_000)
+    assert visitor.errors == []
+
+
+def test_a_digit_of_a_number_is_replayed_as_it_was_written(visitor: Visitor) -> None:
+    visitor.draw(THREE_AND_SEVEN)
+    expect(visitor.digit).to_have_text("37")
+    visitor.settle()
+    ask(visitor.page, "When did it decide?")
+    label = visitor.page.locator(".curves .label-at")
+    for digit, stroke in zip("37", THREE_AND_SEVEN, strict=True):
+        visitor.page.get_by_role("radio", name=f"the {digit}, ").click()
+        whole = seconds_of(visitor.page, [stroke])
+        expect(label).to_contain_text(f" of {whole:.1f} s")
+        visitor.page.get_by_role("button", name="Replay as drawn").click()
+        expect(label).to_contain_text("Share of the ink: 100%", timeout=1000 * whole + 20_000)
     assert visitor.errors == []
 
 
@@ -61,7 +75,7 @@ def test_a_question_is_asked_and_answered_by_keyboard_alone(visitor: Visitor) ->
     keys.press("ArrowRight")
     keys.press("ArrowRight")
     keys.press("Space")
-    slider = visitor.page.get_by_role("slider", name="Share of the ink")
+    slider = visitor.page.get_by_role("slider", name="Time")
     slider.wait_for()
     visitor.settle()
     keys.press("Tab")
@@ -74,6 +88,59 @@ def test_a_question_is_asked_and_answered_by_keyboard_alone(visitor: Visitor) ->
     keys.press("Enter")
     expect(visitor.page.get_by_role("dialog", name="probability")).to_contain_text("nine in ten")
     assert visitor.errors == []
+
+
+def open_layers(visitor: Visitor) -> Locator:
+    """The maps of each layer, as soon as it is known what excites them."""
+    ask(visitor.page, "What did it see?")
+    visitor.page.get_by_text("Layer by layer").click()
+    visitor.page.locator(".network .liked").first.wait_for()
+    visitor.settle()
+    return visitor.page.locator(".network .maps")
+
+
+def sides_of(enlarged: Locator) -> tuple[float, float]:
+    """Width and height in pixels of a map that is shown large; all of it can be seen."""
+    expect(enlarged).to_be_in_viewport(ratio=1)
+    box = enlarged.bounding_box()
+    assert box
+    return box["width"], box["height"]
+
+
+def test_a_tap_enlarges_a_map_within_the_edges_of_a_phone(phone_visitor: Visitor) -> None:
+    """To ten rem, at least, with patterns of two rem below it, wherever it stands."""
+    phone_visitor.touch(SEVEN)
+    phone_visitor.settle()
+    layers = open_layers(phone_visitor)
+    for layer in (layers.nth(4), layers.last):
+        layer.scroll_into_view_if_needed()
+        for number in (0, 3, 5):
+            layer.locator(".mapped").nth(number).tap()
+            width, height = sides_of(layer.locator(".enlarged").nth(number))
+            assert width >= 160 and height - width >= 32
+            expect(phone_visitor.page.locator(".enlarged:visible")).to_have_count(1)
+    assert phone_visitor.page.evaluate("document.documentElement.scrollWidth") == 390
+    phone_visitor.page.get_by_text("The answer", exact=True).tap()
+    expect(phone_visitor.page.locator(".enlarged:visible")).to_have_count(0)
+    assert phone_visitor.errors == []
+
+
+def test_maps_are_enlarged_by_keys_with_one_stop_a_layer(phone_visitor: Visitor) -> None:
+    phone_visitor.touch(SEVEN)
+    phone_visitor.settle()
+    layers, keys = open_layers(phone_visitor), phone_visitor.page.keyboard
+    phone_visitor.page.get_by_role("switch", name="Layer by layer").focus()
+    for layer in layers.all():
+        keys.press("Tab")
+        sides_of(layer.locator(".enlarged").first)
+        keys.press("ArrowRight")
+        sides_of(layer.locator(".enlarged").nth(1))
+        keys.press("ArrowLeft")
+        keys.press("ArrowLeft")  # round to the last one
+        sides_of(layer.locator(".enlarged").last)
+    keys.press("Tab")
+    expect(phone_visitor.page.locator(".enlarged:visible")).to_have_count(0)
+    expect(phone_visitor.page.get_by_role("button", name="convolution")).to_be_focused()
 
 
 def test_the_panel_follows_the_next_stroke_and_goes_with_the_ink(visitor: Visitor) -> None:
@@ -135,11 +202,38 @@ def test_the_tour_goes_from_page_to_page_and_back_to_the_pad(visitor: Visitor) -
     assert visitor.errors == []
 
 
-def test_ink_that_was_brought_back_is_replayed_evenly(visitor: Visitor) -> None:
+def test_undo_a_new_stroke_and_another_page_leave_the_replay_its_times(visitor: Visitor) -> None:
     visitor.draw(SEVEN)
     visitor.settle()
     visitor.page.get_by_role("button", name="Undo").click()
     visitor.settle()
+    visitor.draw(SEVEN[1:])
+    visitor.settle()
+    visitor.visit("Data")
+    visitor.visit("Draw")
+    visitor.settle()
+    ask(visitor.page, "When did it decide?")
+    expect(visitor.page.get_by_role("button", name="Replay as drawn")).to_be_visible()
+    whole = seconds_of(visitor.page, SEVEN)
+    expect(visitor.page.locator(".curves .label-at")).to_contain_text(f"of {whole:.1f} s")
+    assert visitor.errors == []
+
+
+def test_a_finger_s_strokes_keep_their_times_too(phone_visitor: Visitor) -> None:
+    phone_visitor.touch(SEVEN)
+    phone_visitor.settle()
+    phone_visitor.page.get_by_role("button", name="Undo").tap()
+    phone_visitor.settle()
+    ask(phone_visitor.page, "When did it decide?")
+    expect(phone_visitor.page.get_by_role("button", name="Replay as drawn")).to_be_visible()
+
+
+def test_ink_that_nobody_saw_being_written_is_replayed_evenly(visitor: Visitor) -> None:
+    visitor.draw(SEVEN)
+    visitor.settle()
+    visitor.page.reload()
+    expect(visitor.digit).to_have_text("7")
+    visitor.settle()
     ask(visitor.page, "When did it decide?")
     expect(visitor.page.get_by_role("button", name="Replay", exact=True)).to_be_visible()
-    expect(visitor.page.locator(".curves .label-at")).not_to_contain_text("after")
+    expect(visitor.page.get_by_role("slider", name="Share of the ink")).to_be_visible()

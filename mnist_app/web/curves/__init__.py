@@ -37,6 +37,14 @@ class Plot:
         return cls(title, probabilities, [round(each.doubt, 4) for each in read], words)
 
 
+@dataclass(frozen=True)
+class Growth:
+    """Strokes on the pad of which each picture shows the beginning."""
+
+    strokes: list[list[list[float]]]  # in writing order
+    shares: list[float]  # (F,), of the pen's way
+
+
 def curves(
     name: str,
     pictures: NDArray[np.uint8],
@@ -44,13 +52,13 @@ def curves(
     plots: Sequence[Plot],
     at: int,
     key: str,
-    shares: Sequence[float] | None = None,
+    growth: Growth | None = None,
 ) -> None:
     """Show pictures (F, 28, 28), one at a time, over what is read in each; ``at`` is the first to be shown.
 
     ``name`` says what changes along the slider, ``labels`` (F) how much of it there is in each picture.
-    With ``shares`` (F) of the pen's way the pictures are those of the drawing on the pad as it grew, and can be
-    replayed at the pace at which they were drawn: that only the browser knows.
+    With ``growth`` they stand where the time was, and can be replayed at the pace at which the strokes were drawn: that
+    only the browser knows.
     """
     data = {
         "name": name,
@@ -59,6 +67,6 @@ def curves(
         "plots": [asdict(plot) for plot in plots],
         "colours": list(DIGIT_COLOURS),
         "at": at,
-        "shares": None if shares is None else list(shares),
+        "growth": growth and asdict(growth),
     }
     _element(data=data, key=key)

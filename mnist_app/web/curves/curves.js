@@ -2,6 +2,7 @@
 
 const WORTH_DRAWING = 0.25; // a digit that never gets as probable as this has no curve
 const EVEN_PACE = 40; // ms a picture, where the pen's own pace is not known
+const REST = 150; // ms without another picture: the pen was off the paper, and what is read stays what it was
 const shown = new WeakMap(); // what each element last showed
 
 function make(tag, className, text = "") {
@@ -11,10 +12,19 @@ function make(tag, className, text = "") {
   return element;
 }
 
-function line(values, colour, isDashed) {
+/** The corners of a curve through these values: [percent of the axis, value]. While the pen rests, it stays level. */
+export function corners(values, axis) {
+  return values.flatMap((value, at) => {
+    const corner = [axis.percent(axis.places[at]), value];
+    const rested = axis.isTime && at && axis.places[at] - axis.places[at - 1] >= REST;
+    return rested ? [[corner[0], values[at - 1]], corner] : [corner];
+  });
+}
+
+function line(values, axis, colour, isDashed) {
   const path = document.createElementNS("http://www.w3.org/2000/svg", "polyline");
-  const step = 100 / Math.max(1, values.length - 1);
-  path.setAttribute("points", values.map((value, at) => `${(at * step).toFixed(2)},${(100 - 100 * value).toFixed(2)}`).join(" "));
+  const points = corners(values, axis).map(([x, value]) => `${x.toFixed(2)},${(100 - 100 * value).toFixed(2)}`);
+  path.setAttribute("points", points.join(" "));
   path.setAttribute("stroke", colour);
   if (isDashed) path.setAttribute("stroke-dasharray", "4 4");
   return path;
@@ -42,16 +52,35 @@ export function peak(values) {
 export function momentsOf(shares, timeline) {
   const whole = timeline?.at(-1)?.way;
   if (!whole) return null;
-  return shares.map((share) => timeline.find(({ way }) => way >= share * whole * (1 - 1e-9)).time);
+  return shares.map((share) => {
+    const goal = share * whole * (1 - 1e-9);
+    const at = timeline.findIndex(({ way }) => way >= goal);
+    const [from, to] = [timeline[Math.max(0, at - 1)], timeline[at]];
+    return to.time - ((to.time - from.time) * (to.way - goal)) / (to.way - from.way || 1);
+  });
 }
 
-function askTimeline() {
-  const detail = { timeline: null };
+/** Where each of so many pictures stands along the slider: at its moment, ms, where that is known, else one by one. */
+export function axisOf(count, moments) {
+  const places = moments ?? Array.from({ length: count }, (_, at) => at);
+  const end = places.at(-1);
+  const percent = (place) => (end ? (100 * place) / end : 0);
+  /** The picture that was the latest there. */
+  const at = (place) => Math.max(0, places.findLastIndex((other) => other <= place));
+  return { places, end, percent, at, isTime: Boolean(moments) };
+}
+
+function seconds(place) {
+  return (place / 1000).toFixed(1);
+}
+
+function askTimeline(strokes) {
+  const detail = { strokes, timeline: null };
   document.dispatchEvent(new CustomEvent("ink-timeline", { detail }));
   return detail.timeline;
 }
 
-function chart(plot, colours) {
+function chart(plot, colours, axis) {
   const box = make("div", "chart");
   const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   svg.setAttribute("viewBox", "0 0 100 100");
@@ -59,10 +88,10 @@ function chart(plot, colours) {
   svg.setAttribute("aria-hidden", "true");
   box.append(svg);
   for (const { name, colour, values, isDashed } of series(plot, colours)) {
-    svg.append(line(values, colour, isDashed));
+    svg.append(line(values, axis, colour, isDashed));
     const at = peak(values);
     const label = make("span", "name", name);
-    const share = (100 * at) / Math.max(1, values.length - 1);
+    const share = axis.percent(axis.places[at]);
     label.style.left = `${share}%`;
     label.style.setProperty("--share", share); // at the edges the name stays within them
     label.style.top = `${100 - 100 * values[at]}%`;
@@ -75,7 +104,8 @@ function chart(plot, colours) {
 
 function build(root, data) {
   const last = data.labels.length - 1;
-  const moments = data.shares && momentsOf(data.shares, askTimeline());
+  const moments = data.growth && momentsOf(data.growth.shares, askTimeline(data.growth.strokes));
+  const axis = axisOf(data.labels.length, moments);
   const picture = make("span", "picture-at");
   picture.setAttribute("role", "img");
   picture.style.backgroundImage = `url(${data.sheet})`;
@@ -83,46 +113,49 @@ function build(root, data) {
   const plots = data.plots.map((plot) => {
     const figure = make("figure", "plot");
     const caption = make("figcaption", "read-at");
-    figure.append(caption, chart(plot, data.colours));
+    figure.append(caption, chart(plot, data.colours, axis));
     return { plot, figure, caption, cursor: figure.querySelector(".cursor") };
   });
   const slider = make("input", "scrub");
-  Object.assign(slider, { type: "range", min: 0, max: last, step: 1 });
-  slider.setAttribute("aria-label", data.name);
+  Object.assign(slider, { type: "range", min: 0, max: axis.end, step: axis.isTime ? "any" : 1 });
+  slider.setAttribute("aria-label", axis.isTime ? "Time" : data.name);
   const label = make("output", "label-at");
   const column = make("div", "plots");
   column.append(...plots.map(({ figure }) => figure), slider, label);
-  if (data.shares) column.append(player());
+  if (data.growth) column.append(player());
   root.replaceChildren(picture, column);
 
-  function show(at) {
-    slider.value = at;
+  let shownAt = data.at;
+
+  /** Show a picture, with the slider at its place, or at a later one where it was still the latest. */
+  function show(at, place = axis.places[at]) {
+    shownAt = at;
+    slider.value = place;
     picture.style.backgroundPosition = `${last ? (100 * at) / last : 0}% 0`;
-    label.textContent = `${data.name}: ${data.labels[at]}${moments ? `, after ${(moments[at] / 1000).toFixed(1)} s` : ""}`;
+    const when = axis.isTime ? `${seconds(place)} of ${seconds(axis.end)} s · ` : "";
+    label.textContent = `${when}${data.name}: ${data.labels[at]}`;
     for (const { plot, caption, cursor } of plots) {
       caption.textContent = plot.title ? `${plot.title}: ${plot.words[at]}` : plot.words[at];
-      cursor.style.left = `${last ? (100 * at) / last : 0}%`;
+      cursor.style.left = `${axis.percent(place)}%`;
     }
     const words = plots.map(({ caption }) => caption.textContent).join("; ");
     picture.setAttribute("aria-label", `Read as ${words}`);
-    slider.setAttribute("aria-valuetext", `${data.labels[at]}: ${words}`);
+    slider.setAttribute("aria-valuetext", `${axis.isTime ? `${seconds(place)} s, ` : ""}${data.labels[at]}: ${words}`);
   }
 
   /** A button that writes the drawing again as it was written, or evenly where that is not known. */
   function player() {
-    const button = make("button", "play", moments ? "Replay as drawn" : "Replay");
+    const button = make("button", "play", axis.isTime ? "Replay as drawn" : "Replay");
     button.type = "button";
     button.addEventListener("click", () => {
       const began = performance.now();
       const run = (root.run = {}); // a later press, or other data, ends this one
-      const due = (at) => (moments ? moments[at] : at * EVEN_PACE);
       const step = () => {
         if (root.run !== run || !root.isConnected) return;
         const gone = performance.now() - began;
-        let at = 0;
-        while (at < last && due(at + 1) <= gone) at++;
-        show(at);
-        if (at < last) requestAnimationFrame(step);
+        const place = Math.min(axis.end, axis.isTime ? gone : Math.floor(gone / EVEN_PACE));
+        show(axis.at(place), place);
+        if (place < axis.end) requestAnimationFrame(step);
       };
       step();
     });
@@ -131,7 +164,16 @@ function build(root, data) {
 
   slider.addEventListener("input", () => {
     root.run = null;
-    show(Number(slider.value));
+    show(axis.at(Number(slider.value)), Number(slider.value));
+  });
+  // From picture to picture, however long that took: the browser's own steps would pass some by.
+  slider.addEventListener("keydown", (event) => {
+    const [before, after] = [Math.max(0, shownAt - 1), Math.min(last, shownAt + 1)];
+    const keys = { ArrowLeft: before, ArrowDown: before, ArrowRight: after, ArrowUp: after, Home: 0, End: last };
+    if (!(event.key in keys) || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    root.run = null;
+    show(keys[event.key]);
   });
   root.run = null;
   show(data.at);

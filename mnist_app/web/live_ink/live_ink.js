@@ -7,7 +7,27 @@ const COURTESY = 4; // ms of rest for each ms that an answer was late
 const INTERVAL_AFTER_NONE = 1000; // ms to the next request after one that was refused or lost
 const PATIENCE = 3000; // ms after which an answer is no longer waited for
 const CLOSEST = 1; // canvas pixels between two points that are worth sending
+const NEAR = 4; // canvas pixels that a point may have moved: the canvas rounds, and so does a page that is scrolled
+const PACE = 0.4; // canvas pixels a ms, for a stroke that was not seen being written
+const PAUSE = 300; // ms before a stroke, where the one before it on the pad is not the one that was written before it
 const SCRIPT_HAS_HEARD = 8000; // ms after pen-up: by then the script knows of the stroke, or never will
+
+/** Whether these points are some of those that the pen went through, from its first to its last. */
+function isSame(written, points) {
+  const isNear = (one, other) => Math.hypot(one[0] - other[0], one[1] - other[1]) <= NEAR;
+  if (!isNear(written[0], points[0]) || !isNear(written.at(-1), points.at(-1))) return false;
+  let at = 0;
+  return points.every((point) => {
+    while (at < written.length && !isNear(written[at], point)) at++;
+    return at < written.length;
+  });
+}
+
+/** How far the pen had gone at each of these points. */
+function waysOf(points) {
+  let way = 0;
+  return points.map(([x, y], at) => (at ? (way += Math.hypot(x - points[at - 1][0], y - points[at - 1][1])) : 0));
+}
 
 /** The strokes on the pad and the answers about them. Knows no page: `ask` and `show` are given, and so is the clock. */
 export class LiveInk {
@@ -15,7 +35,8 @@ export class LiveInk {
   #show;
   #clock;
   #strokes = [];
-  #times = []; // ms, of every point of every stroke; null for a stroke that was not seen being written
+  #written = []; // what was seen of them being written: points, ms of each, and the stroke written right before
+  #last = null; // the one of these that the next stroke comes right after
   #isDown = false;
   #state = 0; // of the ink, counted up with every change
   #asked = 0; // the state that was last asked about
@@ -37,26 +58,46 @@ export class LiveInk {
     return this.#strokes;
   }
 
-  /** The way that the pen had gone on the pad at each point, and when, ms from the first; null where that is not known. */
-  get timeline() {
-    if (!this.#times.length || this.#times.includes(null)) return null;
-    let way = 0;
-    return this.#strokes.flatMap((stroke, number) =>
-      stroke.map(([x, y], at) => {
-        if (at) way += Math.hypot(x - stroke[at - 1][0], y - stroke[at - 1][1]);
-        return { way, time: this.#times[number][at] - this.#times[0][0] };
-      }),
-    );
+  /**
+   * The way that the pen had gone on the pad at each point of these strokes, and when, ms from the first. One that was
+   * not seen being written, as after a reload, takes its place evenly between the others; null where none was seen.
+   */
+  timeline(strokes) {
+    const seen = this.#seen(strokes);
+    if (!seen.some(Boolean)) return null;
+    let [way, time, before] = [0, 0, null];
+    return seen.flatMap((stroke, number) => {
+      const points = stroke?.points ?? strokes[number];
+      const ways = waysOf(points);
+      const times = stroke?.times ?? ways.map((length) => length / PACE);
+      if (number) time += before && stroke?.after === before ? times[0] - before.times.at(-1) : PAUSE;
+      const part = ways.map((length, at) => ({ way: way + length, time: time + times[at] - times[0] }));
+      ({ way, time } = part.at(-1));
+      before = stroke;
+      return part;
+    });
+  }
+
+  /** For each of these strokes what was seen of its being written; null of none. */
+  #seen(strokes) {
+    let next = 0;
+    return strokes.map((points) => {
+      const at = this.#written.findIndex((stroke, number) => number >= next && isSame(stroke.points, points));
+      if (at < 0) return null;
+      next = at + 1;
+      return this.#written[at];
+    });
   }
 
   get isDown() {
     return this.#isDown;
   }
 
-  /** Other ink lies on the pad now: cleared, undone, restored, or another visitor's page. */
+  /** Other ink lies on the pad now: cleared, undone, restored, another visitor's page. What is left keeps its times. */
   replace(strokes) {
     this.#strokes = strokes.map((stroke) => [...stroke]);
-    this.#times = strokes.map(() => null);
+    this.#written = this.#seen(strokes).filter(Boolean);
+    this.#last = null;
     this.#isDown = false;
     this.settle();
   }
@@ -69,8 +110,10 @@ export class LiveInk {
 
   down(point) {
     this.#isDown = true;
-    this.#strokes.push([point]);
-    this.#times.push([this.#clock()]);
+    const stroke = [point];
+    this.#strokes.push(stroke);
+    this.#last = { points: stroke, times: [this.#clock()], after: this.#last };
+    this.#written.push(this.#last);
     this.#changed();
   }
 
@@ -82,7 +125,7 @@ export class LiveInk {
       const [lastX, lastY] = stroke.at(-1);
       if (Math.hypot(x - lastX, y - lastY) < CLOSEST) continue;
       stroke.push([x, y]);
-      this.#times.at(-1).push(this.#clock());
+      this.#last.times.push(this.#clock());
     }
     if (stroke.length > before) this.#changed();
   }
@@ -301,9 +344,9 @@ function safely(listener) {
   };
 }
 
-/** Tells other parts of the page, synchronously, when the pen was where: the script itself never hears of it. */
-function onTimeline(event) {
-  event.detail.timeline = ink.timeline;
+/** Tells other parts of the page, synchronously, when the pen wrote strokes: the script itself never hears of it. */
+function onTimeline({ detail }) {
+  detail.timeline = ink.timeline(detail.strokes);
 }
 
 const LISTENERS = Object.entries({ pointerdown: onDown, pointermove: onMove, pointerup: onUp, pointercancel: onUp }).map(
