@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
+from torch import nn
 
 from mnist_app.data.dataset import CLASSES, find_source
 from mnist_app.errors import AppError
@@ -151,15 +152,24 @@ def _layers(read: ReadDigit, model: str) -> None:
         "bright where it found its pattern; below it, what excites it most among 5,000 digits. Point at one, tap "
         "it, or take Tab and the arrow keys, to enlarge it.</p>"
     )
-    st.html(layers_html(read, stations, liked))
+    linear = [part for part in recogniser.network.modules() if isinstance(part, nn.Linear)]
+    st.html(layers_html(read, stations, liked, [(layer.in_features, layer.out_features) for layer in linear]))
     terms("convolution", "feature map", "pooling", "softmax")
     if liked is None:
         doing = "What each map responds to most is being looked for, once for everybody"
         wait_for(work, doing, partial(session.maps_favourites, model))
 
 
-def layers_html(read: ReadDigit, stations: Sequence[Station], liked: Sequence[Favourites] | None) -> str:
-    """A diagram of the network: a row a layer, with its shape, its strongest maps, and their favourite patterns."""
+def layers_html(
+    read: ReadDigit,
+    stations: Sequence[Station],
+    liked: Sequence[Favourites] | None,
+    linear: Sequence[tuple[int, int]],
+) -> str:
+    """A diagram of the network: a row a layer, with its shape, its strongest maps, and their favourite patterns.
+
+    ``linear`` are the numbers that go in and come out of each layer that is fully connected.
+    """
     picture = f'<img class="map" src="{png_url(read.pixels)}" alt="The picture">'
     rows = _station("The picture", "28 × 28 pixels", picture)
     favourites, strongest = iter(liked or ()), list[int]()
@@ -178,6 +188,8 @@ def layers_html(read: ReadDigit, stations: Sequence[Station], liked: Sequence[Fa
     answer = f'<span class="reads">{prediction.digit}</span> {percent(prediction.confidence)}'
     if not prediction.is_digit:
         answer = f"no digit: {percent(prediction.doubt)}"
+    for inputs, outputs in linear:
+        rows += _station("Fully connected", f"{inputs} → {outputs} numbers", "")
     rows += _station("The answer", "10 probabilities", answer)
     return f'<ol class="network" aria-label="The network, layer by layer">{rows}</ol>'
 

@@ -19,7 +19,7 @@ from mnist_app.ink.strokes import Drawing
 from mnist_app.models.registry import model_folders
 from mnist_app.models.shelf import default_model, read_shelf
 from mnist_app.training import jobs
-from mnist_app.training.jobs import DONE, JobError, JobStatus, list_jobs
+from mnist_app.training.jobs import DONE, FAILED, JobError, JobStatus, list_jobs
 from mnist_app.training.teach import Change, Taught
 from mnist_app.web import session
 from mnist_app.web.gallery import corrections_html
@@ -201,6 +201,18 @@ def test_a_whole_page_is_deleted_by_a_press() -> None:
     assert count_corrections() == 61
 
 
+def test_what_was_deleted_by_one_press_after_another_comes_back_so() -> None:
+    first, second, third = kept(3)
+    at = opened(open_page("teach"))
+    for one in (first, second):
+        at.session_state["teach_chosen"] = {one}
+        press(at.run(), "teach_delete")
+    press(at, "teach_undo")
+    assert {found.id for found in find_corrections()} == {second, third}
+    press(at, "teach_undo")
+    assert count_corrections() == 3 and "teach_undo" not in [button.key for button in at.button]
+
+
 def test_only_what_was_really_deleted_is_said_to_be() -> None:
     first, second = kept(2)
     at = opened(open_page("teach"))
@@ -324,6 +336,25 @@ def test_what_a_lesson_has_done_is_told_before_anybody_uses_it(a_lesson_that_is_
     assert at.session_state["model"] == "one"
     press(at, "teach_default")
     assert default_model() == "one"
+
+
+def test_an_earlier_lesson_can_be_looked_at_again_and_a_later_one_that_failed_hides_nothing(
+    a_lesson_that_is_over: None,
+) -> None:
+    (first,) = list_jobs()
+    for _ in range(2):
+        press(opened(open_page("teach")), "teach_start")
+    _, second, third = list_jobs()
+    account = json.loads((jobs.jobs_folder() / first.id / jobs.TAUGHT).read_text())
+    folder = jobs.jobs_folder() / second.id
+    (folder / jobs.TAUGHT).write_text(json.dumps(account | {"parent": "mnist-cnn"}))
+    jobs.write_status(folder, JobStatus(DONE, "Well.", model="two"))
+    jobs.write_status(jobs.jobs_folder() / third.id, JobStatus(FAILED, "Not well."))
+    at = opened(open_page("teach"))
+    assert any("otherwise than mnist-cnn" in heading.value for heading in at.subheader)
+    press(at, f"look_{first.id}")
+    assert any("otherwise than ink-cnn" in heading.value for heading in at.subheader)
+    assert f"look_{third.id}" not in [button.key for button in at.button]
 
 
 def test_what_was_read_and_by_whom_is_text_and_never_markup() -> None:

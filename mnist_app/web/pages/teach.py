@@ -19,7 +19,7 @@ from mnist_app.models.registry import ModelError, find_model, free_name, load_ca
 from mnist_app.models.shelf import make_default, read_shelf
 from mnist_app.training import jobs
 from mnist_app.training.jobs import DONE, Job
-from mnist_app.training.teach import MOST_TAUGHT, REPLAYED, Change, Taught, lesson, pictures_of
+from mnist_app.training.teach import MOST_TAUGHT, REPLAYED, Change, Taught, lesson
 from mnist_app.web import session
 from mnist_app.web.gallery import before_after_html, corrections_html
 from mnist_app.web.notice import plain, problem_notice
@@ -28,7 +28,8 @@ from mnist_app.web.picks import picks
 from mnist_app.web.who import who_may
 
 PER_PAGE = 60
-SHOWN_LESSONS = 3
+SHOWN, AWAY = "teach_shown", "teach_away"  # the lesson looked at; what was deleted, a press at a time
+SHOWN_LESSONS = 6
 MOST_PICTURES = 40  # of the drawings taught, and of the digits that are broken
 WHOSE = ["Everybody's", "Mine"]
 
@@ -132,7 +133,9 @@ def _delete(these: Sequence[int] | None = None) -> None:
     except AppError as error:
         st.session_state[PROBLEM] = str(error)
         return
-    st.session_state["teach_away"], st.session_state["teach_chosen"] = away, chosen.difference(asked)
+    if away:
+        st.session_state.setdefault(AWAY, []).append(away)
+    st.session_state["teach_chosen"] = chosen.difference(asked)
     if len(away) < len(asked):
         st.session_state[PROBLEM] = (
             f"{len(asked) - len(away)} of these {len(asked)} were not deleted: they are gone already, or not yours."
@@ -140,9 +143,9 @@ def _delete(these: Sequence[int] | None = None) -> None:
 
 
 def _put_away() -> None:
-    """The way back for what this visitor has just deleted."""
-    away = st.session_state.get("teach_away")
-    if away:
+    """The way back for what this visitor has just deleted, and then for what before that."""
+    if st.session_state.get(AWAY):
+        away = st.session_state[AWAY][-1]
         with st.container(horizontal=True, vertical_alignment="center"):
             said = "One correction was" if len(away) == 1 else f"{len(away):,} corrections were"
             st.markdown(f":material/delete: {said} deleted.", width="content")
@@ -150,13 +153,15 @@ def _put_away() -> None:
 
 
 def _bring_back() -> None:
-    away = st.session_state.get("teach_away", [])
+    if not st.session_state.get(AWAY):
+        return
+    away = st.session_state[AWAY][-1]
     try:
         back = bring_back(away, _may_change())
     except AppError as error:  # they stay away, and can be asked for again
         st.session_state[PROBLEM] = str(error)
         return
-    st.session_state["teach_away"] = []
+    st.session_state[AWAY].pop()
     if back < len(away):
         st.session_state[PROBLEM] = f"Of {len(away)} corrections {back} came back. The others are gone for good."
 
@@ -198,7 +203,7 @@ def _start(parent: str, whose: str | None) -> None:
         config = lesson(load_card(find_model(parent)), len(drawings))
         name = free_name(f"{parent}-taught", session.spoken_for())
         lines = "".join(f"{each.to_line()}\n" for each in drawings)
-        st.session_state["teach_shown"] = jobs.submit(name, config, "", parent, lines)
+        st.session_state[SHOWN] = jobs.submit(name, config, "", parent, lines)
     except AppError as error:
         st.session_state[PROBLEM] = str(error)
 
@@ -212,13 +217,14 @@ def _lessons() -> None:
         st.rerun()  # the lesson above is for the model that is read with
     if not lessons:
         return
+    done = [job for job in lessons if job.status.state == DONE]
+    chosen = st.session_state.get(SHOWN)
+    shown = next((job for job in lessons if job.id == chosen), done[-1] if done else lessons[-1])
     for job in reversed(lessons[-SHOWN_LESSONS:]):
-        job_line(job, can_look=False)
-    shown = st.session_state.get("teach_shown")
-    job = next((job for job in lessons if job.id == shown), lessons[-1])
-    taught = jobs.taught(job)
-    if job.status.state == DONE and taught:
-        _account(job, taught)
+        job_line(job, SHOWN if job in done and job is not shown else None)
+    taught = jobs.taught(shown)
+    if shown in done and taught:
+        _account(shown, taught)
 
 
 def _account(job: Job, taught: Taught) -> None:
@@ -254,7 +260,7 @@ def _drawings_html(job: Job, taught: Taught) -> str:
     except AppError:
         return ""
     many = min(len(ink), len(taught.labels), MOST_PICTURES)
-    pictures = pictures_of(ink)[:many]
+    pictures = np.stack([pixels_of_drawing(drawing) for drawing in ink.drawings[:many]])
     return before_after_html(pictures, taught.labels[:many], taught.before[:many], taught.after[:many])
 
 

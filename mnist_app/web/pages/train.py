@@ -26,6 +26,7 @@ from mnist_app.web.who import who_may
 POLL_EVERY = 1.0  # seconds
 PROBLEM = "train_problem"  # what went wrong with a training or a lesson, for the page to say
 PREVIEWED = 16
+SHOWN = "train_shown"
 SHOWN_ENDED = 6  # ended trainings that are listed
 
 NETWORKS = {
@@ -203,7 +204,7 @@ def _start(config: TrainConfig, title: str) -> None:
     try:
         session.require_teacher()
         name = free_name(title or "network", session.spoken_for())
-        st.session_state["train_shown"] = jobs.submit(name, config, title)
+        st.session_state[SHOWN] = jobs.submit(name, config, title)
     except AppError as error:
         st.session_state[PROBLEM] = str(error)
 
@@ -219,10 +220,10 @@ def _trainings() -> None:
     current = [job for job in known if not job.status.is_over]
     ended = [job for job in reversed(known) if job.status.is_over]
     st.subheader("Trainings", anchor=False)
-    shown = st.session_state.get("train_shown")
+    shown = st.session_state.get(SHOWN)
     job = next((job for job in known if job.id == shown), (*current, *ended)[0])
     for each in (*current, *ended[:SHOWN_ENDED]):
-        job_line(each, can_look=each.id != job.id)
+        job_line(each, SHOWN if each.status.reports and each.id != job.id else None)
     if job.status.reports or job.status.losses:
         _course(job)
 
@@ -233,10 +234,10 @@ def say_problem() -> None:
         st.rerun()
 
 
-def job_line(job: Job, can_look: bool) -> None:
+def job_line(job: Job, look_key: str | None) -> None:
     """How far a training has come or how it ended, in a line, with what can be done about it.
 
-    Where one ``can_look``, those that have something to show offer it, whether they run or have ended.
+    With a ``look_key`` there is a button to look at it: the key of the state that says which job is shown.
     """
     icon, verb = STATES[job.status.state]
     with st.container(horizontal=True, vertical_alignment="center", key=f"job_{job.id}"):
@@ -248,8 +249,8 @@ def job_line(job: Job, can_look: bool) -> None:
                 st.markdown(f":material/{icon}: **{plain(job.title)}** {verb}{' ' if job.place else '. '}{where}")
         if not job.status.is_over and session.is_teacher():
             st.button("Cancel", key=f"cancel_{job.id}", on_click=_cancel, args=(job.id,))
-        if can_look and job.status.reports:
-            st.button("Look", key=f"look_{job.id}", on_click=_look_at, args=(job.id,))
+        if look_key:
+            st.button("Look", key=f"look_{job.id}", on_click=_look_at, args=(look_key, job.id))
 
 
 def _share(job: Job) -> float:
@@ -275,8 +276,8 @@ def _cancel(identity: str) -> None:
         st.session_state[PROBLEM] = str(error)
 
 
-def _look_at(identity: str) -> None:
-    st.session_state["train_shown"] = identity
+def _look_at(key: str, identity: str) -> None:
+    st.session_state[key] = identity
 
 
 def _course(job: Job) -> None:
