@@ -14,7 +14,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from mnist_app.models.exchange import to_zip
-from mnist_app.models.registry import DEFAULT_MODEL, ModelError, find_model, model_folders
+from mnist_app.models.registry import DEFAULT_MODEL, ModelCard, ModelError, find_model, model_folders
 from mnist_app.models.shelf import bring_back, default_model, make_default, put_away, read_shelf
 from mnist_app.storage import user_models_folder
 from mnist_app.training import jobs
@@ -22,6 +22,7 @@ from mnist_app.training.jobs import RUNNING, list_jobs
 from mnist_app.training.train import PRESETS, EpochReport
 from mnist_app.web.charts import Curve, counts_html, curves_html, readings_html
 from mnist_app.web.notice import without_traceback
+from mnist_app.web.pages import models
 
 from ..conftest import SEVEN, full_mnist
 from .test_pages import digit_of, draw, html_of, open_page
@@ -287,6 +288,24 @@ def test_shipped_and_default_models_offer_no_deletion(two_models: None) -> None:
     make_default("one")
     deletions = [button.key for button in opened("models").button if str(button.key).startswith("delete_")]
     assert deletions == ["delete_two"]
+
+
+def test_a_model_that_cannot_be_shown_can_be_deleted(two_models: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = find_model("one") / "card.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "machine": "unheard of"}))
+    show = models._show
+
+    def show_or_fail(card: ModelCard) -> None:
+        if card.machine == "unheard of":
+            raise UnicodeEncodeError("utf-8", "\ud800", 0, 1, "surrogates not allowed")
+        show(card)
+
+    monkeypatch.setattr(models, "_show", show_or_fail)
+    at = opened("models")
+    assert "This model cannot be shown" in text_of(at)
+    assert [metric.value for metric in at.metric].count("99.71%") == 2, "of mnist-cnn and two"
+    press(at, "delete_one")
+    assert "one" not in model_folders() and "cannot be shown" not in text_of(at)
 
 
 def test_a_title_and_a_note_are_text_and_never_markup(two_models: None) -> None:

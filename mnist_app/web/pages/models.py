@@ -1,5 +1,6 @@
 """The models: what may be said of them, which one reads, and how two of them differ."""
 
+import logging
 from collections.abc import Callable
 from functools import lru_cache
 from itertools import pairwise
@@ -104,6 +105,9 @@ def _model(name: str, shelf: Shelf) -> None:
             _show(load_card(model_folders()[name]))
         except (AppError, KeyError) as error:
             problem_notice(str(error))
+        except Exception:  # whatever a card holds, it may not keep the others, or Delete, from being seen
+            logging.getLogger(__name__).exception("The model %s cannot be shown", name)
+            problem_notice("This model cannot be shown. The log says why.")
         _actions(name, shelf)
 
 
