@@ -100,7 +100,7 @@ def _model(name: str, shelf: Shelf) -> None:
         st.subheader(plain(shelf.title(name)), anchor=False)
         st.caption(" · ".join([plain(name), *marks]))
         if note := shelf.labels.get(name, Label()).note:
-            st.write(plain(note))
+            st.text(note)
         try:
             _show(load_card(model_folders()[name]))
         except (AppError, KeyError) as error:
