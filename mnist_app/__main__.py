@@ -151,8 +151,11 @@ def _save_as(name: str, make: Callable[[Path], str]) -> None:
     Somebody else may have got its name meanwhile: theirs stays, and the new one takes a name that is free.
     """
     from mnist_app.models.registry import new_model_folder, put_in_place
+    from mnist_app.models.shelf import restorable
 
     folder = new_model_folder(name)  # that it may not be called so is better said before the training than after
+    if name in restorable():
+        raise AppError(f"{name!r} was deleted and can still be brought back. Choose another name.")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         workshop = Path(tempfile.mkdtemp(dir=folder.parent, prefix="."))

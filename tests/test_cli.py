@@ -20,7 +20,7 @@ from mnist_app.errors import AppError
 from mnist_app.ink.preprocessing import prepare_image
 from mnist_app.models.networks import logits_of
 from mnist_app.models.registry import find_model, load_card, load_model
-from mnist_app.models.shelf import make_default
+from mnist_app.models.shelf import make_default, put_away
 from mnist_app.storage import user_models_folder
 from mnist_app.training.train import BatchReport, EpochReport, TrainConfig, train
 
@@ -308,6 +308,13 @@ def test_what_cannot_be_trained_is_refused_at_once(
     code, _, err = run("train", *arguments)
     assert (code, says in err, err.count("\n")) == (1, True, 1)
     assert not user_models_folder().exists()
+
+
+def test_a_deleted_model_s_name_waits_for_it(run: Run) -> None:
+    shutil.copytree(find_model("mnist-cnn"), user_models_folder() / "mine")
+    put_away("mine")
+    code, _, err = run("train", "--name", "mine")
+    assert (code, err) == (1, "'mine' was deleted and can still be brought back. Choose another name.\n")
 
 
 def test_training_never_replaces_what_is_no_model(
