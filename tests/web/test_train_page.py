@@ -308,6 +308,15 @@ def test_shipped_and_default_models_offer_no_deletion(two_models: None) -> None:
     assert deletions == ["delete_two"]
 
 
+def test_what_a_lesson_cost_is_said_where_its_model_is_made_the_default(two_models: None) -> None:
+    for name, parent, accuracy in (("one", "ink-cnn", 0.9951), ("two", "deleted-cnn", 0.9)):
+        path = find_model(name) / "card.json"
+        changes = {"parent": parent, "metrics": {"test": {"accuracy": accuracy}}}
+        path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    lessons = [caption.value for caption in opened("models").caption if "lesson" in caption.value]
+    assert lessons == ["The lesson: 99.51% of the test digits read right, 99.54% before it by ink-cnn."]
+
+
 def test_a_model_that_cannot_be_shown_can_be_deleted(two_models: None, monkeypatch: pytest.MonkeyPatch) -> None:
     path = find_model("one") / "card.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "machine": "unheard of"}))

@@ -14,7 +14,7 @@ from mnist_app.data.dataset import find_source
 from mnist_app.errors import AppError
 from mnist_app.explore.explorer import Readings
 from mnist_app.models.exchange import from_zip, to_onnx, to_zip
-from mnist_app.models.registry import ModelCard, load_card, model_folders
+from mnist_app.models.registry import ModelCard, find_model, load_card, model_folders
 from mnist_app.models.shelf import (
     LONGEST_NOTE,
     LONGEST_TITLE,
@@ -124,7 +124,7 @@ def _show(card: ModelCard) -> None:
             )
         st.metric("parameters", f"{card.parameters:,}", width="content")
     took = f"{card.seconds:.0f} seconds" if card.seconds < 100 else f"{card.seconds / 60:.0f} minutes"
-    parent = f" It began as {plain(str(card.parent))}." if card.parent else ""
+    parent = f" It began as {plain(card.parent)}." if card.parent else ""
     st.caption(
         f"Learned from {plain(card.data)}, in {took} on {plain(card.machine)}. "
         f"Seed {plain(str(card.config.get('seed')))}.{parent}"
@@ -134,6 +134,19 @@ def _show(card: ModelCard) -> None:
             _curves({"": card})
         st.code(card.command, language="bash")
         st.json(dict(card.config), expanded=False)
+    if lesson := _lesson(card):
+        st.caption(lesson)
+
+
+def _lesson(card: ModelCard) -> str:
+    """What a lesson has cost or gained, for whoever is about to make a taught model the default; else nothing."""
+    try:
+        before = load_card(find_model(card.parent or "")).metrics["test"]["accuracy"]
+        after = card.metrics["test"]["accuracy"]
+    except (AppError, KeyError):  # it began as nobody, its parent is deleted, or nobody has measured them
+        return ""
+    parent = plain(card.parent or "")
+    return f"The lesson: {after:.2%} of the test digits read right, {before:.2%} before it by {parent}."
 
 
 def _actions(name: str, shelf: Shelf) -> None:
