@@ -24,6 +24,7 @@ from mnist_app.models.shelf import default_model
 from mnist_app.reading.recognition import warm_up
 from mnist_app.web import session
 from mnist_app.web.compression import CompressedAssets
+from mnist_app.web.door import Door
 from mnist_app.web.notice import without_traceback
 from mnist_app.web.thumbnails import thumbnail_routes
 from mnist_app.work import Work
@@ -85,7 +86,7 @@ app = st.App(
         *api_routes(f"/{BASE}/api".replace("//", "/"), session.model, own_origins()),
         *thumbnail_routes(f"/{BASE}/digits".replace("//", "/"), lambda name: session.split(name, find_source())),
     ],
-    middleware=[Middleware(CompressedAssets)],
+    middleware=[Middleware(Door), Middleware(CompressedAssets)],
     lifespan=lifespan,
 )
 

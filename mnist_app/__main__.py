@@ -5,8 +5,10 @@ import contextlib
 import dataclasses
 import itertools
 import json
+import shutil
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -105,33 +107,72 @@ def _write_mistakes(path: Path, model: str, split: str, digits: "Digits") -> Non
 
 def train_command(arguments: argparse.Namespace) -> None:
     """Train on the train split, with a progress bar, and save the model with its card."""
-    from mnist_app.models.registry import new_model_folder
     from mnist_app.training.trainer import command_of, train_model
 
     if arguments.job:
         from mnist_app.training.worker import work
 
         sys.exit(0 if work(arguments.job) else 1)
-    folder = arguments.output.resolve() if arguments.output else new_model_folder(arguments.name)
-    where = ["--output", str(arguments.output)] if arguments.output else ["--name", arguments.name]
     config = _config(arguments)
-    with _bar(config) as watch:
-        card = train_model(folder, config, watch, command_of(config, where), arguments.ink)
-    print(f"Saved {folder}: {_figures(card.metrics)}.")
+    where = ["--output", str(arguments.output)] if arguments.output else ["--name", arguments.name]
+
+    def make(folder: Path) -> str:
+        with _bar(config) as watch:
+            card = train_model(folder, config, watch, command_of(config, where), arguments.ink)
+        return f": {_figures(card.metrics)}."
+
+    if arguments.output:
+        folder = arguments.output.resolve()
+        print(f"Saved {folder}{make(folder)}")
+    else:
+        _save_as(arguments.name, make)
 
 
 def teach_command(arguments: argparse.Namespace) -> None:
     """Teach a copy of a model labelled drawings, mixed with digits that it knows, and say what it does otherwise."""
-    from mnist_app.models.registry import find_model, load_card, new_model_folder
+    from mnist_app.models.registry import find_model, load_card
     from mnist_app.training.inkset import load_ink
     from mnist_app.training.teach import command_of_lesson, lesson, teach_model
 
-    folder = new_model_folder(arguments.name)
     config = lesson(load_card(find_model(arguments.model)), len(load_ink(arguments.ink)), arguments.seed)
     command = command_of_lesson(arguments.model, ["--name", arguments.name], arguments.seed)
-    with _bar(config) as watch:
-        _, taught = teach_model(folder, arguments.model, arguments.ink, config, watch, command)
-    print(f"Saved {folder}. {taught.sentence}")
+
+    def make(folder: Path) -> str:
+        with _bar(config) as watch:
+            _, taught = teach_model(folder, arguments.model, arguments.ink, config, watch, command)
+        return f". {taught.sentence}"
+
+    _save_as(arguments.name, make)
+
+
+def _save_as(name: str, make: Callable[[Path], str]) -> None:
+    """Have a model made beside the user's and put it among them; ``make`` returns what is said of it.
+
+    Somebody else may have got its name meanwhile: theirs stays, and the new one takes a name that is free.
+    """
+    from mnist_app.models.registry import new_model_folder, put_in_place
+    from mnist_app.models.shelf import restorable
+
+    folder = new_model_folder(name)  # that it may not be called so is better said before the training than after
+    if name in restorable():
+        raise AppError(f"{name!r} was deleted and can still be brought back. Choose another name.")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        workshop = Path(tempfile.mkdtemp(dir=folder.parent, prefix="."))
+    except OSError as error:
+        raise AppError(f"{folder.parent} could not be written: {error.strerror}.") from None
+    made = workshop / name
+    try:
+        said = make(made)
+        try:
+            saved = put_in_place(made)
+        except OSError as error:
+            raise AppError(f"{folder} could not be written: {error.strerror}. The model is in {made}.") from None
+    finally:
+        if not made.exists():
+            shutil.rmtree(workshop)
+    there = "" if saved == name else f"There is another model named {name!r} by now. "
+    print(f"{there}Saved {folder.parent / saved}{said}")
 
 
 def _config(arguments: argparse.Namespace) -> "TrainConfig":

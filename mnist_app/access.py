@@ -41,10 +41,11 @@ def is_from_here(headers: Mapping[str, str]) -> bool:
     if any(name == "forwarded" or name.startswith("x-forwarded-") for name in known):
         return False
     try:
-        host = urlsplit(f"//{known.get('host', 'localhost')}").hostname or ""
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+        host = urlsplit(f"//{known.get('host', '')}").hostname or ""  # nobody's, once a visitor's socket is gone
     except ValueError:
         return False
+    number = _number(host)
+    return host == "localhost" or (number is not None and number.is_loopback)
 
 
 class Gate:
@@ -87,20 +88,45 @@ def _digest(text: str) -> bytes:
 def check_address(address: str) -> None:
     """Raises AccessError where strangers could reach the app at ``address`` and change what everybody shares."""
     if not (has_password() or is_open() or is_loopback(address)):
-        raise AccessError(
-            f"On {address} others could train, choose and delete models here. Set {PASSWORD} to a password that "
-            f"only the teacher knows, or {OPEN}=1 to let everybody do so."
-        )
+        raise _others_could(address)
+
+
+def check_arrival(server: tuple[str, int | None] | None) -> None:
+    """Like `check_address`, of the address that a request came in at, in ASGI's words: whoever starts a server by other
+    means than ours may have it listen anywhere. Raises AccessError.
+
+    A UNIX socket, which only this machine reaches, is a path and None.
+    """
+    address, port = server or ("an address that the server does not name", 0)
+    number = _number(address)  # never a name: looking that up would keep every visitor waiting
+    is_here = port is None or (number is not None and number.is_loopback)
+    if not (has_password() or is_open() or is_here):
+        raise _others_could(address)
+
+
+def _others_could(address: str) -> AccessError:
+    return AccessError(
+        f"On {address} others could train, choose and delete models here. Set {PASSWORD} to a password that "
+        f"only the teacher knows, or {OPEN}=1 to let everybody do so."
+    )
 
 
 def is_loopback(address: str) -> bool:
     """Whether only this machine reaches an address, given as a number or a name."""
-    try:
-        return ipaddress.ip_address(address).is_loopback
-    except ValueError:
-        pass
+    if (number := _number(address)) is not None:
+        return number.is_loopback
     try:
         found = socket.getaddrinfo(address, None)
     except (OSError, UnicodeError):
         return False
     return all(ipaddress.ip_address(str(place[4][0]).partition("%")[0]).is_loopback for place in found)
+
+
+def _number(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """An address that is given as a number; one of IPv4 as such, even where a socket for both writes it as IPv6."""
+    try:
+        number = ipaddress.ip_address(address)
+    except ValueError:
+        return None
+    mapped = number.ipv4_mapped if isinstance(number, ipaddress.IPv6Address) else None
+    return mapped or number

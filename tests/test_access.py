@@ -13,6 +13,7 @@ from mnist_app.access import (
     AccessError,
     Gate,
     check_address,
+    check_arrival,
     is_from_here,
     is_loopback,
 )
@@ -78,7 +79,7 @@ def test_without_a_password_nobody_is_asked(monkeypatch: pytest.MonkeyPatch) -> 
     Gate().admit("anything", HERE)
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1", "127.3.2.1", "::1", "localhost"])
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.3.2.1", "::1", "::ffff:127.0.0.1", "localhost"])
 def test_loopback_trusts_its_user(address: str) -> None:
     assert is_loopback(address)
     check_address(address)
@@ -117,6 +118,28 @@ def test_the_server_refuses_to_let_strangers_in(
     assert "Traceback" not in ended.stderr
 
 
+@pytest.mark.parametrize(
+    "server", [("127.0.0.1", 8501), ("::1", 8501), ("::ffff:127.0.0.1", 8501), ("/run/digits.sock", None)]
+)
+def test_what_comes_in_on_this_machine_is_let_in(server: tuple[str, int | None]) -> None:
+    check_arrival(server)
+
+
+@pytest.mark.parametrize(
+    "server", [("192.168.1.2", 8501), ("fe80::1%eth0", 8501), ("::ffff:192.168.1.2", 8501), ("localhost", 80), None]
+)
+def test_what_comes_in_elsewhere_wants_a_password_or_a_word(
+    server: tuple[str, int | None] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(AccessError, match=r"others could train.*Set MNIST_APP_TEACHER_PASSWORD"):
+        check_arrival(server)
+    monkeypatch.setenv(OPEN, "1")
+    check_arrival(server)
+    monkeypatch.setenv(OPEN, "0")
+    monkeypatch.setenv(PASSWORD, "secret")
+    check_arrival(server)
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1:8501", "localhost", "localhost:8501", "[::1]:8501"])
 def test_who_asks_by_the_machine_s_own_name_sits_at_it(host: str) -> None:
     assert is_from_here({"Host": host})
@@ -131,6 +154,7 @@ def test_who_asks_by_the_machine_s_own_name_sits_at_it(host: str) -> None:
         {"Host": "user@digits.example.org"},
         {"Host": "[nonsense"},
         {"Host": ""},
+        {},  # as of a visitor whose socket is gone
         {"Host": "127.0.0.1:8501", "X-Forwarded-For": "10.0.0.7"},
         {"Host": "localhost", "x-forwarded-proto": "https"},
         {"Host": "localhost", "Forwarded": "for=10.0.0.7"},

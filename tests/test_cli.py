@@ -6,21 +6,23 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image, ImageDraw
 
 from mnist_app.__main__ import main
 from mnist_app.data.dataset import DatasetError, Digits
+from mnist_app.errors import AppError
 from mnist_app.ink.preprocessing import prepare_image
 from mnist_app.models.networks import logits_of
 from mnist_app.models.registry import find_model, load_card, load_model
-from mnist_app.models.shelf import make_default
+from mnist_app.models.shelf import make_default, put_away
 from mnist_app.storage import user_models_folder
-from mnist_app.training.train import TrainConfig
+from mnist_app.training.train import BatchReport, EpochReport, TrainConfig, train
 
 from .conftest import ONE, SEVEN, TWO, ZERO
 
@@ -222,6 +224,50 @@ def test_a_trained_model_has_a_card_that_tells_how(run: Run, tiny_splits: Digits
     assert load_model(find_model("mine")).card == card
 
 
+def got_meanwhile(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody else's model gets a name while one is being trained."""
+
+    def train_meanwhile(*arguments: Any) -> Iterator[BatchReport | EpochReport]:
+        shutil.copytree(find_model("mnist-cnn"), user_models_folder() / name)
+        yield from train(*arguments)
+
+    monkeypatch.setattr("mnist_app.training.trainer.train", train_meanwhile)
+
+
+def test_a_name_that_somebody_got_meanwhile_stays_theirs(
+    run: Run, tiny_splits: Digits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    got_meanwhile("mine", monkeypatch)
+    code, out, _ = run("train", "--name", "mine", "--epochs", "1")
+    assert code == 0
+    assert f"There is another model named 'mine' by now. Saved {user_models_folder() / 'mine-2'}: validation" in out
+    theirs, ours = (load_model(find_model(name)).card for name in ("mine", "mine-2"))
+    assert theirs == load_card(find_model("mnist-cnn"))
+    assert (ours.name, ours.config["epochs"]) == ("mine-2", 1)
+    assert {path.name for path in user_models_folder().iterdir()} == {"mine", "mine-2"}
+
+
+def test_a_model_that_finds_no_place_is_kept_and_said_where(
+    run: Run, tiny_splits: Digits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(made: Path) -> str:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("mnist_app.models.registry.put_in_place", refuse)
+    code, _, err = run("train", "--name", "mine", "--epochs", "1")
+    assert code == 1 and "No space left on device. The model is in " in err
+    assert load_model(Path(err.split("The model is in ")[1].strip().removesuffix("."))).card.name == "mine"
+
+
+def test_a_training_that_fails_leaves_nothing(run: Run, tiny_splits: Digits, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> Iterator[BatchReport | EpochReport]:
+        raise AppError("no")
+
+    monkeypatch.setattr("mnist_app.training.trainer.train", fail)
+    assert run("train", "--name", "mine", "--epochs", "1") == (1, "", "no\n")
+    assert list(user_models_folder().iterdir()) == []
+
+
 def test_the_cards_command_makes_the_same_weights_again(run: Run, tiny_splits: Digits, tmp_path: Path) -> None:
     folder = tmp_path / "with a space" / "model"
     run("train", "--output", folder, "--epochs", "1", "--batch-size", "16")
@@ -262,6 +308,13 @@ def test_what_cannot_be_trained_is_refused_at_once(
     code, _, err = run("train", *arguments)
     assert (code, says in err, err.count("\n")) == (1, True, 1)
     assert not user_models_folder().exists()
+
+
+def test_a_deleted_model_s_name_waits_for_it(run: Run) -> None:
+    shutil.copytree(find_model("mnist-cnn"), user_models_folder() / "mine")
+    put_away("mine")
+    code, _, err = run("train", "--name", "mine")
+    assert (code, err) == (1, "'mine' was deleted and can still be brought back. Choose another name.\n")
 
 
 def test_training_never_replaces_what_is_no_model(

@@ -65,8 +65,10 @@ def from_zip(content: bytes, taken: set[str] | None = None) -> str:
                     unpacked = packed.read(largest + 1)  # whatever size it announces
                 Path(workshop, part).write_bytes(unpacked)
             model = _checked(Path(workshop))
-    # A RuntimeError is zipfile's word for an entry that it cannot unpack.
-    except (zipfile.BadZipFile, zlib.error, OSError, RuntimeError, EOFError):
+    except ModelError:
+        raise
+    # zipfile says RuntimeError of an entry that it cannot unpack, ValueError of a name or a place that makes no sense.
+    except (zipfile.BadZipFile, zlib.error, OSError, RuntimeError, EOFError, ValueError):
         raise ModelError("This is no ZIP file that can be read.") from None
     name = free_name(model.card.name, taken or ())
     card = dataclasses.replace(model.card, name=name, parameters=count_parameters(model.network))

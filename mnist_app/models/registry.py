@@ -25,6 +25,9 @@ ROBUST_MODEL = "robust-cnn"  # learned under attack
 WEIGHTS, CARD = "model.safetensors", "card.json"
 CURVES = ("passes", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "seconds")
 LARGEST_FILE = 64 * 2**20  # bytes; the shipped models have well under one MB
+# On a card, in characters; the shipped ones have at most 250, 20 and 430.
+LONGEST_TEXT, LONGEST_MEASURE, LONGEST_CONFIG = 4_000, 100, 20_000
+MOST_MEASURES, MOST_REPORTS = 40, 20_000  # of splits or measures of one; the longest training has as many reports
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
@@ -54,7 +57,13 @@ class ModelCard:
     curves: Sequence[Mapping[str, float]] = field(default_factory=list)  # the training's EpochReports, in order
 
     def __post_init__(self) -> None:
-        """Raises TypeError where a field that people are shown is of another kind: a card may come from anywhere."""
+        """Raises TypeError or ValueError where people could not be shown a field: a card may come from anywhere."""
+        self._check_kinds()
+        self._check_sizes()
+        # All that is written in it, wherever: a page with half a character of UTF-16 cannot be sent at all.
+        json.dumps(asdict(self), ensure_ascii=False).encode()
+
+    def _check_kinds(self) -> None:
         texts = (self.name, self.summary, self.architecture, self.data, self.command, self.machine)
         numbers = [self.parameters, self.preprocessing, self.seconds, self.temperature, self.refusal]
         for measures in self.metrics.values() if isinstance(self.metrics, Mapping) else [None]:
@@ -63,10 +72,22 @@ class ModelCard:
             numbers += [report[name] for name in CURVES] if isinstance(report, Mapping) else [math.nan]
         if not all(isinstance(text, str) for text in texts) or not isinstance(self.config, Mapping):
             raise TypeError("a text or the config is of another kind")
+        if not isinstance(self.parent, str | None):
+            raise TypeError("the parent is no name")
         if not all(isinstance(number, int | float) and math.isfinite(number) for number in numbers):
             raise TypeError("a number is missing or no number")
         if self.temperature <= 0:
             raise TypeError("the temperature is not above 0")
+
+    def _check_sizes(self) -> None:
+        texts = (self.name, self.summary, self.architecture, self.data, self.command, self.machine, self.parent or "")
+        splits = (self.metrics, *self.metrics.values())
+        if any(len(text) > LONGEST_TEXT for text in texts) or len(json.dumps(dict(self.config))) > LONGEST_CONFIG:
+            raise ValueError("a text or the config is too long")
+        if any(len(str(name)) > LONGEST_MEASURE for names in splits for name in names):
+            raise ValueError("what was measured has too long a name")
+        if any(len(names) > MOST_MEASURES for names in splits) or len(self.curves) > MOST_REPORTS:
+            raise ValueError("there are more figures than a training gives")
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,7 +162,8 @@ def load_card(folder: Path) -> ModelCard:
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {error.strerror}.") from None
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
-        raise ModelError(f"{path} is not a model card ({error}).") from None
+        reason = str(error)[:200].encode(errors="backslashreplace").decode()  # it may quote the card
+        raise ModelError(f"{path} is not a model card ({reason}).") from None
     if card.architecture not in ARCHITECTURES:
         raise ModelError(f"{path} names the architecture {card.architecture!r}, which this version does not know.")
     return card

@@ -67,7 +67,11 @@ def read_shelf() -> Shelf:
         labels = {str(name): Label(str(label["title"]), str(label["note"])) for name, label in found["labels"].items()}
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return Shelf()
-    return Shelf(defaults, labels)
+    gone = {folder.name for folder in _gone()}  # whoever has such a name by now is another
+    return Shelf(
+        tuple(name for name in defaults if name not in gone),
+        {name: label for name, label in labels.items() if name not in gone},
+    )
 
 
 def default_model() -> str:
@@ -116,7 +120,6 @@ def put_away(name: str) -> None:
         folder = find_model(name)
         if shelf.default == name:
             raise ModelError(f"{name!r} is what everybody starts with. Make another one the default first.")
-        _forget_old()
         _attic().mkdir(parents=True, exist_ok=True)
         shutil.rmtree(_attic() / name, ignore_errors=True)
         os.utime(folder)  # the folder itself knows when it was put away: no second record can disagree
@@ -148,10 +151,9 @@ def _put_away() -> dict[Path, float]:
     return found
 
 
-def _forget_old() -> None:
-    for folder, when in _put_away().items():
-        if time.time() - when >= KEPT_FOR:
-            shutil.rmtree(folder, ignore_errors=True)
+def _gone() -> list[Path]:
+    """What was deleted too long ago to be brought back."""
+    return [folder for folder, when in _put_away().items() if time.time() - when >= KEPT_FOR]
 
 
 def _file() -> Path:
@@ -168,7 +170,12 @@ def _changing() -> Iterator[Shelf]:
     try:
         home().mkdir(parents=True, exist_ok=True)
         with FileLock(home() / "shelf.lock"):
-            yield read_shelf()
+            shelf = read_shelf()
+            if gone := _gone():
+                _write(shelf)  # which knows nothing of them any more, while their folders still say why
+                for folder in gone:
+                    shutil.rmtree(folder, ignore_errors=True)
+            yield shelf
     except OSError as error:
         raise ModelError(f"{home()} could not be written: {error.strerror}.") from None
 

@@ -7,6 +7,9 @@ import streamlit as st
 
 from mnist_app.errors import AppError
 
+# What Streamlit makes links, emoji and arrows of once Markdown has been read, escapes and all.
+_FOUND_LATER = re.compile(r"www(?=\.)|[:@]|\\?[<>=~-](?=\\?[<>=~-])", re.IGNORECASE)
+
 
 def problem_notice(sentence: str) -> None:
     """Show a sentence as it stands: file names and the like in it may not act as Markdown."""
@@ -14,8 +17,11 @@ def problem_notice(sentence: str) -> None:
 
 
 def plain(text: str) -> str:
-    """Text as Markdown that shows just that text."""
-    return re.sub(r"([\\`*_{}\[\]<>$~#|:])", r"\\\1", text)
+    """Text as Markdown that shows just that text, in one line."""
+    line = re.sub(r"([\\`*_{}\[\]<>$~#|&])", r"\\\1", " ".join(text.split()))
+    line = re.sub(r"^(\d*)([-+.)])(?!\S)", r"\1\\\2", line)  # no list
+    # No escape helps against what is looked for in the text itself, so that it is parted: in a colour that is none.
+    return _FOUND_LATER.sub(r":color[\g<0>]", line)
 
 
 def without_traceback(record: logging.LogRecord) -> bool:

@@ -33,10 +33,11 @@ def serve(
     health: str = "/api/health",
     folder: Path = ROOT,
     base: str = "",
+    port: int | None = None,
     **environment: str,
 ) -> Iterator[str]:
     """The address of an app: ours, started as ``make run`` starts it, or another. Stopped at the end."""
-    port = free_port()
+    port = port or free_port()
     env = {**os.environ, "MNIST_APP_HOME": str(home), "STREAMLIT_SERVER_PORT": str(port), **environment}
     with subprocess.Popen([sys.executable, *(command or ["app.py"])], cwd=folder, env=env) as server:
         address = f"http://127.0.0.1:{port}{base}"

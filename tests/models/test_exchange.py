@@ -140,6 +140,8 @@ def test_a_card_s_own_count_of_weights_is_not_believed() -> None:
         (claiming(metrics={"test": {"accuracy": 1.2}}), "not between 0 and 1"),
         (claiming(refusal=-1), "not between 0 and 1"),
         (claiming(temperature=1e-9), "temperature is not between"),
+        (claiming(summary="\ud800"), "Its card.json is not a model card .*surrogates not allowed"),
+        (claiming(summary="x" * 2**19), "Its card.json is not a model card .*too long"),
     ],
 )
 def test_what_is_no_model_is_refused_and_leaves_nothing(
@@ -151,7 +153,17 @@ def test_what_is_no_model_is_refused_and_leaves_nothing(
     assert list(model_folders()) == ["ink-cnn", "mnist-cnn", "robust-cnn"]
 
 
-@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"no zip", packed({})[:10]])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"PK\x03\x04",
+        b"no zip",
+        packed({})[:10],
+        packed({"é": b""}).replace("é".encode(), b"\xff\xff"),  # a name that is said to be UTF-8
+        packed({CARD: b"", WEIGHTS: b""})[:-6] + b"\xff\xff\0\0\0\0",  # entries before the file's beginning
+    ],
+)
 def test_what_is_no_zip_is_refused(content: bytes) -> None:
     with pytest.raises(ModelError, match="no ZIP file that can be read"):
         from_zip(content)

@@ -15,6 +15,7 @@ from mnist_app.data.dataset import Digits
 from mnist_app.models.networks import build, logits_of
 from mnist_app.models.registry import (
     CARD,
+    CURVES,
     LARGEST_FILE,
     WEIGHTS,
     ModelCard,
@@ -91,10 +92,13 @@ def test_saving_again_replaces_the_model(mine: Path, a_card: ModelCard) -> None:
     assert [path.name for path in mine.parent.iterdir()] == ["mine"]
 
 
-def test_a_failure_while_writing_leaves_the_old_model(mine: Path, network: nn.Module, a_card: ModelCard) -> None:
+def test_a_failure_while_writing_leaves_the_old_model(
+    mine: Path, network: nn.Module, a_card: ModelCard, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = content(mine)
-    with pytest.raises(TypeError):
-        save_model(mine, network, dataclasses.replace(a_card, config={"no": object()}))
+    monkeypatch.setattr("mnist_app.models.registry.asdict", lambda _: pytest.fail("halfway"))
+    with pytest.raises(pytest.fail.Exception):
+        save_model(mine, network, a_card)
     assert content(mine) == before
     assert [path.name for path in mine.parent.iterdir()] == ["mine"]
 
@@ -191,10 +195,23 @@ def card_made_of(text: bytes) -> Callable[[Path], None]:
         (card_made_of(b"[1]"), CARD, "is not a model card"),
         (card_made_of(b"{}"), CARD, "is not a model card"),
         (card_that_says(colour="red"), CARD, "is not a model card.*colour"),
+        (card_that_says(**{"\ud800" * 1000: 1}), CARD, r"is not a model card.{1,80}(\\ud800){5,200}"),
         (card_that_says(architecture="transformer"), CARD, "the architecture 'transformer', which this version does"),
         (card_that_says(architecture=["convnet"]), CARD, "is of another kind"),
         (card_that_says(metrics="x"), CARD, "number"),
         (card_that_says(seconds=None), CARD, "number"),
+        (card_that_says(summary="\ud800"), CARD, "surrogates not allowed"),
+        (card_that_says(parent="\ud800"), CARD, "surrogates not allowed"),
+        (card_that_says(metrics={"\ud800": {"accuracy": 1}}), CARD, "surrogates not allowed"),
+        (card_that_says(metrics={"test": {"accuracy": 1, "\ud800": 1}}), CARD, "surrogates not allowed"),
+        (card_that_says(config={"seed": [{"\ud800": 1}]}), CARD, "surrogates not allowed"),
+        (card_that_says(config={"seed": ["\ud800"]}), CARD, "surrogates not allowed"),
+        (card_that_says(parent=["mnist-cnn"]), CARD, "the parent is no name"),
+        (card_that_says(machine="x" * 4_001), CARD, "a text or the config is too long"),
+        (card_that_says(config={"seed": "x" * 20_000}), CARD, "a text or the config is too long"),
+        (card_that_says(metrics={"x" * 101: {"accuracy": 1}}), CARD, "has too long a name"),
+        (card_that_says(metrics={f"{split}": {"accuracy": 1} for split in range(41)}), CARD, "more figures than"),
+        (card_that_says(curves=[dict.fromkeys(CURVES, 1)] * 20_001), CARD, "more figures than"),
     ],
 )
 def test_a_damaged_model_is_refused_with_the_file_at_fault(

@@ -90,6 +90,24 @@ def test_a_deletion_is_final_after_a_day(monkeypatch: pytest.MonkeyPatch) -> Non
     assert [path.name for path in shelf._attic().iterdir()] == ["two"]
 
 
+def test_who_gets_the_name_of_a_deleted_model_gets_its_name_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    make_default("one")
+    make_default("two")
+    label("one", "The best", "of all")
+    put_away("one")
+    assert read_shelf().title("one") == "The best", "it can be brought back as it was"
+    later = time.time() + shelf.KEPT_FOR + 1
+    monkeypatch.setattr("time.time", lambda: later)
+    shutil.copytree(find_model("mnist-cnn"), user_models_folder() / "one")
+    for _ in range(2):
+        known = read_shelf()
+        assert (known.title("one"), known.labels, known.earlier_defaults) == ("one", {}, [DEFAULT_MODEL])
+        make_default("two")  # whatever is changed next, the folder of the old one goes
+    assert not list(shelf._attic().iterdir())
+    label("one", "Another", "")
+    assert read_shelf().title("one") == "Another"
+
+
 @pytest.mark.parametrize("title", ["<b>bold</b>", "../../etc/passwd", "Ünïcode — 7", "a" * 60])
 def test_a_title_is_any_text_and_touches_no_folder(title: str) -> None:
     label("one", title, "a note")

@@ -389,7 +389,26 @@ def wait_until(is_so: Callable[[], bool], seconds: float = 30) -> None:
 
 
 def test_a_file_name_is_shown_as_it_stands() -> None:
-    assert plain("![x](http://a.example) $5$ :smile: <b>") == r"!\[x\](http\://a.example) \$5\$ \:smile\: \<b\>"
+    assert plain("![x](a.example) $5$ <b> &lt;") == r"!\[x\](a.example) \$5\$ \<b\> \&lt;"
+
+
+@pytest.mark.parametrize(
+    ("text", "markdown"),
+    [
+        ("http://a.example", "http:color[:]//a.example"),
+        ("www.a.example", ":color[www].a.example"),
+        ("WWW.a.example", ":color[WWW].a.example"),
+        ("mailto:b@a.example", "mailto:color[:]b:color[@]a.example"),
+        (":smile: :material/home:", ":color[:]smile:color[:] :color[:]material/home:color[:]"),
+        ("a -> b -- c", r"a :color[-]\> b :color[-]- c"),
+        ("- x", r"\- x"),
+        ("1. x", r"1\. x"),
+        ("99.5% - 1", "99.5% - 1"),
+        ("  head\n---", "head :color[-]:color[-]-"),
+    ],
+)
+def test_what_looks_like_a_link_an_emoji_or_a_list_is_parted(text: str, markdown: str) -> None:
+    assert plain(text) == markdown  # tests/browser/test_models.py looks at what becomes of that
 
 
 def test_without_a_network_fetching_ends_in_one_sentence(no_mnist: None, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -273,7 +273,7 @@ def test_a_lesson_that_cannot_be_cancelled_says_so_here(monkeypatch: pytest.Monk
 
     monkeypatch.setattr(jobs, "cancel", refuse)
     press(at, f"cancel_{job.id}")
-    assert "could not be cancelled\\: no room" in text_of(at)
+    assert "could not be cancelled:color[:] no room" in text_of(at)
 
 
 def test_without_mnist_the_page_comes_to_rest(no_mnist: None, two_models: None) -> None:

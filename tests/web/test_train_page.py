@@ -6,6 +6,7 @@ import logging
 import re
 import shutil
 import textwrap
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -15,8 +16,19 @@ import pytest
 from safetensors.torch import save as save_tensors
 from streamlit.testing.v1 import AppTest
 
+from mnist_app.data.dataset import Digits
 from mnist_app.models.exchange import to_zip
-from mnist_app.models.registry import DEFAULT_MODEL, ModelError, find_model, model_folders
+from mnist_app.models.networks import logits_of
+from mnist_app.models.registry import (
+    CURVES,
+    DEFAULT_MODEL,
+    ModelCard,
+    ModelError,
+    find_model,
+    load_card,
+    load_model,
+    model_folders,
+)
 from mnist_app.models.shelf import bring_back, default_model, make_default, put_away, read_shelf
 from mnist_app.reading.recognition import read_with
 from mnist_app.storage import user_models_folder
@@ -26,11 +38,12 @@ from mnist_app.training.train import PRESETS, EpochReport, fresh_network
 from mnist_app.web import session
 from mnist_app.web.charts import Curve, counts_html, curves_html, readings_html
 from mnist_app.web.notice import without_traceback
+from mnist_app.web.pages import models
 
 from ..conftest import SEVEN, full_mnist
-from .test_pages import digit_of, draw, html_of, open_page
+from .test_pages import digit_of, draw, html_of, ink, open_page
 
-MARKUP = '<b onclick="alert(1)">*bold*</b> :red[x]'
+MARKUP = '<b onclick="f()">*b*</b> :red[x] www.a.b http://c.d e@f.g'
 
 
 @pytest.fixture(autouse=True)
@@ -54,6 +67,11 @@ def text_of(at: AppTest) -> str:
     """All that is shown as text."""
     elements: Any = [*at.markdown, *at.caption, *at.warning, *at.info]
     return "\n".join([*(element.value for element in elements), *(metric.label for metric in at.metric)])
+
+
+def alive(text: str) -> list[str]:
+    """The parts of MARKUP that would do something in a text, as they stand there."""
+    return [part for part in (' <b onclick="f()">', "*b*", ":red[x]", "www.a.b", "http://c.d", "e@f.g") if part in text]
 
 
 def press(at: AppTest, key: str) -> AppTest:
@@ -149,7 +167,7 @@ def test_the_title_of_a_training_is_text_and_never_markup() -> None:
     press(at, "train_start")
     assert list_jobs()[0].title == MARKUP
     assert set(list_jobs()[0].name) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
-    assert MARKUP not in text_of(at) and "\\<b onclick" in text_of(at)
+    assert not alive(text_of(at)) and "\\<b onclick" in text_of(at)
 
 
 def test_a_queue_that_is_full_says_so() -> None:
@@ -345,13 +363,41 @@ def test_shipped_and_default_models_offer_no_deletion(two_models: None) -> None:
     assert deletions == ["delete_two"]
 
 
+def test_what_a_lesson_cost_is_said_where_its_model_is_made_the_default(two_models: None) -> None:
+    for name, parent, accuracy in (("one", "ink-cnn", 0.9951), ("two", "deleted-cnn", 0.9)):
+        path = find_model(name) / "card.json"
+        changes = {"parent": parent, "metrics": {"test": {"accuracy": accuracy}}}
+        path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    lessons = [caption.value for caption in opened("models").caption if "lesson" in caption.value]
+    assert lessons == ["The lesson: 99.51% of the test digits read right, 99.54% before it by ink-cnn."]
+
+
+def test_a_model_that_cannot_be_shown_can_be_deleted(two_models: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = find_model("one") / "card.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "machine": "unheard of"}))
+    show = models._show
+
+    def show_or_fail(card: ModelCard) -> None:
+        if card.machine == "unheard of":
+            raise UnicodeEncodeError("utf-8", "\ud800", 0, 1, "surrogates not allowed")
+        show(card)
+
+    monkeypatch.setattr(models, "_show", show_or_fail)
+    at = opened("models")
+    assert "This model cannot be shown" in text_of(at)
+    assert [metric.value for metric in at.metric].count("99.71%") == 2, "of mnist-cnn and two"
+    press(at, "delete_one")
+    assert "one" not in model_folders() and "cannot be shown" not in text_of(at)
+
+
 def test_a_title_and_a_note_are_text_and_never_markup(two_models: None) -> None:
     at = opened("models")
     at.text_input(key="title_one").set_value(MARKUP)
     at.text_area(key="note_one").set_value(MARKUP)
     next(button for button in at.button if "label_one" in str(button.form_id)).click().run()
     assert read_shelf().title("one") == MARKUP
-    assert MARKUP not in text_of(at) + "".join(heading.value for heading in at.subheader)
+    assert not alive(text_of(at) + "".join(heading.value for heading in at.subheader))
+    assert at.text[0].value == MARKUP, "which is no Markdown"
 
 
 def test_a_card_from_elsewhere_is_text_and_never_markup(two_models: None) -> None:
@@ -360,18 +406,86 @@ def test_a_card_from_elsewhere_is_text_and_never_markup(two_models: None) -> Non
     told = dict.fromkeys(("summary", "data", "machine", "command", "parent"), MARKUP)
     path.write_text(json.dumps({**card, **told, "config": {"seed": MARKUP}, "metrics": {MARKUP: {"accuracy": 1}}}))
     at = opened("models")
-    assert MARKUP not in text_of(at)
+    assert not alive(text_of(at))
     at.multiselect(key="compared").set_value(["one", "two"]).run()
     assert not at.exception and "<b onclick" not in html_of(at)
 
 
-def test_two_models_stand_side_by_side(two_models: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mnist_app.web.pages.models.PATIENCE", 120)
+@pytest.fixture
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page waits for what it shows rather than a progress bar."""
+    monkeypatch.setattr(models, "PATIENCE", 120)
+
+
+def compare(*names: str) -> AppTest:
     at = opened("models")
-    at.multiselect(key="compared").set_value(["mnist-cnn", "one"]).run(timeout=120)
-    assert not at.exception
+    at.multiselect(key="compared").set_value(list(names)).run(timeout=120)
+    assert not at.exception, at.exception
+    return at
+
+
+def test_two_models_stand_side_by_side(two_models: None, patience: None) -> None:
+    at = compare("mnist-cnn", "one")
     assert "mnist-cnn" in html_of(at) and "99.71%" in html_of(at)
     assert "0 that mnist-cnn reads right and one misreads" in text_of(at), "they are the same network"
+    assert "Of mnist-cnn and one no curves were kept." in text_of(at)
+
+
+def test_the_digits_on_which_two_models_part_are_shown(no_mnist: None, patience: None, validation: Digits) -> None:
+    names = "ink-cnn", "mnist-cnn"
+    networks = [load_model(find_model(name)).network for name in names]
+    read = [logits_of(network, validation.images)[:, :10].argmax(dim=1).numpy() for network in networks]
+    at = compare(*names)
+    for (better, right), (worse, wrong) in permutations(zip(names, read, strict=True), 2):
+        parted = np.flatnonzero((right == validation.labels) & (wrong != validation.labels))
+        assert len(parted) > 0
+        assert f"{len(parted)} that {better} reads right and {worse} misreads:" in text_of(at)
+        said = ", ".join(f"{validation.labels[index]} as {wrong[index]}" for index in parted[: models.MOST_PICTURES])
+        assert f'alt="{said}"' in html_of(at)
+    (more,) = re.findall(r'<table class="confusion still">.*?</table>', html_of(at))
+    cells = [cell.replace("·", "0") for cell in re.findall(r"<td[^>]*>([^<]+)</td>", more)]
+    pairs = zip(validation.labels, *read, strict=True)
+    expected = np.zeros((10, 10), int)
+    for label, first, second in pairs:
+        expected[label, first] -= 1
+        expected[label, second] += 1
+    assert np.array(cells, int).reshape(10, 10).tolist() == expected.tolist()
+
+
+def test_of_three_models_any_two_can_be_told_apart(two_models: None, no_mnist: None, patience: None) -> None:
+    at = compare("mnist-cnn", "one", "two")
+    pair = at.selectbox(key="parted")
+    assert pair.options == ["mnist-cnn and one", "mnist-cnn and two", "one and two"]
+    assert "#### mnist-cnn and one on the validation digits" in text_of(at)
+    pair.set_value(("mnist-cnn", "two")).run(timeout=120)
+    assert "#### mnist-cnn and two on the validation digits" in text_of(at)
+    assert html_of(at).count('class="confusion still"') == 1
+
+
+def test_a_drawing_is_read_by_all_that_are_compared(no_mnist: None, patience: None) -> None:
+    at = open_page("models")
+    at.session_state["pad"] = session.Pad(latest=ink(SEVEN))
+    at.run()
+    at.multiselect(key="compared").set_value(["ink-cnn", "mnist-cnn"]).run(timeout=120)
+    assert not at.exception, at.exception
+    row = html_of(at).split("reads your drawing as</th>")[1].split("</tr>")[0]
+    assert row == "<td>7</td><td>7</td>"
+    assert "Draw something" not in text_of(at)
+
+
+def test_how_models_learned_is_drawn_measure_by_measure(two_models: None, no_mnist: None, patience: None) -> None:
+    path = find_model("one") / "card.json"
+    reports = [dict.fromkeys(CURVES, 0.5) | {"passes": passes, "train_loss": 0.25} for passes in (1, 2)]
+    path.write_text(json.dumps({**json.loads(path.read_text()), "curves": reports}))
+    html = html_of(compare("one", "two", "robust-cnn")).split('<table class="compared">')[1]
+    measured = load_card(find_model("robust-cnn")).curves[-1]
+    for measure, train, title in (("accuracy", 0.5, "Read right"), ("loss", 0.25, "Loss, nats")):
+        said = [
+            f"{title}, at last: one, validation 0.5; one, learning from {train:g}",
+            *(f"robust-cnn, {what} {measured[f'{split}_{measure}']:.3g}" for split, what in models.CURVED.items()),
+        ]
+        assert f'alt="{"; ".join(said)}"' in html
+    assert "of two no curves" in text_of(compare("one", "two")).lower()
 
 
 # Figures

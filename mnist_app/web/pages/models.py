@@ -1,17 +1,20 @@
 """The models: what may be said of them, which one reads, and how two of them differ."""
 
+import logging
 from collections.abc import Callable
 from functools import lru_cache
-from itertools import pairwise
+from itertools import combinations
 
 import numpy as np
 import streamlit as st
+from numpy.typing import NDArray
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from mnist_app.data.dataset import find_source
 from mnist_app.errors import AppError
+from mnist_app.explore.explorer import Readings
 from mnist_app.models.exchange import from_zip, to_onnx, to_zip
-from mnist_app.models.registry import ModelCard, load_card, model_folders
+from mnist_app.models.registry import ModelCard, find_model, load_card, model_folders
 from mnist_app.models.shelf import (
     LONGEST_NOTE,
     LONGEST_TITLE,
@@ -35,8 +38,10 @@ from mnist_app.web.who import who_may
 from mnist_app.work import Work
 
 SPLITS = {"validation": "5,000 validation digits", "test": "10,000 test digits"}
+CURVED = {"validation": "validation", "train": "learning from"}
 MOST_COMPARED = len(COMPARED)
 PATIENCE = 0.7  # seconds that the page waits before it shows a progress bar instead
+MOST_LOSS = 2.5  # nats: a training that begins badly is not to flatten the rest
 MOST_PICTURES = 40  # of those that one model reads right and another wrong
 
 
@@ -99,11 +104,14 @@ def _model(name: str, shelf: Shelf) -> None:
         st.subheader(plain(shelf.title(name)), anchor=False)
         st.caption(" · ".join([plain(name), *marks]))
         if note := shelf.labels.get(name, Label()).note:
-            st.write(plain(note))
+            st.text(note)
         try:
             _show(load_card(model_folders()[name]))
         except (AppError, KeyError) as error:
             problem_notice(str(error))
+        except Exception:  # whatever a card holds, it may not keep the others, or Delete, from being seen
+            logging.getLogger(__name__).exception("The model %s cannot be shown", name)
+            problem_notice("This model cannot be shown. The log says why.")
         _actions(name, shelf)
 
 
@@ -116,16 +124,29 @@ def _show(card: ModelCard) -> None:
             )
         st.metric("parameters", f"{card.parameters:,}", width="content")
     took = f"{card.seconds:.0f} seconds" if card.seconds < 100 else f"{card.seconds / 60:.0f} minutes"
-    parent = f" It began as {plain(str(card.parent))}." if card.parent else ""
+    parent = f" It began as {plain(card.parent)}." if card.parent else ""
     st.caption(
         f"Learned from {plain(card.data)}, in {took} on {plain(card.machine)}. "
         f"Seed {plain(str(card.config.get('seed')))}.{parent}"
     )
     with st.expander("How to make it again"):
         if card.curves:
-            st.html(_curves_html({"validation": card}), width=540)
+            _curves({"": card})
         st.code(card.command, language="bash")
         st.json(dict(card.config), expanded=False)
+    if lesson := _lesson(card):
+        st.caption(lesson)
+
+
+def _lesson(card: ModelCard) -> str:
+    """What a lesson has cost or gained, for whoever is about to make a taught model the default; else nothing."""
+    try:
+        before = load_card(find_model(card.parent or "")).metrics["test"]["accuracy"]
+        after = card.metrics["test"]["accuracy"]
+    except (AppError, KeyError):  # it began as nobody, its parent is deleted, or nobody has measured them
+        return ""
+    parent = plain(card.parent or "")
+    return f"The lesson: {after:.2%} of the test digits read right, {before:.2%} before it by {parent}."
 
 
 def _actions(name: str, shelf: Shelf) -> None:
@@ -251,10 +272,9 @@ def _compare(names: list[str], shelf: Shelf) -> None:
         problem_notice(str(error))
         return
     st.html(_table_html(cards, shelf))
-    if any(card.curves for card in cards.values()):
-        st.html(_curves_html({shelf.title(name): card for name, card in cards.items()}), width=680)
+    _curves({shelf.title(name): card for name, card in cards.items()})
     _own_drawing(chosen, shelf)
-    _differences(chosen, shelf)
+    _differences(*_pair(chosen, shelf), shelf)
 
 
 def _table_html(cards: dict[str, ModelCard], shelf: Shelf) -> str:
@@ -274,15 +294,36 @@ def _share(card: ModelCard, split: str) -> str:
     return f"{card.metrics[split]['accuracy']:.2%}" if split in card.metrics else ""
 
 
-def _curves_html(cards: dict[str, ModelCard]) -> str:
+def _curves(cards: dict[str, ModelCard]) -> None:
+    """How they learned, one figure beside the other, and which of them have no curves to show."""
+    silent = [plain(title) for title, card in cards.items() if not card.curves]
+    if len(silent) < len(cards):
+        with st.container(horizontal=True, gap="large"):
+            st.html(_curves_html(cards, "accuracy"), width=470)
+            st.html(_curves_html(cards, "loss"), width=470)
+    if silent:
+        st.caption(f"Of {' and '.join(silent)} no curves were kept.")
+
+
+def _curves_html(cards: dict[str, ModelCard], measure: str) -> str:
+    """Accuracy or loss over the passes, on validation and, dashed, on what was learned from; a colour a model."""
     lines = [
-        Curve(name, [(report["passes"], report["validation_accuracy"]) for report in card.curves], colour)
-        for (name, card), colour in zip(cards.items(), COMPARED, strict=False)
+        Curve(
+            f"{title}, {digits}" if title else digits,
+            [(report["passes"], report[f"{split}_{measure}"]) for report in card.curves],
+            colour,
+            dashed=split == "train",
+        )
+        for (title, card), colour in zip(cards.items(), COMPARED, strict=False)
+        for split, digits in CURVED.items()
         if card.curves
     ]
     passes = max(at for line in lines for at, _ in line.points)
-    lowest = min(0.98, *(value for line in lines for _, value in line.points))
-    return curves_html("Validation digits read right", lines, passes, max(0, float(np.floor(lowest * 50) / 50)), 1, "%")
+    values = [value for line in lines for _, value in line.points]
+    if measure == "loss":
+        return curves_html("Loss, nats", lines, passes, 0, min(MOST_LOSS, max(values)), "")
+    lowest = max(0.0, float(np.floor(min(0.98, *values) * 50) / 50))
+    return curves_html("Read right", lines, passes, lowest, 1, "%")
 
 
 def _own_drawing(chosen: list[str], shelf: Shelf) -> None:
@@ -304,42 +345,54 @@ def _own_drawing(chosen: list[str], shelf: Shelf) -> None:
         st.html(readings_html([shelf.title(name) for name in chosen], rows), width="stretch")
 
 
-def _differences(chosen: list[str], shelf: Shelf) -> None:
-    """Each model beside the one chosen before it: other mistakes, and the digits on which they part."""
+def _pair(chosen: list[str], shelf: Shelf) -> tuple[str, str]:
+    """The two whose differences are shown: of more than two any may be asked for."""
+    pairs = list(combinations(chosen, 2))
+    if len(pairs) == 1:
+        return pairs[0]
+    return st.selectbox(
+        "How do they differ?", pairs, format_func=lambda pair: " and ".join(map(shelf.title, pair)), key="parted"
+    )
+
+
+def _differences(first: str, second: str, shelf: Shelf) -> None:
+    """Two models' mistakes side by side, and the digits on which they part."""
     split = find_source().splits[-1]
-    for first, second in pairwise(chosen):
-        titles = shelf.title(first), shelf.title(second)
-        try:
-            works = [session.exploring(name, split) for name in (first, second)]
-        except AppError as error:
-            problem_notice(str(error))
-            return
-        before, after = (work.result(PATIENCE) for work in works)
-        if before is None or after is None:
-            _wait(works)
-            return
-        one, other = before.readings, after.readings
-        st.markdown(f"#### {plain(titles[0])} and {plain(titles[1])} on the {split} digits")
-        left, right = st.columns(2, gap="large")
-        with left:
-            st.html(
-                counts_html(
-                    after.evaluation.confusion - before.evaluation.confusion,
-                    f"How often more (or, with a minus, less) {titles[1]} gives an answer than {titles[0]}.",
-                )
+    titles = shelf.title(first), shelf.title(second)
+    try:
+        works = [session.exploring(name, split) for name in (first, second)]
+    except AppError as error:
+        problem_notice(str(error))
+        return
+    before, after = (work.result(PATIENCE) for work in works)
+    if before is None or after is None:
+        _wait(works)
+        return
+    one, other = before.readings, after.readings
+    st.markdown(f"#### {plain(titles[0])} and {plain(titles[1])} on the {split} digits")
+    left, right = st.columns(2, gap="large")
+    with left:
+        st.html(
+            counts_html(
+                after.evaluation.confusion - before.evaluation.confusion,
+                f"How often more (or, with a minus, less) {titles[1]} gives an answer than {titles[0]}.",
             )
-        with right:
-            for better, worse, right_of, read in (
-                (titles[0], titles[1], one.right & ~other.right, other.predictions.read),
-                (titles[1], titles[0], other.right & ~one.right, one.predictions.read),
-            ):
-                at = np.flatnonzero(right_of)
-                st.caption(f"{len(at):,} that {plain(better)} reads right and {plain(worse)} misreads:")
-                if len(at):
-                    shown = at[:MOST_PICTURES]
-                    images, labels = one.digits.images[shown], one.digits.labels[shown]
-                    said = ", ".join(f"{label} as {read}" for label, read in zip(labels, read[shown], strict=True))
-                    st.html(f'<img class="parted" src="{png_url(image_sheet(images))}" alt="{said}" title="{said}">')
+        )
+    with right:
+        _parted(titles[0], titles[1], one.right & ~other.right, other)
+        _parted(titles[1], titles[0], other.right & ~one.right, one)
+
+
+def _parted(better: str, worse: str, parted: NDArray[np.bool_], misread: Readings) -> None:
+    """The pictures that one model reads right and the other does not, with what that one reads in them."""
+    at = np.flatnonzero(parted)
+    st.caption(f"{len(at):,} that {plain(better)} reads right and {plain(worse)} misreads:")
+    if len(at):
+        shown = at[:MOST_PICTURES]
+        images, labels = misread.digits.images[shown], misread.digits.labels[shown]
+        read = misread.predictions.read[shown]
+        said = ", ".join(f"{label} as {digit}" for label, digit in zip(labels, read, strict=True))
+        st.html(f'<img class="parted" src="{png_url(image_sheet(images))}" alt="{said}" title="{said}">')
 
 
 @st.fragment(run_every=0.5)
