@@ -298,9 +298,8 @@ def _curves(cards: dict[str, ModelCard]) -> None:
     """How they learned, one figure beside the other, and which of them have no curves to show."""
     silent = [plain(title) for title, card in cards.items() if not card.curves]
     if len(silent) < len(cards):
-        with st.container(horizontal=True, gap="large"):
-            st.html(_curves_html(cards, "accuracy"), width=470)
-            st.html(_curves_html(cards, "loss"), width=470)
+        for column, measure in zip(st.columns(2), ("accuracy", "loss"), strict=True):
+            column.html(_curves_html(cards, measure))
     if silent:
         st.caption(f"Of {' and '.join(silent)} no curves were kept.")
 

@@ -1,0 +1,161 @@
+"""The Models page by hand: names, the default, comparing, deleting, and models that leave and come."""
+
+import io
+import re
+import shutil
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from mnist_app.models.registry import find_model
+
+from .conftest import serve
+from .visitor import Visitor
+
+# A title and a note that Markdown would make something of, whatever is escaped.
+TITLE = "www.a.example :smile: <b>1</b> -> e@f.example http://g.h"
+NOTE = "- one\n1. two\nhead\n---\n*b* www.a.example"
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with a model of a user's, called mine."""
+    home = tmp_path_factory.mktemp("home")
+    shutil.copytree(find_model("mnist-cnn"), home / "models" / "mine")
+    return home
+
+
+@pytest.fixture(scope="module")
+def app(home: Path) -> Iterator[str]:
+    """The address of an app with the sample alone, which is read at once."""
+    yield from serve(home, MNIST_APP_DATA="")
+
+
+@pytest.fixture
+def keeper(chromium: Browser, app: str) -> Iterator[Visitor]:
+    """Somebody at the machine who looks at the Models page."""
+    # So tall that nothing scrolls: a list that is open closes when the page does.
+    visitor = Visitor(chromium.new_context(viewport={"width": 1280, "height": 4500}).new_page())
+    visitor.page.goto(f"{app}/models")
+    expect(visitor.page.get_by_role("heading", level=1)).to_have_text("Models")
+    visitor.settle()
+    yield visitor
+    assert visitor.errors == []
+    visitor.page.context.close()
+
+
+def model(page: Page, name: str) -> Locator:
+    return page.locator(f".st-key-model_{name}")
+
+
+def press(visitor: Visitor, key: str) -> None:
+    visitor.page.locator(f".st-key-{key} button").click()
+    visitor.settle()
+
+
+def relabel(visitor: Visitor, name: str, title: str, note: str) -> None:
+    page = visitor.page
+    page.locator(f".st-key-edit_{name} button").first.click()
+    page.locator(f".st-key-title_{name} input").fill(title)
+    page.locator(f".st-key-note_{name} textarea").fill(note)
+    page.get_by_role("button", name="Keep").click()
+    visitor.settle()
+    page.keyboard.press("Escape")
+
+
+def exported(visitor: Visitor, name: str, kind: str) -> bytes:
+    """What comes when a model is exported as a ``zip`` or ``onnx`` file."""
+    visitor.page.locator(f".st-key-export_{name} button").first.click()
+    with visitor.page.expect_download() as download:
+        visitor.page.locator(f".st-key-{kind}_{name} button").click()
+    visitor.settle()
+    visitor.page.keyboard.press("Escape")
+    assert download.value.suggested_filename == f"{name}.{kind}"
+    return download.value.path().read_bytes()
+
+
+def test_a_title_and_a_note_are_seen_as_they_were_written(keeper: Visitor) -> None:
+    relabel(keeper, "mine", TITLE, NOTE)
+    mine = model(keeper.page, "mine")
+    expect(mine.get_by_role("heading")).to_have_text(TITLE)
+    assert mine.get_by_test_id("stText").inner_text() == NOTE
+    assert mine.locator("a, li, b, em, h1, h2, hr, img, code:not(pre code)").count() == 0
+    press(keeper, "default_mine")
+    words = keeper.page.get_by_text("Everybody who comes starts with")
+    expect(words).to_have_text(f"Everybody who comes starts with {TITLE}. You read with ink-cnn.")
+    assert words.locator("a, img").count() == 0
+    keeper.page.get_by_role("button", name="Go back to an earlier default").click()
+    press(keeper, "back_ink-cnn")
+    relabel(keeper, "mine", "", "")
+    expect(mine.get_by_role("heading")).to_have_text("mine")
+
+
+def test_a_model_is_used_by_one_and_then_by_all_and_then_as_before(keeper: Visitor) -> None:
+    words = keeper.page.get_by_text("Everybody who comes starts with")
+    press(keeper, "use_mine")
+    expect(words).to_have_text("Everybody who comes starts with ink-cnn. You read with mine.")
+    press(keeper, "default_mine")
+    expect(words).to_have_text("Everybody who comes starts with mine.")
+    keeper.page.get_by_role("button", name="Go back to an earlier default").click()
+    press(keeper, "back_ink-cnn")
+    expect(words).to_have_text("Everybody who comes starts with ink-cnn. You read with mine.")
+    press(keeper, "use_default")
+    expect(words).to_have_text("Everybody who comes starts with ink-cnn.")
+
+
+def test_models_are_compared(keeper: Visitor) -> None:
+    page = keeper.page
+    box = page.locator(".st-key-compared input")
+    for name in ("ink-cnn", "mnist-cnn", "robust-cnn"):
+        box.fill(name)
+        page.get_by_role("option", name=name, exact=True).click()
+        keeper.settle()
+    page.keyboard.press("Escape")
+    table = page.locator("table.compared").first
+    expect(table.locator("thead th")).to_have_text(["ink-cnn", "mnist-cnn", "robust-cnn"])
+    expect(page.get_by_text("Of ink-cnn and mnist-cnn no curves were kept.")).to_be_visible()
+    expect(page.locator("figure.course:visible")).to_have_text([re.compile("Read right"), re.compile("Loss, nats")])
+    expect(page.get_by_role("heading", level=4)).to_have_text("ink-cnn and mnist-cnn on the validation digits")
+    expect(page.locator("img.parted")).to_have_count(2)
+    before = page.locator("img.parted").first.get_attribute("alt")
+    page.locator(".st-key-parted").get_by_role("combobox").click()
+    page.get_by_role("option", name="mnist-cnn and robust-cnn").click()
+    keeper.settle()
+    expect(page.get_by_role("heading", level=4)).to_have_text("mnist-cnn and robust-cnn on the validation digits")
+    assert page.locator("img.parted").first.get_attribute("alt") != before
+    expect(page.locator("table.confusion.still")).to_have_count(1)
+
+
+def test_a_deletion_is_undone(keeper: Visitor, home: Path) -> None:
+    press(keeper, "delete_mine")
+    expect(model(keeper.page, "mine")).to_have_count(0)
+    expect(keeper.page.get_by_text("mine was deleted.")).to_be_visible()
+    assert not (home / "models" / "mine").exists()
+    press(keeper, "undo_mine")
+    expect(model(keeper.page, "mine")).to_be_visible()
+    expect(keeper.page.get_by_text("was deleted.")).to_have_count(0)
+
+
+def test_a_model_leaves_and_comes_back(keeper: Visitor, home: Path) -> None:
+    page = keeper.page
+    graph = onnxruntime.InferenceSession(exported(keeper, "mine", "onnx"), providers=["CPUExecutionProvider"])
+    assert graph.run(None, {"pictures": np.zeros((1, 1, 28, 28), np.float32)})[0].shape[0] == 1
+    content = exported(keeper, "mine", "zip")
+    assert sorted(zipfile.ZipFile(io.BytesIO(content)).namelist()) == ["mine/card.json", "mine/model.safetensors"]
+    page.get_by_text("Import a model").click()
+    page.locator(".st-key-import input[type=file]").set_input_files(
+        {"name": "mine.zip", "mimeType": "application/zip", "buffer": content}
+    )
+    expect(page.locator(".st-key-import")).to_contain_text("mine.zip")
+    page.get_by_role("button", name="Take it in").click()
+    expect(page.get_by_text(re.compile(r"It is here as mnist-cnn-2\."))).to_be_visible()
+    expect(model(page, "mnist-cnn-2").get_by_role("heading")).to_have_text("mnist-cnn-2")
+    weights = [(home / "models" / name / "model.safetensors").read_bytes() for name in ("mine", "mnist-cnn-2")]
+    assert weights[0] == weights[1]
+    press(keeper, "delete_mnist-cnn-2")
+    expect(model(page, "mnist-cnn-2")).to_have_count(0)
