@@ -364,12 +364,12 @@ def test_shipped_and_default_models_offer_no_deletion(two_models: None) -> None:
 
 
 def test_what_a_lesson_cost_is_said_where_its_model_is_made_the_default(two_models: None) -> None:
-    for name, parent, accuracy in (("one", "ink-cnn", 0.9951), ("two", "deleted-cnn", 0.9)):
+    for name, parent, accuracy in (("one", "mnist-cnn", 0.9951), ("two", "deleted-cnn", 0.9)):
         path = find_model(name) / "card.json"
         changes = {"parent": parent, "metrics": {"test": {"accuracy": accuracy}}}
         path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
     lessons = [caption.value for caption in opened("models").caption if "lesson" in caption.value]
-    assert lessons == ["The lesson: 99.51% of the test digits read right, 99.54% before it by ink-cnn."]
+    assert lessons == ["The lesson: 99.51% of the test digits read right, 99.71% before it by mnist-cnn."]
 
 
 def test_a_model_that_cannot_be_shown_can_be_deleted(two_models: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -479,11 +479,15 @@ def test_how_models_learned_is_drawn_measure_by_measure(two_models: None, no_mni
     path.write_text(json.dumps({**json.loads(path.read_text()), "curves": reports}))
     html = html_of(compare("one", "two", "robust-cnn")).split('<table class="compared">')[1]
     measured = load_card(find_model("robust-cnn")).curves[-1]
-    for measure, train, title in (("accuracy", 0.5, "Read right"), ("loss", 0.25, "Loss, nats")):
-        said = [
-            f"{title}, at last: one, validation 0.5; one, learning from {train:g}",
-            *(f"robust-cnn, {what} {measured[f'{split}_{measure}']:.3g}" for split, what in models.CURVED.items()),
-        ]
+    for measure, ours, title in (
+        ("accuracy", ("50.00%", "50.00%"), "Read right"),
+        ("loss", ("0.500", "0.250"), "Loss, nats"),
+    ):
+        theirs = [measured[f"{split}_{measure}"] for split in models.CURVED]
+        last = [f"{100 * value:.2f}%" if measure == "accuracy" else f"{value:.3f}" for value in theirs]
+        names = [f"{name}, {what}" for name in ("one", "robust-cnn") for what in models.CURVED.values()]
+        ends = [f"{name} {value}" for name, value in zip(names, [*ours, *last], strict=True)]
+        said = [f"{title}, at last: {ends[0]}", *ends[1:]]
         assert f'alt="{"; ".join(said)}"' in html
     assert "of two no curves" in text_of(compare("one", "two")).lower()
 
