@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from mnist_app.data.dataset import load_split
+from mnist_app.data.dataset import find_source, load_split
 from mnist_app.errors import AppError
 from mnist_app.explore import favourites, neighbours, predictions, projection
 from mnist_app.explore.kept import keep
@@ -12,8 +12,14 @@ SHIPPED_SPLITS = ("validation", "test")
 
 
 def prepare(model: str, split: str) -> None:
-    """Compute the predictions and the map of a split and keep them among the user's files. Raises AppError."""
-    digits = load_split(split)
+    """Compute what pages show of a model and a split, and keep it among the user's files. Raises AppError.
+
+    These are the predictions and the map of the split, and what is known of the pictures to learn from.
+    """
+    digits, learnable = load_split(split), find_source().splits[0]
+    learned = load_split(learnable)
+    neighbours.sketch_of(model, learnable, learned)
+    favourites.favourites_of(model, learnable, learned)
     found, problem = predictions.predictions_of(model, split, digits)
     _, map_problem = projection.tsne_of(model, split, digits, found)
     if problem or map_problem:  # whoever asked for it cannot have it in any other way

@@ -68,7 +68,7 @@ def from_zip(content: bytes, taken: set[str] | None = None) -> str:
     except ModelError:
         raise
     # zipfile says RuntimeError of an entry that it cannot unpack, ValueError of a name or a place that makes no sense.
-    except (zipfile.BadZipFile, zlib.error, OSError, RuntimeError, EOFError, ValueError):
+    except (zipfile.BadZipFile, zlib.error, OSError, RuntimeError, EOFError, ValueError, OverflowError):
         raise ModelError("This is no ZIP file that can be read.") from None
     name = free_name(model.card.name, taken or ())
     card = dataclasses.replace(model.card, name=name, parameters=count_parameters(model.network))

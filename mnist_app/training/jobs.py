@@ -178,6 +178,8 @@ def submit(model: str, config: TrainConfig, title: str = "", parent: str | None 
             line = [job for job in list_jobs() if not job.status.is_over]
             if any(job.name == model for job in line):
                 raise JobError(f"A training of {model!r} is under way already. Choose another name.")
+            if title and any(job.title == title for job in line):
+                raise JobError(f"A training named {title!r} is under way already. Choose another name.")
             if len(line) > MOST_WAITING:
                 raise JobError(f"{MOST_WAITING} trainings wait already. Try again when one has ended.")
             new = Path(workshop, identity)

@@ -201,7 +201,10 @@ class Queue:
     def _forget_old(self) -> None:
         ended = [folder for folder in job_folders() if read_status(folder).is_over]
         for folder in ended[:-MOST_ENDED]:
-            shutil.rmtree(folder, ignore_errors=True)
+            hidden = folder.with_name(f".{folder.name}")  # half deleted, it would be a job that waits
+            with contextlib.suppress(OSError):
+                folder.rename(hidden)
+                shutil.rmtree(hidden, ignore_errors=True)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import streamlit as st
 
+from mnist_app.errors import AppError
 from mnist_app.web import session
+from mnist_app.web.notice import problem_notice
 from mnist_app.web.pages import break_it, data, draw, explore, models, teach, train
 from mnist_app.web.tour import offer_tour, tour
 
@@ -24,5 +26,8 @@ page = st.navigation(pages, position="top")
 session.know_pages(pages)
 session.arrive_at(page.url_path)
 tour(page.title)
-page.run()
+try:
+    page.run()
+except AppError as error:  # files that are gone since the page asked for them last
+    problem_notice(str(error))
 offer_tour()

@@ -63,11 +63,13 @@ _PAGES, _TAKEN = "pages", "taken"
 _MODEL = "model"
 _VISITOR, _TEACHER, _KEPT = "visitor", "teacher", "kept_correction"
 SHOW_DRAWING = "show_drawing"
+TEACH_AWAY, TEACH_CHOSEN = "teach_away", "teach_chosen"  # what was deleted, a press at a time; what is chosen to be
 
 MOST_EXPLORED = 8  # splits as models read them that stay in memory; each takes up to 40 MB
 
 _loading: dict[tuple[str, tuple[int, int]], Lock] = {}  # by model and stamp: of one, the first to ask loads it for all
 _beginning = Lock()  # two visitors may ask for the same map at once
+_reading_all = Lock()  # of the pictures to learn from by one model after the other: they are half a minute's work
 _attacking = Lock()  # a class may ask about as many attacks as it likes: one after the other
 LONGEST_WAIT = 0.5  # seconds that a page waits for its turn
 _turns = Lock()
@@ -250,7 +252,9 @@ def require_teacher() -> None:
     if is_teacher():
         return
     if has_password():
-        raise AccessError("Only a teacher may do that. The password is asked for on the pages Teach, Train and Models.")
+        raise AccessError(
+            "Only a teacher may do that. The password is asked for on the pages Teach, Train, Models and Data."
+        )
     raise AccessError("Only somebody at the machine that the app runs on may do that: it was given no password.")
 
 
@@ -261,7 +265,9 @@ def sign_in(password: str) -> None:
 
 
 def sign_out() -> None:
-    st.session_state.pop(_TEACHER, None)
+    """Be no teacher any more; the ways back for what was deleted as one go, too."""
+    for key in (_TEACHER, TEACH_AWAY, TEACH_CHOSEN):
+        st.session_state.pop(key, None)
 
 
 # Corrections
@@ -501,7 +507,12 @@ def norms() -> Norms:
 @st.cache_resource(show_spinner=False, max_entries=MOST_MODELS)
 def _favourites(model: str, stamp: tuple[int, int], source: Source) -> Work[tuple[Favourites, ...]]:
     name = source.splits[0]  # to learn from, or the sample
-    return Work(lambda _: favourites_of(model, name, split(name, source)))
+
+    def compute(_: Progress) -> tuple[Favourites, ...]:
+        with _reading_all:
+            return favourites_of(model, name, split(name, source))
+
+    return Work(compute)
 
 
 def maps_favourites(model: str) -> Work[tuple[Favourites, ...]]:
@@ -577,7 +588,12 @@ def see_drawing() -> None:
 @st.cache_resource(show_spinner=False, max_entries=MOST_MODELS)
 def _sketch(model: str, stamp: tuple[int, int], source: Source) -> Work[Sketch]:
     name = source.splits[0]  # to learn from, or the sample
-    return Work(lambda progress: sketch_of(model, name, split(name, source), progress))
+
+    def compute(progress: Progress) -> Sketch:
+        with _reading_all:
+            return sketch_of(model, name, split(name, source), progress)
+
+    return Work(compute)
 
 
 def sketch(model: str) -> Work[Sketch]:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from mnist_app.data.dataset import CLASSES, find_source
+from mnist_app.errors import AppError
 from mnist_app.explain.attacks import Attack
 from mnist_app.explain.distortions import sheared, shifted
 from mnist_app.explain.doctor import examine
@@ -24,6 +25,7 @@ from mnist_app.training.augmentation import Augmentation, augment
 from mnist_app.web import session
 from mnist_app.web.answer import percent
 from mnist_app.web.charts import bars_html, evidence_rgb, findings_html, perturbation
+from mnist_app.web.notice import problem_notice
 from mnist_app.web.pictures import png_url, row_html
 
 Pixels = NDArray[np.uint8]  # (28, 28)
@@ -40,7 +42,10 @@ def terms(*names: str) -> None:
             if shown.open:
                 with shown:
                     st.write(f"**{name[0].upper()}{name[1:]}.** {GLOSSARY[name]}")
-                    st.html(f'<div class="term">{PICTURES[name](_sample())}</div>')
+                    try:
+                        st.html(f'<div class="term">{PICTURES[name](_sample())}</div>')
+                    except AppError as error:
+                        problem_notice(str(error))
 
 
 def _sample() -> Pixels:

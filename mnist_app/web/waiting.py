@@ -20,7 +20,8 @@ def wait_for(work: Work[Any], doing: str, begin: Callable[[], object]) -> None:
     """
     if work.problem:
         problem_notice(work.problem)
-        st.button("Try again", icon=":material/refresh:", key="try_again", on_click=_try_again, args=(begin,))
+        key = f"try_again_{doing}"  # two may have failed on one page
+        st.button("Try again", icon=":material/refresh:", key=key, on_click=_try_again, args=(begin,))
     else:
         _progress(work, doing)
 

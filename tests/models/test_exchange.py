@@ -1,6 +1,8 @@
 import dataclasses
 import io
 import json
+import re
+import struct
 import zipfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -153,6 +155,20 @@ def test_what_is_no_model_is_refused_and_leaves_nothing(
     assert list(model_folders()) == ["ink-cnn", "mnist-cnn", "robust-cnn"]
 
 
+def beyond_all_files(parts: dict[str, bytes]) -> bytes:
+    """A ZIP whose entries begin at a byte that no machine can number."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, content in parts.items():
+            entry = zipfile.ZipInfo(name)
+            entry.extra = struct.pack("<HHQ", 1, 8, 2**63)
+            archive.writestr(entry, content)
+    found = bytearray(file.getvalue())
+    for at in (match.start() for match in re.finditer(b"PK\x01\x02", bytes(found))):
+        found[at + 42 : at + 46] = b"\xff" * 4
+    return bytes(found)
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -162,6 +178,7 @@ def test_what_is_no_model_is_refused_and_leaves_nothing(
         packed({})[:10],
         packed({"é": b""}).replace("é".encode(), b"\xff\xff"),  # a name that is said to be UTF-8
         packed({CARD: b"", WEIGHTS: b""})[:-6] + b"\xff\xff\0\0\0\0",  # entries before the file's beginning
+        beyond_all_files({CARD: b"", WEIGHTS: b""}),
     ],
 )
 def test_what_is_no_zip_is_refused(content: bytes) -> None:

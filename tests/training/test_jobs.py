@@ -633,6 +633,27 @@ def test_a_name_that_is_taken_by_a_job_is_refused(own_home: Path) -> None:
         jobs.submit("mnist-cnn", SHORT)
 
 
+def test_two_trainings_under_way_have_two_titles(own_home: Path) -> None:
+    jobs.submit("mine", SHORT, "My net")
+    jobs.submit("other", SHORT, "Another")
+    with pytest.raises(JobError, match="A training named 'My net' is under way already"):
+        jobs.submit("mine-2", SHORT, "My net")
+
+
+def test_a_job_that_is_forgotten_by_half_is_none_that_waits(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queue_module, "MOST_ENDED", 1)
+    for name in ("mine", "next"):
+        folder = jobs.jobs_folder() / jobs.submit(name, SHORT)
+        jobs.write_status(folder, JobStatus(FAILED, "Not well."))
+
+    def by_half(folder: Path, ignore_errors: bool) -> None:
+        (folder / jobs.STATUS).unlink()
+
+    monkeypatch.setattr("shutil.rmtree", by_half)
+    Queue()._forget_old()
+    assert [job.name for job in list_jobs()] == ["next"]
+
+
 def test_the_queue_has_an_end(own_home: Path) -> None:
     for number in range(jobs.MOST_WAITING + 1):
         jobs.submit(f"m{number}", SHORT)

@@ -368,7 +368,7 @@ def test_a_failed_reading_is_tried_again(no_mnist: None, monkeypatch: pytest.Mon
         while not at.button:
             at.run()
     assert "nobody foresaw" in at.warning[0].value
-    at.button("try_again").click().run()
+    next(button for button in at.button if button.label == "Try again").click().run()
     assert described(finished(at)) == "5,000 digits"
 
 

@@ -491,6 +491,14 @@ def test_the_password_makes_a_teacher_of_this_session_alone(guarded: str, two_mo
     assert here.button(key="default_two").disabled
 
 
+def test_what_a_teacher_deleted_is_no_pupil_s_to_undo(guarded: str) -> None:
+    kept(2)
+    at = sign_in(opened(open_page("teach")), guarded)
+    press(at, "teach_delete_shown")
+    press(at, "sign_out")
+    assert "teach_undo" not in [button.key for button in at.button]
+
+
 def test_the_longest_password_can_be_typed(guarded: str) -> None:
     at = opened(open_page("teach"))
     assert at.text_input(key="teacher_password").proto.max_chars == 0, "no limit"
@@ -513,5 +521,5 @@ def test_reading_with_another_model_needs_no_teacher(guarded: str, two_models: N
 
 
 def test_the_reason_names_the_way(guarded: str) -> None:
-    with pytest.raises(AccessError, match="The password is asked for on the pages"):
+    with pytest.raises(AccessError, match="The password is asked for on Teach"):
         session.require_teacher()

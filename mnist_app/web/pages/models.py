@@ -400,6 +400,7 @@ def _wait(works: list[Work[session.Explored]]) -> None:
     problems = [work.problem for work in works if work.problem]
     if problems:
         problem_notice(problems[0])
+        st.button("Try again", icon=":material/refresh:", key="compare_again")  # what has failed is forgotten by now
     elif any(work.is_running for work in works):
         share = min(work.share for work in works if work.is_running)
         st.progress(share, f"They read the digits, once for everybody: {share:.0%}")

@@ -28,7 +28,7 @@ from mnist_app.web.picks import picks
 from mnist_app.web.who import who_may
 
 PER_PAGE = 60
-SHOWN, AWAY = "teach_shown", "teach_away"  # the lesson looked at; what was deleted, a press at a time
+SHOWN = "teach_shown"  # the lesson looked at
 SHOWN_LESSONS = 6
 MOST_PICTURES = 40  # of the drawings taught, and of the digits that are broken
 WHOSE = ["Everybody's", "Mine"]
@@ -76,7 +76,7 @@ def _gallery(whose: str | None, count: int) -> None:
     pages = -(-count // PER_PAGE)
     page = min(st.session_state.get("teach_page", 1), pages)
     shown = find_corrections(whose, (page - 1) * PER_PAGE, PER_PAGE)
-    chosen: set[int] = st.session_state.setdefault("teach_chosen", set())
+    chosen: set[int] = st.session_state.setdefault(session.TEACH_CHOSEN, set())
     here = [each.id for each in shown]
     elsewhere = len(chosen.difference(here))
     st.html(f'<h2 class="described" role="status">{_described(count)}</h2>')
@@ -121,12 +121,12 @@ def _turn(page: int) -> None:
 
 def _choose(picked: str) -> None:
     if picked.isdecimal() and len(picked) < 16:
-        st.session_state["teach_chosen"] = st.session_state.get("teach_chosen", set()) ^ {int(picked)}
+        st.session_state[session.TEACH_CHOSEN] = st.session_state.get(session.TEACH_CHOSEN, set()) ^ {int(picked)}
 
 
 def _delete(these: Sequence[int] | None = None) -> None:
     """Delete corrections: these, or what was chosen."""
-    chosen: set[int] = st.session_state.get("teach_chosen", set())
+    chosen: set[int] = st.session_state.get(session.TEACH_CHOSEN, set())
     asked = sorted(chosen) if these is None else these
     try:
         away = put_away(asked, _may_change())
@@ -134,8 +134,8 @@ def _delete(these: Sequence[int] | None = None) -> None:
         st.session_state[PROBLEM] = str(error)
         return
     if away:
-        st.session_state.setdefault(AWAY, []).append(away)
-    st.session_state["teach_chosen"] = chosen.difference(asked)
+        st.session_state.setdefault(session.TEACH_AWAY, []).append(away)
+    st.session_state[session.TEACH_CHOSEN] = chosen.difference(asked)
     if len(away) < len(asked):
         st.session_state[PROBLEM] = (
             f"{len(asked) - len(away)} of these {len(asked)} were not deleted: they are gone already, or not yours."
@@ -144,8 +144,8 @@ def _delete(these: Sequence[int] | None = None) -> None:
 
 def _put_away() -> None:
     """The way back for what this visitor has just deleted, and then for what before that."""
-    if st.session_state.get(AWAY):
-        away = st.session_state[AWAY][-1]
+    if st.session_state.get(session.TEACH_AWAY):
+        away = st.session_state[session.TEACH_AWAY][-1]
         with st.container(horizontal=True, vertical_alignment="center"):
             said = "One correction was" if len(away) == 1 else f"{len(away):,} corrections were"
             st.markdown(f":material/delete: {said} deleted.", width="content")
@@ -153,15 +153,15 @@ def _put_away() -> None:
 
 
 def _bring_back() -> None:
-    if not st.session_state.get(AWAY):
+    if not st.session_state.get(session.TEACH_AWAY):
         return
-    away = st.session_state[AWAY][-1]
+    away = st.session_state[session.TEACH_AWAY][-1]
     try:
         back = bring_back(away, _may_change())
     except AppError as error:  # they stay away, and can be asked for again
         st.session_state[PROBLEM] = str(error)
         return
-    st.session_state[AWAY].pop()
+    st.session_state[session.TEACH_AWAY].pop()
     if back < len(away):
         st.session_state[PROBLEM] = f"Of {len(away)} corrections {back} came back. The others are gone for good."
 

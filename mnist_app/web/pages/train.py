@@ -289,7 +289,8 @@ def _course(job: Job) -> None:
         st.html(_loss_html(status, passes), width="stretch")
         st.html(_accuracy_html(status, passes), width="stretch")
     if not status.snapshots:
-        st.caption("After its first measurement it reads your drawing here.")
+        ended = "No moment of it was kept to go back to."
+        st.caption(ended if status.is_over else "After its first measurement it reads your drawing here.")
         return
     moment = status.snapshots[-1]
     if status.is_over and len(status.snapshots) > 1:
