@@ -69,12 +69,23 @@ def _explore(page: Page, address: str, scheme: str) -> None:
 
 
 def _why(page: Page, visitor: Visitor, scheme: str) -> None:
-    questions = {"where": "Where did it look?", "when": "When did it decide?", "change": "What would change its mind?"}
+    panel = page.locator(".st-key-why_panel")
+    questions = {
+        "see": "What did it see?",
+        "where": "Where did it look?",
+        "when": "When did it decide?",
+        "change": "What would change its mind?",
+    }
     for name, question in questions.items():
         page.get_by_role("button", name=question).or_(page.get_by_role("radio", name=question)).first.click()
         visitor.settle()
-        page.wait_for_timeout(1000)
-        page.locator(".st-key-why_panel").screenshot(path=FOLDER / f"why-{name}-{scheme}.png")
+        if name == "see":
+            panel.get_by_text("Layer by layer").click()
+        elif name == "change":
+            panel.get_by_role("radio", name="1", exact=True).click()
+        visitor.settle()
+        page.wait_for_timeout(1500)
+        panel.screenshot(path=FOLDER / f"why-{name}-{scheme}.png")
     page.get_by_role("button", name=question).or_(page.get_by_role("radio", name=question)).first.click()  # closed
 
 

@@ -86,7 +86,7 @@ def test_a_question_is_asked_and_answered_by_keyboard_alone(visitor: Visitor) ->
     expect(visitor.page.get_by_role("button", name="Replay as drawn")).to_be_focused()
     keys.press("Tab")
     keys.press("Enter")
-    expect(visitor.page.get_by_role("dialog", name="probability")).to_contain_text("nine in ten")
+    expect(visitor.page.get_by_role("dialog", name="no digit")).to_contain_text("eleventh answer")
     assert visitor.errors == []
 
 

@@ -26,6 +26,7 @@ def page() -> None:
     if reading:
         with answer:  # may wait for what is computed once for all, and nobody else should
             why(reading.digits, session.using(), meant)
+            terms("centre of mass", "probability")
 
 
 def _drawn_and_read() -> tuple[DeltaGenerator, Reading | None, int | None]:
@@ -60,8 +61,6 @@ def _drawn_and_read() -> tuple[DeltaGenerator, Reading | None, int | None]:
             st.html(digits_html(reading))
         elif reading:
             st.html(steps_html(prepare_drawing(drawing).steps))
-        if reading:
-            terms("centre of mass", "probability")
     return answer, reading, meant
 
 
