@@ -88,7 +88,7 @@ def test_a_cell_is_picked_by_keyboard(explorer: Explorer) -> None:
     explorer.page.keyboard.press("ArrowRight")
     expect(explorer.cell(5, 6)).to_be_focused()
     explorer.page.keyboard.press("Enter")
-    expect(explorer.described).to_have_text("1 five read as a six")
+    expect(explorer.described).to_have_text(re.compile(r"^\d+ fives? read as (a six|sixes)$"))
     expect(explorer.cell(5, 6)).to_be_focused()  # and goes on from there
 
 

@@ -521,5 +521,5 @@ def test_reading_with_another_model_needs_no_teacher(guarded: str, two_models: N
 
 
 def test_the_reason_names_the_way(guarded: str) -> None:
-    with pytest.raises(AccessError, match="The password is asked for on Teach"):
+    with pytest.raises(AccessError, match="asked for on the pages Teach, Train, Models and Data"):
         session.require_teacher()
