@@ -1,5 +1,7 @@
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -85,16 +87,20 @@ def test_loopback_trusts_its_user(address: str) -> None:
     check_address(address)
 
 
+def wants_a_password_or_a_word(check: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(AccessError, match=r"others could train.*Set MNIST_APP_TEACHER_PASSWORD"):
+        check()
+    monkeypatch.setenv(OPEN, "1")
+    check()
+    monkeypatch.setenv(OPEN, "0")
+    monkeypatch.setenv(PASSWORD, "secret")
+    check()
+
+
 @pytest.mark.parametrize("address", ["0.0.0.0", "::", "", "192.168.1.2", "fe80::1", "unix:///tmp/x", "no.such.invalid"])
 def test_other_addresses_want_a_password_or_a_word(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not is_loopback(address)
-    with pytest.raises(AccessError, match="Set MNIST_APP_TEACHER_PASSWORD"):
-        check_address(address)
-    monkeypatch.setenv(OPEN, "1")
-    check_address(address)
-    monkeypatch.setenv(OPEN, "0")
-    monkeypatch.setenv(PASSWORD, "secret")
-    check_address(address)
+    wants_a_password_or_a_word(partial(check_address, address), monkeypatch)
 
 
 @pytest.mark.parametrize(
@@ -131,13 +137,7 @@ def test_what_comes_in_on_this_machine_is_let_in(server: tuple[str, int | None])
 def test_what_comes_in_elsewhere_wants_a_password_or_a_word(
     server: tuple[str, int | None] | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(AccessError, match=r"others could train.*Set MNIST_APP_TEACHER_PASSWORD"):
-        check_arrival(server)
-    monkeypatch.setenv(OPEN, "1")
-    check_arrival(server)
-    monkeypatch.setenv(OPEN, "0")
-    monkeypatch.setenv(PASSWORD, "secret")
-    check_arrival(server)
+    wants_a_password_or_a_word(partial(check_arrival, server), monkeypatch)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:8501", "localhost", "localhost:8501", "[::1]:8501"])

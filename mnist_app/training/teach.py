@@ -26,11 +26,12 @@ from mnist_app.explore.predictions import predictions_of
 from mnist_app.ink import preprocessing
 from mnist_app.ink.preprocessing import pixels_of_drawing
 from mnist_app.ink.restyling import Restyling
+from mnist_app.ink.strokes import Drawing
 from mnist_app.models.graph import Graph, to_graph
 from mnist_app.models.registry import CURVES, ModelCard, check_replaceable, find_model, load_model, save_model
 from mnist_app.reading.recognition import Recogniser, recognise
 from mnist_app.training.augmentation import Augmentation
-from mnist_app.training.inkset import Ink, InkConfig, load_ink
+from mnist_app.training.inkset import InkConfig, load_ink
 from mnist_app.training.train import EpochReport, TrainConfig, train
 from mnist_app.training.trainer import Watch
 
@@ -139,7 +140,7 @@ def teach_model(
     digits, validation, test = (load_split(split) for split in SPLITS)
     teacher, ink = load_model(find_model(parent)), load_ink(ink_folder)
     before = {name: predictions_of(parent, name, split)[0].read for name, split in _known(validation, test).items()}
-    pictures = pictures_of(ink)
+    pictures = pictures_of(ink.drawings)
     known = digits[np.random.default_rng(config.seed).permutation(len(digits))[: config.digits]]
     times = min(MOST_PLAIN, max(1, PLAIN // len(ink)))
     mixed = Digits(
@@ -225,9 +226,9 @@ def blend(old: nn.Module, new: nn.Module, share: float) -> nn.Module:
     return between
 
 
-def pictures_of(ink: Ink) -> NDArray[np.uint8]:
+def pictures_of(drawings: Sequence[Drawing]) -> NDArray[np.uint8]:
     """Drawings as the network reads them (N, 28, 28)."""
-    return np.stack([pixels_of_drawing(drawing) for drawing in ink.drawings])
+    return np.stack([pixels_of_drawing(drawing) for drawing in drawings])
 
 
 def command_of_lesson(parent: str, where: Sequence[str], seed: int) -> str:

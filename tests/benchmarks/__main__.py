@@ -18,6 +18,7 @@ BENCHMARKS: dict[str, Callable[[], Iterable[Figure]]] = {
     "explore": explore.measure,
     "why": why.measure,
     "panels": browser.measure_panels,
+    "sketches": why.measure_sketches,
     "attacks": why.measure_attacks,
     "training": training.measure,
     "jobs": training.measure_jobs,

@@ -14,10 +14,11 @@ from mnist_app.explain.doctor import Norms, examine, smallest_change
 from mnist_app.explain.evidence import deletion, integrated_gradients
 from mnist_app.explain.feature_maps import follow
 from mnist_app.explain.replay import replay
-from mnist_app.explore.neighbours import sketch_of
-from mnist_app.explore.predictions import predict
+from mnist_app.explore.neighbours import known_neighbours, sketch_of
+from mnist_app.explore.predictions import known_predictions, predict
 from mnist_app.ink.preprocessing import pixels_of_drawing
 from mnist_app.ink.strokes import Drawing
+from mnist_app.models.graph import Graph
 from mnist_app.models.registry import CARD, DEFAULT_MODEL
 from mnist_app.reading.recognition import Recogniser, load_recogniser, recognise
 from mnist_app.storage import SHIPPED_WEIGHTS
@@ -102,6 +103,27 @@ def _deletions(model: Recogniser, images: NDArray[np.uint8]) -> list[Figure]:
         )
         for how, p in left.items()
     ]
+
+
+def measure_sketches() -> Iterator[Figure]:
+    """Of the five nearest training pictures, how many a model's sketch finds; by every tenth validation digit."""
+    torch.set_num_threads(1)
+    train, digits = load_split("train"), load_split("validation")
+    for folder in sorted(path.parent for path in SHIPPED_WEIGHTS.glob(f"*/{CARD}")):
+        exact = known_neighbours(folder.name, "validation", digits, train)
+        known = known_predictions(folder.name, "validation", digits)
+        assert exact and known, f"{folder.name} ships without what is known of it"
+        sketch, graph = sketch_of(folder.name, "train", train), load_recogniser(folder.name).graph
+
+        def features_at(rows: NDArray[np.intp], graph: Graph = graph) -> NDArray[np.float32]:
+            return predict(graph, train.images[rows]).features
+
+        shares = []
+        for at in range(0, len(digits), 10):
+            near = sketch.nearest(known.features[[at]], features_at)
+            shares.append(100 * float(np.isin(near.indices[0], exact.indices[at]).mean()))
+        mean = float(np.mean(shares))
+        yield Figure(f"{folder.name}: found of the five nearest, mean", "%", len(shares), mean, mean)
 
 
 def measure_attacks() -> Iterator[Figure]:

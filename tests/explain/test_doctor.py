@@ -1,8 +1,19 @@
+from collections.abc import Iterable
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from mnist_app.data.dataset import Digits
-from mnist_app.explain.doctor import MEASURES, Norms, changes_of_drawing, changes_of_picture, examine, smallest_change
+from mnist_app.explain.doctor import (
+    MEASURES,
+    Change,
+    Norms,
+    changes_of_drawing,
+    changes_of_picture,
+    examine,
+    smallest_change,
+)
 from mnist_app.ink.preprocessing import pixels_of_drawing
 from mnist_app.ink.strokes import Drawing
 from mnist_app.reading.recognition import Recogniser, recognise
@@ -73,16 +84,21 @@ def test_a_very_fat_digit_is_called_thick(norms: Norms) -> None:
     assert unusual["thickness"] == "thick"
 
 
+def sizes_by_hand(model: Recogniser, pixels: NDArray[np.uint8], changes: Iterable[Change], digit: int) -> list[float]:
+    """How large each change is that makes it read as the digit, every one read alone."""
+    sizes = []
+    for change in changes:
+        read = recognise(model, change.pixels[None])[0]
+        if read.digit == digit and read.is_digit and read.confidence >= 0.5:
+            sizes.append(float(np.abs(change.pixels.astype(int) - pixels).sum() / pixels.sum()))
+    return sizes
+
+
 def test_the_smallest_change_is_the_smallest(shipped_model: Recogniser, validation: Digits) -> None:
-    """Against every change read alone."""
     for index in (100, 700, 1300):
         pixels = validation.images[index]
         runner_up = recognise(shipped_model, pixels[None])[0].runner_up
-        sizes = []
-        for change in changes_of_picture(pixels):
-            read = recognise(shipped_model, change.pixels[None])[0]
-            if read.digit == runner_up and read.is_digit and read.confidence >= 0.5:
-                sizes.append(np.abs(change.pixels.astype(int) - pixels).sum() / pixels.sum())
+        sizes = sizes_by_hand(shipped_model, pixels, changes_of_picture(pixels), runner_up)
         found = smallest_change(shipped_model, pixels, None, runner_up)
         assert (found.size if found else None) == (pytest.approx(min(sizes)) if sizes else None)
 
@@ -93,11 +109,7 @@ def test_of_strokes_too_the_smallest_change_is_the_smallest(shipped_model: Recog
         pixels = pixels_of_drawing(drawing)
         before = recognise(shipped_model, pixels[None])[0]
         assert before.digit != digit or not before.is_digit
-        sizes = []
-        for change in changes_of_drawing(drawing):
-            read = recognise(shipped_model, change.pixels[None])[0]
-            if read.digit == digit and read.is_digit and read.confidence >= 0.5:
-                sizes.append(np.abs(change.pixels.astype(int) - pixels).sum() / pixels.sum())
+        sizes = sizes_by_hand(shipped_model, pixels, changes_of_drawing(drawing), digit)
         found = smallest_change(shipped_model, pixels, drawing, digit)
         assert found is not None and found.size == pytest.approx(min(sizes))
         assert found.change.drawing is not None

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import combinations
 
 import numpy as np
@@ -34,8 +34,8 @@ from mnist_app.web.gallery import image_sheet
 from mnist_app.web.notice import plain, problem_notice
 from mnist_app.web.pictures import png_url
 from mnist_app.web.terms import terms
+from mnist_app.web.waiting import wait_for
 from mnist_app.web.who import who_may
-from mnist_app.work import Work
 
 SPLITS = {"validation": "5,000 validation digits", "test": "10,000 test digits"}
 CURVED = {"validation": "validation", "train": "learning from"}
@@ -358,15 +358,20 @@ def _differences(first: str, second: str, shelf: Shelf) -> None:
     """Two models' mistakes side by side, and the digits on which they part."""
     split = find_source().splits[-1]
     titles = shelf.title(first), shelf.title(second)
+    explored = []
     try:
-        works = [session.exploring(name, split) for name in (first, second)]
+        works = [session.exploring(name, split) for name in (first, second)]  # both begin before one is waited for
     except AppError as error:
         problem_notice(str(error))
         return
-    before, after = (work.result(PATIENCE) for work in works)
-    if before is None or after is None:
-        _wait(works)
-        return
+    for name, title, work in zip((first, second), titles, works, strict=True):
+        found = work.result(PATIENCE)
+        if found is None:
+            doing = f"{plain(title)} reads the {split} split, once for everybody"
+            wait_for(work, doing, partial(session.exploring, name, split))
+            return
+        explored.append(found)
+    before, after = explored
     one, other = before.readings, after.readings
     st.markdown(f"#### {plain(titles[0])} and {plain(titles[1])} on the {split} digits")
     left, right = st.columns(2, gap="large")
@@ -392,17 +397,3 @@ def _parted(better: str, worse: str, parted: NDArray[np.bool_], misread: Reading
         read = misread.predictions.read[shown]
         said = ", ".join(f"{label} as {digit}" for label, digit in zip(labels, read, strict=True))
         st.html(f'<img class="parted" src="{png_url(image_sheet(images))}" alt="{said}" title="{said}">')
-
-
-@st.fragment(run_every=0.5)
-def _wait(works: list[Work[session.Explored]]) -> None:
-    """How far the models have come with reading the digits, until all have."""
-    problems = [work.problem for work in works if work.problem]
-    if problems:
-        problem_notice(problems[0])
-        st.button("Try again", icon=":material/refresh:", key="compare_again")  # what has failed is forgotten by now
-    elif any(work.is_running for work in works):
-        share = min(work.share for work in works if work.is_running)
-        st.progress(share, f"They read the digits, once for everybody: {share:.0%}")
-    else:
-        st.rerun()

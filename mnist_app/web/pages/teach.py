@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import numpy as np
 import streamlit as st
 
 from mnist_app.data.corrections import (
@@ -14,12 +13,11 @@ from mnist_app.data.corrections import (
 )
 from mnist_app.data.dataset import find_source
 from mnist_app.errors import AppError
-from mnist_app.ink.preprocessing import pixels_of_drawing
 from mnist_app.models.registry import ModelError, find_model, free_name, load_card
 from mnist_app.models.shelf import make_default, read_shelf
 from mnist_app.training import jobs
 from mnist_app.training.jobs import DONE, Job
-from mnist_app.training.teach import MOST_TAUGHT, REPLAYED, Change, Taught, lesson
+from mnist_app.training.teach import MOST_TAUGHT, REPLAYED, Change, Taught, lesson, pictures_of
 from mnist_app.web import session
 from mnist_app.web.gallery import before_after_html, corrections_html
 from mnist_app.web.notice import plain, problem_notice
@@ -81,7 +79,7 @@ def _gallery(whose: str | None, count: int) -> None:
     elsewhere = len(chosen.difference(here))
     st.html(f'<h2 class="described" role="status">{_described(count)}</h2>')
     if shown:
-        images = np.stack([pixels_of_drawing(each.drawing) for each in shown])
+        images = pictures_of([each.drawing for each in shown])
         picks(corrections_html(shown, images, chosen), "teach_gallery", _choose, leads_to="")
     with st.container(horizontal=True, vertical_alignment="center", key="teach_actions"):
         words = f"Delete {len(chosen)} chosen" if chosen else "Choose drawings to delete"
@@ -260,7 +258,7 @@ def _drawings_html(job: Job, taught: Taught) -> str:
     except AppError:
         return ""
     many = min(len(ink), len(taught.labels), MOST_PICTURES)
-    pictures = np.stack([pixels_of_drawing(drawing) for drawing in ink.drawings[:many]])
+    pictures = pictures_of(ink.drawings[:many])
     return before_after_html(pictures, taught.labels[:many], taught.before[:many], taught.after[:many])
 
 
