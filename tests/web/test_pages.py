@@ -19,6 +19,7 @@ from PIL import Image
 from starlette.responses import PlainTextResponse
 from streamlit.testing.v1 import AppTest
 
+from mnist_app.data.dataset import DatasetError
 from mnist_app.ink.preprocessing import Step
 from mnist_app.ink.strokes import Drawing
 from mnist_app.reading.number import ReadDigit, Reading
@@ -135,6 +136,15 @@ def test_ink_that_comes_when_its_page_was_left_is_awaited_again() -> None:
 def test_the_app_opens_on_the_draw_page() -> None:
     at = AppTest.from_file(str(MAIN), default_timeout=60).run()
     assert (at.title[0].value, digit_of(at)) == ("Draw a digit", "?")
+
+
+def test_what_a_page_did_not_expect_is_a_sentence_and_the_other_pages_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    def turn() -> None:
+        raise DatasetError("The digits are gone.")
+
+    monkeypatch.setattr(session, "turn", turn)
+    at = AppTest.from_file(str(MAIN), default_timeout=60).run()
+    assert not at.exception and [notice.value for notice in at.warning] == ["The digits are gone."]
 
 
 def test_a_blank_pad_invites_and_claims_nothing() -> None:

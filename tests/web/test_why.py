@@ -11,10 +11,11 @@ from mnist_app.data.dataset import find_source
 from mnist_app.explain.doctor import MEASURES, Finding
 from mnist_app.explain.replay import Frame, Replay
 from mnist_app.models.registry import DEFAULT_MODEL
+from mnist_app.reading.number import read_picture
 from mnist_app.reading.recognition import Prediction
 from mnist_app.web import session
 from mnist_app.web.charts import evidence_rgb
-from mnist_app.web.why import CHANGE, SEE, WHEN, WHERE, _alike, _decided, _unusual
+from mnist_app.web.why import CHANGE, SEE, WHEN, WHERE, _alike, _decided, _part, _unusual
 
 from ..conftest import SEVEN, ZERO, Strokes
 from .test_pages import FIRST_PAD, digit_of, html_of, open_page, state
@@ -64,7 +65,7 @@ def test_it_shows_what_was_seen() -> None:
     assert html_of(at).count('type="radio"') == 8 * 6
     assert session.maps_favourites(DEFAULT_MODEL).result(60)
     assert html_of(at.run()).count("--likes:") == 6 * 6
-    assert "24 × 28 × 28" in html_of(at) and "96 numbers" in html_of(at)
+    assert "24 × 28 × 28" in html_of(at) and "96 numbers" in html_of(at) and "96 → 11 numbers" in html_of(at)
 
 
 def test_it_shows_where_the_network_looked() -> None:
@@ -140,6 +141,38 @@ def test_a_picture_in_explore_was_meant_to_be_its_label() -> None:
     at = opened_in_explore(CHANGE)
     label = session.split("validation", find_source()).labels[321]
     assert f"It is read as a {label} already" in html_of(at)
+
+
+def test_a_changed_picture_is_taken_to_the_pad_with_the_digit_it_shows() -> None:
+    at = opened_in_explore(CHANGE)
+    label = int(session.split("validation", find_source()).labels[321])
+    for digit in range(10):
+        [group] = [group for group in at.segmented_control if group.label == "If it was meant to be"]
+        group.set_value(digit).run()
+        if any(button.key == "take_remedy" for button in at.button):
+            break
+    else:
+        pytest.fail("no digit can be reached by a single change")
+    at.button("take_remedy").click().run()
+    taken = at.session_state["taken"]
+    assert taken.label == label
+    assert read_picture(session.model(DEFAULT_MODEL), taken.pixels).text == str(digit)
+
+
+def test_a_picture_of_a_known_digit_is_meant_to_be_that_one() -> None:
+    at = open_page("draw")
+    pixels = session.split("validation", find_source()).images[321]
+    at.session_state["taken"] = session.Taken(pixels, "a picture", 5)
+    at.session_state[session.WHY_PICTURE] = CHANGE
+    assert [group.value for group in at.run().segmented_control] == [5]
+
+
+def test_where_most_of_what_is_marked_lies_is_said_in_words() -> None:
+    marked = np.zeros((28, 28), bool)
+    marked[2:6, 20:24] = True
+    assert _part(marked) == ", mostly at the top right,"
+    assert _part(marked | marked[:, ::-1]) == ", mostly at the top,"
+    assert _part(marked | marked[::-1, ::-1]) == ""
 
 
 def test_of_a_number_one_digit_is_asked_about() -> None:
