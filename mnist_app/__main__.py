@@ -165,7 +165,7 @@ def _save_as(name: str, make: Callable[[Path], str]) -> None:
     try:
         said = make(made)
         try:
-            saved = put_in_place(made)
+            saved = put_in_place(made, restorable())
         except OSError as error:
             raise AppError(f"{folder} could not be written: {error.strerror}. The model is in {made}.") from None
     finally:

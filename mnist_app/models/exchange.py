@@ -5,6 +5,7 @@ import io
 import tempfile
 import zipfile
 import zlib
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +46,7 @@ def to_zip(name: str) -> bytes:
     return file.getvalue()
 
 
-def from_zip(content: bytes, taken: set[str] | None = None) -> str:
+def from_zip(content: bytes, taken: Collection[str] = ()) -> str:
     """Take in a model, checked and never executed, under a name that is free, and return that name.
 
     Only the two files that a model is made of are read, and only as JSON and as numbers. Raises ModelError.
@@ -70,13 +71,13 @@ def from_zip(content: bytes, taken: set[str] | None = None) -> str:
     # zipfile says RuntimeError of an entry that it cannot unpack, ValueError of a name or a place that makes no sense.
     except (zipfile.BadZipFile, zlib.error, OSError, RuntimeError, EOFError, ValueError, OverflowError):
         raise ModelError("This is no ZIP file that can be read.") from None
-    name = free_name(model.card.name, taken or ())
+    name = free_name(model.card.name, taken)
     card = dataclasses.replace(model.card, name=name, parameters=count_parameters(model.network))
     try:
         user_models_folder().mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=user_models_folder(), prefix=".") as workshop:
             save_model(Path(workshop, name), model.network, card)
-            return put_in_place(Path(workshop, name))
+            return put_in_place(Path(workshop, name), taken)
     except OSError as error:
         raise ModelError(f"{user_models_folder()} could not be written: {error.strerror}.") from None
 

@@ -199,14 +199,19 @@ def free_name(title: str, taken: Collection[str] = ()) -> str:
     return name if name not in there else next(each for each in numbered if each not in there)
 
 
-def put_in_place(made: Path) -> str:
+def name_in_place(made: Path, taken: Collection[str] = ()) -> str:
+    """The name that `put_in_place` would give a model now."""
+    return made.name if made.name not in {*model_folders(), *taken} else free_name(made.name, taken)
+
+
+def put_in_place(made: Path, taken: Collection[str] = ()) -> str:
     """Move a model that was made elsewhere among the users', under another name if its own is taken; gives the name.
 
-    Raises OSError; the model is then where it was.
+    Neither a model's name nor one of ``taken`` is used. Raises OSError; the model is then where it was.
     """
     user_models_folder().mkdir(parents=True, exist_ok=True)
     while True:
-        name = made.name if made.name not in model_folders() else free_name(made.name)
+        name = name_in_place(made, taken)
         card = json.loads((made / CARD).read_text())
         if card["name"] != name:
             part = made.parent / f".{made.name}.{CARD}"  # beside it: a full disk must not cost the card

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from mnist_app.models.registry import ModelError, free_name, load_card, model_folders, put_in_place
-from mnist_app.models.shelf import label
+from mnist_app.models.registry import ModelError, load_card, name_in_place, put_in_place
+from mnist_app.models.shelf import label, restorable
 from mnist_app.storage import user_models_folder
 from mnist_app.training.jobs import (
     ALIVE,
@@ -235,11 +235,11 @@ def _name_in_place(folder: Path, made: Path, learned: JobStatus) -> str | None:
         return learned.model if learned.model and _is_model(user_models_folder() / learned.model) else None
     if not _is_model(made) or (folder / CANCEL).exists():
         return None
-    name = made.name if made.name not in model_folders() else free_name(made.name)
-    if name != learned.model:
+    taken = restorable()  # what was deleted can be brought back only under its own name
+    if (name := name_in_place(made, taken)) != learned.model:
         with contextlib.suppress(OSError):  # a full disk lets a folder be moved all the same
             write_status(folder, dataclasses.replace(learned, model=name))
-    return put_in_place(made)
+    return put_in_place(made, taken)
 
 
 def _done(request: Request, learned: JobStatus, name: str) -> JobStatus:

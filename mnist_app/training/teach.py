@@ -29,7 +29,8 @@ from mnist_app.ink.restyling import Restyling
 from mnist_app.ink.strokes import Drawing
 from mnist_app.models.graph import Graph, to_graph
 from mnist_app.models.registry import CURVES, ModelCard, check_replaceable, find_model, load_model, save_model
-from mnist_app.reading.recognition import Recogniser, recognise
+from mnist_app.reading.number import read_each
+from mnist_app.reading.recognition import Recogniser
 from mnist_app.training.augmentation import Augmentation
 from mnist_app.training.inkset import InkConfig, load_ink
 from mnist_app.training.train import EpochReport, TrainConfig, train
@@ -68,14 +69,14 @@ class Taught:
 
     parent: str
     labels: tuple[int, ...]
-    before: tuple[int | None, ...]  # what the parent reads in each drawing; None of what it takes for no digit
-    after: tuple[int | None, ...]
+    before: tuple[str | None, ...]  # what the parent reads in each drawing; None of what it takes for no digit
+    after: tuple[str | None, ...]
     changes: tuple[Change, ...]  # validation, then test
     share: float  # of the way to what was learned that the weights went, one of SHARES
 
-    def right(self, read: Sequence[int | None]) -> int:
-        """How many drawings are read right."""
-        return sum(label == digit for label, digit in zip(self.labels, read, strict=True))
+    def right(self, read: Sequence[str | None]) -> int:
+        """How many drawings are read right: as the digit, and no number."""
+        return sum(str(label) == text for label, text in zip(self.labels, read, strict=True))
 
     @property
     def sentence(self) -> str:
@@ -104,8 +105,8 @@ class Taught:
         changes = tuple(
             Change(**{**change, **{name: tuple(change[name]) for name in lists}}) for change in found["changes"]
         )
-        labels, before, after = (tuple(found[name]) for name in ("labels", "before", "after"))
-        return cls(str(found["parent"]), labels, before, after, changes, float(found["share"]))
+        before, after = (tuple(found[name]) for name in ("before", "after"))
+        return cls(str(found["parent"]), tuple(found["labels"]), before, after, changes, float(found["share"]))
 
 
 def lesson(card: ModelCard, drawings: int, seed: int = 0) -> TrainConfig:
@@ -189,8 +190,8 @@ def teach_model(
     taught = Taught(
         parent,
         tuple(ink.labels.tolist()),
-        _answers(Recogniser.of(teacher), pictures),
-        _answers(Recogniser(taken, card, graphs[share]), pictures),
+        _answers(Recogniser.of(teacher), ink.drawings),
+        _answers(Recogniser(taken, card, graphs[share]), ink.drawings),
         changes,
         share,
     )
@@ -264,5 +265,7 @@ def _change(split: str, labels: NDArray[np.int64], before: NDArray[np.int64], af
     )
 
 
-def _answers(model: Recogniser, pictures: NDArray[np.uint8]) -> tuple[int | None, ...]:
-    return tuple(answer.digit if answer.is_digit else None for answer in recognise(model, pictures))
+def _answers(model: Recogniser, drawings: Sequence[Drawing]) -> tuple[str | None, ...]:
+    """What is read in each, as the page that it was drawn on would read it."""
+    readings = read_each(model, drawings)
+    return tuple(None if isinstance(reading, AppError) else reading.text for reading in readings)

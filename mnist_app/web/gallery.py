@@ -80,14 +80,14 @@ def _said(correction: Correction) -> str:
 
 
 def before_after_html(
-    images: NDArray[np.uint8], labels: Sequence[int], before: Sequence[int | None], after: Sequence[int | None]
+    images: NDArray[np.uint8], labels: Sequence[int], before: Sequence[str | None], after: Sequence[str | None]
 ) -> str:
     """Pictures (N, 28, 28) with what was read in them before and is read now."""
     tiles = ""
     for at, (label, was, is_now) in enumerate(zip(labels, before, after, strict=True)):
-        first, then = ("none" if read is None else str(read) for read in (was, is_now))
+        first, then = (html.escape(read or "none") for read in (was, is_now))
         tiles += (
-            f'<span class="tile{" wrong" if is_now != label else ""}" role="img" '
+            f'<span class="tile{" wrong" if is_now != str(label) else ""}" role="img" '
             f'aria-label="{label}, read as {first} before, as {then} now">'
             f'<span class="ink" style="{_position(at, len(images))}"></span>'
             f'<span class="caption"><b>{first}<span class="to">→</span>{then}</b></span></span>'

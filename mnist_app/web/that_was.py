@@ -13,12 +13,13 @@ from mnist_app.web.picks import picks
 
 _KEY, _PROBLEM = "that_was", "that_was_problem"
 DIGITS = {str(digit): digit for digit in range(10)}
+_WHOLE = {f"whole {digit}": digit for digit in range(10)}  # what is said of a drawing that was read as a number
 
 
-def that_was() -> None:
-    """The question with its ten answers, and what was answered."""
+def that_was(is_number: bool) -> None:
+    """The question with its ten answers, and what was answered. A number may have been meant to be one digit."""
     kept = session.kept()
-    picks(_question_html(kept.label if kept else None), _KEY, _keep, leads_to="")
+    picks(_question_html(is_number, kept.label if kept else None), _KEY, _keep, leads_to="")
     if problem := st.session_state.pop(_PROBLEM, None):
         problem_notice(problem)
     if kept:
@@ -30,18 +31,19 @@ def that_was() -> None:
             session.go_to("Teach")
 
 
-def _question_html(label: int | None) -> str:
+def _question_html(is_number: bool, label: int | None) -> str:
+    said = "All of it was a …" if is_number else "That was a …"
     buttons = "".join(
-        f'<button type="button" data-pick="{digit}" aria-label="That was {a_digit(digit)}" '
+        f'<button type="button" data-pick="{pick}" aria-label="{said.replace("a …", a_digit(digit))}" '
         f'aria-pressed="{str(digit == label).lower()}">{digit}</button>'
-        for digit in DIGITS.values()
+        for pick, digit in (_WHOLE if is_number else DIGITS).items()
     )
-    return f'<div class="that-was" role="group" aria-label="That was a …"><span>That was a …</span>{buttons}</div>'
+    return f'<div class="that-was" role="group" aria-label="{said}"><span>{said}</span>{buttons}</div>'
 
 
 def _keep(picked: str) -> None:
     """Keep it with what is read in it just now; said anew of the same ink, it takes the earlier one's place."""
-    label, pad = DIGITS.get(picked), session.pad()
+    label, pad = {**DIGITS, **_WHOLE}.get(picked), session.pad()
     pad.catch_up()
     before = session.kept()
     if label is None or (before and before.label == label):
@@ -51,7 +53,7 @@ def _keep(picked: str) -> None:
         if drawing.is_blank:
             return
         reading = read_drawing(session.model(session.using()), drawing)
-        if reading.is_number:  # a stroke came with the press
+        if reading.is_number != (picked in _WHOLE):  # a stroke came with the press
             return
         earlier = before.id if before else None
         identity = keep(drawing, label, reading.text, session.using(), session.visitor(), instead_of=earlier)

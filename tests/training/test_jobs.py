@@ -23,7 +23,7 @@ from mnist_app.data.dataset import load_split
 from mnist_app.errors import AppError
 from mnist_app.models.networks import logits_of
 from mnist_app.models.registry import find_model, load_card, load_model, model_folders, save_model
-from mnist_app.models.shelf import read_shelf
+from mnist_app.models.shelf import bring_back, put_away, read_shelf
 from mnist_app.storage import user_models_folder
 from mnist_app.training import jobs
 from mnist_app.training import queue as queue_module
@@ -322,6 +322,16 @@ def test_a_server_killed_while_it_puts_a_model_in_place_leaves_no_lie(
     assert read_shelf().title(name) == "Anna's"
     assert ("Another model got the name 'mine'" in status.reason) == is_taken
     assert not made.exists() and left_in(user_models_folder()) == (["mine", "mine-2"] if is_taken else ["mine"])
+
+
+def test_a_job_leaves_the_name_of_a_deleted_model_to_its_undo(about_to_settle: tuple[str, Path]) -> None:
+    identity, _ = about_to_settle
+    shutil.copytree(find_model("mnist-cnn"), user_models_folder() / "mine")
+    put_away("mine")
+    next_server()
+    assert job(identity).status.model == "mine-2"
+    bring_back("mine")
+    assert {"mine", "mine-2"} <= set(model_folders())
 
 
 def test_a_model_that_is_gone_before_it_got_its_place_is_not_claimed(about_to_settle: tuple[str, Path]) -> None:

@@ -109,7 +109,7 @@ def test_what_was_mended_and_broken_is_counted_as_a_slow_loop_does() -> None:
 
 
 def test_what_a_lesson_has_done_survives_the_disk() -> None:
-    taught = Taught("mnist-cnn", (7, 1), (1, None), (7, 1), (Change("test", 10, 9, 8, (), (4,), (2,)),), 0.6)
+    taught = Taught("mnist-cnn", (7, 1), ("1", None), ("7", "1"), (Change("test", 10, 9, 8, (), (4,), (2,)),), 0.6)
     assert Taught.from_json(taught.to_json()) == taught
     assert taught.sentence.startswith("Of 2 drawings it reads 2 right, 0 before; of the test digits 80.00%, 90.00%")
     assert "It went 60% of the way" in taught.sentence

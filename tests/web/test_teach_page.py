@@ -108,12 +108,26 @@ def test_what_is_deleted_elsewhere_is_no_longer_said_to_be_kept() -> None:
     assert [found.label for found in find_corrections()] == [4]
 
 
-def test_of_a_number_nobody_asks_which_digit_it_was() -> None:
-    seventy_seven = [[[x / 2 + right, y / 2] for x, y in stroke] for right in (0, 150) for stroke in SEVEN]
-    at = drawing_page(seventy_seven)
+SEVENTY_SEVEN = [[[x / 2 + right, y / 2] for x, y in stroke] for right in (0, 150) for stroke in SEVEN]
+
+
+def question_of(at: AppTest) -> str:
+    return next(e.proto.json for e in at.get("bidi_component") if "that_was" in e.proto.id)
+
+
+def test_what_was_read_as_a_number_may_have_been_one_digit() -> None:
+    at = drawing_page(SEVENTY_SEVEN)
     assert "77" in re.sub("<[^>]*>", "", html_of(at))
-    assert "that_was" not in str([element.proto.id for element in at.get("bidi_component")])
-    say(at, "4")
+    assert "All of it was a 4" in question_of(at) and "That was" not in question_of(at)
+    say(at, "whole 4")
+    (found,) = find_corrections()
+    assert (found.label, found.read, len(found.drawing.strokes)) == (4, "77", 4)
+    assert "Kept: that was a 4." in text_of(at)
+
+
+@pytest.mark.parametrize(("strokes", "said"), [(SEVENTY_SEVEN, "4"), (SEVEN, "whole 4")])
+def test_a_stroke_that_came_with_the_press_makes_another_question_of_it(strokes: Strokes, said: str) -> None:
+    say(drawing_page(strokes), said)
     assert count_corrections() == 0
 
 
@@ -314,7 +328,7 @@ def a_lesson_that_is_over(two_models: None) -> None:
         Change("validation", 5_000, 4_990, 4_991, (5,), (), ()),
         Change("test", 10_000, 9_970, 9_968, (), (3, 9), (5, 1)),
     )
-    (folder / jobs.TAUGHT).write_text(Taught("ink-cnn", (7, 7), (1, None), (7, 7), changes, 0.6).to_json())
+    (folder / jobs.TAUGHT).write_text(Taught("ink-cnn", (7, 7), ("17", None), ("7", "7"), changes, 0.6).to_json())
     jobs.write_status(folder, JobStatus(DONE, "Well.", model="one"))
 
 
@@ -331,6 +345,7 @@ def test_what_a_lesson_has_done_is_told_before_anybody_uses_it(a_lesson_that_is_
     assert "misreads **2** that were read right" in text_of(at)
     assert html_of(at).count('aria-label="7, read as') == 2
     assert 'aria-label="7, read as none before, as 7 now"' in html_of(at)
+    assert 'aria-label="7, read as 17 before, as 7 now"' in html_of(at)
     assert default_model() == "ink-cnn" and at.session_state["model"] == "ink-cnn"
     press(at, "teach_use")
     assert at.session_state["model"] == "one"

@@ -42,8 +42,8 @@ def _drawn_and_read() -> tuple[DeltaGenerator, Reading | None, int | None]:
         boxes.html(boxes_html(None if picture else reading, session.PAD_SIDE))
         st.html(answer_html(reading))
         live_ink(drawing, session.pad().version, reading, session.using(), follows=picture is None)
-        if reading and picture is None and not reading.is_number:  # of a number one digit would be no answer
-            that_was()
+        if reading and picture is None:
+            that_was(reading.is_number)
         taken = session.taken()
         meant = None
         if taken and picture is taken.prepared:

@@ -272,7 +272,8 @@ def _broken(change: Change) -> None:
     at = [index for index in change.broken[:MOST_PICTURES] if index < len(digits)]
     if at:
         labels = digits.labels[at].tolist()
-        st.html(before_after_html(digits.images[at], labels, labels, change.broken_as[: len(at)]))
+        before, after = (list(map(str, read)) for read in (labels, change.broken_as[: len(at)]))
+        st.html(before_after_html(digits.images[at], labels, before, after))
 
 
 def _adopt(job: Job) -> None:
