@@ -250,7 +250,7 @@ def test_a_name_that_somebody_got_meanwhile_stays_theirs(
 def test_a_model_that_finds_no_place_is_kept_and_said_where(
     run: Run, tiny_splits: Digits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(made: Path) -> str:
+    def refuse(made: Path, taken: list[str]) -> str:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("mnist_app.models.registry.put_in_place", refuse)

@@ -225,7 +225,11 @@ def pad() -> Pad:
 
 def arrive_at(page: str) -> None:
     """Note which page this run shows. A canvas that was out of sight comes back with the ink it last had."""
-    st.session_state[PEN_WIDTH] = st.session_state.get(PEN_WIDTH, USUAL_PEN)  # or a page without it forgets it
+    # A widget's value is forgotten with the first run that does not show it, unless it is set.
+    st.session_state[PEN_WIDTH] = st.session_state.get(PEN_WIDTH, USUAL_PEN)
+    for key in (WHY, WHY_LAYERS):
+        if key in st.session_state:
+            st.session_state[key] = st.session_state[key]
     if st.session_state.get(_PAGE) != page:
         st.session_state[_PAGE] = page
         pad().show(pad().latest)

@@ -58,18 +58,25 @@ def why(
         )
         if question is None:
             return
-        read = _which(digits)
-        try:
-            if question == SEE:
-                _see(read, model, is_beside_neighbours)
-            elif question == WHERE:
-                _where(read, model)
-            elif question == WHEN and read.drawing:
-                _when(read.drawing, model)
-            elif question == CHANGE:
-                _change(read, digits, model, meant)
-        except AppError as error:
-            problem_notice(str(error))
+        with st.container(key="why_answer"):
+            _answer(question, digits, model, meant, is_beside_neighbours)
+
+
+def _answer(
+    question: str, digits: Sequence[ReadDigit], model: str, meant: int | None, is_beside_neighbours: bool
+) -> None:
+    read = _which(digits)
+    try:
+        if question == SEE:
+            _see(read, model, is_beside_neighbours)
+        elif question == WHERE:
+            _where(read, model)
+        elif question == WHEN and read.drawing:
+            _when(read.drawing, model)
+        elif question == CHANGE:
+            _change(read, digits, model, meant)
+    except AppError as error:
+        problem_notice(str(error))
 
 
 def _which(digits: Sequence[ReadDigit]) -> ReadDigit:
@@ -117,8 +124,12 @@ def _nearest(read: ReadDigit, model: str) -> None:
     if found is None:
         wait_for(work, f"{plain(model)} reads all {which}, once for everybody", partial(session.sketch, model))
         return
-    near = session.nearest_of(model, found, session.features_of(model, read.pixels))
-    at, digits = near.indices[0], session.split(source.splits[0], source)
+    features, digits = session.features_of(model, read.pixels), session.split(source.splits[0], source)
+    near = session.nearest_of(model, found, features)
+    first = int(near.indices[0, 0])
+    if (digits.images[first] == read.pixels).all():  # it was taken from there: of itself it is no neighbour
+        near = session.nearest_of(model, found, features, first)
+    at = near.indices[0]
     labels = digits.labels[at]
     st.html(f'<p class="sentence">{_alike(labels, which)}</p>')
     st.html(neighbours_html(digits.images[at], labels, near, are_buttons=False))
@@ -258,9 +269,7 @@ def _looked(evidence: Evidence) -> str:
     half = int(np.searchsorted(np.cumsum(speaks), speaks.sum() / 2)) + 1
     pixels = ("one pixel" if half == 1 else f"{half} pixels") + _part(evidence.values >= speaks[half - 1])
     share = against / (against + float(speaks.sum()))
-    return (
-        f"{key}: half of what speaks for {evidence.digit} lies in {pixels}, and {share:.0%} of all evidence is against."
-    )
+    return f"{key}: half of what speaks for {evidence.digit} lies in {pixels}; {share:.0%} of all evidence is against."
 
 
 def _part(marked: NDArray[np.bool_]) -> str:
@@ -271,7 +280,7 @@ def _part(marked: NDArray[np.bool_]) -> str:
         for share, word in ((np.mean(at < 14), low), (np.mean(at >= 14), high)):
             if share >= 2 / 3:
                 words.append(word)
-    return f", mostly at the {' '.join(words)}," if words else ""
+    return f", mostly at the {' '.join(words)}" if words else ""
 
 
 # When did it decide?

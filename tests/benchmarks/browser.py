@@ -116,7 +116,8 @@ def _answers(browser: Browser, address: str, question: str, selector: str) -> li
         page.locator(".st-key-live_ink_element").wait_for(state="attached")
         page.wait_for_timeout(1000)
         _draw(page, next(strokes))
-        page.get_by_role("button", name=question).or_(page.get_by_role("radio", name=question)).first.click()
+        if not waits:  # and it stays open
+            page.get_by_role("button", name=question).or_(page.get_by_role("radio", name=question)).first.click()
         page.locator(selector).first.wait_for()
         for _ in range(STROKES_A_SHEET - 1):
             page.wait_for_timeout(2 * BETWEEN)

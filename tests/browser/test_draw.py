@@ -37,10 +37,10 @@ def test_a_digit_drawn_with_the_mouse_is_read(visitor: Visitor, strokes: list[St
 
 
 def thinned(stroke: Stroke) -> Stroke:
-    """Points at least six pixels apart, and the last: each is an event, and the ink is as good as the same."""
+    """Points at least ten pixels apart, and the last: each is an event, and the ink is as good as the same."""
     kept = stroke[:1]
     for point in stroke[1:]:
-        if math.dist(kept[-1], point) >= 6:
+        if math.dist(kept[-1], point) >= 10:
             kept.append(point)
     return kept if kept[-1] == stroke[-1] else [*kept, stroke[-1]]
 

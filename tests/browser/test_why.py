@@ -153,6 +153,13 @@ def test_the_panel_follows_the_next_stroke_and_goes_with_the_ink(visitor: Visito
     expect(visitor.page.locator(".row.large img").first).not_to_have_attribute("src", before or "")
     visitor.page.get_by_role("button", name="Clear").click()
     expect(visitor.page.locator(".st-key-why_panel")).to_have_count(0)
+    visitor.settle()
+    visitor.draw(SEVEN)
+    expect(visitor.page.locator(".row.large img")).to_have_count(2)  # the question has not been taken back
+    visitor.settle()
+    visitor.visit("Data")
+    visitor.visit("Draw")
+    expect(visitor.page.locator(".row.large img")).to_have_count(2)
 
 
 def test_a_remedy_lands_on_the_pad_and_is_read_there(visitor: Visitor) -> None:
@@ -237,3 +244,28 @@ def test_ink_that_nobody_saw_being_written_is_replayed_evenly(visitor: Visitor) 
     ask(visitor.page, "When did it decide?")
     expect(visitor.page.get_by_role("button", name="Replay", exact=True)).to_be_visible()
     expect(visitor.page.get_by_role("slider", name="Share of the ink")).to_be_visible()
+
+
+SLOW_CANVAS = """
+  const wait = window.setTimeout;
+  window.setTimeout = (what, delay, ...more) => wait(what, delay === 200 ? 30_000 : delay, ...more);
+"""
+
+
+def test_an_open_question_is_answered_before_the_canvas_tells(visitor: Visitor) -> None:
+    """It keeps ink to itself for 200 ms, and here for 30 seconds. So does a pad that was cleared."""
+    page = visitor.page
+    visitor.draw(THREE_AND_SEVEN[:1])
+    visitor.settle()
+    ask(page, "Where did it look?")
+    answer = page.locator(".st-key-why_answer")
+    expect(answer).to_contain_text("speaks for 3")
+    page.evaluate(SLOW_CANVAS)
+    visitor.draw(THREE_AND_SEVEN[1:])
+    expect(answer.filter(has_text="Of which digit?")).to_have_count(1)
+    page.get_by_role("button", name="Clear").click()
+    expect(answer).to_have_count(0)
+    visitor.canvas.wait_for()
+    visitor.draw(THREE_AND_SEVEN[1:])
+    expect(answer).to_contain_text("speaks for 7")
+    assert visitor.errors == []

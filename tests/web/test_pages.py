@@ -126,6 +126,32 @@ def test_a_class_that_asks_for_a_model_at_once_loads_it_once(monkeypatch: pytest
     assert loaded == ["mnist-cnn"] and all(model is given[0] for model in given)
 
 
+@pytest.mark.parametrize(
+    ("version", "strokes", "read"),
+    [
+        (1, [*ONE, *SEVEN], "17"),
+        (1, [[[x, y + 20] for x, y in ONE[0]]], "1"),  # no more than what the canvas has told
+        (0, [*ONE, *SEVEN], "1"),  # of a canvas that is gone
+        (1, [], "1"),
+        (1, [[[1, "x"]]] * 2, "1"),
+        (1, "ink", "1"),
+        (1, None, "1"),
+    ],
+)
+def test_ink_that_the_canvas_keeps_to_itself_is_read_in_the_run_that_pen_up_calls_for(
+    monkeypatch: pytest.MonkeyPatch, version: int, strokes: Any, read: str
+) -> None:
+    at = draw(open_page("draw").run(), [[[x / 2, y] for x, y in ONE[0]]]).run()
+    small = [[[x / 2 + 120, y] for x, y in stroke] for stroke in SEVEN]
+    ink_then = [[[x / 2, y] for x, y in ONE[0]], *small] if strokes == [*ONE, *SEVEN] else strokes
+    said: dict[str, Any] | None = {"version": version, "strokes": ink_then}
+    monkeypatch.setattr("mnist_app.web.live_ink.sent", lambda key, name: said)
+    at.run()
+    assert re.findall('<p class="digit"[^>]*>(.*?)</p>', html_of(at))[-1] == read
+    said = None
+    assert digit_of(at.run()) == "1", "in any other run the canvas is believed"
+
+
 def test_ink_that_comes_when_its_page_was_left_is_awaited_again() -> None:
     pad = session.Pad()
     pad.bring_back(None)

@@ -68,6 +68,19 @@ def test_it_shows_what_was_seen() -> None:
     assert "24 × 28 × 28" in html_of(at) and "96 numbers" in html_of(at) and "96 → 11 numbers" in html_of(at)
 
 
+def test_a_training_picture_is_no_neighbour_of_its_own() -> None:
+    source = find_source()
+    name = source.splits[0]
+    digits = session.split(name, source)
+    at = open_page("draw")
+    at.session_state["taken"] = session.Taken(digits.images[17], "a picture", int(digits.labels[17]))
+    at.session_state[session.WHY_PICTURE] = SEE
+    assert session.sketch(DEFAULT_MODEL).result(60)
+    shown = html_of(at.run())
+    distances = [float(found) for found in re.findall(r"distance ([\d.]+)", shown)]
+    assert len(distances) == 5 and min(distances) > 0, distances
+
+
 def test_it_shows_where_the_network_looked() -> None:
     at = asked(WHERE)
     assert "half of what speaks for 7 lies in" in html_of(at)
@@ -170,8 +183,8 @@ def test_a_picture_of_a_known_digit_is_meant_to_be_that_one() -> None:
 def test_where_most_of_what_is_marked_lies_is_said_in_words() -> None:
     marked = np.zeros((28, 28), bool)
     marked[2:6, 20:24] = True
-    assert _part(marked) == ", mostly at the top right,"
-    assert _part(marked | marked[:, ::-1]) == ", mostly at the top,"
+    assert _part(marked) == ", mostly at the top right"
+    assert _part(marked | marked[:, ::-1]) == ", mostly at the top"
     assert _part(marked | marked[::-1, ::-1]) == ""
 
 

@@ -272,6 +272,7 @@ function canvasUnder(event) {
 
 // One pad, one panel: what follows outlives the reruns that mount this element again.
 let page = { url: "", version: null, follows: false };
+let tell = () => {}; // tells the script
 let pointer = null; // {id, canvas} of the pen that is down
 let penUpAt = -Infinity;
 let check = 0;
@@ -312,6 +313,12 @@ function onUp(event) {
   pointer = null;
   penUpAt = performance.now();
   ink.up();
+  if (event.type === "pointerup" && isAwaited()) tell({ version: page.version, strokes: ink.strokes });
+}
+
+/** Whether the script shows more of this ink than the answer: it did the last time, or was asked to since. */
+function isAwaited() {
+  return page.follows && (page.isAwaited || document.querySelector(".st-key-why_answer") !== null);
 }
 
 /** Agree with the script: on the ink, unless the pen has gone on since, and then on the answer. */
@@ -355,9 +362,10 @@ const LISTENERS = Object.entries({ pointerdown: onDown, pointermove: onMove, poi
 
 document.addEventListener("ink-timeline", onTimeline);
 
-export default function ({ data }) {
+export default function ({ data, setTriggerValue }) {
   const isOtherInk = data.version !== page.version || data.follows !== page.follows;
   page = data;
+  tell = (strokes) => setTriggerValue("pen_up", strokes);
   agree(isOtherInk);
   for (const [name, listener] of LISTENERS) document.addEventListener(name, listener, true);
   return () => {

@@ -9,7 +9,7 @@ from mnist_app.ink.strokes import Drawing
 from mnist_app.reading.number import Reading, read_drawing, read_picture
 from mnist_app.web import session
 from mnist_app.web.answer import answer_html, boxes_html
-from mnist_app.web.live_ink import live_ink
+from mnist_app.web.live_ink import ink_ahead, live_ink
 from mnist_app.web.notice import problem_notice
 from mnist_app.web.pad import drawing_pad
 from mnist_app.web.pictures import digits_html, steps_html
@@ -38,30 +38,39 @@ def _drawn_and_read() -> tuple[DeltaGenerator, Reading | None, int | None]:
         answer = st.container(width="stretch", key="answer")
     picture = _controls()
     with answer:
+        known, drawing = drawing, ink_ahead(session.pad()) or drawing
         reading = _read(drawing, picture)
         boxes.html(boxes_html(None if picture else reading, session.PAD_SIDE))
         st.html(answer_html(reading))
-        live_ink(drawing, session.pad().version, reading, session.using(), follows=picture is None)
-        if reading and picture is None:
-            that_was(reading.is_number)
-        taken = session.taken()
-        meant = None
-        if taken and picture is taken.prepared:
-            meant = taken.label
-            _way_back(taken)
-        elif picture:
-            st.caption("Read from the picture. Remove it to go back to the pad.")
-        elif reading and not reading.is_number:
-            to_map = st.button("See it on the map", icon=":material/map:", on_click=session.see_drawing, key="to_map")
-            if to_map:
-                session.go_to("Explore")
-        if picture:
-            st.html(steps_html(picture.steps))
-        elif reading and reading.is_number:
-            st.html(digits_html(reading))
-        elif reading:
-            st.html(steps_html(prepare_drawing(drawing).steps))
+        is_awaited = st.session_state.get(session.WHY) is not None
+        live_ink(known, session.pad().version, reading, session.using(), follows=picture is None, is_awaited=is_awaited)
+        with st.container():  # however much stands in it, what follows keeps its place and is not built anew
+            meant = _below_the_answer(drawing, picture, reading) if reading else None
     return answer, reading, meant
+
+
+def _below_the_answer(drawing: Drawing, picture: Prepared | None, reading: Reading) -> int | None:
+    """What may be said of it, where it leads, and the pictures that were read; the digit that it is known to show."""
+    if picture is None:
+        that_was(reading.is_number)
+    taken = session.taken()
+    meant = None
+    if taken and picture is taken.prepared:
+        meant = taken.label
+        _way_back(taken)
+    elif picture:
+        st.caption("Read from the picture. Remove it to go back to the pad.")
+    elif not reading.is_number:
+        to_map = st.button("See it on the map", icon=":material/map:", on_click=session.see_drawing, key="to_map")
+        if to_map:
+            session.go_to("Explore")
+    if picture:
+        st.html(steps_html(picture.steps))
+    elif reading.is_number:
+        st.html(digits_html(reading))
+    else:
+        st.html(steps_html(prepare_drawing(drawing).steps))
+    return meant
 
 
 def _read(drawing: Drawing, picture: Prepared | None) -> Reading | None:
