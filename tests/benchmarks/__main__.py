@@ -21,6 +21,7 @@ BENCHMARKS: dict[str, Callable[[], Iterable[Figure]]] = {
     "sketches": why.measure_sketches,
     "attacks": why.measure_attacks,
     "training": training.measure,
+    "budgets": training.measure_budgets,
     "jobs": training.measure_jobs,
     "teach": teach.measure,
     "beside": browser.measure_beside_training,
