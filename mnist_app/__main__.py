@@ -171,7 +171,7 @@ def _save_as(name: str, make: Callable[[Path], str]) -> None:
     finally:
         if not made.exists():
             shutil.rmtree(workshop)
-    there = "" if saved == name else f"There is another model named {name!r} by now. "
+    there = "" if saved == name else f"The name {name!r} was taken meanwhile. "
     print(f"{there}Saved {folder.parent / saved}{said}")
 
 

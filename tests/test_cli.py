@@ -240,7 +240,7 @@ def test_a_name_that_somebody_got_meanwhile_stays_theirs(
     got_meanwhile("mine", monkeypatch)
     code, out, _ = run("train", "--name", "mine", "--epochs", "1")
     assert code == 0
-    assert f"There is another model named 'mine' by now. Saved {user_models_folder() / 'mine-2'}: validation" in out
+    assert f"The name 'mine' was taken meanwhile. Saved {user_models_folder() / 'mine-2'}: validation" in out
     theirs, ours = (load_model(find_model(name)).card for name in ("mine", "mine-2"))
     assert theirs == load_card(find_model("mnist-cnn"))
     assert (ours.name, ours.config["epochs"]) == ("mine-2", 1)

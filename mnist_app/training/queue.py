@@ -247,7 +247,7 @@ def _done(request: Request, learned: JobStatus, name: str) -> JobStatus:
     if request.title:
         with contextlib.suppress(ModelError):  # it is called by its name, then
             label(name, request.title, "")
-    said = f"Another model got the name {request.model!r} meanwhile; this one is {name!r}."
+    said = f"The name {request.model!r} was taken meanwhile; this one is {name!r}."
     reason = learned.reason if name == request.model else said
     return dataclasses.replace(learned, state=DONE, reason=reason, model=name, doing="", seconds_left=None)
 

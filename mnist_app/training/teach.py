@@ -105,7 +105,10 @@ class Taught:
         changes = tuple(
             Change(**{**change, **{name: tuple(change[name]) for name in lists}}) for change in found["changes"]
         )
-        before, after = (tuple(found[name]) for name in ("before", "after"))
+        before, after = (
+            tuple(None if read is None else str(read) for read in found[name])  # a number in accounts of old
+            for name in ("before", "after")
+        )
         return cls(str(found["parent"]), tuple(found["labels"]), before, after, changes, float(found["share"]))
 
 

@@ -90,7 +90,8 @@ PRESETS = {
     ),
     "minute": Preset(
         "1 minute",
-        "The same small network sees every digit five times, each time a little changed.",
+        "The same small network sees every digit five times, each time a little changed: about 99.5%, in one to two "
+        "minutes of processor time.",
         TrainConfig("quicknet", epochs=5, augmentation=Augmentation(8, 1, 0.08, 0.12), checks=2),
     ),
     "best": Preset(

@@ -144,6 +144,7 @@ class Pad:
     restored: dict[str, Any] | None = None  # Fabric JSON that this version of the canvas started with
     latest: dict[str, Any] | None = None  # Fabric JSON as the canvas last sent it
     covered: tuple[int, dict[str, Any] | None] | None = None  # strokes of what was put over the ink, and that ink
+    ahead: Drawing | None = None  # the ink as it was read before this version of the canvas told of it
     is_untouched: bool = True  # nothing was drawn, cleared or brought back yet: ink from before a reload is welcome
 
     @property
@@ -155,6 +156,7 @@ class Pad:
         """Put ink on a new canvas; what is on the present one is given up."""
         self.version += 1
         self.restored = self.latest = ink
+        self.ahead = None
 
     def put(self, drawing: Drawing) -> None:
         """Show a drawing in place of what is on the canvas, which Undo brings back."""
@@ -225,11 +227,7 @@ def pad() -> Pad:
 
 def arrive_at(page: str) -> None:
     """Note which page this run shows. A canvas that was out of sight comes back with the ink it last had."""
-    # A widget's value is forgotten with the first run that does not show it, unless it is set.
-    st.session_state[PEN_WIDTH] = st.session_state.get(PEN_WIDTH, USUAL_PEN)
-    for key in (WHY, WHY_LAYERS):
-        if key in st.session_state:
-            st.session_state[key] = st.session_state[key]
+    st.session_state[PEN_WIDTH] = st.session_state.get(PEN_WIDTH, USUAL_PEN)  # or a page without it forgets it
     if st.session_state.get(_PAGE) != page:
         st.session_state[_PAGE] = page
         pad().show(pad().latest)

@@ -32,7 +32,7 @@ def that_was(is_number: bool) -> None:
 
 
 def _question_html(is_number: bool, label: int | None) -> str:
-    said = "All of it was a …" if is_number else "That was a …"
+    said = "It was one digit, a …" if is_number else "That was a …"
     buttons = "".join(
         f'<button type="button" data-pick="{pick}" aria-label="{said.replace("a …", a_digit(digit))}" '
         f'aria-pressed="{str(digit == label).lower()}">{digit}</button>'

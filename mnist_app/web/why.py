@@ -55,6 +55,7 @@ def why(
             "Why?",
             [SEE, WHERE, WHEN, CHANGE] if is_drawn else [SEE, WHERE, CHANGE],
             key=session.WHY if is_drawn else session.WHY_PICTURE,
+            persist_state="session",  # open, it stays so over a blank pad
         )
         if question is None:
             return
@@ -111,7 +112,7 @@ def _see(read: ReadDigit, model: str, is_beside_neighbours: bool) -> None:
     st.html(row_html(pictures))
     _nearest(read, model)
     terms("pixel", "training picture", "features")
-    if st.toggle("Layer by layer", key=session.WHY_LAYERS):
+    if st.toggle("Layer by layer", key=session.WHY_LAYERS, persist_state="session"):
         _layers(read, model)
 
 

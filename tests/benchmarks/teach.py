@@ -20,11 +20,11 @@ import pytest
 from numpy.typing import NDArray
 
 from mnist_app.data.inkfiles import collections, read_records
-from mnist_app.ink.preprocessing import pixels_of_drawing
 from mnist_app.ink.restyling import HABITS, unit
 from mnist_app.ink.strokes import Drawing
 from mnist_app.models.registry import find_model, load_card
-from mnist_app.reading.recognition import load_recogniser, recognise
+from mnist_app.reading.number import Reading, read_each
+from mnist_app.reading.recognition import load_recogniser
 
 from .figures import Figure
 
@@ -82,8 +82,8 @@ def is_flagged(drawing: Drawing) -> bool:
 
 
 def _lessons(model: str, style: str, label: int, written: Sequence[Written]) -> list[Figure]:
-    pictures = np.stack([pixels_of_drawing(drawing) for _, drawing in written])
-    right = _right(model, pictures, label)
+    drawings = [drawing for _, drawing in written]
+    right = _right(model, drawings, label)
     writers = sorted({writer for writer, _ in written})
     samples: dict[str, list[float]] = {}
     for seed in SEEDS:
@@ -93,7 +93,7 @@ def _lessons(model: str, style: str, label: int, written: Sequence[Written]) -> 
         chosen = random.permutation(np.flatnonzero(theirs))
         chosen = chosen[np.argsort(right[chosen], kind="stable")][:TAUGHT]  # the misread ones first
         seconds, name = _teach(model, [written[at][1] for at in chosen], label, seed)
-        now = _right(name, pictures, label)
+        now = _right(name, drawings, label)
         rest = theirs.copy()
         rest[chosen] = False
         before, after = load_card(find_model(model)).metrics, load_card(find_model(name)).metrics
@@ -135,6 +135,8 @@ def _spent() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def _right(model: str, pictures: NDArray[np.uint8], label: int) -> NDArray[np.bool_]:
-    answers = recognise(load_recogniser(model), pictures)
-    return np.array([answer.digit == label and answer.is_digit for answer in answers])
+def _right(model: str, drawings: Sequence[Drawing], label: int) -> NDArray[np.bool_]:
+    """Which of them the Draw page would read right."""
+    return np.array(
+        [isinstance(read, Reading) and read.text == str(label) for read in read_each(load_recogniser(model), drawings)]
+    )

@@ -269,3 +269,41 @@ def test_an_open_question_is_answered_before_the_canvas_tells(visitor: Visitor) 
     visitor.draw(THREE_AND_SEVEN[1:])
     expect(answer).to_contain_text("speaks for 7")
     assert visitor.errors == []
+
+
+def test_a_stroke_that_the_canvas_drops_is_not_read_for_long(visitor: Visitor) -> None:
+    """As with a pen beside a palm. The script was told of it ahead, and nobody else says that it is gone."""
+    page = visitor.page
+    visitor.draw(THREE_AND_SEVEN[:1])
+    visitor.settle()
+    ask(page, "Where did it look?")
+    visitor.settle()
+    page.evaluate(
+        """() => {
+          const root = [...document.querySelectorAll('.st-key-pad *')].find((element) => element.shadowRoot).shadowRoot;
+          const drop = (event) => event.stopImmediatePropagation();
+          for (const name of ["mousedown", "pointerdown"]) {
+            root.querySelector("canvas.upper-canvas").addEventListener(name, drop, true);
+          }
+        }"""
+    )
+    visitor.draw(THREE_AND_SEVEN[1:])
+    expect(visitor.digit).to_have_text("37")
+    expect(page.locator(".st-key-why_answer")).to_contain_text("Of which digit?")
+    expect(visitor.digit).to_have_text("3")  # eight seconds later
+    expect(page.locator(".st-key-why_answer")).to_contain_text("speaks for 3")
+    assert visitor.errors == []
+
+
+def test_an_open_question_leaves_undo_what_it_was(visitor: Visitor) -> None:
+    visitor.draw(THREE_AND_SEVEN[:1])
+    visitor.settle()
+    ask(visitor.page, "Where did it look?")
+    visitor.settle()
+    visitor.draw(THREE_AND_SEVEN[1:])
+    visitor.page.get_by_role("button", name="Undo").click()
+    expect(visitor.digit).to_have_text("3")
+    visitor.settle()
+    expect(visitor.digit).to_have_text("3")
+    expect(visitor.page.locator(".st-key-why_answer")).to_contain_text("speaks for 3")
+    assert visitor.errors == []

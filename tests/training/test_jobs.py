@@ -320,7 +320,7 @@ def test_a_server_killed_while_it_puts_a_model_in_place_leaves_no_lie(
     assert (status.state, status.model) == (DONE, name), "it was too late to cancel it"
     assert load_model(find_model(name)).card.name == name
     assert read_shelf().title(name) == "Anna's"
-    assert ("Another model got the name 'mine'" in status.reason) == is_taken
+    assert ("The name 'mine' was taken meanwhile" in status.reason) == is_taken
     assert not made.exists() and left_in(user_models_folder()) == (["mine", "mine-2"] if is_taken else ["mine"])
 
 

@@ -113,6 +113,8 @@ def test_what_a_lesson_has_done_survives_the_disk() -> None:
     assert Taught.from_json(taught.to_json()) == taught
     assert taught.sentence.startswith("Of 2 drawings it reads 2 right, 0 before; of the test digits 80.00%, 90.00%")
     assert "It went 60% of the way" in taught.sentence
+    of_old = json.dumps({**json.loads(taught.to_json()), "before": [1, None], "after": [7, 1]})
+    assert Taught.from_json(of_old) == taught
     assert dataclasses.replace(taught, share=1.0).sentence.endswith("90.00% before.")
     for broken in ("", "{}", '{"parent": 1, "labels": 3}', "[]"):
         with pytest.raises((ValueError, TypeError, KeyError)):

@@ -27,6 +27,7 @@ from mnist_app.reading.recognition import Prediction, Recogniser, load_recognise
 from mnist_app.web import session
 from mnist_app.web.answer import answer_html, percent
 from mnist_app.web.compression import ASSETS, CompressedAssets
+from mnist_app.web.live_ink import ink_ahead
 from mnist_app.web.notice import plain
 from mnist_app.web.pictures import png_url, steps_html
 
@@ -150,6 +151,28 @@ def test_ink_that_the_canvas_keeps_to_itself_is_read_in_the_run_that_pen_up_call
     assert re.findall('<p class="digit"[^>]*>(.*?)</p>', html_of(at))[-1] == read
     said = None
     assert digit_of(at.run()) == "1", "in any other run the canvas is believed"
+
+
+def test_what_was_read_ahead_stays_what_is_read_once_the_canvas_has_told_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pad, blank, a_seven = session.Pad(), Drawing.from_points([]), Drawing.from_points(SEVEN)
+    said: dict[str, Any] | None = {"version": 0, "strokes": SEVEN}
+    monkeypatch.setattr("mnist_app.web.live_ink.sent", lambda key, name: said)
+    ahead = ink_ahead(pad, blank, 18)
+    assert (ahead.to_points(), ahead.pen_width) == (SEVEN, 18)
+    said = None
+    assert ink_ahead(pad, blank, 18) is blank, "the canvas has not told of it, and may have dropped it"
+    told = Drawing(tuple(stroke + 2 for stroke in a_seven.strokes), 20)
+    assert ink_ahead(pad, told, 18) is ahead
+    other = Drawing(tuple(stroke + 20 for stroke in a_seven.strokes), 20)
+    assert ink_ahead(pad, other, 18) is other
+    one = Drawing(told.strokes[:1], 20)
+    assert ink_ahead(pad, one, 18) is one
+    said = {"version": 0, "strokes": SEVEN}
+    assert ink_ahead(pad, one, 18).pen_width == 20
+    pad.show(None)
+    assert ink_ahead(pad, blank, 18) is blank, "that was another canvas"
 
 
 def test_ink_that_comes_when_its_page_was_left_is_awaited_again() -> None:

@@ -118,7 +118,7 @@ def question_of(at: AppTest) -> str:
 def test_what_was_read_as_a_number_may_have_been_one_digit() -> None:
     at = drawing_page(SEVENTY_SEVEN)
     assert "77" in re.sub("<[^>]*>", "", html_of(at))
-    assert "All of it was a 4" in question_of(at) and "That was" not in question_of(at)
+    assert "It was one digit, a 4" in question_of(at) and "That was" not in question_of(at)
     say(at, "whole 4")
     (found,) = find_corrections()
     assert (found.label, found.read, len(found.drawing.strokes)) == (4, "77", 4)

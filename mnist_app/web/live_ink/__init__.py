@@ -1,7 +1,9 @@
 """The browser's part of the Draw page: the answer changes while the pen moves."""
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import streamlit as st
 
 from mnist_app.ink.strokes import Drawing, DrawingError
@@ -9,6 +11,7 @@ from mnist_app.reading.number import Reading
 from mnist_app.web.session import Pad, sent
 
 _KEY = "live_ink_element"
+NEAR = 4.0  # canvas pixels, as in live_ink.js
 
 _element = st.components.v2.component(
     "live_ink",
@@ -42,11 +45,25 @@ def live_ink(
         _element(data=data, key=_KEY, on_pen_up_change=lambda: None)
 
 
-def ink_ahead(pad: Pad) -> Drawing | None:
-    """The ink that lies on the pad by now, in the run that the pen's going up has called for; None in any other."""
+def ink_ahead(pad: Pad, known: Drawing, pen_width: float) -> Drawing:
+    """The ink on the pad, in the run that the pen's going up has called for ahead of what the canvas told, ``known``.
+
+    Once the canvas has told of the same strokes, its points are a little others: what was read stays what is read.
+    """
     try:
         said = sent(_KEY, "pen_up")
-        drawing = Drawing.from_points(said["strokes"]) if said and said["version"] == pad.version else None
+        if said and said["version"] == pad.version and len(said["strokes"]) > len(known.strokes):
+            ink = Drawing.from_points(said["strokes"])
+            pad.ahead = replace(ink, pen_width=known.pen_width or pen_width)
+            return pad.ahead
     except (DrawingError, KeyError, TypeError):  # the canvas will tell
-        return None
-    return drawing if drawing and len(drawing.strokes) > len(pad.strokes) else None
+        pass
+    return pad.ahead if pad.ahead and _is_same(pad.ahead, known) else known
+
+
+def _is_same(ahead: Drawing, known: Drawing) -> bool:
+    """Whether these are the same strokes, by where they begin and end."""
+    return len(ahead.strokes) == len(known.strokes) and all(
+        np.abs(one[[0, -1]] - other[[0, -1]]).max() <= NEAR
+        for one, other in zip(ahead.strokes, known.strokes, strict=True)
+    )

@@ -1,6 +1,7 @@
 // Reads the pen while it moves: follows the pointer on the canvas, asks the server's API about the strokes so far and
-// paints the answer into the panel that the page has drawn, without a rerun of the script. If anything here fails, the
-// panel still shows what the script writes into it after each stroke.
+// paints the answer into the panel that the page has drawn, without a rerun of the script; where the script shows more of
+// the ink than that, it is told of each stroke before the canvas tells it. If anything here fails, the panel still shows
+// what the script writes into it after each stroke.
 
 const SHORTEST_INTERVAL = 30; // ms between requests: 30 answers a second is as many as an eye can use
 const COURTESY = 4; // ms of rest for each ms that an answer was late
@@ -271,7 +272,7 @@ function canvasUnder(event) {
 }
 
 // One pad, one panel: what follows outlives the reruns that mount this element again.
-let page = { url: "", version: null, follows: false };
+let page = { url: "", version: null, follows: false, isAwaited: false };
 let tell = () => {}; // tells the script
 let pointer = null; // {id, canvas} of the pen that is down
 let penUpAt = -Infinity;
@@ -313,7 +314,12 @@ function onUp(event) {
   pointer = null;
   penUpAt = performance.now();
   ink.up();
-  if (event.type === "pointerup" && isAwaited()) tell({ version: page.version, strokes: ink.strokes });
+  if (event.type === "pointerup" && isAwaited()) tellInk();
+}
+
+/** Have the script run with the ink as it is known here. */
+function tellInk() {
+  tell({ version: page.version, strokes: ink.strokes });
 }
 
 /** Whether the script shows more of this ink than the answer: it did the last time, or was asked to since. */
@@ -332,7 +338,9 @@ function agree(isOtherInk) {
   }
   if (isOtherInk || page.strokes.length !== ink.strokes.length) {
     pointer = null;
+    const isMore = ink.strokes.length > page.strokes.length;
     ink.replace(page.strokes);
+    if (isMore && !isOtherInk) tellInk(); // the canvas dropped a stroke, which the script may have read ahead
   } else {
     ink.settle();
   }
@@ -365,7 +373,7 @@ document.addEventListener("ink-timeline", onTimeline);
 export default function ({ data, setTriggerValue }) {
   const isOtherInk = data.version !== page.version || data.follows !== page.follows;
   page = data;
-  tell = (strokes) => setTriggerValue("pen_up", strokes);
+  tell = (ink) => setTriggerValue("pen_up", ink);
   agree(isOtherInk);
   for (const [name, listener] of LISTENERS) document.addEventListener(name, listener, true);
   return () => {

@@ -38,7 +38,8 @@ def _drawn_and_read() -> tuple[DeltaGenerator, Reading | None, int | None]:
         answer = st.container(width="stretch", key="answer")
     picture = _controls()
     with answer:
-        known, drawing = drawing, ink_ahead(session.pad()) or drawing
+        known = drawing
+        drawing = ink_ahead(session.pad(), known, st.session_state[session.PEN_WIDTH])
         reading = _read(drawing, picture)
         boxes.html(boxes_html(None if picture else reading, session.PAD_SIDE))
         st.html(answer_html(reading))
