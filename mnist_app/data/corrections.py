@@ -36,6 +36,7 @@ from sqlalchemy import (
     true,
     update,
 )
+from sqlalchemy.dialects.mysql import MEDIUMTEXT
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.schema import CreateTable
 
@@ -51,11 +52,12 @@ PATIENCE = 4  # seconds that are waited for a database that another one writes
 SPAN = 1000  # the longer side of an exported drawing
 LONGEST_READ, LONGEST_NAME = 20, 64  # characters
 
+_LONG_TEXT = Text().with_variant(MEDIUMTEXT(), "mysql", "mariadb")  # whose usual text ends after 64 kB
 _CORRECTIONS = Table(
     "corrections",
     MetaData(),
     Column("id", Integer, primary_key=True),
-    Column("strokes", Text, nullable=False),  # [[[x, y], …], …] as JSON, CSS pixels of the pad
+    Column("strokes", _LONG_TEXT, nullable=False),  # [[[x, y], …], …] as JSON, CSS pixels of the pad
     Column("label", Integer, nullable=False),
     Column("read", String(LONGEST_READ)),  # what was read; NULL of what was taken for no digit
     Column("model", String(LONGEST_NAME), nullable=False),

@@ -384,11 +384,12 @@ def go_to(title: str) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Taken:
-    """A picture of a split that was taken to the Draw page."""
+    """A picture of a split, or a changed one, that was taken to the Draw page."""
 
     pixels: NDArray[np.uint8]  # (28, 28), 0 = paper, 255 = ink
     name: str
     label: int | None  # the digit that it shows, where that is known
+    over: str | None = None  # the uploaded picture that it is read instead of
 
     @cached_property
     def prepared(self) -> Prepared:
@@ -399,13 +400,20 @@ class Taken:
 
 
 def take(pixels: NDArray[np.uint8], name: str, label: int | None) -> None:
-    """Have the Draw page read a picture until it is put back."""
-    st.session_state[_TAKEN] = Taken(pixels, name, label)
+    """Have the Draw page read a picture until it is put back, or another one is uploaded."""
+    st.session_state[_TAKEN] = Taken(pixels, name, label, uploaded())
 
 
 def taken() -> Taken | None:
-    """The picture that the Draw page is to read, if one was taken there."""
-    return cast("Taken | None", st.session_state.get(_TAKEN))
+    """The picture that the Draw page is to read, if one was taken there and nothing was uploaded since."""
+    found = cast("Taken | None", st.session_state.get(_TAKEN))
+    return found if found and found.over == uploaded() else None
+
+
+def uploaded() -> str | None:
+    """What the picture on the Draw page is known by, where one was uploaded."""
+    upload = cast("UploadedFile | None", st.session_state.get(UPLOAD))
+    return upload.file_id if upload else None
 
 
 def put_back() -> None:

@@ -51,7 +51,7 @@ STOPS = (
     Stop(
         "Draw",
         "Your turn: **find a digit that the network misreads and your neighbour does not.** Draw it in a way that "
-        "nobody taught the network, then press what you meant beside **That was a …**",
+        "nobody taught the network, then press what you meant below the answer: **That was a …**",
     ),
 )
 

@@ -354,10 +354,12 @@ def _change(read: ReadDigit, digits: Sequence[ReadDigit], model: str, meant: int
             "Put it on the pad", icon=":material/draw:", on_click=session.pad().put, args=(whole,), key="put_remedy"
         ):
             st.rerun()
-    elif st.session_state.get(session.UPLOAD):
-        return  # it would be read instead
-    elif st.button("Take it to Draw", icon=":material/draw:", key="take_remedy"):
+        return
+    is_uploaded = session.uploaded() is not None
+    if st.button("Read this one" if is_uploaded else "Take it to Draw", icon=":material/draw:", key="take_remedy"):
         session.take(remedy.change.pixels, "a picture that was changed", meant)
+        if is_uploaded:
+            st.rerun()
         session.go_to("Draw")
 
 

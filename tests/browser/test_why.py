@@ -6,12 +6,15 @@ from playwright.sync_api import Locator, Page, expect
 
 from ..conftest import SEVEN, Strokes
 from ..web.test_why import THREE_AND_SEVEN
+from .test_draw import picture_of
 from .visitor import Visitor
 
 # A stroke less at its beginning, and it is a four.
 NINE: Strokes = [
     [[220, 110], [170, 90], [130, 130], [150, 180], [210, 170], [225, 110], [220, 180], [200, 280]],
 ]
+# A picture that is read as an eight once its gaps are closed.
+SIX: Strokes = [[[190, 60], [130, 150], [120, 220], [160, 270], [210, 240], [200, 190], [130, 200]]]
 
 
 def ask(page: Page, question: str) -> None:
@@ -306,4 +309,21 @@ def test_an_open_question_leaves_undo_what_it_was(visitor: Visitor) -> None:
     visitor.settle()
     expect(visitor.digit).to_have_text("3")
     expect(visitor.page.locator(".st-key-why_answer")).to_contain_text("speaks for 3")
+    assert visitor.errors == []
+
+
+def test_an_uploaded_picture_is_read_as_it_was_changed_and_again_as_it_is(visitor: Visitor) -> None:
+    page = visitor.page
+    upload = page.locator(".st-key-upload input[type=file]")
+    upload.set_input_files({"name": "six.png", "mimeType": "image/png", "buffer": picture_of(SIX)})
+    expect(visitor.digit).to_have_text("6")
+    visitor.settle()
+    ask(page, "What would change its mind?")
+    page.locator(".st-key-why_panel").get_by_role("radio", name="8", exact=True).click()
+    page.get_by_role("button", name="Read this one").click()
+    expect(visitor.digit).to_have_text("8")
+    expect(page.get_by_text("Read from a picture that was changed.")).to_be_visible()
+    page.get_by_role("button", name="Back to my picture").click()
+    expect(visitor.digit).to_have_text("6")
+    visitor.settle()
     assert visitor.errors == []

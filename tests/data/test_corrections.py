@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from sqlalchemy import Engine, event
+from sqlalchemy.dialects import mysql, postgresql
+from sqlalchemy.schema import CreateTable
 
 from mnist_app.data import corrections
 from mnist_app.data.corrections import (
@@ -300,6 +302,14 @@ def test_the_url_chooses_the_database(
     monkeypatch.setenv("MNIST_APP_DATABASE", f"sqlite:///{tmp_path / 'elsewhere.sqlite'}")
     kept(a_seven)
     assert (tmp_path / "elsewhere.sqlite").exists() and not file.exists()
+
+
+def test_a_server_database_would_take_the_same_statements() -> None:
+    """As far as can be told without one: what PostgreSQL and MariaDB would be sent."""
+    for dialect, text in ((postgresql.dialect(), "TEXT"), (mysql.dialect(), "MEDIUMTEXT")):
+        created = str(CreateTable(corrections._CORRECTIONS, if_not_exists=True).compile(dialect=dialect))
+        assert "CREATE TABLE IF NOT EXISTS corrections" in created and "PRIMARY KEY (id)" in created
+        assert f"strokes {text} NOT NULL" in created and ("SERIAL" in created or "AUTO_INCREMENT" in created)
 
 
 def test_thirty_visitors_at_once_are_all_kept(a_seven: Drawing) -> None:

@@ -106,7 +106,7 @@ def _controls() -> Prepared | None:
     )
     with picture:
         upload = st.file_uploader("Or read a picture of a digit: upload or paste it", PICTURES, key=session.UPLOAD)
-        if upload:
+        if upload and not session.taken():
             try:
                 return session.prepared_upload(upload)
             except AppError as error:
@@ -118,6 +118,9 @@ def _controls() -> Prepared | None:
 def _way_back(taken: session.Taken) -> None:
     """Where the picture that is read was taken from, and the ways on."""
     st.caption(f"Read from {taken.name}.")
+    if taken.over:
+        st.button("Back to my picture", icon=":material/arrow_back:", on_click=session.put_back, key="put_back")
+        return
     with st.container(horizontal=True):
         back = st.button("Back to it", icon=":material/arrow_back:", key="back")
         st.button("Draw instead", icon=":material/draw:", on_click=session.put_back, key="put_back")

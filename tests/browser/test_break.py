@@ -1,0 +1,46 @@
+"""The page Break it on purpose, by keyboard, and on a phone."""
+
+import re
+
+from playwright.sync_api import expect
+
+from .visitor import Visitor
+
+
+def test_a_digit_is_turned_and_attacked_by_keyboard_alone(visitor: Visitor) -> None:
+    page, keys = visitor.page, visitor.page.keyboard
+    page.get_by_role("link", name="Break it").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Break it on purpose")
+    visitor.settle()
+    slider = page.get_by_role("slider", name="Rotation")
+    slider.focus()
+    label, read = page.locator(".curves .label-at"), page.locator(".curves .read-at").first
+    expect(label).to_have_text("Rotation: 0°")
+    before = read.inner_text()
+    keys.press("ArrowRight")
+    expect(label).to_have_text("Rotation: 4.5°")
+    keys.press("End")
+    expect(label).to_have_text("Rotation: 90°")
+    assert read.inner_text() != before
+    page.get_by_role("radio", name="Make it worse by degrees").focus()
+    keys.press("ArrowRight")
+    keys.press("Space")
+    sentence = page.locator("p.sentence").first
+    expect(sentence).to_contain_text(re.compile(r"with no pixel changed by more than 24 of 255 levels it .*reads"))
+    visitor.settle()
+    page.get_by_role("slider", name="Levels").focus()
+    keys.press("Home")
+    expect(sentence).to_contain_text("by more than 0 of 255 levels it still reads")
+    assert visitor.errors == []
+
+
+def test_a_phone_needs_no_sideways_scrolling(phone_visitor: Visitor) -> None:
+    page = phone_visitor.page
+    page.goto(f"{page.url.rstrip('/')}/break")
+    page.locator(".curves .label-at").wait_for()
+    phone_visitor.settle()
+    wide = page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth - window.innerWidth")
+    assert wide <= 0
+    curves = page.locator(".curves").bounding_box()
+    assert curves and curves["x"] >= 0 and curves["x"] + curves["width"] <= 390
+    assert phone_visitor.errors == []
