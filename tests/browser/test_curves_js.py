@@ -31,9 +31,9 @@ def mount(page: Page, timeline: Any = None, extra: dict[str, Any] | None = None)
     page.evaluate(SET_UP, [SCRIPT.read_text(), timeline, {"growth": None} if extra is None else extra])
 
 
-def corners(page: Page, at: int = 0) -> list[list[float]]:
-    """Of one curve, in percent from the left and from the top."""
-    points = page.locator("polyline").nth(at).get_attribute("points") or ""
+def corners(page: Page) -> list[list[float]]:
+    """Of the curve of the 1, in percent from the left and from the top."""
+    points = page.locator("polyline").nth(1).get_attribute("points") or ""
     return [[float(value) for value in point.split(",")] for point in points.split()]
 
 
@@ -45,6 +45,12 @@ def cursor(page: Page) -> float:
 def test_the_curves_stand_where_the_time_was_and_stay_level_while_the_pen_rests(page: Page) -> None:
     mount(page, TIMELINE, GROWN)
     assert corners(page) == [[10, 0], [20, 0], [95, 0], [95, 100], [100, 100]]
+
+
+def test_all_ten_have_a_curve_and_so_has_doubt_and_those_that_rise_a_name(page: Page) -> None:
+    mount(page)
+    expect(page.locator("polyline")).to_have_count(11)
+    assert page.locator(".chart .name").all_inner_texts() == ["1", "7"]
 
 
 def test_between_two_points_the_pen_went_evenly(page: Page) -> None:

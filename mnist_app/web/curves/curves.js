@@ -1,6 +1,6 @@
 // Draws ten probabilities as curves and lets a slider, which the arrow keys move too, go through the pictures below them.
 
-const WORTH_DRAWING = 0.25; // a digit that never gets as probable as this has no curve
+const WORTH_NAMING = 0.25; // the curve of what never gets as probable as this has no name: they all lie at the bottom
 const EVEN_PACE = 40; // ms a picture, where the pen's own pace is not known
 const REST = 150; // ms without another picture: the pen was off the paper, and what is read stays what it was
 const shown = new WeakMap(); // what each element last showed
@@ -30,7 +30,7 @@ function line(values, axis, colour, isDashed) {
   return path;
 }
 
-/** The curves worth drawing: of each its name, its colour and its values. */
+/** The ten digits' curves, and that of no digit: of each its name, its colour and its values. */
 export function series(plot, colours) {
   const digits = colours.map((colour, digit) => ({
     name: String(digit),
@@ -38,7 +38,7 @@ export function series(plot, colours) {
     values: plot.probabilities.map((shares) => shares[digit]),
   }));
   const doubt = { name: "no digit", colour: "currentColor", values: plot.doubts, isDashed: true };
-  return [...digits, doubt].filter(({ values }) => Math.max(...values) >= WORTH_DRAWING);
+  return [...digits, doubt];
 }
 
 /** Where a curve's name stands: at its highest point, the middle one if it stays there. */
@@ -90,6 +90,7 @@ function chart(plot, colours, axis) {
   for (const { name, colour, values, isDashed } of series(plot, colours)) {
     svg.append(line(values, axis, colour, isDashed));
     const at = peak(values);
+    if (values[at] < WORTH_NAMING) continue;
     const label = make("span", "name", name);
     const share = axis.percent(axis.places[at]);
     label.style.left = `${share}%`;
