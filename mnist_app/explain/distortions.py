@@ -7,6 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from mnist_app.ink.preprocessing import BOX, pixels_of_drawing
+from mnist_app.ink.strokes import Drawing, resampled
+
 Picture = NDArray[np.uint8]  # (28, 28), 0 = paper, 255 = ink
 
 FINE = 4  # samples per pixel, each way, at which outlines are moved
@@ -90,6 +93,20 @@ def shaken(pixels: Picture, distance: float) -> Picture:
     return _levels(ndimage.map_coordinates(pixels.astype(np.float64), places, order=1))
 
 
+def trembled(drawing: Drawing, distance: float) -> Picture:
+    """As by a trembling hand: every point of the strokes off by so many pixels in the root mean square."""
+    if distance == 0:
+        return pixels_of_drawing(drawing)
+    random = np.random.default_rng(SEED)
+    pixel = max(float(np.ptp(np.concatenate(drawing.strokes), axis=0).max()), 1e-9) / BOX
+    strokes = [resampled(stroke, pixel) for stroke in drawing.strokes]
+    moves = [ndimage.gaussian_filter1d(random.normal(0, 1, stroke.shape), 1.5, axis=0) for stroke in strokes]
+    strength = distance * pixel / np.sqrt((np.concatenate(moves) ** 2).mean(axis=0))
+    return pixels_of_drawing(
+        Drawing(tuple(stroke + move * strength for stroke, move in zip(strokes, moves, strict=True)))
+    )
+
+
 @dataclass(frozen=True)
 class Distortion:
     """A way to make a picture worse, and how far it goes."""
@@ -100,11 +117,19 @@ class Distortion:
     none: float  # the amount that changes nothing
     most: float
     apply: Callable[[Picture, float], Picture]
+    write: Callable[[Drawing, float], Picture] | None = None  # what a hand does where its strokes are known
 
-    def sweep(self, pixels: Picture, count: int) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
-        """``count`` amounts from the least to the most, and the picture with each (count, 28, 28)."""
+    def sweep(
+        self, pixels: Picture, count: int, drawing: Drawing | None = None
+    ) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
+        """``count`` amounts from the least to the most, and the picture with each (count, 28, 28).
+
+        ``drawing`` has the strokes that the picture was made from, where they are known.
+        """
         amounts = np.linspace(self.least, self.most, count)
         amounts[np.abs(amounts - self.none).argmin()] = self.none  # what changes nothing is among them
+        if drawing and self.write:
+            return amounts, np.stack([self.write(drawing, float(amount)) for amount in amounts])
         return amounts, np.stack([self.apply(pixels, float(amount)) for amount in amounts])
 
 
@@ -118,7 +143,7 @@ DISTORTIONS = (
     Distortion("Thickness", " px", -2, 0, 4, lambda pixels, amount: thickened(pixels, amount / 2)),
     Distortion("Contrast", "×", 0, 1, 1, faded),
     Distortion("Occlusion", " px", 0, 0, 20, covered),
-    Distortion("Jitter", " px", 0, 0, 4, shaken),
+    Distortion("Jitter", " px", 0, 0, 4, shaken, trembled),
 )
 
 

@@ -13,9 +13,12 @@ from mnist_app.explain.distortions import (
     sheared,
     shifted,
     thickened,
+    trembled,
     turned,
 )
 from mnist_app.ink.morphometry import slant
+from mnist_app.ink.preprocessing import pixels_of_drawing
+from mnist_app.ink.strokes import Drawing, resampled
 
 RING = np.zeros((28, 28), np.uint8)
 RING[8:20, 8:20] = 255
@@ -76,3 +79,24 @@ def test_noise_and_jitter_are_as_strong_as_they_say_and_the_same_each_time() -> 
     assert noisy(grey, 20).std() == pytest.approx(20, rel=0.1)
     assert (noisy(grey, 20) == noisy(grey, 20)).all()
     assert (shaken(RING, 2) == shaken(RING, 2)).all() and (shaken(RING, 2) != RING).any()
+
+
+def test_a_hand_trembles_as_far_as_it_says_along_its_strokes(a_seven: Drawing, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = []
+
+    def note(drawing: Drawing) -> np.ndarray:
+        written.append(drawing)
+        return pixels_of_drawing(drawing)
+
+    monkeypatch.setattr("mnist_app.explain.distortions.pixels_of_drawing", note)
+    pixel = np.ptp(np.concatenate(a_seven.strokes), axis=0).max() / 20
+    assert (trembled(a_seven, 0) == pixels_of_drawing(a_seven)).all()
+    assert (trembled(a_seven, 2) == trembled(a_seven, 2)).all()
+    steady = np.concatenate([resampled(stroke, pixel) for stroke in a_seven.strokes])
+    off = np.concatenate(written[-1].strokes) - steady
+    assert np.sqrt((off**2).mean(axis=0)) == pytest.approx([2 * pixel, 2 * pixel])
+    assert [len(drawing.strokes) for drawing in written] == [2, 2, 2]
+
+
+def test_a_dot_trembles_too() -> None:
+    assert trembled(Drawing.from_points([[[5, 5]]]), 3).max() > 0

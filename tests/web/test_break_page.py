@@ -7,7 +7,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from mnist_app.explain.attacks import Attack
-from mnist_app.explain.distortions import DISTORTIONS, turned
+from mnist_app.explain.distortions import DISTORTIONS, trembled, turned
 from mnist_app.ink.preprocessing import pixels_of_drawing
 from mnist_app.ink.strokes import Drawing
 from mnist_app.models.registry import DEFAULT_MODEL, ROBUST_MODEL
@@ -43,6 +43,18 @@ def test_every_distortion_is_shown_over_its_whole_range_for_two_models() -> None
         assert data["name"] == distortion.name
         assert len(data["labels"]) == 41 and [len(plot["probabilities"]) for plot in data["plots"]] == [41, 41]
         assert data["labels"][data["at"]] == f"{distortion.none:g}{distortion.unit}"
+
+
+def test_of_a_drawing_the_strokes_are_shaken() -> None:
+    at = open_page("break_it")
+    at.session_state["pad"] = session.Pad(latest=ink(SEVEN))
+    at.run()
+    at.pills[0].set_value("Jitter").run()
+    assert not at.exception, at.exception
+    plot = component(at, "break_curves")["plots"][0]
+    drawing = Drawing.from_fabric(ink(SEVEN))
+    read = recognise(load_recogniser(plot["title"]), trembled(drawing, 2)[None])[0]
+    assert np.allclose(plot["probabilities"][20], read.probabilities, atol=1e-3)
 
 
 def test_the_curves_are_what_the_model_reads() -> None:

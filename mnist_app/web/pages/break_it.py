@@ -36,6 +36,7 @@ class Subject:
     pixels: NDArray[np.uint8]  # (28, 28)
     name: str
     digit: int
+    drawing: Drawing | None = None  # its strokes, where somebody has drawn it here
 
 
 def page() -> None:
@@ -65,7 +66,7 @@ def _subject() -> Subject:
             reading = read_drawing(session.model(session.using()), drawing)
             read = reading.digits[0]
             name = "the first digit of your drawing" if reading.is_number else "your drawing"
-            return Subject(read.pixels, name, read.prediction.digit)
+            return Subject(read.pixels, name, read.prediction.digit, read.drawing)
     source = find_source()
     digits = session.split(source.splits[-1], source)
     digit = st.selectbox("Digit", range(CLASSES), index=5, key=session.BREAK_DIGIT, width=90)
@@ -90,7 +91,7 @@ def _distort(subject: Subject, models: list[Recogniser]) -> None:
     named = {distortion.name: distortion for distortion in DISTORTIONS}
     name = st.pills("What", list(named), default=DISTORTIONS[0].name, required=True, key=session.BREAK_WHAT)
     distortion = named[name or DISTORTIONS[0].name]
-    amounts, pictures = distortion.sweep(subject.pixels, FRAMES)
+    amounts, pictures = distortion.sweep(subject.pixels, FRAMES, subject.drawing)
     read = [recognise(model, pictures) for model in models]
     usual = int(np.abs(amounts - distortion.none).argmin())
     sentences = [
