@@ -79,8 +79,10 @@ ANSWER_OF = """(selector) => {
     watch.observe(document.body, {childList: true, subtree: true, attributes: true, characterData: true});
   });
 }"""
+LAYERS = "Layer by layer"
 PANELS = {  # each question of the panel, and what its answer is made of
     "What did it see?": ".gallery.near",
+    LAYERS: ".network",
     "Where did it look?": ".row.large",
     "When did it decide?": ".curves",
     "What would change its mind?": ".findings",
@@ -121,7 +123,10 @@ def _answers(browser: Browser, address: str, question: str, selector: str) -> li
         page.wait_for_timeout(1000)
         _draw(page, next(strokes))
         if not waits:  # and it stays open
-            page.get_by_role("button", name=question).or_(page.get_by_role("radio", name=question)).first.click()
+            pill = "What did it see?" if question == LAYERS else question
+            page.get_by_role("button", name=pill).or_(page.get_by_role("radio", name=pill)).first.click()
+            if question == LAYERS:
+                page.get_by_text(LAYERS).click()
         page.locator(selector).first.wait_for()
         for _ in range(STROKES_A_SHEET - 1):
             page.wait_for_timeout(2 * BETWEEN)
