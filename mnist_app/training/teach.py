@@ -40,7 +40,7 @@ MOST_TAUGHT = 500  # drawings in one lesson; of more, the latest
 PICTURES, MOST_COPIES = 300, 30  # of the drawings in a lesson, and of each, changed anew each: enough for ten
 PLAIN, MOST_PLAIN = 100, 10  # likewise, as they were drawn: just what the visitor who corrected them tries again
 REPLAYED = 1_200  # digits of the train split, which most models have learned from before
-SHARES = (1.0, 0.6, 0.3)  # of the way to what was learned: the largest that costs no more than …
+SHARES = (1.0, 0.6, 0.3, 0.15)  # of the way to what was learned: the largest that costs no more than …
 ALLOWED = 0.0006  # … this share of validation, 3 of 5,000, is taken
 MEASURED = 1_000  # validation digits that are read while it learns; all of them are read before and after
 
