@@ -78,13 +78,15 @@ def test_a_lesson_without_drawings_is_no_request() -> None:
         Request.from_json(json.loads(json.dumps(asdict(asked))))
 
 
-@pytest.mark.parametrize(("lost", "share"), [((3, 0, 0), 1.0), ((4, 3, 0), 0.6), ((40, 4, -5), 0.3)])
+@pytest.mark.parametrize(
+    ("lost", "share"), [((3, 0, 0, 0), 1.0), ((4, 3, 0, 0), 0.6), ((40, 4, -5, 0), 0.3), ((40, 9, 4, 3), 0.15)]
+)
 def test_as_much_is_learned_as_costs_no_more_than_is_allowed(lost: tuple[int, ...], share: float) -> None:
     assert affordable_share(dict(zip(SHARES, lost, strict=True)).__getitem__, 5_000) == share
 
 
 def test_a_lesson_of_which_even_a_little_costs_too_much_is_not_kept() -> None:
-    with pytest.raises(AppError, match=r"Even 30% of the way .* costs 4 of 5,000 .* may cost 3\. Nothing was kept"):
+    with pytest.raises(AppError, match=r"Even 15% of the way .* costs 4 of 5,000 .* may cost 3\. Nothing was kept"):
         affordable_share(lambda share: 4, 5_000)
 
 
