@@ -8,6 +8,7 @@ from mnist_app.ink.strokes import Drawing
 from mnist_app.reading.number import read_drawing
 from mnist_app.web import session
 from mnist_app.web.answer import a_digit
+from mnist_app.web.live_ink import ink_ahead
 from mnist_app.web.notice import problem_notice
 from mnist_app.web.picks import picks
 
@@ -52,7 +53,8 @@ def _keep(picked: str) -> None:
         drawing = Drawing.from_fabric(pad.latest or {})
         if drawing.is_blank:
             return
-        reading = read_drawing(session.model(session.using()), drawing)
+        shown = ink_ahead(pad, drawing, st.session_state[session.PEN_WIDTH])  # or another answer than the page's counts
+        reading = read_drawing(session.model(session.using()), shown)
         if reading.is_number != (picked in _WHOLE):  # a stroke came with the press
             return
         earlier = before.id if before else None

@@ -131,6 +131,19 @@ def test_a_stroke_that_came_with_the_press_makes_another_question_of_it(strokes:
     assert count_corrections() == 0
 
 
+def test_what_the_page_has_read_is_what_was_read() -> None:
+    """Points of the pen and of the canvas are not quite the same, and the page reads the pen's where it can."""
+    at = drawing_page(SEVEN)
+    pad = at.session_state["pad"]
+    ends = [[stroke[0], [200.0, 320.0], stroke[-1]] for stroke in SEVEN]
+    pad.ahead = Drawing.from_points([[[x, y] for x, y in stroke] for stroke in ends])
+    read = re.findall('<p class="digit"[^>]*>(.*?)</p>', html_of(opened(at)))[-1]
+    assert read != "7"
+    say(at, "7")
+    (found,) = find_corrections()
+    assert found.read == (None if read == "?" else read)
+
+
 def test_another_drawing_is_another_correction() -> None:
     at = say(drawing_page(SEVEN), "4")
     draw(at, TWO).run()
