@@ -30,7 +30,7 @@ STDIN = "-"
 TRAIN_OPTIONS = {
     **{"architecture": str, "epochs": int, "batch_size": int, "learning_rate": float, "seed": int},
     **{"optimiser": str, "digits": int, "checks": int, "average": float, "label_smoothing": float},
-    **{"weight_decay": float, "attack_levels": int},
+    **{"weight_decay": float, "attack_levels": int, "schedule": str},
 }
 CHANGES = ("rotation", "shift", "zoom", "shear", "thickness", "elastic")  # of digits: fields of Augmentation
 PRESETS = ("quick", "minute", "best")
@@ -248,6 +248,28 @@ def prepare_command(arguments: argparse.Namespace) -> None:
         prepare(model, arguments.split)
 
 
+def lab_command(arguments: argparse.Namespace) -> None:
+    """Train and measure the lab's models, each in a process of its own; goes on where it stopped."""
+    from mnist_app.lab.figures import ship
+    from mnist_app.lab.run import run
+
+    done = []
+    for result in run(arguments.models, arguments.ink, is_quick=arguments.quick, is_anew=arguments.anew):
+        figures = result.figures
+        words = f"not measured. {result.problem}"
+        if figures:
+            ink = "" if figures.ink is None else f", real ink {figures.ink:.2%}"
+            words = (
+                f"{figures.accuracy:.2%}{ink}, {figures.parameters:,} parameters, {figures.zipped / 1000:,.0f} kB, "
+                f"learned in {figures.seconds:,.0f} s, reads one in {figures.latency.median:.2f} ms"
+                f"{' (measured before)' if result.was_there else ''}"
+            )
+        print(f"{result.number}/{result.count} {result.contender.title}: {words}", flush=True)
+        done.append(result.contender.name)
+    for name in done if arguments.ship else ():
+        print(f"Shipped {ship(name)}")
+
+
 def data_command(arguments: argparse.Namespace) -> None:
     """Fetch MNIST, or say where the digits come from."""
     from mnist_app.data.dataset import find_source
@@ -371,6 +393,14 @@ def _parser() -> argparse.ArgumentParser:
     prepare.add_argument("--split", choices=SPLITS, default="validation")
     prepare.add_argument("--ship", action="store_true", help="validation and test, into weights/ beside the model")
     prepare.set_defaults(run=prepare_command)
+
+    lab = commands.add_parser("lab", help="compare kinds of models", description=lab_command.__doc__)
+    lab.add_argument("--models", nargs="+", default=[], metavar="NAME", help="only these; a wrong name lists them all")
+    lab.add_argument("--quick", action="store_true", help="a rehearsal on 2,000 digits, kept apart")
+    lab.add_argument("--ink", type=Path, metavar="FOLDER", help="collections of drawings to measure on as well")
+    lab.add_argument("--anew", action="store_true", help="measure again what has been measured")
+    lab.add_argument("--ship", action="store_true", help="copy the results into weights/")
+    lab.set_defaults(run=lab_command)
 
     data = commands.add_parser("data", help="show or fetch the digits", description=data_command.__doc__)
     data.add_argument("action", choices=("show", "fetch"), nargs="?", default="show")

@@ -6,6 +6,7 @@ from pathlib import Path
 import platformdirs
 
 SHIPPED_WEIGHTS = Path(__file__).parent.parent / "weights"
+SHIPPED_LAB = SHIPPED_WEIGHTS / "lab"  # what the lab measured, and those of its models that are small enough
 
 
 def home() -> Path:
@@ -21,6 +22,11 @@ def data_folder() -> Path:
 def user_models_folder() -> Path:
     """Where models trained by users are kept; the shipped ones are read-only."""
     return home() / "models"
+
+
+def lab_folder() -> Path:
+    """Where this machine's own results of the lab are kept, with its models; they go before the shipped ones."""
+    return home() / "lab"
 
 
 def computed_folder() -> Path:

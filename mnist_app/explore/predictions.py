@@ -11,7 +11,7 @@ from scipy.special import log_softmax, softmax
 from mnist_app.data.dataset import CLASSES, Digits
 from mnist_app.explore.kept import Arrays, Origin, look_up, look_up_or_compute
 from mnist_app.models.graph import CHUNK, Graph
-from mnist_app.models.registry import WEIGHTS, ModelError, find_model, load_card
+from mnist_app.models.registry import ModelError, answering_file, find_model, load_card
 from mnist_app.reading.recognition import load_recogniser
 
 KIND = "predictions"
@@ -75,7 +75,7 @@ def _rounded(logits: NDArray[np.float32], features: NDArray[np.floating], temper
 
 def weights_of(model: str) -> bytes:
     """The bytes that a model's answers depend on. Raises ModelError."""
-    path = find_model(model) / WEIGHTS
+    path = answering_file(find_model(model))
     try:
         return path.read_bytes()
     except OSError as error:

@@ -10,6 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from mnist_app.errors import AppError
+
 CHUNK = 100  # pictures at once: more take no less time for each, and more memory
 
 _exporting = Lock()  # PyTorch's exporter works for one at a time
@@ -61,21 +63,41 @@ def to_graph(network: nn.Module) -> bytes:
     return file.getvalue()
 
 
+class GraphError(AppError):
+    """A graph cannot be run; the message says what is wrong with it."""
+
+
 class Graph:
     """A graph of `to_graph` at work, on one thread of whoever asks; many may ask at once."""
 
     def __init__(self, content: bytes) -> None:
+        """Raises GraphError."""
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         options.enable_cpu_mem_arena = False  # no slower, and less memory for each model
-        self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        try:
+            self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # of its own, a kind for each thing that can be wrong with a graph
+            raise GraphError(f"It is no graph that can be run ({str(error)[:200]}).") from None
 
     def read(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Logits (N, 10 or 11) and last features (N, F) of at least one picture (N, 28, 28), 0 to 255."""
-        read = [self._read(images[first : first + CHUNK]) for first in range(0, len(images), CHUNK)]
-        logits, features = zip(*read, strict=True)
+        chunks = (images[first : first + CHUNK, None] for first in range(0, len(images), CHUNK))
+        logits, features = zip(*(self.run(chunk.astype(np.float32) / np.float32(255)) for chunk in chunks), strict=True)
         return np.concatenate(logits), np.concatenate(features)
 
-    def _read(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        logits, features = self._session.run(None, {"pictures": images[:, None].astype(np.float32) / np.float32(255)})
+    def run(self, pictures: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """The same of pictures (N, 1, 28, 28), 0 to 1, all at once."""
+        logits, features = self._session.run(None, {"pictures": pictures})
         return logits, features
+
+
+class Opaque(nn.Module):
+    """A graph in the place of a network: it answers, but has neither gradients nor layers to be shown."""
+
+    def __init__(self, graph: Graph) -> None:
+        super().__init__()
+        self._graph = graph
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        return torch.from_numpy(self._graph.run(pictures.numpy())[0])

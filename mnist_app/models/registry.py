@@ -18,11 +18,13 @@ from torch import nn
 
 from mnist_app.errors import AppError
 from mnist_app.models.networks import ARCHITECTURES, build
-from mnist_app.storage import SHIPPED_WEIGHTS, user_models_folder
+from mnist_app.storage import SHIPPED_LAB, SHIPPED_WEIGHTS, lab_folder, user_models_folder
 
 DEFAULT_MODEL = "ink-cnn"
 ROBUST_MODEL = "robust-cnn"  # learned under attack
 WEIGHTS, CARD = "model.safetensors", "card.json"
+GRAPH = "model.onnx"  # in place of weights, where a model of the lab is no network of ours
+ONLY_A_GRAPH = "onnx"  # the architecture of such a model
 CURVES = ("passes", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "seconds")
 LARGEST_FILE = 64 * 2**20  # bytes; the shipped models have well under one MB
 # On a card, in characters; the shipped ones have at most 250, 20 and 430.
@@ -164,27 +166,42 @@ def load_card(folder: Path) -> ModelCard:
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         reason = str(error)[:200].encode(errors="backslashreplace").decode()  # it may quote the card
         raise ModelError(f"{path} is not a model card ({reason}).") from None
-    if card.architecture not in ARCHITECTURES:
+    if card.architecture not in (*ARCHITECTURES, ONLY_A_GRAPH):
         raise ModelError(f"{path} names the architecture {card.architecture!r}, which this version does not know.")
     return card
 
 
+def answering_file(folder: Path) -> Path:
+    """The file that a model's answers depend on: its graph where it is no network of ours, else its weights."""
+    graph = folder / GRAPH
+    return graph if graph.exists() else folder / WEIGHTS
+
+
 def model_folders() -> dict[str, Path]:
-    """Every model by its name: the shipped ones first, then the users' own."""
+    """Every model to read with by its name: the shipped ones first, then the users' own; none of the lab's."""
+    return {name: path for name, path in _folders(SHIPPED_WEIGHTS, user_models_folder()).items() if path != SHIPPED_LAB}
+
+
+def lab_models() -> dict[str, Path]:
+    """Every model of the lab that can answer, by its name: measured here before those that came with the app."""
+    return {name: path for name, path in _folders(lab_folder(), SHIPPED_LAB).items() if (path / GRAPH).exists()}
+
+
+def _folders(*parents: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
-    for parent in (SHIPPED_WEIGHTS, user_models_folder()):
+    for parent in parents:
         for folder in sorted(parent.glob("[!.]*/")):
             found.setdefault(folder.name, folder)
     return found
 
 
 def find_model(name: str) -> Path:
-    """The folder of the model called ``name``. Raises ModelError that lists what there is."""
+    """The folder of the model called ``name``, of the lab's too. Raises ModelError that lists what there is."""
     if _NAME.fullmatch(name):  # asked for with every stroke: one look at the disk rather than a list of all there is
         for parent in (SHIPPED_WEIGHTS, user_models_folder()):
-            if (parent / name).is_dir():
+            if (parent / name).is_dir() and parent / name != SHIPPED_LAB:
                 return parent / name
-    folders = model_folders()
+    folders = lab_models() | model_folders()
     if name not in folders:
         there_are = ", ".join(repr(known) for known in folders) or "none"
         raise ModelError(f"No model named {name[:64]!r}. Available: {there_are}.")
@@ -194,14 +211,14 @@ def find_model(name: str) -> Path:
 def free_name(title: str, taken: Collection[str] = ()) -> str:
     """A name for a model that people call ``title``: what of it may be in a name, numbered where that is taken."""
     name = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")[:48].strip("-") or "network"
-    there = {*model_folders(), *taken}
+    there = {*model_folders(), *lab_models(), *taken}
     numbered = (f"{name}-{number}" for number in itertools.count(2))
     return name if name not in there else next(each for each in numbered if each not in there)
 
 
 def name_in_place(made: Path, taken: Collection[str] = ()) -> str:
     """The name that `put_in_place` would give a model now."""
-    return made.name if made.name not in {*model_folders(), *taken} else free_name(made.name, taken)
+    return made.name if made.name not in {*model_folders(), *lab_models(), *taken} else free_name(made.name, taken)
 
 
 def put_in_place(made: Path, taken: Collection[str] = ()) -> str:
@@ -230,6 +247,6 @@ def new_model_folder(name: str) -> Path:
     """Where a new model of a user's may be saved under ``name``. Raises ModelError if it may not be called so."""
     if not _NAME.fullmatch(name):
         raise ModelError("A model's name is up to 64 small letters, digits, dots and hyphens, a letter or digit first.")
-    if name in model_folders():
+    if name in {*model_folders(), *lab_models()}:
         raise ModelError(f"There is a model named {name!r} already. Choose another name.")
     return user_models_folder() / name

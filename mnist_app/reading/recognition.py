@@ -11,9 +11,17 @@ from torch import Tensor, nn
 from mnist_app.errors import AppError
 from mnist_app.ink.preprocessing import BlankError, pixels_of_drawing
 from mnist_app.ink.strokes import Drawing
-from mnist_app.models.graph import Graph, to_graph
+from mnist_app.models.graph import Graph, GraphError, Opaque, to_graph
 from mnist_app.models.networks import CLASSES, NO_DIGIT, fold_batch_norm, logits_of
-from mnist_app.models.registry import Model, find_model, load_model
+from mnist_app.models.registry import (
+    ONLY_A_GRAPH,
+    Model,
+    ModelError,
+    answering_file,
+    find_model,
+    load_card,
+    load_model,
+)
 
 Picture = NDArray[np.uint8] | AppError  # (28, 28), or why there is none
 
@@ -75,9 +83,16 @@ class Prediction:
 
 @dataclass(frozen=True, eq=False)
 class Recogniser(Model):
-    """A model arranged to answer as quickly as it can; its network still gives gradients and feature maps."""
+    """A model arranged to answer as quickly as it can; its network still gives gradients and feature maps.
+
+    Unless it ``is_opaque``: then a graph is all there is.
+    """
 
     graph: Graph
+
+    @property
+    def is_opaque(self) -> bool:
+        return isinstance(self.network, Opaque)
 
     @classmethod
     def of(cls, model: Model) -> "Recogniser":
@@ -87,7 +102,16 @@ class Recogniser(Model):
 
 def load_recogniser(name: str) -> Recogniser:
     """The model called ``name``, ready to answer. Raises ModelError."""
-    return Recogniser.of(load_model(find_model(name)))
+    folder = find_model(name)
+    card = load_card(folder)
+    if card.architecture != ONLY_A_GRAPH:
+        return Recogniser.of(load_model(folder))
+    path = answering_file(folder)
+    try:
+        graph = Graph(path.read_bytes())
+    except (OSError, GraphError) as error:
+        raise ModelError(f"{path} cannot be read: {error}") from None
+    return Recogniser(Opaque(graph), card, graph)
 
 
 def recognise(model: Recogniser, images: NDArray[np.uint8]) -> list[Prediction]:

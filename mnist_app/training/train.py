@@ -25,6 +25,8 @@ OPTIMISERS: dict[str, Callable[[Iterator[nn.Parameter], float, float], torch.opt
     ),
 }
 
+SCHEDULES = ("one-cycle", "constant")
+
 _Tensors = tuple[Tensor, ...] | list[Tensor]
 
 
@@ -35,7 +37,7 @@ class TrainConfig:
     architecture: str = "convnet"
     epochs: int = 24  # validation stops improving at about 20
     batch_size: int = 128  # smaller steps generalise better here; larger ones gain no speed on one thread
-    learning_rate: float = 0.01  # the peak of one cycle
+    learning_rate: float = 0.01  # the peak of one cycle, or all of a constant schedule
     weight_decay: float = 0.01  # AdamW's
     label_smoothing: float = 0.05  # keeps confidence honest on ink that is no textbook digit
     average: float = 0.998  # decay a batch of the moving average of weights that is kept in the end
@@ -45,6 +47,7 @@ class TrainConfig:
     optimiser: str = "adamw"  # of OPTIMISERS
     digits: int | None = None  # how many of the training digits are learned from, drawn by the seed; None for all
     checks: int = 1  # measurements on validation in an epoch: in a short run one at its end is too late to watch
+    schedule: str = "one-cycle"  # of SCHEDULES; one cycle needs half the epochs that a constant rate does
     attack_levels: int = 0  # of 255 that each pixel may be changed by, against the network; 0 leaves digits alone
 
     def __post_init__(self) -> None:
@@ -52,6 +55,8 @@ class TrainConfig:
             raise AppError(f"No architecture {self.architecture!r}. Available: {', '.join(ARCHITECTURES)}.")
         if self.optimiser not in OPTIMISERS:
             raise AppError(f"No optimiser {self.optimiser!r}. Available: {', '.join(OPTIMISERS)}.")
+        if self.schedule not in SCHEDULES:
+            raise AppError(f"No schedule {self.schedule!r}. Available: {', '.join(SCHEDULES)}.")
         whole = ("epochs", "batch_size", "seed", "checks", "attack_levels")
         for name in (*whole, *(["digits"] if self.digits is not None else [])):
             if not isinstance(getattr(self, name), int):
@@ -153,12 +158,7 @@ def train(
     batches = max(1, len(lesson) // config.batch_size)
     checked = {max(1, round(batches * check / config.checks)) for check in range(1, config.checks + 1)}
     optimiser = OPTIMISERS[config.optimiser](network.parameters(), config.learning_rate, config.weight_decay)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser,
-        config.learning_rate,
-        total_steps=max(5, batches * config.epochs),  # with 4 the rise has no length, and PyTorch divides by it
-        pct_start=0.25,
-    )
+    schedule = _schedule(optimiser, config, batches * config.epochs)
     average = AveragedModel(network, multi_avg_fn=_moving_average(config.average), use_buffers=True)
     began = time.monotonic()
     for epoch in range(1, config.epochs + 1):
@@ -208,6 +208,20 @@ def train(
             losses, right, seen = [], 0, 0
         if epoch < config.epochs:
             lesson = next(course)
+
+
+def _schedule(
+    optimiser: torch.optim.Optimizer, config: TrainConfig, steps: int
+) -> torch.optim.lr_scheduler.LRScheduler:
+    """What becomes of the learning rate over the steps of a training."""
+    if config.schedule == "constant":
+        return torch.optim.lr_scheduler.ConstantLR(optimiser, factor=1)
+    return torch.optim.lr_scheduler.OneCycleLR(
+        optimiser,
+        config.learning_rate,
+        total_steps=max(5, steps),  # with 4 the rise has no length, and PyTorch divides by it
+        pct_start=0.25,
+    )
 
 
 def _confusion(labels: Tensor, read: Tensor) -> tuple[tuple[int, ...], ...]:

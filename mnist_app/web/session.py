@@ -30,7 +30,7 @@ from mnist_app.explore.projection import Layout, Places, known_tsne, pca
 from mnist_app.ink.photo import open_image
 from mnist_app.ink.preprocessing import Prepared, Step, pixels_of_drawing, prepare_image
 from mnist_app.ink.strokes import Drawing, DrawingError
-from mnist_app.models.registry import DEFAULT_MODEL, WEIGHTS, ModelError, find_model
+from mnist_app.models.registry import DEFAULT_MODEL, ModelError, answering_file, find_model
 from mnist_app.models.shelf import default_model, restorable
 from mnist_app.reading.evaluation import Evaluation, evaluate
 from mnist_app.reading.recognition import Prediction, Recogniser, load_recogniser, read_with, recognise
@@ -466,7 +466,7 @@ def write_address(view: View) -> None:
 
 def stamp_of(model: str) -> tuple[int, int]:
     """Changes whenever a model's weights do. Raises ModelError."""
-    path = find_model(model) / WEIGHTS
+    path = answering_file(find_model(model))
     try:
         found = path.stat()
     except OSError as error:

@@ -1,0 +1,143 @@
+"""What is known of a contender, and where it is kept: a folder each, `figures.json`, card and graph."""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mnist_app.errors import AppError
+from mnist_app.lab.contender import FAMILIES, Contender
+from mnist_app.models.registry import CARD, GRAPH, ModelError
+from mnist_app.storage import SHIPPED_LAB, lab_folder
+
+FIGURES, PROBLEM = "figures.json", "problem.json"
+SHIPPED_UP_TO = 600_000  # bytes of a graph: larger ones are rebuilt by their command
+TOLERANCE = 0.003  # accuracy by which a contender may fall short of what is expected of it
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Milliseconds that one picture takes, from pixels to probabilities, on one thread."""
+
+    median: float
+    p95: float
+
+
+@dataclass(frozen=True)
+class Figures:
+    """A row of the table. Shares are from 0 to 1, and of the test split where nothing else is said."""
+
+    name: str
+    title: str
+    family: str
+    idea: str
+    recipe: str
+    expected: float | None  # accuracy, by the literature
+    source: str  # of that
+    excuse: str
+    accuracy: float
+    precision: float  # of each digit, the mean of the ten, as of the next two
+    recall: float
+    f1: float
+    calibration_error: float  # as it learned, before any calibration
+    calibrated_error: float  # with the temperature that validation digits ask for
+    confusion: Sequence[Sequence[int]]  # (10, 10): rows are the labels, columns what was read
+    validation_accuracy: float
+    ink: float | None  # accuracy on real ink, the mean over collections; None where none was at hand
+    ink_collections: Mapping[str, float]
+    parameters: int
+    bytes: int  # of the graph
+    zipped: int  # bytes, compressed without loss
+    seconds: float  # of processor time, to learn
+    memory: float | None  # MB at the peak, of the process that learned; None where that was another one
+    own: Latency | None  # by the library that it learned with; None where that is ONNX Runtime
+    latency: Latency  # by ONNX Runtime, as this app reads
+    throughput: float  # pictures a second, a hundred at once, likewise
+    curves: Sequence[Mapping[str, float]]
+    machine: str
+
+    def __post_init__(self) -> None:
+        if self.family not in FAMILIES:
+            raise ValueError(f"there is no family {self.family!r}")
+
+    @property
+    def falls_short(self) -> bool:
+        return self.expected is not None and self.accuracy < self.expected - TOLERANCE
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "Figures":
+        """Raises TypeError or ValueError."""
+        latencies = {name: content[name] and Latency(**content[name]) for name in ("own", "latency")}
+        return cls(**{**content, **latencies})
+
+
+def read_figures(folder: Path) -> Figures | None:
+    """The figures in a contender's folder; None where there are none that can be read."""
+    try:
+        return Figures.from_json(json.loads((folder / FIGURES).read_text()))
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def problem_of(folder: Path) -> str | None:
+    """Why a contender could not be measured, where that was tried."""
+    try:
+        return str(json.loads((folder / PROBLEM).read_text())["problem"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def table() -> list[Figures]:
+    """Every contender's figures, this machine's own before those that came with the app, by name."""
+    found: dict[str, Figures] = {}
+    for parent in (lab_folder(), SHIPPED_LAB):
+        for path in sorted(parent.glob(f"*/{FIGURES}")):
+            figures = read_figures(path.parent)
+            if figures:
+                found.setdefault(figures.name, figures)
+    return list(found.values())
+
+
+def problems() -> dict[str, str]:
+    """Why contenders without figures have none, by name."""
+    known = {figures.name for figures in table()}
+    found: dict[str, str] = {}
+    for parent in (lab_folder(), SHIPPED_LAB):
+        for path in sorted(parent.glob(f"*/{PROBLEM}")):
+            if path.parent.name not in known and (problem := problem_of(path.parent)):
+                found.setdefault(path.parent.name, problem)
+    return found
+
+
+def stands(figures: Figures | None, contender: Contender) -> bool:
+    """Whether figures are of this very recipe, so that it need not learn again."""
+    return figures is not None and figures.recipe == contender.recipe
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a file whole or not at all. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".", delete=False) as part:
+        json.dump(content, part, indent=1)
+    os.replace(part.name, path)
+
+
+def ship(name: str) -> Path:
+    """Copy a contender's figures into weights/, and its model if it is small enough. Raises AppError."""
+    here, there = lab_folder() / name, SHIPPED_LAB / name
+    figures = read_figures(here)
+    if figures is None and problem_of(here) is None:
+        raise AppError(f"{name!r} has not been measured yet: python -m mnist_app lab --models {name}")
+    try:
+        shutil.rmtree(there, ignore_errors=True)
+        there.mkdir(parents=True)
+        for part in (FIGURES, PROBLEM, *((CARD, GRAPH) if figures and figures.bytes <= SHIPPED_UP_TO else ())):
+            if (here / part).exists():
+                shutil.copy(here / part, there / part)
+    except OSError as error:
+        raise ModelError(f"{there} could not be written: {error.strerror}.") from None
+    return there

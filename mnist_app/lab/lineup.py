@@ -1,0 +1,32 @@
+"""Who stands in the lab's table. To add a model: a file in contenders/ that ends with CONTENDERS, and a line below."""
+
+import importlib
+from collections.abc import Sequence
+
+from mnist_app.lab.contender import Contender
+
+# Modules of contenders/, in the order of the table; one that needs others stands behind them.
+MODULES = (
+    "naive_bayes",
+    "linear",
+    "trees",
+    "nearest_neighbours",
+    "rbf_svm",
+    "mlp",
+    "one_convolution",
+    "lenet",
+    "tutorial_cnn",
+    "tiny_cnn",
+    "small_resnet",
+    "deep_cnn",
+    "own",
+    "ensemble",
+    "backbone",
+    "compressed",
+)
+
+
+def contenders() -> Sequence[Contender]:
+    """All of them, in order. Imported when asked for: scikit-learn and torchvision take seconds."""
+    modules = [importlib.import_module(f"mnist_app.lab.contenders.{name}") for name in MODULES]
+    return [contender for module in modules for contender in module.CONTENDERS]

@@ -1,0 +1,50 @@
+"""Networks as contenders: a module, a recipe, and the training loop that the whole app shares."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+from torch import nn
+
+from mnist_app.lab.contender import NETWORK, Contender, Expected, Fitted, Lesson
+from mnist_app.models.graph import to_graph
+from mnist_app.models.networks import count_parameters, logits_of
+from mnist_app.models.registry import CURVES
+from mnist_app.training.train import EpochReport, TrainConfig, train
+
+
+def network(
+    name: str, title: str, idea: str, build: Callable[[], nn.Module], config: TrainConfig, expected: Expected
+) -> Contender:
+    """A contender that is trained by ``config``, whose architecture is not asked: ``build`` says what is built."""
+
+    def fit(lesson: Lesson) -> Fitted:
+        torch.manual_seed(config.seed)
+        return learned(build(), config, lesson)
+
+    return Contender(name, title, NETWORK, idea, f"{build()}\n{recipe_of(config)}", fit, expected)
+
+
+def recipe_of(config: TrainConfig) -> str:
+    """What of a config decides what is learned by a network that is given."""
+    fields = {name: value for name, value in vars(config).items() if name not in ("architecture", "ink", "checks")}
+    return ", ".join(f"{name}={value}" for name, value in fields.items())
+
+
+def learned(module: nn.Module, config: TrainConfig, lesson: Lesson) -> Fitted:
+    """A module, trained in place."""
+    if lesson.is_quick:
+        config = replace(config, epochs=1)
+    curves = []
+    for report in train(module, config, lesson.digits, lesson.validation):
+        if isinstance(report, EpochReport):
+            curves.append({name: float(getattr(report, name)) for name in CURVES})
+        else:
+            lesson.progress((report.epoch - 1 + report.batch / report.batches) / config.epochs)
+    module.eval()
+    return Fitted(
+        lambda: to_graph(module),
+        lambda images: logits_of(module, images).numpy(),
+        count_parameters(module),
+        tuple(curves),
+    )
