@@ -76,10 +76,10 @@ def _around(model: onnx.ModelProto, has_probabilities: bool) -> bytes:
     """
     graph = model.graph
     rows, scores = graph.input[0].name, graph.output[1].name
-    shape = numpy_helper.from_array(np.array([-1, 784], np.int64), "row_shape")
-    least = numpy_helper.from_array(np.array(LEAST, np.float32), "least")
+    tensors = [*graph.initializer, numpy_helper.from_array(np.array([-1, 784], np.int64), "row_shape")]
     last = [helper.make_node("Identity", [scores], ["logits"])]
     if has_probabilities:
+        tensors.append(numpy_helper.from_array(np.array(LEAST, np.float32), "least"))
         last = [helper.make_node("Max", [scores, "least"], ["some"]), helper.make_node("Log", ["some"], ["logits"])]
     nodes = [
         helper.make_node("Reshape", ["pictures", "row_shape"], [rows]),
@@ -92,6 +92,6 @@ def _around(model: onnx.ModelProto, has_probabilities: bool) -> bytes:
         "lab",
         [helper.make_tensor_value_info("pictures", TensorProto.FLOAT, ["count", 1, 28, 28])],
         [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["count", 10]) for name in ("logits", "features")],
-        [*graph.initializer, shape, least],
+        tensors,
     )
     return helper.make_model(whole, opset_imports=model.opset_import, ir_version=model.ir_version).SerializeToString()

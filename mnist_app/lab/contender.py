@@ -1,7 +1,7 @@
 """What stands in the lab's table: whatever learns from digits and ends as a graph that reads them."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +20,8 @@ class Lesson:
     digits: Digits  # to learn from
     validation: Digits  # to look at on the way
     is_quick: bool  # a rehearsal: one epoch, whatever comes of it
-    graph_of: Callable[[str], bytes]  # the ONNX graph of a contender that it needs, by name
     progress: Callable[[float], None]  # to be told how far the learning has come, 0 to 1
+    graphs: Mapping[str, bytes] = field(default_factory=dict)  # ONNX, of the contenders that it needs, by name
 
 
 @dataclass(frozen=True, eq=False)

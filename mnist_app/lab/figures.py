@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mnist_app.errors import AppError
-from mnist_app.lab.contender import FAMILIES, Contender
+from mnist_app.lab.contender import FAMILIES, Contender, Expected
 from mnist_app.models.registry import CARD, GRAPH, ModelError
 from mnist_app.storage import SHIPPED_LAB, lab_folder
 
@@ -36,9 +36,7 @@ class Figures:
     family: str
     idea: str
     recipe: str
-    expected: float | None  # accuracy, by the literature
-    source: str  # of that
-    excuse: str
+    expected: Expected | None
     accuracy: float
     precision: float  # of each digit, the mean of the ten, as of the next two
     recall: float
@@ -66,13 +64,13 @@ class Figures:
 
     @property
     def falls_short(self) -> bool:
-        return self.expected is not None and self.accuracy < self.expected - TOLERANCE
+        return self.expected is not None and self.accuracy < self.expected.accuracy - TOLERANCE
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "Figures":
         """Raises TypeError or ValueError."""
-        latencies = {name: content[name] and Latency(**content[name]) for name in ("own", "latency")}
-        return cls(**{**content, **latencies})
+        parts = {"own": Latency, "latency": Latency, "expected": Expected}
+        return cls(**{**content, **{name: content[name] and kind(**content[name]) for name, kind in parts.items()}})
 
 
 def read_figures(folder: Path) -> Figures | None:

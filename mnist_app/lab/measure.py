@@ -7,7 +7,6 @@ import time
 import zlib
 from collections.abc import Callable
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -78,8 +77,9 @@ def _learned_and_measured(
     progress: Callable[[float], None],
 ) -> tuple[Figures, ModelCard, bytes]:
     digits, validation, test = (load_split(split)[: QUICK if is_quick else None] for split in SPLITS)
+    needed = {name: _graph_of(lab, name) for name in contender.needs}
     began = time.process_time()
-    fitted = contender.fit(Lesson(digits, validation, is_quick, partial(_graph_of, lab), progress))
+    fitted = contender.fit(Lesson(digits, validation, is_quick, progress, needed))
     seconds = time.process_time() - began
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform == "linux" else 2**20)
     content = fitted.graph()
@@ -89,8 +89,8 @@ def _learned_and_measured(
     found = evaluate(test.labels, seen.argmax(axis=1))
     card = fitted.card or _card(contender, fitted, len(digits), seconds, fit_temperature(known, validation.labels))
     model = Recogniser(Opaque(graph), card, graph)
-    unseen = card.metrics.get(UNSEEN)
-    measured = evaluate_ink(model, ink) if ink and not unseen else None
+    unseen = card.metrics.get(UNSEEN, {}).get("accuracy")
+    measured = evaluate_ink(model, ink) if ink and unseen is None else None
     latency, throughput = speed(model, test)
     figures = Figures(
         name=contender.name,
@@ -98,9 +98,7 @@ def _learned_and_measured(
         family=contender.family,
         idea=contender.idea,
         recipe=contender.recipe,
-        expected=contender.expected and contender.expected.accuracy,
-        source=contender.expected.source if contender.expected else "",
-        excuse=contender.expected.excuse if contender.expected else "",
+        expected=contender.expected,
         accuracy=found.accuracy,
         precision=float(np.mean([score.precision for score in found.per_digit])),
         recall=float(np.mean([score.recall for score in found.per_digit])),
@@ -109,7 +107,7 @@ def _learned_and_measured(
         calibrated_error=calibration_error(softmax(seen / card.temperature, axis=1), test.labels),
         confusion=found.confusion.tolist(),
         validation_accuracy=float((known.argmax(axis=1) == validation.labels).mean()),
-        ink=measured.macro_mean if measured else unseen and unseen["accuracy"],
+        ink=measured.macro_mean if measured else unseen,
         ink_collections=measured.collections if measured else {},
         parameters=fitted.parameters,
         bytes=len(content),

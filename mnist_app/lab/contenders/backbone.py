@@ -25,6 +25,9 @@ CHUNK = 100  # pictures at once
 class Backbone(nn.Module):
     """Pictures (B, 1, 28, 28) as ImageNet's networks want them, and what the frozen layers make of them (B, 576)."""
 
+    mean: Tensor
+    deviation: Tensor
+
     def __init__(self, layers: nn.Module) -> None:
         super().__init__()
         self.layers = layers

@@ -22,7 +22,7 @@ CALIBRATING = 512  # digits by which the range of each layer's values is measure
 FINE_TUNING = TrainConfig(epochs=2, learning_rate=2e-3)
 
 
-class _Pictures(CalibrationDataReader):
+class _Pictures(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime has no types
     def __init__(self, digits: Digits) -> None:
         self._rest = iter(digits.images[:CALIBRATING].reshape(-1, 32, 1, 28, 28).astype(np.float32) / np.float32(255))
 
@@ -34,7 +34,7 @@ class _Pictures(CalibrationDataReader):
 def _rounded(lesson: Lesson) -> Fitted:
     with tempfile.TemporaryDirectory() as folder:
         whole, rounded = Path(folder, "whole.onnx"), Path(folder, "rounded.onnx")
-        whole.write_bytes(lesson.graph_of(WHOLE))
+        whole.write_bytes(lesson.graphs[WHOLE])
         quantize_static(whole, rounded, _Pictures(lesson.digits), quant_format=QuantFormat.QDQ, per_channel=True)
         content = rounded.read_bytes()
     return Fitted(lambda: content, None, load_card(find_model(WHOLE)).parameters)

@@ -50,7 +50,7 @@ def numbers_in(graph: bytes) -> int:
 
 
 def _together(lesson: Lesson) -> Fitted:
-    graphs = [lesson.graph_of(name) for name in MEMBERS]
+    graphs = [lesson.graphs[name] for name in MEMBERS]
     return Fitted(lambda: mean_of(graphs), None, sum(map(numbers_in, graphs)))
 
 

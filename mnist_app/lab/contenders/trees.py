@@ -1,5 +1,6 @@
 """Decision trees, alone, in a forest, and one after another."""
 
+from collections import defaultdict
 from typing import Any
 
 import numpy as np
@@ -27,34 +28,30 @@ def _boosted_trees(fitted: HistGradientBoostingClassifier) -> list[Any]:
 
 def boosting_as_onnx(fitted: HistGradientBoostingClassifier) -> onnx.ModelProto:
     """ONNX of boosted trees. skl2onnx 1.20 gives onnx 1.23 truth values where that takes only whole numbers."""
-    nodes: dict[str, list[Any]] = {name: [] for name in ("treeids", "nodeids", "featureids", "values", "modes")}
-    nodes |= {"truenodeids": [], "falsenodeids": []}
-    leaves: dict[str, list[Any]] = {name: [] for name in ("treeids", "nodeids", "ids", "weights")}
+    columns: dict[str, list[Any]] = defaultdict(list)  # a value for each node, or for each leaf
     for number, tree in enumerate(_boosted_trees(fitted)):
         for at, node in enumerate(tree):
             is_leaf = bool(node["is_leaf"])
-            nodes["treeids"].append(number)
-            nodes["nodeids"].append(at)
-            nodes["featureids"].append(0 if is_leaf else int(node["feature_idx"]))
-            nodes["values"].append(0.0 if is_leaf else float(node["num_threshold"]))
-            nodes["modes"].append("LEAF" if is_leaf else "BRANCH_LEQ")
-            nodes["truenodeids"].append(0 if is_leaf else int(node["left"]))
-            nodes["falsenodeids"].append(0 if is_leaf else int(node["right"]))
+            columns["nodes_treeids"].append(number)
+            columns["nodes_nodeids"].append(at)
+            columns["nodes_modes"].append("LEAF" if is_leaf else "BRANCH_LEQ")
+            columns["nodes_featureids"].append(0 if is_leaf else int(node["feature_idx"]))
+            columns["nodes_values"].append(0.0 if is_leaf else float(node["num_threshold"]))
+            columns["nodes_truenodeids"].append(0 if is_leaf else int(node["left"]))
+            columns["nodes_falsenodeids"].append(0 if is_leaf else int(node["right"]))
             if is_leaf:
-                leaves["treeids"].append(number)
-                leaves["nodeids"].append(at)
-                leaves["ids"].append(number % len(fitted.classes_))
-                leaves["weights"].append(float(node["value"]))
+                columns["class_treeids"].append(number)
+                columns["class_nodeids"].append(at)
+                columns["class_ids"].append(number % len(fitted.classes_))
+                columns["class_weights"].append(float(node["value"]))
+    attributes: dict[str, Any] = {
+        "base_values": [float(value) for value in np.ravel(fitted._baseline_prediction)],
+        "classlabels_int64s": [int(label) for label in fitted.classes_],
+        "post_transform": "SOFTMAX",
+        **columns,
+    }
     ensemble = helper.make_node(
-        "TreeEnsembleClassifier",
-        ["rows"],
-        ["labels", "probabilities"],
-        domain="ai.onnx.ml",
-        base_values=[float(value) for value in np.ravel(fitted._baseline_prediction)],
-        classlabels_int64s=[int(label) for label in fitted.classes_],
-        post_transform="SOFTMAX",
-        **{f"nodes_{name}": values for name, values in nodes.items()},
-        **{f"class_{name}": values for name, values in leaves.items()},
+        "TreeEnsembleClassifier", ["rows"], ["labels", "probabilities"], domain="ai.onnx.ml", **attributes
     )
     graph = helper.make_graph(
         [ensemble],

@@ -1,0 +1,132 @@
+"""Learning from few: a network that knows one kind of digits already, beside one that knows nothing.
+
+Both learn from the same few samples of another kind: pen strokes after MNIST, and MNIST after pen strokes.
+"""
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from mnist_app.data.dataset import CLASSES, Digits, load_split
+from mnist_app.data.inkfiles import collections, read_records
+from mnist_app.ink.preprocessing import pixels_of_drawing
+from mnist_app.ink.strokes import Drawing
+from mnist_app.models.networks import logits_of
+from mnist_app.training.train import TrainConfig, fresh_network, train
+
+COUNTS = (10, 30, 100, 300, 1_000, 3_000)  # samples of the new kind, as many of each digit
+SEEDS = 3
+STEPS = 300  # of the optimiser, about, however few the samples are
+BEFORE = TrainConfig("quicknet", epochs=4)
+AFTER = TrainConfig("quicknet", learning_rate=3e-3)  # for both: the one that knows something, and the one that does not
+GLANCE = 100  # digits that are looked at on the way, for the training loop looks at some
+
+
+@dataclass(frozen=True)
+class Point:
+    """What was read right, 0 to 1, after learning from ``count`` samples: a share for each seed."""
+
+    count: int
+    knowing: Sequence[float]  # by the network that knows another kind of digits
+    scratch: Sequence[float]  # by the one that knows nothing
+
+
+@dataclass(frozen=True)
+class Direction:
+    """From one kind of digits to another."""
+
+    before: str
+    after: str
+    measured: int  # digits of the new kind that all were measured on
+    untaught: float  # what is read right of the new kind without any sample of it
+    points: Sequence[Point]
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "Direction":
+        return cls(**{**content, "points": [Point(**point) for point in content["points"]]})
+
+
+@dataclass(frozen=True, eq=False)
+class Kind:
+    """One kind of digits: some to learn from, others to be measured on."""
+
+    name: str
+    learned: Digits
+    measured: Digits
+
+
+def kinds(ink: Path) -> tuple[Kind, Kind]:
+    """MNIST, measured on test; and real ink, measured on every second writer, of whom nothing is learned."""
+    halves: tuple[list[tuple[NDArray[np.uint8], int]], ...] = ([], [])
+    writers: dict[tuple[str, str | None], int] = {}
+    for name, path in collections(ink).items():
+        for record in read_records(path):
+            if record.label is not None and isinstance(record.drawing, Drawing) and not record.drawing.is_blank:
+                number = writers.setdefault((name, record.writer), len(writers))
+                halves[number % 2].append((pixels_of_drawing(record.drawing), record.label))
+    learned, measured = (
+        Digits(np.stack([pixels for pixels, _ in half]), np.array([label for _, label in half])) for half in halves
+    )
+    return Kind("MNIST", load_split("train"), load_split("test")), Kind("pen strokes", learned, measured)
+
+
+def run_transfer(ink: Path, is_quick: bool, progress: Callable[[float], None]) -> list[Direction]:
+    """Both directions, with what is read right over the number of samples."""
+    torch.set_num_threads(1)
+    mnist, strokes = kinds(ink)
+    ways = ((mnist, strokes), (strokes, mnist))
+    return [
+        _direction(*way, is_quick, lambda share, at=at: progress((at + share) / len(ways)))  # type: ignore[misc]
+        for at, way in enumerate(ways)
+    ]
+
+
+def _direction(before: Kind, after: Kind, is_quick: bool, progress: Callable[[float], None]) -> Direction:
+    counts, seeds = (COUNTS[:2], 1) if is_quick else (COUNTS, SEEDS)
+    knowing = fresh_network(BEFORE)
+    _learn(knowing, replace(BEFORE, epochs=1) if is_quick else BEFORE, before.learned)
+    points = []
+    for number, count in enumerate(counts, 1):
+        knew: list[float] = []
+        scratch: list[float] = []
+        for seed in range(seeds):
+            few, config = _few(after.learned, count, seed), _config(count, seed)
+            for network, found in ((copy.deepcopy(knowing), knew), (fresh_network(config), scratch)):
+                _learn(network, config, few)
+                found.append(accuracy(network, after.measured))
+        points.append(Point(count, knew, scratch))
+        progress(number / len(counts))
+    return Direction(before.name, after.name, len(after.measured), accuracy(knowing, after.measured), points)
+
+
+def _few(digits: Digits, count: int, seed: int) -> Digits:
+    """As many of each digit, drawn by the seed."""
+    random = np.random.default_rng(seed)
+    each = [
+        random.choice(np.flatnonzero(digits.labels == digit), count // CLASSES, replace=False)
+        for digit in range(CLASSES)
+    ]
+    return digits[np.concatenate(each)]
+
+
+def _config(count: int, seed: int) -> TrainConfig:
+    size = min(32, count)
+    return replace(AFTER, batch_size=size, epochs=max(1, STEPS * size // count), average=0.9, seed=seed)
+
+
+def _learn(network: nn.Module, config: TrainConfig, digits: Digits) -> None:
+    for _ in train(network, config, digits, digits[:GLANCE]):
+        pass
+    network.eval()
+
+
+def accuracy(network: nn.Module, digits: Digits) -> float:
+    """The share of digits that a network reads right."""
+    return float((logits_of(network, digits.images)[:, :CLASSES].argmax(dim=1).numpy() == digits.labels).mean())
