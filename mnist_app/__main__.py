@@ -249,25 +249,23 @@ def prepare_command(arguments: argparse.Namespace) -> None:
 
 
 def lab_command(arguments: argparse.Namespace) -> None:
-    """Train and measure the lab's models, each in a process of its own; goes on where it stopped."""
+    """Train and measure the lab's models, each in its own process, and do its studies; goes on where it stopped."""
     from mnist_app.lab.figures import ship
-    from mnist_app.lab.run import run
+    from mnist_app.lab.run import chosen, percent_bar, results_folder, run, time_all
+    from mnist_app.lab.studies import STUDIES, run_study, ship_study
 
-    done = []
-    for result in run(arguments.models, arguments.ink, is_quick=arguments.quick, is_anew=arguments.anew):
-        figures = result.figures
-        words = f"not measured. {result.problem}"
-        if figures:
-            ink = "" if figures.ink is None else f", real ink {figures.ink:.2%}"
-            words = (
-                f"{figures.accuracy:.2%}{ink}, {figures.parameters:,} parameters, {figures.zipped / 1000:,.0f} kB, "
-                f"learned in {figures.seconds:,.0f} s, reads one in {figures.latency.median:.2f} ms"
-                f"{' (measured before)' if result.was_there else ''}"
-            )
-        print(f"{result.number}/{result.count} {result.contender.title}: {words}", flush=True)
-        done.append(result.contender.name)
-    for name in done if arguments.ship else ():
+    names = chosen(arguments.models)
+    for result in run(names, arguments.ink, is_quick=arguments.quick, is_anew=arguments.anew):
+        print(f"{result.number}/{result.count} {result.sentence}", flush=True)
+    time_all(names, is_quick=arguments.quick)
+    studies = [name for name in STUDIES if not arguments.models or name in arguments.models]
+    for name in studies:
+        with percent_bar(name) as progress:
+            run_study(name, results_folder(arguments.quick), arguments.ink, is_quick=arguments.quick, progress=progress)
+    for name in names if arguments.ship else ():
         print(f"Shipped {ship(name)}")
+    for name in studies if arguments.ship else ():
+        print(f"Shipped {ship_study(name)}")
 
 
 def data_command(arguments: argparse.Namespace) -> None:
@@ -395,7 +393,9 @@ def _parser() -> argparse.ArgumentParser:
     prepare.set_defaults(run=prepare_command)
 
     lab = commands.add_parser("lab", help="compare kinds of models", description=lab_command.__doc__)
-    lab.add_argument("--models", nargs="+", default=[], metavar="NAME", help="only these; a wrong name lists them all")
+    lab.add_argument(
+        "--models", nargs="+", default=[], metavar="NAME", help="only these models or studies; a wrong name lists all"
+    )
     lab.add_argument("--quick", action="store_true", help="a rehearsal on 2,000 digits, kept apart")
     lab.add_argument("--ink", type=Path, metavar="FOLDER", help="collections of drawings to measure on as well")
     lab.add_argument("--anew", action="store_true", help="measure again what has been measured")

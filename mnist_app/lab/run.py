@@ -2,17 +2,23 @@
 
 import multiprocessing
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import torch
 from tqdm import tqdm
 
+from mnist_app.data.dataset import load_split
 from mnist_app.errors import AppError
 from mnist_app.lab.contender import Contender
-from mnist_app.lab.figures import PROBLEM, Figures, problem_of, read_figures, stands
+from mnist_app.lab.figures import FIGURES, PROBLEM, Figures, problem_of, read_figures, stands, write_json
 from mnist_app.lab.lineup import contenders
-from mnist_app.lab.measure import learn_and_measure
+from mnist_app.lab.measure import learn_and_measure, speed
+from mnist_app.lab.studies import STUDIES
+from mnist_app.models.registry import GRAPH
+from mnist_app.reading.recognition import load_recogniser, recogniser_in
 from mnist_app.storage import home, lab_folder
 
 BAR = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}"
@@ -29,20 +35,42 @@ class Result:
     problem: str | None  # why there are no figures
     was_there: bool  # the same recipe had been measured before
 
+    @property
+    def sentence(self) -> str:
+        if self.figures is None:
+            return f"{self.contender.title}: not measured. {self.problem}"
+        found = self.figures
+        ink = "" if found.ink is None else f", real ink {found.ink:.2%}"
+        before = " (measured before)" if self.was_there else ""
+        return (
+            f"{found.title}: {found.accuracy:.2%}{ink}, {found.parameters:,} parameters, "
+            f"{found.zipped / 1000:,.0f} kB, learned in {found.seconds:,.0f} s, reads one in {found.latency.median:.2f} ms{before}"
+        )
+
 
 def results_folder(is_quick: bool) -> Path:
     """Where results are kept; those of a rehearsal lie apart."""
     return home() / "lab-rehearsal" if is_quick else lab_folder()
 
 
-def run(names: Sequence[str], ink: Path | None, *, is_quick: bool, is_anew: bool) -> Iterator[Result]:
-    """Measure the contenders called ``names``, all where there are none, one after another.
+def chosen(names: Collection[str]) -> list[str]:
+    """The contenders among ``names``, which may be studies too; all where nothing is named. Raises AppError."""
+    there = {contender.name for contender in contenders()}
+    for name in names:
+        if name not in (*there, *STUDIES):
+            raise AppError(
+                f"Nothing in the lab is called {name!r}. There are: {', '.join((*sorted(there), *STUDIES))}."
+            )
+    return [contender.name for contender in contenders() if not names or contender.name in names]
 
-    Goes on where it stopped: what has figures of its very recipe is not measured again, unless ``is_anew``. Raises
-    AppError for a name that there is not.
+
+def run(names: Collection[str], ink: Path | None, *, is_quick: bool, is_anew: bool) -> Iterator[Result]:
+    """Measure contenders one after another.
+
+    Goes on where it stopped: what has figures of its very recipe is not measured again, unless ``is_anew``.
     """
-    chosen = _chosen(names)
-    for number, contender in enumerate(chosen, 1):
+    known = {contender.name: contender for contender in contenders()}
+    for number, contender in enumerate((known[name] for name in names), 1):
         folder = results_folder(is_quick) / contender.name
         figures = read_figures(folder)
         was_there = not is_anew and stands(figures, contender)
@@ -50,15 +78,20 @@ def run(names: Sequence[str], ink: Path | None, *, is_quick: bool, is_anew: bool
         if not was_there:
             problem = _in_a_process(contender.name, folder, ink, is_quick)
             figures = None if problem else read_figures(folder)
-        yield Result(contender, number, len(chosen), figures, problem, was_there)
+        yield Result(contender, number, len(names), figures, problem, was_there)
 
 
-def _chosen(names: Sequence[str]) -> list[Contender]:
-    there = {contender.name: contender for contender in contenders()}
+def time_all(names: Collection[str], *, is_quick: bool) -> None:
+    """Time all contenders that can answer, one right after the other: latencies are compared, so they share a run."""
+    torch.set_num_threads(1)
+    test = load_split("test")
     for name in names:
-        if name not in there:
-            raise AppError(f"No model {name!r} in the lab. Available: {', '.join(there)}.")
-    return [contender for name, contender in there.items() if not names or name in names]
+        folder = results_folder(is_quick) / name
+        figures = read_figures(folder)
+        if figures:
+            model = recogniser_in(folder) if (folder / GRAPH).exists() else load_recogniser(name)  # one of this app's
+            latency, throughput = speed(model, test)
+            write_json(folder / FIGURES, asdict(replace(figures, latency=latency, throughput=throughput)))
 
 
 def _in_a_process(name: str, folder: Path, ink: Path | None, is_quick: bool) -> str | None:
@@ -74,11 +107,20 @@ def _in_a_process(name: str, folder: Path, ink: Path | None, is_quick: bool) -> 
 
 def _measure(name: str, folder: Path, ink: Path | None, is_quick: bool) -> None:
     """What the process does."""
-    (contender,) = _chosen([name])
-    with tqdm(total=100, desc=contender.title, unit="%", leave=False, bar_format=BAR) as bar:
+    contender = next(each for each in contenders() if each.name == name)
+    with percent_bar(contender.title) as progress:
         try:
-            learn_and_measure(
-                contender, folder, ink, is_quick=is_quick, progress=lambda share: bar.update(int(100 * share) - bar.n)
-            )
+            learn_and_measure(contender, folder, ink, is_quick=is_quick, progress=progress)
         except AppError:
             sys.exit(1)  # the reason is in its folder
+
+
+@contextmanager
+def percent_bar(words: str) -> Iterator[Callable[[float], None]]:
+    """A progress bar, and what is to be told how far it has come, 0 to 1."""
+    with tqdm(total=100, desc=words, leave=False, bar_format=BAR) as bar:
+
+        def note(share: float) -> None:
+            bar.update(int(100 * share) - bar.n)
+
+        yield note

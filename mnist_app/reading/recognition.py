@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -102,15 +103,21 @@ class Recogniser(Model):
 
 def load_recogniser(name: str) -> Recogniser:
     """The model called ``name``, ready to answer. Raises ModelError."""
-    folder = find_model(name)
+    return recogniser_in(find_model(name))
+
+
+def recogniser_in(folder: Path) -> Recogniser:
+    """The model in a folder, ready to answer. Raises ModelError."""
     card = load_card(folder)
     if card.architecture != ONLY_A_GRAPH:
         return Recogniser.of(load_model(folder))
     path = answering_file(folder)
     try:
         graph = Graph(path.read_bytes())
-    except (OSError, GraphError) as error:
-        raise ModelError(f"{path} cannot be read: {error}") from None
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error.strerror}.") from None
+    except GraphError as error:
+        raise ModelError(f"{path} cannot be used. {error}") from None
     return Recogniser(Opaque(graph), card, graph)
 
 
