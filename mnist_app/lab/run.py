@@ -1,7 +1,9 @@
 """The lab at work: one contender after another, each in a process of its own, and no work done twice."""
 
 import multiprocessing
+import os
 import sys
+import threading
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -44,7 +46,8 @@ class Result:
         before = " (measured before)" if self.was_there else ""
         return (
             f"{found.title}: {found.accuracy:.2%}{ink}, {found.parameters:,} parameters, "
-            f"{found.zipped / 1000:,.0f} kB, learned in {found.seconds:,.0f} s, reads one in {found.latency.median:.2f} ms{before}"
+            f"{found.zipped / 1000:,.0f} kB, learned in {found.seconds:,.0f} s, "
+            f"reads one in {found.latency.median:.2f} ms{before}"
         )
 
 
@@ -106,13 +109,21 @@ def _in_a_process(name: str, folder: Path, ink: Path | None, is_quick: bool) -> 
 
 
 def _measure(name: str, folder: Path, ink: Path | None, is_quick: bool) -> None:
-    """What the process does."""
+    """What the process does. It ends with the one that began it, even if that is killed."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     contender = next(each for each in contenders() if each.name == name)
     with percent_bar(contender.title) as progress:
         try:
             learn_and_measure(contender, folder, ink, is_quick=is_quick, progress=progress)
         except AppError:
             sys.exit(1)  # the reason is in its folder
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent
+    parent.join()
+    os._exit(1)
 
 
 @contextmanager
