@@ -201,7 +201,10 @@ def find_model(name: str) -> Path:
         for parent in (SHIPPED_WEIGHTS, user_models_folder()):
             if (parent / name).is_dir() and parent / name != SHIPPED_LAB:
                 return parent / name
-    folders = lab_models() | model_folders()
+        for parent in (lab_folder(), SHIPPED_LAB):
+            if (parent / name / GRAPH).exists():
+                return parent / name
+    folders = model_folders()
     if name not in folders:
         there_are = ", ".join(repr(known) for known in folders) or "none"
         raise ModelError(f"No model named {name[:64]!r}. Available: {there_are}.")

@@ -7,7 +7,7 @@ import streamlit as st
 from mnist_app.errors import AppError
 from mnist_app.web import session
 from mnist_app.web.notice import problem_notice
-from mnist_app.web.pages import break_it, data, draw, explore, models, teach, train
+from mnist_app.web.pages import break_it, data, draw, explore, lab, models, teach, train
 from mnist_app.web.tour import offer_tour, tour
 
 st.set_page_config(page_title="Draw a digit", page_icon="✍️", layout="wide")
@@ -19,6 +19,7 @@ pages = [
     st.Page(break_it.page, title="Break it", icon=":material/bolt:", url_path="break"),
     st.Page(teach.page, title="Teach", icon=":material/school:", url_path="teach"),
     st.Page(train.page, title="Train", icon=":material/model_training:", url_path="train"),
+    st.Page(lab.page, title="Lab", icon=":material/science:", url_path="lab"),
     st.Page(models.page, title="Models", icon=":material/neurology:", url_path="models"),
     st.Page(data.page, title="Data", icon=":material/dataset:", url_path="data"),
 ]

@@ -39,7 +39,7 @@ from mnist_app.training.queue import Queue
 from mnist_app.work import Progress, Work
 
 CANVASES = 8  # names in turn: Streamlit remembers each name for as long as the session lasts
-MOST_MODELS = 24  # in memory at once, each with half a MB
+MOST_MODELS = 48  # in memory at once, each with half a MB: the lab alone has two dozen
 MOST_MOMENTS = 100  # networks of trainings' moments, likewise
 MOST_READ = 2_000  # readings by those networks: a class with a drawing each, twelve moments, and some to spare
 PAD_SIDE = 340  # CSS pixels: as large as a 390 px wide phone has room for

@@ -15,6 +15,7 @@ HEADINGS = {
     "Draw": "Draw a digit",
     "Teach": "Teach it",
     "Train": "Train a network",
+    "Lab": "The lab",
     "Models": "Models",
     "Data": "The digits",
 }

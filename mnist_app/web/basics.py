@@ -1,0 +1,128 @@
+"""What is done to digits before a model sees them, on real samples, with the very code that does it here."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import streamlit as st
+import torch
+
+from mnist_app.data.dataset import CLASSES, Digits, find_source, load_split
+from mnist_app.lab.classical import rows_of
+from mnist_app.models.networks import batch_of
+from mnist_app.training.augmentation import Augmentation, augment
+from mnist_app.web import session
+from mnist_app.web.pictures import png_url, row_html
+
+SAMPLE = 5  # the digit that is shown: the third of its kind, as in the glossary
+CORNER = slice(8, 16)  # rows and columns of the part that is shown as numbers
+COPIES = 6
+SHARES = {"train": 55, "validation": 5, "test": 10}  # thousands of digits
+
+
+def basics() -> None:
+    """Five tabs, of which each shows a picture, a sentence, and code."""
+    digits = session.split("validation", find_source())
+    at = int(np.flatnonzero(digits.labels == SAMPLE)[2])
+    parts: dict[str, Callable[[Digits, int], None]] = {
+        "Normalising": _normalising,
+        "Flattening": _flattening,
+        "One-hot labels": _one_hot,
+        "Splits": _splits,
+        "Augmentation": _augmentation,
+    }
+    for tab, show in zip(st.tabs(list(parts)), parts.values(), strict=True):
+        with tab:
+            show(digits, at)
+
+
+def _normalising(digits: Digits, at: int) -> None:
+    pixels = digits.images[at]
+    st.write(
+        "A pixel is a whole number from 0 for paper to 255 for ink. Networks learn best from numbers around 1, so each "
+        "is divided by 255. The same corner of the picture before and after:"
+    )
+    st.html(row_html([(png_url(pixels), "28 × 28"), (png_url(pixels[CORNER, CORNER]), "8 × 8 of them")]))
+    before, after = st.columns(2)
+    before.code(_numbers(pixels[CORNER, CORNER], "{:>4}"), language=None)
+    after.code(_numbers(pixels[CORNER, CORNER] / 255, "{:>6.2f}"), language=None)
+    _code(batch_of)
+
+
+def _flattening(digits: Digits, at: int) -> None:
+    pixels = digits.images[at]
+    st.write(
+        "A convolution slides over the picture as it is. A fully connected layer, a tree or a nearest neighbour takes "
+        "784 numbers in a row, one line of pixels after another, and does not know which were neighbours."
+    )
+    st.html(
+        row_html([(png_url(pixels), "28 × 28")]) + f'<img class="flat" src="{png_url(_strip(pixels))}" alt="A row">'
+    )
+    _code(rows_of)
+
+
+def _strip(pixels: "np.ndarray[Any, np.dtype[np.uint8]]") -> "np.ndarray[Any, np.dtype[np.uint8]]":
+    """All pixels in one row, high enough to be seen."""
+    return np.repeat(pixels.reshape(1, -1), 24, axis=0)
+
+
+def _one_hot(digits: Digits, at: int) -> None:
+    label = int(digits.labels[at])
+    hot = np.eye(CLASSES)[label]
+    smooth = hot * 0.95 + 0.05 / CLASSES
+    st.write(
+        f"A network has ten answers, so its label is ten numbers, too: 1 for {label}, 0 for the others. With label "
+        "smoothing, which this app's own networks learn with, it is a little less than sure:"
+    )
+    st.code(
+        f"{'digit':>9} {_row(range(CLASSES), '{:>6}')}\n{'one-hot':>9} {_row(hot, '{:>6.3f}')}\n"
+        f"{'smoothed':>9} {_row(smooth, '{:>6.3f}')}",
+        language=None,
+    )
+    st.write("Nobody has to write them down: PyTorch's loss takes the label and does the rest.")
+    st.code("loss = functional.cross_entropy(logits, labels, label_smoothing=0.05)", language="python")
+
+
+def _splits(digits: Digits, at: int) -> None:
+    st.write(
+        "Many courses keep 80 of 100 digits to learn from and measure on the other 20. Who then tries twenty recipes "
+        "and keeps the one that does best on those 20 has chosen by them, and they flatter. So here three parts are "
+        "kept: to learn from, to choose by, and to be measured on once, at the end."
+    )
+    total = sum(SHARES.values())
+    st.html(_bar({"to learn from": 80, "to measure on": 20}, 100, "80 / 20"))
+    st.html(_bar({f"{name} {count},000": count for name, count in SHARES.items()}, total, "55 / 5 / 10, as here"))
+    _code(load_split)
+
+
+def _bar(parts: dict[str, int], total: int, title: str) -> str:
+    cells = "".join(f'<span style="flex:{count / total:.4f}">{name}</span>' for name, count in parts.items())
+    return f'<p class="splits"><b>{title}</b><span class="parts">{cells}</span></p>'
+
+
+def _augmentation(digits: Digits, at: int) -> None:
+    st.write(
+        "A digit that is turned, moved or stretched a little is still the same digit. Changed anew in every epoch, "
+        "55,000 digits are as good as a million, and nothing can be learned by heart."
+    )
+    batch = batch_of(torch.from_numpy(np.repeat(digits.images[at][None], COPIES, axis=0)))
+    changed = augment(batch, Augmentation(), torch.Generator().manual_seed(1)).numpy()[:, 0]
+    pictures = [(png_url(digits.images[at]), "as it was written")]
+    pictures += [(png_url(np.round(255 * picture).astype(np.uint8)), "") for picture in changed]
+    st.html(row_html(pictures))
+    _code(augment)
+
+
+def _numbers(values: "np.ndarray[Any, Any]", form: str) -> str:
+    return "\n".join(_row(line, form) for line in values)
+
+
+def _row(values: Any, form: str) -> str:
+    return "".join(form.format(value) for value in values)
+
+
+def _code(function: Callable[..., Any]) -> None:
+    """The source of a function, as it runs here."""
+    with st.expander(f"The code: `{function.__module__.removeprefix('mnist_app.')}.{function.__name__}`"):
+        st.code(inspect.getsource(function), language="python")

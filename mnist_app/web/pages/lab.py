@@ -1,0 +1,276 @@
+"""The lab: every kind of model that people meet with MNIST, side by side."""
+
+import html
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+import streamlit as st
+
+from mnist_app.errors import AppError
+from mnist_app.explore.explorer import Filters
+from mnist_app.lab.contender import OWN
+from mnist_app.lab.effects import Seen
+from mnist_app.lab.figures import Figures, problems, table
+from mnist_app.lab.studies import effects, transfer
+from mnist_app.lab.transfer import Direction
+from mnist_app.models.registry import lab_models
+from mnist_app.web import session
+from mnist_app.web.answer import percent
+from mnist_app.web.basics import basics
+from mnist_app.web.charts import TRAINING, VALIDATION, Curve, counts_html, curves_html
+from mnist_app.web.notice import plain, problem_notice
+from mnist_app.web.pictures import png_url
+from mnist_app.web.terms import terms
+from mnist_app.web.tradeoff import COSTS, GAINS, shares_over_samples, tradeoff
+
+COMMAND = "python -m mnist_app lab --models {}"
+MOST_LOSS = 1.0  # nats: a run that goes astray is not to flatten the others
+
+
+def page() -> None:
+    st.title("The lab", anchor=False)
+    found = table()
+    if not found:
+        st.info(
+            "Nothing has been measured yet. On the command line: `python -m mnist_app lab`.", icon=":material/info:"
+        )
+        return
+    parts: dict[str, Callable[[], None]] = {
+        "Compare": lambda: _compare(found),
+        "Read my drawing": lambda: _own_drawing(found),
+        "One knob at a time": lambda: _effects(effects()),
+        "Learning from few": lambda: _transfer(transfer()),
+        "From pixels to numbers": basics,
+    }
+    chosen = st.segmented_control(
+        "Look at", list(parts), default="Compare", required=True, key="lab_part", label_visibility="collapsed"
+    )
+    parts[chosen or "Compare"]()
+
+
+# Compare
+
+
+def _compare(found: Sequence[Figures]) -> None:
+    st.write(
+        f"{len(found)} models learned from the same digits and were measured by the same code. The test digits are "
+        "MNIST's 10,000; the pen strokes are by 239 people; of all these models only ink-cnn has learned from such."
+    )
+    terms("validation", "calibration", "precision and recall")
+    chosen = _table(found)
+    if chosen:
+        _model(chosen)
+    _costs(found)
+
+
+def _table(found: Sequence[Figures]) -> Figures | None:
+    """All of them, best first, to be sorted by any column; the one whose row was picked."""
+    rows = sorted(found, key=lambda figures: -figures.accuracy)
+    share = st.column_config.NumberColumn
+    event = st.dataframe(
+        {
+            "Model": [figures.title for figures in rows],
+            "Kind": [figures.family for figures in rows],
+            "Test": [100 * figures.accuracy for figures in rows],
+            "Pen strokes": [None if figures.ink is None else 100 * figures.ink for figures in rows],
+            "Precision": [100 * figures.precision for figures in rows],
+            "Recall": [100 * figures.recall for figures in rows],
+            "F1": [100 * figures.f1 for figures in rows],
+            "Calibration error": [100 * figures.calibration_error for figures in rows],
+            "Parameters": [figures.parameters for figures in rows],
+            "kB": [figures.zipped / 1000 for figures in rows],
+            "ms": [figures.latency.median for figures in rows],
+            "ms, p95": [figures.latency.p95 for figures in rows],
+            "Own library, ms": [figures.own and figures.own.median for figures in rows],
+            "A second": [figures.throughput for figures in rows],
+            "Learned in s": [figures.seconds for figures in rows],
+            "Memory, MB": [figures.memory for figures in rows],
+        },
+        hide_index=True,
+        on_select="rerun",
+        selection_mode="single-row",
+        key="lab_table",
+        alt="All models of the lab with their figures",
+        column_config={
+            "Model": st.column_config.TextColumn(pinned=True),
+            "Test": share(format="%.2f%%", help="Test digits read right"),
+            "Pen strokes": share(format="%.2f%%", help="Real drawings read right: the mean of five collections"),
+            "Precision": share(format="%.2f%%", help="The mean of the ten digits, as for recall and F1"),
+            "Recall": share(format="%.2f%%"),
+            "F1": share(format="%.2f%%"),
+            "Calibration error": share(
+                format="%.2f%%", help="How far confidence and accuracy are apart, as it learned; on test digits"
+            ),
+            "Parameters": st.column_config.NumberColumn(format="localized", help="Numbers learned, or kept"),
+            "kB": st.column_config.NumberColumn(format="%.0f", help="As ONNX, compressed without loss"),
+            "ms": st.column_config.NumberColumn(format="%.2f", help="One picture, by ONNX Runtime on one thread"),
+            "ms, p95": st.column_config.NumberColumn(format="%.2f", help="The slowest in twenty take as long"),
+            "Own library, ms": st.column_config.NumberColumn(
+                format="%.2f", help="One picture by the library that it learned with: PyTorch or scikit-learn"
+            ),
+            "A second": st.column_config.NumberColumn(format="%.0f", help="Pictures, a hundred at once"),
+            "Learned in s": st.column_config.NumberColumn(format="%.0f", help="Processor time on one thread"),
+            "Memory, MB": st.column_config.NumberColumn(format="%.0f", help="Of the process that learned, at its peak"),
+        },
+    )
+    st.caption("Sort by pressing a column's head. Pick a row to see how a model learned and what it gets wrong.")
+    for name, problem in problems().items():
+        problem_notice(f"{name} is missing. {problem}")
+    at = event["selection"]["rows"]
+    return rows[at[0]] if at and at[0] < len(rows) else None
+
+
+# One model
+
+
+def _model(found: Figures) -> None:
+    """What is known of the model whose row was picked, and the way to its mistakes."""
+    with st.container(border=True, key="lab_model"):
+        st.subheader(plain(found.title), anchor=False)
+        st.write(plain(found.idea))
+        if found.expected:
+            short = f" Ours falls short of that: {found.expected.excuse}" if found.falls_short else ""
+            st.caption(plain(f"Expected: {found.expected.accuracy:.2%} ({found.expected.source}).{short}"))
+        curves, confusion = st.columns(2, gap="large")
+        with curves:
+            if found.curves:
+                for measure, title in (("accuracy", "Read right"), ("loss", "Loss, nats")):
+                    st.html(_course_html(title, found, measure))
+            else:
+                st.caption("It did not learn step by step: there are no curves.")
+            with st.expander("How it was made"):
+                st.code(found.recipe, language=None)
+                st.code(COMMAND.format(found.name), language="bash")
+        with confusion:
+            wrong = sum(map(sum, found.confusion)) - sum(row[at] for at, row in enumerate(found.confusion))
+            st.html(counts_html(np.array(found.confusion), f"What it reads in the test digits; {wrong:,} are misread."))
+            if found.family == OWN or found.name in lab_models():
+                if st.button("Its mistakes in Explore", icon=":material/search:", key="lab_mistakes"):
+                    view = replace(session.usual_view(), model=found.name, filters=Filters(verdict="wrong"))
+                    session.show(view)
+                    session.go_to("Explore")
+            else:
+                st.caption(f"Too large to come with the app. To look at its mistakes: `{COMMAND.format(found.name)}`")
+
+
+def _course_html(title: str, found: Figures, measure: str) -> str:
+    """How one measure went while it learned, on validation and on what was learned from."""
+    lines = [
+        Curve("validation", [(each["passes"], each[f"validation_{measure}"]) for each in found.curves], VALIDATION),
+        Curve("learning from", [(each["passes"], each[f"train_{measure}"]) for each in found.curves], TRAINING, True),
+    ]
+    values = [value for line in lines for _, value in line.points]
+    passes = max(at for line in lines for at, _ in line.points)
+    if measure == "loss":
+        return curves_html(title, lines, passes, 0, min(MOST_LOSS, max(values)), "")
+    return curves_html(title, lines, passes, max(0.0, float(np.floor(min(0.98, *values) * 50) / 50)), 1, "%")
+
+
+@st.fragment
+def _costs(found: Sequence[Figures]) -> None:
+    st.subheader("What accuracy costs", anchor=False)
+    cost = st.segmented_control(
+        "Across", list(COSTS), format_func=lambda key: COSTS[key].words, default="bytes", required=True, key="lab_cost"
+    )
+    gain = st.segmented_control(
+        "Upwards", list(GAINS), format_func=lambda key: GAINS[key].words, default="test", required=True, key="lab_gain"
+    )
+    st.plotly_chart(
+        tradeoff(found, COSTS[cost or "bytes"], GAINS[gain or "test"]),
+        key="lab_tradeoff",
+        config={"displayModeBar": False},
+        alt="Each model by what it costs and what it reads right",
+    )
+    st.caption(
+        "The further up and to the left, the better; both axes go by factors, so that 99% and 99.9% are as far apart "
+        "as 90% and 99%. Along the dotted line nothing cheaper is as good."
+    )
+
+
+# The visitor's own drawing
+
+
+def _own_drawing(found: Sequence[Figures]) -> None:
+    """Everybody's answer about what is on the pad."""
+    pixels = session.own_drawing()
+    if pixels is None:
+        st.caption("There is nothing on the pad yet.")
+        if st.button("Draw something", icon=":material/draw:", key="lab_draw"):
+            session.go_to("Draw")
+        return
+    there = lab_models()
+    able = [each for each in found if each.family == OWN or each.name in there]
+    try:
+        with st.spinner("All of them read it"):
+            reads = {each.title: session.read_by(each.name, pixels) for each in able}
+    except AppError as error:
+        problem_notice(str(error))
+        return
+    counts = Counter(read.digit for read in reads.values())
+    usual = counts.most_common(1)[0][0]
+    tiles = "".join(
+        f'<li class="{"" if read.digit == usual else "odd"}"><b>{read.digit if read.is_digit else "?"}</b>'
+        f'<span class="sure">{percent(read.confidence)}</span><span class="who">{html.escape(title)}</span></li>'
+        for title, read in reads.items()
+    )
+    others = len(reads) - counts[usual]
+    agreed = f"All {len(reads)} read {usual}." if not others else f"{counts[usual]} read {usual}, {others} do not."
+    missing = [each.title for each in found if each not in able]
+    st.html(
+        f'<img class="watched" src="{png_url(pixels)}" alt="Your drawing"><p class="sentence">{agreed}</p>'
+        f'<ol class="minds answers" aria-label="What each reads">{tiles}</ol>'
+    )
+    if missing:
+        st.caption(
+            f"Too large to come with the app: {plain(', '.join(missing))}. `python -m mnist_app lab` makes them, too."
+        )
+
+
+# Studies
+
+
+def _effects(seen: Sequence[Seen]) -> None:
+    """Small multiples: a row for each knob, a chart for each setting, all to one scale."""
+    if not seen:
+        st.caption(f"Nobody has looked yet: `{COMMAND.format('effects')}`")
+        return
+    st.write(
+        "A small network learns from only 2,000 digits, thirty times over, so that overfitting shows as it happens: "
+        "the loss on what it learns from goes on falling, while that on validation digits rises again."
+    )
+    for effect in seen:
+        st.markdown(f"**{plain(effect.title)}.** {plain(effect.what)}")
+        for column, run in zip(st.columns(3), effect.runs, strict=False):
+            last = run.curves[-1]
+            lines = [
+                Curve("validation", [(each["passes"], each["validation_loss"]) for each in run.curves], VALIDATION),
+                Curve("learning from", [(each["passes"], each["train_loss"]) for each in run.curves], TRAINING, True),
+            ]
+            with column:
+                st.html(curves_html(f"Loss, {run.setting}", lines, last["passes"], 0, MOST_LOSS, ""))
+                st.caption(f"In the end {last['validation_accuracy']:.2%} of validation digits are read right.")
+
+
+def _transfer(directions: Sequence[Direction]) -> None:
+    """Accuracy over samples, for who knows something already and for who does not."""
+    if not directions:
+        st.caption(f"Nobody has tried yet: `{COMMAND.format('transfer')} --ink FOLDER`")
+        return
+    st.write(
+        "A network that has learned one kind of digits learns another kind from a few samples, beside one that starts "
+        "from nothing. What is known already is worth most where there is little to learn from."
+    )
+    for column, direction in zip(st.columns(2, gap="large"), directions, strict=True):
+        column.markdown(f"**{direction.before} first, then {direction.after}**")
+        column.plotly_chart(
+            shares_over_samples(direction),
+            key=f"lab_transfer_{direction.after}",
+            config={"displayModeBar": False},
+            alt=f"Accuracy on {direction.after} over the number of samples",
+        )
+        column.caption(
+            f"Without any sample of {direction.after} {direction.untaught:.1%} are read right. Measured on "
+            f"{direction.measured:,} that nobody learned from; the mean of {len(direction.points[0].knowing)} runs."
+        )
