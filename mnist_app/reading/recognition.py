@@ -14,15 +14,7 @@ from mnist_app.ink.preprocessing import BlankError, pixels_of_drawing
 from mnist_app.ink.strokes import Drawing
 from mnist_app.models.graph import Graph, GraphError, Opaque, to_graph
 from mnist_app.models.networks import CLASSES, NO_DIGIT, fold_batch_norm, logits_of
-from mnist_app.models.registry import (
-    ONLY_A_GRAPH,
-    Model,
-    ModelError,
-    answering_file,
-    find_model,
-    load_card,
-    load_model,
-)
+from mnist_app.models.registry import GRAPH, ONLY_A_GRAPH, Model, ModelError, find_model, load_card, load_model
 
 Picture = NDArray[np.uint8] | AppError  # (28, 28), or why there is none
 
@@ -111,7 +103,7 @@ def recogniser_in(folder: Path) -> Recogniser:
     card = load_card(folder)
     if card.architecture != ONLY_A_GRAPH:
         return Recogniser.of(load_model(folder))
-    path = answering_file(folder)
+    path = folder / GRAPH
     try:
         graph = Graph(path.read_bytes())
     except OSError as error:
