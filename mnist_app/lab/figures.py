@@ -70,8 +70,7 @@ class Figures:
         counts = np.array(self.confusion)
         if counts.shape != (CLASSES, CLASSES) or counts.dtype.kind != "i":
             raise ValueError("the confusion matrix is none")
-        if not all(math.isfinite(report[name]) for report in self.curves for name in CURVES):
-            raise ValueError("a curve has a gap")
+        check_curves(self.curves)
 
     @property
     def falls_short(self) -> bool:
@@ -82,6 +81,12 @@ class Figures:
         """Raises TypeError, ValueError or KeyError."""
         parts = {"own": Latency, "latency": Latency, "expected": Expected}
         return cls(**{**content, **{name: content[name] and kind(**content[name]) for name, kind in parts.items()}})
+
+
+def check_curves(curves: Sequence[Mapping[str, float]]) -> None:
+    """Raises TypeError, ValueError or KeyError where a curve could not be drawn."""
+    if not all(math.isfinite(report[name]) for report in curves for name in CURVES):
+        raise ValueError("a curve has a gap")
 
 
 def _check_kinds(part: Any) -> None:
