@@ -1,15 +1,26 @@
 """Who stands in the table, and what one has to do to stand there."""
 
+import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
+from mnist_app.data.dataset import Digits
 from mnist_app.lab import contenders as folder
+from mnist_app.lab import lineup
 from mnist_app.lab.contender import COMPRESSED, FAMILIES, OWN, Contender
+from mnist_app.lab.figures import table
 from mnist_app.lab.lineup import MODULES, contenders
+from mnist_app.lab.measure import learn_and_measure
 from mnist_app.models.registry import LONGEST_CONFIG, LONGEST_TEXT, model_folders
+from mnist_app.reading.recognition import load_recogniser
+from mnist_app.storage import lab_folder
+
+from ..web.test_pages import open_page
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -20,6 +31,31 @@ def everybody() -> Sequence[Contender]:
 def test_every_file_of_a_contender_is_in_the_line_up() -> None:
     files = {path.stem for path in Path(folder.__path__[0]).glob("*.py")} - {"__init__"}
     assert sorted(MODULES) == sorted(files)
+
+
+@pytest.fixture
+def stranger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The README's example as a file beside the others', and a line with its name; that name."""
+    name = "one_layer"
+    (tmp_path / f"{name}.py").write_text((ROOT / "README.md").read_text().split("```python\n")[1].split("```")[0])
+    monkeypatch.setattr(folder, "__path__", [*folder.__path__, str(tmp_path)])
+    monkeypatch.setattr(lineup, "MODULES", (*MODULES, name))
+    yield name
+    sys.modules.pop(f"{folder.__name__}.{name}", None)
+
+
+def test_a_stranger_adds_a_model_in_one_file_and_one_line(
+    stranger: str, few: Digits, nothing_shipped: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mnist_app.lab.measure.load_split", lambda split: few)
+    assert f'`"{stranger}",`' in (ROOT / "README.md").read_text(), "which says so"
+    contender = contenders()[-1]
+    assert contender.title == "One layer"
+    learn_and_measure(contender, lab_folder() / contender.name)
+    [found] = table()
+    assert (found.name, found.parameters, len(found.curves)) == ("one-layer", 7850, 5)
+    assert list(open_page("lab").run().dataframe[0].value["Model"]) == ["One layer"]
+    assert load_recogniser("one-layer").is_opaque
 
 
 def test_no_two_have_the_same_name_or_title(everybody: Sequence[Contender]) -> None:
