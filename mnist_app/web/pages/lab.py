@@ -10,7 +10,7 @@ import streamlit as st
 
 from mnist_app.errors import AppError
 from mnist_app.explore.explorer import Filters
-from mnist_app.lab.contender import OWN
+from mnist_app.lab.contender import COMPRESSED, OWN
 from mnist_app.lab.effects import Seen
 from mnist_app.lab.figures import Figures, problems, table
 from mnist_app.lab.studies import effects, transfer
@@ -19,13 +19,14 @@ from mnist_app.models.registry import lab_models
 from mnist_app.web import session
 from mnist_app.web.answer import percent
 from mnist_app.web.basics import basics
-from mnist_app.web.charts import TRAINING, VALIDATION, Curve, counts_html, curves_html
+from mnist_app.web.charts import TRAINING, VALIDATION, Curve, counts_html, curves_html, readings_html
 from mnist_app.web.notice import plain, problem_notice
 from mnist_app.web.pictures import png_url
 from mnist_app.web.terms import terms
 from mnist_app.web.tradeoff import COSTS, GAINS, shares_over_samples, tradeoff
 
 COMMAND = "python -m mnist_app lab --models {}"
+WHOLE = "mnist-cnn"  # what the compressed ones were made from
 MOST_LOSS = 1.0  # nats: a run that goes astray is not to flatten the others
 
 
@@ -41,6 +42,7 @@ def page() -> None:
         "Compare": lambda: _compare(found),
         "Read my drawing": lambda: _own_drawing(found),
         "One knob at a time": lambda: _effects(effects()),
+        "Made smaller": lambda: _smaller(found),
         "Learning from few": lambda: _transfer(transfer()),
         "From pixels to numbers": basics,
     }
@@ -80,7 +82,8 @@ def _table(found: Sequence[Figures]) -> Figures | None:
             "F1": [100 * figures.f1 for figures in rows],
             "Calibration error": [100 * figures.calibration_error for figures in rows],
             "Parameters": [figures.parameters for figures in rows],
-            "kB": [figures.zipped / 1000 for figures in rows],
+            "kB": [figures.bytes / 1000 for figures in rows],
+            "kB, compressed": [figures.zipped / 1000 for figures in rows],
             "ms": [figures.latency.median for figures in rows],
             "ms, p95": [figures.latency.p95 for figures in rows],
             "Own library, ms": [figures.own and figures.own.median for figures in rows],
@@ -104,7 +107,8 @@ def _table(found: Sequence[Figures]) -> Figures | None:
                 format="%.2f%%", help="How far confidence and accuracy are apart, as it learned; on test digits"
             ),
             "Parameters": st.column_config.NumberColumn(format="localized", help="Numbers learned, or kept"),
-            "kB": st.column_config.NumberColumn(format="%.0f", help="As ONNX, compressed without loss"),
+            "kB": st.column_config.NumberColumn(format="%.0f", help="Of the file, as ONNX"),
+            "kB, compressed": st.column_config.NumberColumn(format="%.0f", help="The same file, zipped without loss"),
             "ms": st.column_config.NumberColumn(format="%.2f", help="One picture, by ONNX Runtime on one thread"),
             "ms, p95": st.column_config.NumberColumn(format="%.2f", help="The slowest in twenty take as long"),
             "Own library, ms": st.column_config.NumberColumn(
@@ -226,6 +230,43 @@ def _own_drawing(found: Sequence[Figures]) -> None:
         st.caption(
             f"Too large to come with the app: {plain(', '.join(missing))}. `python -m mnist_app lab` makes them, too."
         )
+
+
+# Made smaller
+
+
+def _smaller(found: Sequence[Figures]) -> None:
+    """One network as it learned, by a quicker library, and with fewer bits and weights: what that costs and saves."""
+    whole = next((each for each in found if each.name == WHOLE and each.own), None)
+    smaller = [each for each in found if each.family == COMPRESSED]
+    if whole is None or not smaller:
+        st.caption(f"Nobody has tried yet: `{COMMAND.format(WHOLE)} …`")
+        return
+    assert whole.own
+    st.write(
+        "The same network in other clothes. ONNX Runtime computes what PyTorch does, only sooner. Eight bits a number "
+        "rather than 32 make a quarter of the file. Most weights may go, if what is left may learn a little more: "
+        "zeros take no room once the file is compressed, but they are multiplied all the same, and save no time."
+    )
+    slow = whole.own.median
+    ways = {
+        f"{whole.title}, by PyTorch": (whole.accuracy, whole.zipped, slow),
+        f"{whole.title}, by ONNX Runtime": (whole.accuracy, whole.zipped, whole.latency.median),
+        **{each.title: (each.accuracy, each.zipped, each.latency.median) for each in smaller},
+    }
+    heads = ("test digits", "costs, points", "kB, compressed", "saves", "µs a drawing", "saves")
+    rows = {
+        title: (
+            f"{accuracy:.2%}",
+            f"{100 * (whole.accuracy - accuracy):.2f}",
+            f"{size / 1000:.0f}",
+            f"{1 - size / whole.zipped:.0%}",
+            f"{1000 * time:.0f}",
+            f"{1 - time / slow:.0%}",
+        )
+        for title, (accuracy, size, time) in ways.items()
+    }
+    st.html(readings_html(heads, rows))
 
 
 # Studies
