@@ -1,10 +1,10 @@
 """Let a contender learn, and measure it: the same code for all of them, in a process of its own for each."""
 
+import gzip
 import platform
 import resource
 import sys
 import time
-import zlib
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -22,7 +22,16 @@ from mnist_app.lab.contender import Contender, Fitted, Lesson
 from mnist_app.lab.figures import FIGURES, PROBLEM, Figures, Latency, write_json
 from mnist_app.models.graph import Graph, Opaque, to_graph
 from mnist_app.models.networks import fold_batch_norm
-from mnist_app.models.registry import CARD, GRAPH, ONLY_A_GRAPH, ModelCard, find_model, load_model
+from mnist_app.models.registry import (
+    CARD,
+    GRAPH,
+    ONLY_A_GRAPH,
+    ModelCard,
+    find_model,
+    load_graph,
+    load_model,
+    save_graph,
+)
 from mnist_app.reading.calibration import calibration_error, fit_temperature
 from mnist_app.reading.evaluation import evaluate, evaluate_ink
 from mnist_app.reading.recognition import Recogniser, recognise
@@ -60,7 +69,7 @@ def learn_and_measure(
                 write_json(folder / PROBLEM, {"problem": str(error)})
                 raise
         if card.architecture == ONLY_A_GRAPH:  # the others are models of this app, and have a folder already
-            (folder / GRAPH).write_bytes(graph)
+            save_graph(folder, graph)
             write_json(folder / CARD, asdict(card))
         write_json(folder / FIGURES, asdict(figures))  # last: what has figures is whole
         (folder / PROBLEM).unlink(missing_ok=True)
@@ -111,7 +120,7 @@ def _learned_and_measured(
         ink_collections=measured.collections if measured else {},
         parameters=fitted.parameters,
         bytes=len(content),
-        zipped=len(zlib.compress(content, 9)),
+        zipped=len(gzip.compress(content, 9)),
         seconds=card.seconds,
         memory=None if fitted.card else memory,
         own=_own_latency(fitted, test),
@@ -127,7 +136,7 @@ def _graph_of(lab: Path, name: str) -> bytes:
     """The graph of a contender that was here before, of a shipped one, or of a model of this app. Raises ModelError."""
     for folder in (lab / name, SHIPPED_LAB / name):
         if (folder / GRAPH).exists():
-            return (folder / GRAPH).read_bytes()
+            return load_graph(folder)
     return to_graph(fold_batch_norm(load_model(find_model(name)).network))
 
 

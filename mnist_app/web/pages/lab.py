@@ -107,8 +107,10 @@ def _table(found: Sequence[Figures]) -> Figures | None:
                 format="%.2f%%", help="How far confidence and accuracy are apart, as it learned; on test digits"
             ),
             "Parameters": st.column_config.NumberColumn(format="localized", help="Numbers learned, or kept"),
-            "kB": st.column_config.NumberColumn(format="%.0f", help="Of the file, as ONNX"),
-            "kB, compressed": st.column_config.NumberColumn(format="%.0f", help="The same file, zipped without loss"),
+            "kB": st.column_config.NumberColumn(format="%.0f", help="As ONNX"),
+            "kB, compressed": st.column_config.NumberColumn(
+                format="%.0f", help="Of the file, which is compressed without loss"
+            ),
             "ms": st.column_config.NumberColumn(format="%.2f", help="One picture, by ONNX Runtime on one thread"),
             "ms, p95": st.column_config.NumberColumn(format="%.2f", help="The slowest in twenty take as long"),
             "Own library, ms": st.column_config.NumberColumn(
