@@ -8,6 +8,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from mnist_app.data.dataset import rows_of
 from mnist_app.lab.contender import CLASSICAL, Contender, Expected, Fitted, Lesson
 
 OPSETS = {"": 18, "ai.onnx.ml": 3}
@@ -44,11 +45,6 @@ def classical(
 def has_probabilities(estimator: Any) -> bool:
     """Whether it gives probabilities; else it gives scores."""
     return hasattr(estimator, "predict_proba")
-
-
-def rows_of(images: NDArray[np.uint8]) -> Floats:
-    """Pictures (N, 28, 28), 0 to 255, as rows of numbers (N, 784), 0 to 1."""
-    return images.reshape(len(images), -1).astype(np.float32) / np.float32(255)
 
 
 def _scores(estimator: Any, rows: Floats) -> Floats:

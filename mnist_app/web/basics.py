@@ -8,8 +8,7 @@ import numpy as np
 import streamlit as st
 import torch
 
-from mnist_app.data.dataset import CLASSES, Digits, find_source, load_split
-from mnist_app.lab.classical import rows_of
+from mnist_app.data.dataset import CLASSES, Digits, find_source, load_split, rows_of
 from mnist_app.models.networks import batch_of
 from mnist_app.training.augmentation import Augmentation, augment
 from mnist_app.web import session
