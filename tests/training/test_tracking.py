@@ -24,6 +24,10 @@ from mnist_app.data.corrections import keep, to_json_lines
 from mnist_app.data.dataset import Digits
 from mnist_app.errors import AppError
 from mnist_app.ink.strokes import Drawing
+from mnist_app.lab import run as lab
+from mnist_app.lab.figures import read_figures
+from mnist_app.lab.lineup import contenders
+from mnist_app.lab.measure import learn_and_measure
 from mnist_app.models.registry import CURVES, ModelCard, find_model, load_card
 from mnist_app.training import jobs, recorder, tracking, worker
 from mnist_app.training.augmentation import STILL
@@ -174,6 +178,27 @@ def test_a_lesson_is_a_run_that_names_its_parent(
     assert (run.info.status, run.data.tags["command"]) == ("FINISHED", card.command)
     assert (run.data.params["parent"], run.data.params["ink.copies"]) == ("mnist-cnn", "30")
     check_curves(server, run, card)
+
+
+def test_a_model_of_the_lab_is_a_run_with_its_figures_and_its_graph(
+    server: MlflowClient, validation: Digits, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("mnist_app.lab.measure.load_split", lambda split: validation[:1000])
+    contender = next(each for each in contenders() if each.name == "one-convolution")
+    folder = tmp_path / contender.name
+    lab._tracked(contender, folder, True, lambda: learn_and_measure(contender, folder, is_quick=True))
+    run, figures, card = the_run(server), read_figures(folder), load_card(folder)
+    assert figures
+    assert (run.info.run_name, run.info.status) == ("one-convolution", "FINISHED")
+    assert run.data.tags["command"] == "python -m mnist_app lab --models one-convolution --quick"
+    assert (run.data.params["family"], run.data.params["recipe"]) == (figures.family, figures.recipe)
+    assert run.data.metrics["final/validation_accuracy"] == figures.validation_accuracy
+    assert run.data.metrics["final/test_accuracy"] == figures.accuracy
+    assert len(card.curves) == 1
+    check_curves(server, run, card)
+    files = kept_files(server, run, tmp_path)
+    assert set(files) == {"curves.json", "card.json", "figures.json", "model.onnx"}
+    assert files["model.onnx"] == (folder / "model.onnx").read_bytes()
 
 
 @pytest.mark.parametrize(("end", "status"), [(AppError("no"), "FAILED"), (KeyboardInterrupt(), "KILLED")])
