@@ -8,11 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from mnist_app.data.dataset import FILES, Digits, load_split
 from mnist_app.ink.strokes import Drawing
 from mnist_app.models.registry import DEFAULT_MODEL
 from mnist_app.reading.recognition import Recogniser, load_recogniser
+from mnist_app.storage import lab_folder
+
+from .toy_lab import figures, mean_digits, put
 
 Strokes = list[list[list[float]]]
 
@@ -106,6 +110,26 @@ def toy_mnist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_mnist: None) -
 @pytest.fixture(scope="session")
 def shipped_model() -> Recogniser:
     return load_recogniser(DEFAULT_MODEL)
+
+
+@pytest.fixture
+def nothing_shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An app that came without any results of the lab; the folder where they would be."""
+    for module in ("lab.figures", "lab.measure", "lab.studies", "models.registry", "models.shelf"):
+        monkeypatch.setattr(f"mnist_app.{module}.SHIPPED_LAB", tmp_path / "shipped")
+    return tmp_path / "shipped"
+
+
+@pytest.fixture(scope="session")
+def mean_digit(validation: Digits) -> nn.Module:
+    """A network of one layer: ten average digits, and which of them a picture is like."""
+    return mean_digits(validation[:: len(validation) // 500])
+
+
+@pytest.fixture
+def a_toy(own_home: Path, mean_digit: nn.Module) -> Path:
+    """The folder of a model of the lab, only a graph, that was measured on this machine."""
+    return put(lab_folder(), figures("toy"), mean_digit)
 
 
 def full_mnist() -> Path:

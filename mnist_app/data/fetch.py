@@ -7,6 +7,8 @@ import threading
 import urllib.error
 import urllib.request
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -114,10 +116,17 @@ def _download(staging: Path, mirror: str, patience: float) -> None:
     for path in raw_folder(staging).glob("*-ubyte"):
         path.unlink()
     kind = type("MNIST", (MNIST,), {"mirrors": [mirror]})  # the class's name is the folder's
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(patience)  # torchvision itself would wait for ever
-    try:
+    with giving_up_after(patience):
         kind(str(staging), download=True)
+
+
+@contextmanager
+def giving_up_after(patience: float) -> Iterator[None]:
+    """A time limit in seconds for whoever sets none: torchvision and torch would wait for a silent server for ever."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(patience)
+    try:
+        yield
     finally:
         socket.setdefaulttimeout(before)
 

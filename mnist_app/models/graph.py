@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from mnist_app.errors import AppError
 
 CHUNK = 100  # pictures at once: more take no less time for each, and more memory
+ENDS = [["pictures"], ["logits", "features"]]  # what goes in, what comes out
 
 _exporting = Lock()  # PyTorch's exporter works for one at a time
 
@@ -56,9 +57,9 @@ def to_graph(network: nn.Module) -> bytes:
             (torch.zeros(2, 1, 28, 28),),
             file,  # type: ignore[arg-type]  # it takes a file too
             dynamo=False,
-            input_names=["pictures"],
-            output_names=["logits", "features"],
-            dynamic_axes={name: {0: "count"} for name in ("pictures", "logits", "features")},
+            input_names=ENDS[0],
+            output_names=ENDS[1],
+            dynamic_axes={name: {0: "count"} for end in ENDS for name in end},
         )
     return file.getvalue()
 
@@ -79,6 +80,10 @@ class Graph:
             self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # of its own, a kind for each thing that can be wrong with a graph
             raise GraphError(f"It is no graph that can be run ({str(error)[:200]}).") from None
+        ends = [[each.name for each in end] for end in (self._session.get_inputs(), self._session.get_outputs())]
+        if ends != ENDS:
+            found, wanted = (" to ".join(map(" and ".join, each)) for each in (ends, ENDS))
+            raise GraphError(f"It goes from {found}, not from {wanted}.")
 
     def read(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Logits (N, 10 or 11) and last features (N, F) of at least one picture (N, 28, 28), 0 to 255."""

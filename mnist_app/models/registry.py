@@ -141,6 +141,10 @@ def check_replaceable(folder: Path) -> None:
 def load_model(folder: Path) -> Model:
     """Rebuild a model from its folder, ready to answer. Raises ModelError naming the file at fault."""
     card = load_card(folder)
+    if card.architecture == ONLY_A_GRAPH:
+        raise ModelError(
+            f"{card.name!r} is only a graph: it answers, but cannot be taught, exported or made the default."
+        )
     path = folder / WEIGHTS
     network = build(card.architecture)
     try:

@@ -18,7 +18,7 @@ from typing import Any
 from filelock import FileLock
 
 from mnist_app.models.registry import DEFAULT_MODEL, ModelError, find_model, load_model, model_folders
-from mnist_app.storage import SHIPPED_WEIGHTS, home, user_models_folder
+from mnist_app.storage import SHIPPED_LAB, SHIPPED_WEIGHTS, home, user_models_folder
 
 LONGEST_TITLE, LONGEST_NOTE = 60, 500  # characters
 MOST_DEFAULTS = 20  # earlier defaults that are remembered
@@ -109,7 +109,7 @@ def checked_label(name: str, title: str, note: str) -> Label:
 
 
 def is_shipped(name: str) -> bool:
-    return (SHIPPED_WEIGHTS / name).is_dir()
+    return (SHIPPED_WEIGHTS / name).is_dir() and SHIPPED_WEIGHTS / name != SHIPPED_LAB
 
 
 def put_away(name: str) -> None:
@@ -118,6 +118,8 @@ def put_away(name: str) -> None:
         raise ModelError(f"{name!r} came with the app and stays.")
     with _changing() as shelf:
         folder = find_model(name)
+        if folder.parent != user_models_folder():
+            raise ModelError(f"{name!r} is a model of the lab and stays.")
         if shelf.default == name:
             raise ModelError(f"{name!r} is what everybody starts with. Make another one the default first.")
         _attic().mkdir(parents=True, exist_ok=True)

@@ -28,7 +28,15 @@ from mnist_app.ink.preprocessing import pixels_of_drawing
 from mnist_app.ink.restyling import Restyling
 from mnist_app.ink.strokes import Drawing
 from mnist_app.models.graph import Graph, to_graph
-from mnist_app.models.registry import CURVES, ModelCard, check_replaceable, find_model, load_model, save_model
+from mnist_app.models.registry import (
+    CURVES,
+    ONLY_A_GRAPH,
+    ModelCard,
+    check_replaceable,
+    find_model,
+    load_model,
+    save_model,
+)
 from mnist_app.reading.number import read_each
 from mnist_app.reading.recognition import Recogniser
 from mnist_app.training.augmentation import Augmentation
@@ -113,7 +121,9 @@ class Taught:
 
 
 def lesson(card: ModelCard, drawings: int, seed: int = 0) -> TrainConfig:
-    """The recipe by which a model is taught so many drawings."""
+    """The recipe by which a model is taught so many drawings. Raises AppError for one that cannot learn."""
+    if card.architecture == ONLY_A_GRAPH:
+        raise AppError(f"{card.name!r} is only a graph: it answers, but cannot be taught.")
     ink = InkConfig(
         copies=min(MOST_COPIES, max(1, round(PICTURES / drawings))),
         nondigits=0.1 if card.architecture == "inknet" else 0,

@@ -6,6 +6,7 @@ import struct
 import zipfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -52,6 +53,12 @@ def test_a_model_that_onnx_runtime_reads_otherwise_is_not_exported(monkeypatch: 
     monkeypatch.setattr(exchange, "AGREEMENT", 0.0)
     with pytest.raises(ModelError, match="ONNX Runtime and PyTorch differ by"):
         to_onnx("mnist-cnn")
+
+
+@pytest.mark.parametrize("export", [to_zip, to_onnx])
+def test_a_model_of_the_lab_is_not_exported(a_toy: Path, export: Callable[[str], bytes]) -> None:
+    with pytest.raises(ModelError, match="'toy' is only a graph: it answers, but cannot be taught, exported"):
+        export("toy")
 
 
 def test_a_model_that_left_comes_back_under_a_free_name(validation: Digits) -> None:

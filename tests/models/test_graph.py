@@ -1,13 +1,18 @@
 """Graphs answer what the networks they were made of answer."""
 
+import warnings
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from mnist_app.data.dataset import Digits
-from mnist_app.models.graph import CHUNK, Graph, read_features, to_graph
+from mnist_app.explain.feature_maps import follow
+from mnist_app.models.graph import CHUNK, Graph, GraphError, Opaque, read_features, to_graph
 from mnist_app.models.networks import ARCHITECTURES, batch_of, build
 
 
@@ -37,3 +42,35 @@ def test_many_ask_at_once(validation: Digits) -> None:
     with ThreadPoolExecutor(8) as pool:
         together = list(pool.map(lambda picture: graph.read(picture)[0], pictures))
     assert np.array_equal(alone, together)
+
+
+def with_other_ends() -> bytes:
+    file = BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        torch.onnx.export(nn.Identity(), (torch.zeros(1),), file, dynamo=False, input_names=["x"], output_names=["y"])  # type: ignore[arg-type]
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (lambda: b"", "It is no graph that can be run"),
+        (lambda: b"no graph at all", "It is no graph that can be run"),
+        (lambda: to_graph(build("quicknet"))[:-9], "It is no graph that can be run"),
+        (with_other_ends, r"It goes from x to y, not from pictures to logits and features\."),
+    ],
+)
+def test_what_is_no_graph_of_ours_is_refused_in_a_sentence(content: Callable[[], bytes], says: str) -> None:
+    with pytest.raises(GraphError, match=says):
+        Graph(content())
+
+
+def test_a_graph_stands_in_for_its_network_but_has_nothing_to_show(validation: Digits) -> None:
+    network = build("quicknet").eval()
+    opaque = Opaque(Graph(to_graph(network)))
+    pictures = batch_of(torch.from_numpy(validation.images[:3]))
+    with torch.inference_mode():
+        torch.testing.assert_close(opaque(pictures), network(pictures), atol=1e-4, rtol=0)
+    assert not list(opaque.parameters())
+    assert follow(opaque, validation.images[0]) == ()

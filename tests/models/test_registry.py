@@ -16,21 +16,25 @@ from mnist_app.models.networks import build, logits_of
 from mnist_app.models.registry import (
     CARD,
     CURVES,
+    GRAPH,
     LARGEST_FILE,
     WEIGHTS,
     ModelCard,
     ModelError,
+    answering_file,
     find_model,
+    free_name,
+    lab_models,
     load_card,
     load_model,
     model_folders,
     new_model_folder,
     save_model,
 )
-from mnist_app.storage import SHIPPED_WEIGHTS, user_models_folder
+from mnist_app.storage import SHIPPED_LAB, SHIPPED_WEIGHTS, lab_folder, user_models_folder
 from mnist_app.training.train import TrainConfig, fresh_network
 
-SHIPPED = sorted(path.name for path in SHIPPED_WEIGHTS.iterdir() if path.is_dir())
+SHIPPED = sorted(path.name for path in SHIPPED_WEIGHTS.iterdir() if path.is_dir() and path != SHIPPED_LAB)
 
 
 @pytest.fixture
@@ -274,3 +278,53 @@ def test_the_shipped_model_reads_as_well_as_its_card_says(validation: Digits) ->
     assert float(np.mean(read == validation.labels)) == pytest.approx(
         model.card.metrics["validation"]["accuracy"], abs=3e-4
     )
+
+
+# Models of the lab
+
+
+def test_a_model_of_the_lab_is_found_by_its_name_and_stands_in_no_list_to_read_with(a_toy: Path) -> None:
+    assert find_model("toy") == a_toy == lab_models()["toy"]
+    assert answering_file(a_toy) == a_toy / GRAPH
+    assert "toy" not in model_folders()
+
+
+def test_the_lab_of_this_machine_goes_before_the_one_that_came_with_the_app(a_toy: Path, nothing_shipped: Path) -> None:
+    shutil.copytree(a_toy, nothing_shipped / "toy")
+    shutil.copytree(a_toy, nothing_shipped / "robot")
+    assert lab_models() == {"toy": a_toy, "robot": nothing_shipped / "robot"}
+    shutil.rmtree(a_toy)
+    assert find_model("toy") == lab_models()["toy"] == nothing_shipped / "toy"
+
+
+def test_figures_without_a_graph_are_no_model(a_toy: Path, nothing_shipped: Path) -> None:
+    (a_toy / GRAPH).unlink()
+    assert lab_models() == {}
+    with pytest.raises(ModelError, match="No model named 'toy'"):
+        find_model("toy")
+
+
+def test_the_folder_of_the_lab_is_no_model_itself(
+    nothing_shipped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nothing_shipped.mkdir()
+    monkeypatch.setattr("mnist_app.models.registry.SHIPPED_WEIGHTS", tmp_path)
+    assert "shipped" not in model_folders()
+    with pytest.raises(ModelError, match="No model named 'shipped'"):
+        find_model("shipped")
+
+
+def test_no_new_model_gets_the_name_of_one_of_the_lab(a_toy: Path) -> None:
+    with pytest.raises(ModelError, match="There is a model named 'toy' already"):
+        new_model_folder("toy")
+    assert free_name("Toy") == "toy-2"
+
+
+def test_a_users_model_keeps_the_name_that_the_lab_has_got_since(mine: Path, a_toy: Path) -> None:
+    shutil.copytree(a_toy, lab_folder() / "mine")
+    assert find_model("mine") == mine
+
+
+def test_only_a_graph_is_no_network_to_be_loaded(a_toy: Path) -> None:
+    with pytest.raises(ModelError, match="'toy' is only a graph: it answers, but cannot be taught, exported or made"):
+        load_model(a_toy)

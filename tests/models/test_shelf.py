@@ -63,6 +63,24 @@ def test_a_shipped_or_default_model_is_never_deleted() -> None:
     assert {DEFAULT_MODEL, "one"} <= set(model_folders())
 
 
+def test_a_model_of_the_lab_is_neither_the_default_nor_deleted(a_toy: Path) -> None:
+    with pytest.raises(ModelError, match="'toy' is only a graph"):
+        make_default("toy")
+    with pytest.raises(ModelError, match="'toy' is a model of the lab and stays"):
+        put_away("toy")
+    assert a_toy.is_dir() and restorable() == [] and default_model() == DEFAULT_MODEL
+
+
+def test_a_users_model_may_be_called_as_the_lab_s_folder_is(
+    nothing_shipped: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nothing_shipped.mkdir()
+    monkeypatch.setattr(shelf, "SHIPPED_WEIGHTS", nothing_shipped.parent)
+    shutil.copytree(find_model("one"), user_models_folder() / nothing_shipped.name)
+    put_away(nothing_shipped.name)
+    assert restorable() == [nothing_shipped.name]
+
+
 def test_a_deletion_can_be_undone() -> None:
     before = {path.name: path.read_bytes() for path in find_model("one").iterdir()}
     put_away("one")

@@ -1,12 +1,25 @@
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from torch import nn
 
+from mnist_app.data.dataset import Digits
 from mnist_app.ink.preprocessing import BlankError, pixels_of_drawing
 from mnist_app.ink.strokes import Drawing, DrawingError
-from mnist_app.models.registry import DEFAULT_MODEL
-from mnist_app.reading.recognition import Prediction, Recogniser, readable, recognise, recognise_each, warm_up
+from mnist_app.models.networks import logits_of
+from mnist_app.models.registry import DEFAULT_MODEL, GRAPH, ModelError
+from mnist_app.reading.recognition import (
+    Prediction,
+    Recogniser,
+    load_recogniser,
+    readable,
+    recognise,
+    recognise_each,
+    recogniser_in,
+    warm_up,
+)
 
 from ..conftest import ONE, SEVEN, TWO, ZERO
 
@@ -90,3 +103,29 @@ def test_warming_up_leaves_the_answers_as_they_were(shipped_model: Recogniser, a
     before = recognise(shipped_model, picture)
     warm_up(shipped_model)
     assert recognise(shipped_model, picture) == before
+
+
+def test_a_model_that_is_only_a_graph_reads_as_its_network_did(
+    a_toy: Path, mean_digit: nn.Module, validation: Digits
+) -> None:
+    model, images = recogniser_in(a_toy), validation.images[::250]
+    expected = (logits_of(mean_digit, images).double() / model.card.temperature).softmax(dim=1)
+    read = recognise(model, images)
+    np.testing.assert_allclose([each.probabilities for each in read], expected, atol=1e-5)
+    assert all(each.model == "toy" and each.is_digit for each in read)
+
+
+def test_only_what_is_a_graph_and_nothing_else_is_opaque(a_toy: Path, shipped_model: Recogniser) -> None:
+    assert load_recogniser("toy").is_opaque
+    assert not shipped_model.is_opaque
+
+
+@pytest.mark.parametrize(
+    ("content", "says"), [(b"", "cannot be used. It is no graph"), (None, "cannot be read: No such")]
+)
+def test_a_damaged_graph_is_refused_with_the_file_at_fault(a_toy: Path, content: bytes | None, says: str) -> None:
+    (a_toy / GRAPH).unlink()
+    if content is not None:
+        (a_toy / GRAPH).write_bytes(content)
+    with pytest.raises(ModelError, match=f"toy/{GRAPH} {says}"):
+        recogniser_in(a_toy)

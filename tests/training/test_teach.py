@@ -56,6 +56,11 @@ def test_a_lesson_teaches_its_drawings_and_says_what_else_has_changed(
     assert load_model(find_model("taught")).card.temperature == parent.temperature
 
 
+def test_a_model_of_the_lab_cannot_be_taught(a_toy: Path) -> None:
+    with pytest.raises(AppError, match="'toy' is only a graph: it answers, but cannot be taught"):
+        lesson(load_card(a_toy), 1)
+
+
 def test_a_drawing_that_nobody_kept_cannot_be_taught(tmp_path: Path) -> None:
     with pytest.raises(AppError, match="holds no drawings"):
         run("teach", "mnist-cnn", "--name", "taught", "--ink", str(tmp_path))

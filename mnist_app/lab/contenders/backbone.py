@@ -1,6 +1,11 @@
 """Transfer from photographs: MobileNetV3's layers as ImageNet taught them, and one new layer on top."""
 
 import importlib
+import sys
+from contextlib import redirect_stdout, suppress
+from http.client import HTTPException
+from pathlib import Path
+from pickle import UnpicklingError
 
 import numpy as np
 import torch
@@ -9,6 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 from torch.nn import functional
 
+from mnist_app.data.fetch import PATIENCE, giving_up_after
 from mnist_app.data.torchvision_cpu import make_torchvision_importable
 from mnist_app.errors import AppError
 from mnist_app.lab.contender import NETWORK, Contender, Expected, Fitted, Lesson
@@ -50,15 +56,22 @@ class Transferred(nn.Module):
         return self.classifier(self.features(pictures))
 
 
-def load_backbone(url: str = URL) -> Backbone:
+def load_backbone(url: str = URL, patience: float = PATIENCE) -> Backbone:
     """MobileNetV3's layers with ImageNet's weights, downloaded once. Raises AppError where they cannot be had."""
     make_torchvision_importable()
     network = importlib.import_module("torchvision.models").mobilenet_v3_small()
     try:
-        weights = torch.hub.load_state_dict_from_url(url, str(data_folder()), progress=False, check_hash=True)
+        with giving_up_after(patience), redirect_stdout(sys.stderr):  # where torch says that it downloads
+            weights = torch.hub.load_state_dict_from_url(
+                url, str(data_folder()), progress=False, check_hash=True, weights_only=True
+            )
         network.load_state_dict(weights)
-    except (OSError, RuntimeError) as error:  # a RuntimeError is torch's word for a wrong hash, or for other shapes
-        raise AppError(f"ImageNet's weights (10 MB) could not be downloaded from {url}: {error}.") from None
+    # A RuntimeError is torch's word for a wrong hash, for half a file and for other shapes.
+    except (OSError, RuntimeError, EOFError, UnpicklingError, HTTPException) as error:
+        with suppress(OSError):
+            (data_folder() / Path(url).name).unlink()  # whatever is wrong with it, it shall not count as downloaded
+        reason = " ".join(str(error).split())[:200]
+        raise AppError(f"ImageNet's weights could not be had from {url} ({reason}). Run it again.") from None
     return Backbone(nn.Sequential(network.features, network.avgpool)).eval()
 
 

@@ -36,7 +36,7 @@ def boosting_as_onnx(fitted: HistGradientBoostingClassifier) -> onnx.ModelProto:
             columns["nodes_nodeids"].append(at)
             columns["nodes_modes"].append("LEAF" if is_leaf else "BRANCH_LEQ")
             columns["nodes_featureids"].append(0 if is_leaf else int(node["feature_idx"]))
-            columns["nodes_values"].append(0.0 if is_leaf else float(node["num_threshold"]))
+            columns["nodes_values"].append(0.0 if is_leaf else _in_single_precision(float(node["num_threshold"])))
             columns["nodes_truenodeids"].append(0 if is_leaf else int(node["left"]))
             columns["nodes_falsenodeids"].append(0 if is_leaf else int(node["right"]))
             if is_leaf:
@@ -63,6 +63,12 @@ def boosting_as_onnx(fitted: HistGradientBoostingClassifier) -> onnx.ModelProto:
         ],
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid(*each) for each in OPSETS.items()], ir_version=9)
+
+
+def _in_single_precision(threshold: float) -> float:
+    """The largest number that is no larger: rounded up, it could let through a pixel that lies just above it."""
+    nearest = np.float32(threshold)
+    return float(nearest if float(nearest) <= threshold else np.nextafter(nearest, np.float32(-np.inf)))
 
 
 CONTENDERS = (

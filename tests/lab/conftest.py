@@ -1,0 +1,34 @@
+"""Lessons that are over before one has looked up."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_limits
+
+from mnist_app.data.dataset import Digits
+from mnist_app.lab.contender import Lesson
+
+
+@pytest.fixture(scope="package", autouse=True)
+def one_thread_for_all() -> Iterator[None]:
+    """As the lab measures: the threads of scikit-learn's libraries would wait for each other on busy cores."""
+    with threadpool_limits(1):
+        yield
+
+
+@pytest.fixture(scope="session")
+def few(validation: Digits) -> Digits:
+    """A few hundred digits to learn from, of all kinds and in no order."""
+    return validation[np.random.default_rng(0).permutation(len(validation))[:300]]
+
+
+@pytest.fixture(scope="session")
+def others(validation: Digits) -> Digits:
+    """As many that nobody here learns from."""
+    return validation[np.random.default_rng(0).permutation(len(validation))[300:600]]
+
+
+@pytest.fixture
+def short_lesson(few: Digits, others: Digits) -> Lesson:
+    return Lesson(few, others, is_quick=True, progress=lambda share: None)

@@ -1,0 +1,77 @@
+"""Scikit-learn's estimators answer as ONNX graphs what they answer themselves."""
+
+import numpy as np
+import pytest
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression, RidgeClassifier
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.svm import SVC, LinearSVC
+from sklearn.tree import DecisionTreeClassifier
+
+from mnist_app.data.dataset import Digits
+from mnist_app.lab.classical import LEAST, rows_of
+from mnist_app.lab.contender import Contender, Lesson
+from mnist_app.lab.contenders import linear, naive_bayes, nearest_neighbours, rbf_svm, trees
+from mnist_app.models.graph import Graph
+
+from ..linear import softmax
+
+ESTIMATORS = (
+    *(GaussianNB, RidgeClassifier, LogisticRegression, LinearSVC, DecisionTreeClassifier, RandomForestClassifier),
+    *(KNeighborsClassifier, SVC),
+)
+MODULES = (naive_bayes, linear, trees, nearest_neighbours, rbf_svm)
+# Gradient boosting has a graph of our own making, and tests of its own.
+CONTENDERS = {each.name: each for module in MODULES for each in module.CONTENDERS if each.name != "gradient-boosting"}
+
+
+@pytest.mark.parametrize("contender", CONTENDERS.values(), ids=CONTENDERS)
+def test_a_graph_says_what_scikit_learn_says(contender: Contender, short_lesson: Lesson, others: Digits) -> None:
+    fitted = contender.fit(short_lesson)
+    logits, features = Graph(fitted.graph()).read(others.images)
+    rows = others.images.reshape(-1, 784) / 255
+    estimator = eval(contender.recipe, {each.__name__: each for each in ESTIMATORS})  # a recipe says all there is
+    estimator.fit(short_lesson.digits.images.reshape(-1, 784) / np.float32(255), short_lesson.digits.labels)
+    if hasattr(estimator, "predict_proba"):
+        np.testing.assert_allclose(softmax(logits.astype(np.float64)), estimator.predict_proba(rows), atol=1e-4)
+    else:
+        np.testing.assert_allclose(logits, estimator.decision_function(rows), atol=1e-4)
+    assert fitted.read
+    np.testing.assert_allclose(fitted.read(others.images), logits, atol=1e-3)
+    np.testing.assert_array_equal(features, logits)
+
+
+@pytest.mark.parametrize(
+    ("name", "count"),
+    [
+        ("naive-bayes", 2 * 7840 + 10),  # a mean and a spread for each pixel and digit, a share for each digit
+        ("linear-regression", 7850),
+        ("logistic-regression", 7850),
+        ("linear-svm", 7850),
+        ("nearest-neighbours", 300 * 784),
+    ],
+)
+def test_numbers_that_were_learned_are_counted(name: str, count: int, short_lesson: Lesson) -> None:
+    assert CONTENDERS[name].fit(short_lesson).parameters == count
+
+
+def test_a_tree_keeps_a_threshold_in_each_node_and_ten_shares_in_each_leaf(short_lesson: Lesson) -> None:
+    rows, labels = rows_of(short_lesson.digits.images), short_lesson.digits.labels
+    tree = DecisionTreeClassifier(min_samples_leaf=2, random_state=0).fit(rows, labels)
+    leaves = len(set(tree.apply(rows)))
+    assert CONTENDERS["decision-tree"].fit(short_lesson).parameters == (leaves - 1) + 10 * leaves
+
+
+def test_no_probability_is_so_small_that_it_has_no_logarithm(short_lesson: Lesson, others: Digits) -> None:
+    """Of five neighbours most digits have none."""
+    logits, _ = Graph(CONTENDERS["nearest-neighbours"].fit(short_lesson).graph()).read(others.images)
+    assert logits.min() == pytest.approx(np.log(LEAST)) and logits.max() == 0
+
+
+def test_rows_are_the_lines_of_a_picture_one_after_another() -> None:
+    picture = np.zeros((1, 28, 28), np.uint8)
+    picture[0, 2, 3] = 51
+    row = rows_of(picture)
+    assert row.shape == (1, 784)
+    assert np.flatnonzero(row).tolist() == [2 * 28 + 3] and row.max() == pytest.approx(0.2)

@@ -1,0 +1,89 @@
+"""Networks of the lab: as many weights as they are known for, trained by the loop that the whole app shares."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from mnist_app.data.dataset import Digits
+from mnist_app.lab.contender import Expected, Lesson
+from mnist_app.lab.contenders.lenet import LeNet5
+from mnist_app.lab.contenders.mlp import MLP
+from mnist_app.lab.contenders.one_convolution import OneConvolution
+from mnist_app.lab.contenders.small_resnet import Residual, SmallResNet
+from mnist_app.lab.contenders.tiny_cnn import TinyCNN
+from mnist_app.lab.contenders.tutorial_cnn import TutorialCNN
+from mnist_app.lab.networks import network
+from mnist_app.models.graph import Graph
+from mnist_app.models.networks import count_parameters
+from mnist_app.models.registry import CURVES
+from mnist_app.training.augmentation import STILL
+from mnist_app.training.train import TrainConfig
+
+TWO_EPOCHS = TrainConfig(epochs=2, batch_size=100, augmentation=STILL)
+
+
+@pytest.mark.parametrize(
+    ("build", "count"),
+    [
+        (LeNet5, 61_706),  # of fully connected feature maps, as everybody counts it
+        (TutorialCNN, 1_199_882),  # as PyTorch's example has
+        (lambda: MLP(128, 64), 784 * 128 + 128 + 128 * 64 + 64 + 64 * 10 + 10),
+        (lambda: MLP(128, dropout=0.2), 784 * 128 + 128 + 128 * 10 + 10),
+        (OneConvolution, 32 * 9 + 32 + 32 * 14 * 14 * 10 + 10),
+        (TinyCNN, 8_202),
+        (SmallResNet, 9 * (16 + 32 * 48 + 64 * 96) + 16 * 32 + 32 * 64 + 2 * (16 + 3 * 32 + 3 * 64) + 650),
+    ],
+)
+def test_a_network_reads_pictures_with_as_many_weights_as_it_says(build: Callable[[], nn.Module], count: int) -> None:
+    built = build().eval()
+    assert count_parameters(built) == count
+    assert built(torch.zeros(3, 1, 28, 28)).shape == (3, 10)
+
+
+def test_a_block_without_change_is_a_shortcut() -> None:
+    block = Residual(4, 4, stride=1).eval()
+    nn.init.zeros_(block.change[3].weight)  # type: ignore[arg-type]
+    maps = torch.rand(2, 4, 8, 8)
+    torch.testing.assert_close(block(maps), maps)
+
+
+@pytest.fixture
+def lessons_noted(few: Digits, others: Digits) -> tuple[Lesson, list[float]]:
+    """A whole lesson, and how far it said that it had come."""
+    noted: list[float] = []
+    return Lesson(few, others, is_quick=False, progress=noted.append), noted
+
+
+def test_a_network_learns_by_its_config_and_its_graph_reads_as_it_does(
+    lessons_noted: tuple[Lesson, list[float]], others: Digits
+) -> None:
+    lesson, noted = lessons_noted
+    contender = network("lenet", "LeNet", "Small.", LeNet5, TWO_EPOCHS, Expected(0.99, "a book"))
+    fitted = contender.fit(lesson)
+    assert [curve["passes"] for curve in fitted.curves] == [1, 2]
+    assert all(set(curve) == set(CURVES) for curve in fitted.curves)
+    assert noted == pytest.approx([1 / 6, 2 / 6, 3 / 6, 4 / 6, 5 / 6, 1])
+    assert fitted.read
+    logits, features = Graph(fitted.graph()).read(others.images)
+    np.testing.assert_allclose(logits, fitted.read(others.images), atol=1e-4)
+    assert features.shape == (len(others), 84)
+    assert fitted.parameters == 61_706
+
+
+def test_a_rehearsal_is_one_epoch(short_lesson: Lesson) -> None:
+    contender = network("tiny", "Tiny", "Small.", TinyCNN, TWO_EPOCHS, Expected(0.99, "a book"))
+    assert [curve["passes"] for curve in contender.fit(short_lesson).curves] == [1]
+
+
+def test_another_layer_or_another_rate_is_another_recipe() -> None:
+    def recipe(build: Callable[[], nn.Module] = LeNet5, config: TrainConfig = TWO_EPOCHS) -> str:
+        return network("any", "Any", "Any.", build, config, Expected(0.9, "")).recipe
+
+    assert recipe() == recipe()
+    assert recipe(config=replace(TWO_EPOCHS, checks=3, architecture="quicknet")) == recipe()  # which change nothing
+    others = [recipe(TinyCNN), recipe(config=replace(TWO_EPOCHS, learning_rate=0.02))]
+    assert len({recipe(), *others}) == 3
