@@ -112,7 +112,8 @@ def measure_sketches() -> Iterator[Figure]:
     for folder in sorted(path.parent for path in SHIPPED_WEIGHTS.glob(f"*/{CARD}")):
         exact = known_neighbours(folder.name, "validation", digits, train)
         known = known_predictions(folder.name, "validation", digits)
-        assert exact and known, f"{folder.name} ships without what is known of it"
+        if not exact or not known:  # it ships without a sketch
+            continue
         sketch, graph = sketch_of(folder.name, "train", train), load_recogniser(folder.name).graph
 
         def features_at(rows: NDArray[np.intp], graph: Graph = graph) -> NDArray[np.float32]:

@@ -28,7 +28,7 @@ from mnist_app.lab import run as lab
 from mnist_app.lab.figures import read_figures
 from mnist_app.lab.lineup import contenders
 from mnist_app.lab.measure import learn_and_measure
-from mnist_app.models.registry import CURVES, ModelCard, find_model, load_card
+from mnist_app.models.registry import CURVES, GRAPH, ModelCard, find_model, load_card
 from mnist_app.training import jobs, recorder, tracking, worker
 from mnist_app.training.augmentation import STILL
 from mnist_app.training.queue import Queue
@@ -197,8 +197,8 @@ def test_a_model_of_the_lab_is_a_run_with_its_figures_and_its_graph(
     assert len(card.curves) == 1
     check_curves(server, run, card)
     files = kept_files(server, run, tmp_path)
-    assert set(files) == {"curves.json", "card.json", "figures.json", "model.onnx"}
-    assert files["model.onnx"] == (folder / "model.onnx").read_bytes()
+    assert set(files) == {"curves.json", "card.json", "figures.json", GRAPH}
+    assert files[GRAPH] == (folder / GRAPH).read_bytes()
 
 
 @pytest.mark.parametrize(("end", "status"), [(AppError("no"), "FAILED"), (KeyboardInterrupt(), "KILLED")])
