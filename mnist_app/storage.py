@@ -1,6 +1,7 @@
 """Where this app keeps its files."""
 
 import os
+import tempfile
 from pathlib import Path
 
 import platformdirs
@@ -32,3 +33,12 @@ def lab_folder() -> Path:
 def computed_folder() -> Path:
     """Where results that take time are kept; all of it may be deleted at any time."""
     return home() / "computed"
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all, in a folder that is made where there is none. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as workshop:
+        part = Path(workshop, path.name)
+        part.write_bytes(content)
+        os.replace(part, path)

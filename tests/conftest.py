@@ -115,7 +115,7 @@ def shipped_model() -> Recogniser:
 @pytest.fixture
 def nothing_shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An app that came without any results of the lab; the folder where they would be."""
-    for module in ("lab.figures", "lab.measure", "lab.studies", "models.registry", "models.shelf"):
+    for module in ("lab.figures", "lab.studies", "models.registry", "models.shelf"):
         monkeypatch.setattr(f"mnist_app.{module}.SHIPPED_LAB", tmp_path / "shipped")
     return tmp_path / "shipped"
 

@@ -1,18 +1,21 @@
 """What is known of a contender, and where it is kept: a folder each, `figures.json`, card and graph."""
 
 import json
-import os
+import math
 import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
+from types import UnionType
 from typing import Any
 
+import numpy as np
+
+from mnist_app.data.dataset import CLASSES
 from mnist_app.errors import AppError
 from mnist_app.lab.contender import FAMILIES, Contender, Expected
-from mnist_app.models.registry import CARD, GRAPH, ModelError
-from mnist_app.storage import SHIPPED_LAB, lab_folder
+from mnist_app.models.registry import CARD, CURVES, GRAPH
+from mnist_app.storage import SHIPPED_LAB, lab_folder, write_whole
 
 FIGURES, PROBLEM = "figures.json", "problem.json"
 SHIPPED_UP_TO = 1_000_000  # bytes of a graph, compressed: larger ones are rebuilt by their command
@@ -59,8 +62,16 @@ class Figures:
     machine: str
 
     def __post_init__(self) -> None:
+        """Raises TypeError, ValueError or KeyError where a page could not show a field: it comes from a file."""
+        for part in filter(None, (self, self.latency, self.own, self.expected)):
+            _check_kinds(part)
         if self.family not in FAMILIES:
             raise ValueError(f"there is no family {self.family!r}")
+        counts = np.array(self.confusion)
+        if counts.shape != (CLASSES, CLASSES) or counts.dtype.kind != "i":
+            raise ValueError("the confusion matrix is none")
+        if not all(math.isfinite(report[name]) for report in self.curves for name in CURVES):
+            raise ValueError("a curve has a gap")
 
     @property
     def falls_short(self) -> bool:
@@ -68,9 +79,20 @@ class Figures:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "Figures":
-        """Raises TypeError or ValueError."""
+        """Raises TypeError, ValueError or KeyError."""
         parts = {"own": Latency, "latency": Latency, "expected": Expected}
         return cls(**{**content, **{name: content[name] and kind(**content[name]) for name, kind in parts.items()}})
+
+
+def _check_kinds(part: Any) -> None:
+    """Raises TypeError where a field of a dataclass is of another kind than it says, or no number that can be drawn."""
+    for field in fields(part):
+        value, kind = getattr(part, field.name), field.type
+        if kind in (float, float | None) and isinstance(value, int):  # as JSON may write a round number
+            continue
+        is_known = not isinstance(kind, type | UnionType) or isinstance(value, kind)
+        if not is_known or (isinstance(value, float) and not math.isfinite(value)):
+            raise TypeError(f"{field.name} is of another kind")
 
 
 def read_figures(folder: Path) -> Figures | None:
@@ -111,17 +133,14 @@ def problems() -> dict[str, str]:
     return found
 
 
-def stands(figures: Figures | None, contender: Contender) -> bool:
-    """Whether figures are of this very recipe, so that it need not learn again."""
-    return figures is not None and figures.recipe == contender.recipe
+def stands(figures: Figures | None, contender: Contender, *, with_ink: bool = False) -> bool:
+    """Whether figures are of this very recipe, and of real ink where that is asked for: it need not learn again."""
+    return figures is not None and figures.recipe == contender.recipe and not (with_ink and figures.ink is None)
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a file whole or not at all. Raises OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".", delete=False) as part:
-        json.dump(content, part, indent=1)
-    os.replace(part.name, path)
+    write_whole(path, json.dumps(content, indent=1).encode())
 
 
 def ship(name: str) -> Path:
@@ -137,5 +156,5 @@ def ship(name: str) -> Path:
             if (here / part).exists():
                 shutil.copy(here / part, there / part)
     except OSError as error:
-        raise ModelError(f"{there} could not be written: {error.strerror}.") from None
+        raise AppError(f"{there} could not be written: {error.strerror}.") from None
     return there

@@ -27,6 +27,7 @@ from mnist_app.models.registry import (
     GRAPH,
     ONLY_A_GRAPH,
     ModelCard,
+    ModelError,
     find_model,
     load_graph,
     load_model,
@@ -35,7 +36,6 @@ from mnist_app.models.registry import (
 from mnist_app.reading.calibration import calibration_error, fit_temperature
 from mnist_app.reading.evaluation import evaluate, evaluate_ink
 from mnist_app.reading.recognition import Recogniser, recognise
-from mnist_app.storage import SHIPPED_LAB
 
 QUICK = 2_000  # digits of a rehearsal, to learn from and to be measured on
 SAMPLES, UNTIMED = 200, 20  # pictures read one by one; the first of them are no measure
@@ -65,7 +65,8 @@ def learn_and_measure(
             try:
                 figures, card, graph = _learned_and_measured(contender, folder.parent, ink, is_quick, progress)
             except AppError as error:
-                (folder / FIGURES).unlink(missing_ok=True)
+                for part in (FIGURES, CARD, GRAPH):  # of an earlier recipe
+                    (folder / part).unlink(missing_ok=True)
                 write_json(folder / PROBLEM, {"problem": str(error)})
                 raise
         if card.architecture == ONLY_A_GRAPH:  # the others are models of this app, and have a folder already
@@ -95,6 +96,8 @@ def _learned_and_measured(
     graph = Graph(content)
     _check(fitted, graph, validation)
     seen, known = _logits(graph, test), _logits(graph, validation)
+    if not (np.isfinite(seen).all() and np.isfinite(known).all()):
+        raise AppError("It answers with what is no number.")
     found = evaluate(test.labels, seen.argmax(axis=1))
     card = fitted.card or _card(contender, fitted, len(digits), seconds, fit_temperature(known, validation.labels))
     model = Recogniser(Opaque(graph), card, graph)
@@ -133,11 +136,17 @@ def _learned_and_measured(
 
 
 def _graph_of(lab: Path, name: str) -> bytes:
-    """The graph of a contender that was here before, of a shipped one, or of a model of this app. Raises ModelError."""
-    for folder in (lab / name, SHIPPED_LAB / name):
-        if (folder / GRAPH).exists():
-            return load_graph(folder)
-    return to_graph(fold_batch_norm(load_model(find_model(name)).network))
+    """The graph of a contender in this lab, else of one that was measured or shipped, or of a model of this app.
+
+    Raises AppError.
+    """
+    try:
+        folder = lab / name if (lab / name / GRAPH).exists() else find_model(name)
+    except ModelError:
+        raise AppError(f"It needs {name!r}, which is not here: python -m mnist_app lab --models {name}") from None
+    if (folder / GRAPH).exists():
+        return load_graph(folder)
+    return to_graph(fold_batch_norm(load_model(folder).network))
 
 
 def _check(fitted: Fitted, graph: Graph, digits: Digits) -> None:

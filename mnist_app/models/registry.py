@@ -20,7 +20,7 @@ from torch import nn
 
 from mnist_app.errors import AppError
 from mnist_app.models.networks import ARCHITECTURES, build
-from mnist_app.storage import SHIPPED_LAB, SHIPPED_WEIGHTS, lab_folder, user_models_folder
+from mnist_app.storage import SHIPPED_LAB, SHIPPED_WEIGHTS, lab_folder, user_models_folder, write_whole
 
 DEFAULT_MODEL = "ink-cnn"
 ROBUST_MODEL = "robust-cnn"  # learned under attack
@@ -179,7 +179,7 @@ def load_card(folder: Path) -> ModelCard:
 
 def save_graph(folder: Path, graph: bytes) -> None:
     """Write an ONNX graph in place of weights, compressed. Raises OSError."""
-    (folder / GRAPH).write_bytes(gzip.compress(graph, 9, mtime=0))  # the same graph, the same bytes
+    write_whole(folder / GRAPH, gzip.compress(graph, 9, mtime=0))  # the same graph, the same bytes
 
 
 def load_graph(folder: Path) -> bytes:

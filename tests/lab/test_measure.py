@@ -1,0 +1,292 @@
+"""Figures of a toy, against the same figures worked out by others."""
+
+import json
+import zlib
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support
+from torch import nn
+from torch.nn import functional
+
+from mnist_app.data.dataset import Digits
+from mnist_app.data.inkfiles import InkFileError
+from mnist_app.errors import AppError
+from mnist_app.ink.preprocessing import pixels_of_drawing
+from mnist_app.ink.strokes import Drawing
+from mnist_app.lab import measure
+from mnist_app.lab.contender import CLASSICAL, Contender, Expected, Fitted, Lesson
+from mnist_app.lab.contenders import own
+from mnist_app.lab.figures import FIGURES, PROBLEM, problem_of, read_figures
+from mnist_app.lab.measure import learn_and_measure
+from mnist_app.models.graph import Graph, to_graph
+from mnist_app.models.networks import logits_of
+from mnist_app.models.registry import CARD, GRAPH, find_model, load_card
+from mnist_app.reading.recognition import recognise, recogniser_in
+from mnist_app.storage import lab_folder
+
+from ..conftest import ONE, SEVEN, TWO, ZERO
+from ..toy_lab import CURVES, figures, mean_digits, put
+
+
+def fit(lesson: Lesson) -> Fitted:
+    network = mean_digits(lesson.digits)
+    lesson.progress(1)
+    return Fitted(lambda: to_graph(network), lambda images: logits_of(network, images).numpy(), 7850, CURVES)
+
+
+TOY = Contender("toy", "A toy", CLASSICAL, "It plays.", "ten averages", fit, Expected(0.8, "a guess"))
+
+
+@pytest.fixture(autouse=True)
+def splits(monkeypatch: pytest.MonkeyPatch, nothing_shipped: Path, validation: Digits) -> Mapping[str, Digits]:
+    """What is learned from, chosen by, and measured on: three hundred digits each."""
+    order = np.random.default_rng(0).permutation(len(validation))
+    known = {name: validation[order[at * 300 :][:300]] for at, name in enumerate(("train", "validation", "test"))}
+    monkeypatch.setattr(measure, "load_split", known.__getitem__)
+    return known
+
+
+@pytest.fixture
+def folder() -> Path:
+    return lab_folder() / "toy"
+
+
+def slow_calibration_error(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    """Guo et al., one picture after another."""
+    bins: dict[int, list[float]] = {}
+    for shares, label in zip(probabilities, labels, strict=True):
+        bins.setdefault(min(14, int(shares.max() * 15)), []).append(float(shares.argmax() == label) - shares.max())
+    return sum(abs(sum(gaps)) for gaps in bins.values()) / len(labels)
+
+
+def test_figures_are_those_that_others_work_out(folder: Path, splits: Mapping[str, Digits]) -> None:
+    found = learn_and_measure(TOY, folder)
+    test, logits = splits["test"], logits_of(mean_digits(splits["train"]), splits["test"].images).double()
+    read = logits.argmax(dim=1).numpy()
+    assert 0.6 < found.accuracy < 1, "or it would show nothing"
+    assert found.accuracy == pytest.approx(accuracy_score(test.labels, read))
+    expected = precision_recall_fscore_support(test.labels, read, average="macro")
+    assert (found.precision, found.recall, found.f1) == pytest.approx(expected[:3])
+    np.testing.assert_array_equal(found.confusion, confusion_matrix(test.labels, read))
+    temperature = load_card(folder).temperature
+    for divided_by, error in ((1, found.calibration_error), (temperature, found.calibrated_error)):
+        shares = (logits / divided_by).softmax(dim=1).numpy()
+        assert error == pytest.approx(slow_calibration_error(shares, test.labels), abs=1e-4)
+    assert found.calibrated_error < found.calibration_error / 2
+    known = logits_of(mean_digits(splits["train"]), splits["validation"].images).argmax(dim=1).numpy()
+    assert found.validation_accuracy == pytest.approx((known == splits["validation"].labels).mean())
+
+
+def test_the_temperature_is_the_one_that_validation_asks_for(folder: Path, splits: Mapping[str, Digits]) -> None:
+    learn_and_measure(TOY, folder)
+    logits = logits_of(mean_digits(splits["train"]), splits["validation"].images).double()
+    labels, best = torch.from_numpy(splits["validation"].labels), load_card(folder).temperature
+    losses = [functional.cross_entropy(logits / (best * factor), labels) for factor in (0.9, 1, 1.1)]
+    assert min(losses) == losses[1]
+
+
+def test_what_it_costs_is_counted_and_timed(folder: Path) -> None:
+    found, content = learn_and_measure(TOY, folder), (folder / GRAPH).read_bytes()
+    assert (found.parameters, found.bytes, found.zipped) == (7850, len(content), len(zlib.compress(content, 9)))
+    for latency in (found.latency, found.own):
+        assert latency and 0 < latency.median <= latency.p95 < 1000
+    assert found.throughput > 1000 / found.latency.median / 10
+    assert found.memory and 50 < found.memory < 20_000
+    assert 0 <= found.seconds < 10
+
+
+def test_who_it_is_comes_from_the_contender_and_stays_on_the_card(folder: Path) -> None:
+    found, card = learn_and_measure(TOY, folder), load_card(folder)
+    assert (found.name, found.title, found.family, found.idea, found.recipe, found.expected) == (
+        *("toy", "A toy", CLASSICAL, "It plays.", "ten averages"),
+        Expected(0.8, "a guess"),
+    )
+    assert (card.name, card.summary, card.command) == ("toy", "It plays.", "python -m mnist_app lab --models toy")
+    assert card.data.startswith("MNIST, 300 of the training images (LeCun") and "CC BY-SA 3.0" in card.data
+    assert card.config == {"recipe": "ten averages"}
+    assert list(found.curves) == list(card.curves) == list(CURVES)
+
+
+def test_what_was_measured_is_kept_and_its_model_reads_as_it_did(folder: Path, splits: Mapping[str, Digits]) -> None:
+    found, kept = learn_and_measure(TOY, folder), read_figures(folder)
+    assert kept and replace(kept, expected=None, curves=()) == replace(found, expected=None, curves=())
+    assert {path.name for path in folder.iterdir()} == {FIGURES, CARD, GRAPH}
+    read = [each.digit for each in recognise(recogniser_in(folder), splits["test"].images)]
+    np.testing.assert_array_equal(confusion_matrix(splits["test"].labels, read), found.confusion)
+
+
+def test_real_ink_is_read_collection_by_collection(folder: Path, splits: Mapping[str, Digits], tmp_path: Path) -> None:
+    ink = {"a": [(SEVEN, 7), (ONE, 1), (ZERO, 8), (ZERO, 0)], "b": [(TWO, 2), (TWO, 3)]}
+    for name, drawings in ink.items():
+        lines = (json.dumps({"strokes": strokes, "label": label}) for strokes, label in drawings)
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(lines))
+    found, network = learn_and_measure(TOY, folder, tmp_path), mean_digits(splits["train"])
+    for name, drawings in ink.items():
+        pictures = np.stack([pixels_of_drawing(Drawing.from_points(strokes)) for strokes, _ in drawings])
+        read = logits_of(network, pictures).argmax(dim=1).tolist()
+        assert found.ink_collections[name] == np.mean([a == b for a, (_, b) in zip(read, drawings, strict=True)])
+    assert found.ink == pytest.approx((found.ink_collections["a"] + found.ink_collections["b"]) / 2)
+
+
+def test_without_ink_nothing_is_said_of_it(folder: Path) -> None:
+    found = learn_and_measure(TOY, folder)
+    assert (found.ink, found.ink_collections) == (None, {})
+
+
+def test_a_rehearsal_sees_no_more_digits_than_it_must(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measure, "QUICK", 120)
+    lessons: list[Lesson] = []
+
+    def note(lesson: Lesson) -> Fitted:
+        lessons.append(lesson)
+        return fit(lesson)
+
+    found = learn_and_measure(replace(TOY, fit=note), folder, is_quick=True)
+    assert (len(lessons[0].digits), len(lessons[0].validation), lessons[0].is_quick) == (120, 120, True)
+    assert np.sum(found.confusion) == 120
+
+
+def test_a_model_of_this_app_stands_by_its_card_and_keeps_its_own_folder(folder: Path, tmp_path: Path) -> None:
+    [contender] = [each for each in own.CONTENDERS if each.name == "ink-cnn"]
+    (tmp_path / "ink.jsonl").write_text(json.dumps({"strokes": SEVEN, "label": 3}))
+    found, card = learn_and_measure(contender, folder, tmp_path), load_card(find_model("ink-cnn"))
+    assert (found.seconds, found.machine, found.memory) == (card.seconds, card.machine, None)
+    assert found.ink == card.metrics["ink, unseen"]["accuracy"], "of what it has learned from it would flatter"
+    assert {path.name for path in folder.iterdir()} == {FIGURES}
+
+
+# What cannot be measured
+
+
+def refused(contender: Contender, folder: Path) -> str:
+    """Why; and that this is all that is left."""
+    put(folder.parent, figures("toy"), mean_digits_of_noise())  # by an earlier recipe
+    with pytest.raises(AppError) as error:
+        learn_and_measure(contender, folder)
+    assert problem_of(folder) == str(error.value)
+    assert {path.name for path in folder.iterdir()} == {PROBLEM}
+    return str(error.value)
+
+
+def mean_digits_of_noise() -> nn.Module:
+    noise = np.random.default_rng(0).integers(0, 256, (50, 28, 28)).astype(np.uint8)
+    return mean_digits(Digits(noise, np.arange(50) % 10))
+
+
+def test_a_graph_that_reads_something_else_than_its_library_is_refused(folder: Path) -> None:
+    def other(lesson: Lesson) -> Fitted:
+        return replace(fit(lesson), graph=lambda: to_graph(mean_digits_of_noise()))
+
+    assert refused(replace(TOY, fit=other), folder).startswith("Its ONNX graph reads only ")
+
+
+def test_a_graph_may_be_wrong_once_in_a_thousand_and_not_more_often(splits: Mapping[str, Digits]) -> None:
+    network = mean_digits(splits["train"])
+    digits = Digits(np.resize(splits["test"].images, (1000, 28, 28)), np.resize(splits["test"].labels, 1000))
+    graph, theirs = Graph(to_graph(network)), logits_of(network, digits.images).numpy()
+    for wrong, accepts in ((1, True), (2, False)):
+        other = theirs.copy()
+        other[:wrong] = np.roll(other[:wrong], 1, axis=1)
+        try:
+            measure._check(Fitted(lambda: b"", lambda images, other=other: other, 0), graph, digits)  # type: ignore[misc]
+        except AppError as error:
+            assert not accepts and str(error).startswith("Its ONNX graph reads only 99.8% of the validation digits")
+        else:
+            assert accepts
+
+
+def test_a_contender_that_gives_up_leaves_its_reason(folder: Path) -> None:
+    def give_up(lesson: Lesson) -> Fitted:
+        raise AppError("It rained.")
+
+    assert refused(replace(TOY, fit=give_up), folder) == "It rained."
+
+
+def test_answers_that_are_no_numbers_are_refused(folder: Path) -> None:
+    def astray(lesson: Lesson) -> Fitted:
+        network = mean_digits(lesson.digits)
+        network[1].bias.data[3] = float("nan")  # type: ignore[index]
+        return Fitted(lambda: to_graph(network), None, 0)
+
+    assert refused(replace(TOY, fit=astray), folder) == "It answers with what is no number."
+
+
+def test_what_is_no_graph_is_refused(folder: Path) -> None:
+    assert refused(replace(TOY, fit=lambda lesson: Fitted(lambda: b"x", None, 0)), folder).startswith("It is no graph")
+
+
+def test_a_problem_is_forgotten_once_it_is_solved(folder: Path) -> None:
+    refused(replace(TOY, fit=lambda lesson: Fitted(lambda: b"", None, 0)), folder)
+    learn_and_measure(TOY, folder)
+    assert problem_of(folder) is None and read_figures(folder)
+
+
+def test_collections_that_cannot_be_read_are_a_problem(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(InkFileError, match="holds no drawings"):
+        learn_and_measure(TOY, folder, tmp_path / "nowhere")
+    assert "holds no drawings" in str(problem_of(folder))
+
+
+@pytest.mark.parametrize(("number", "reason"), [(28, "No space left on device"), (13, "Permission denied")])
+def test_a_disk_that_takes_nothing_is_one_sentence(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, number: int, reason: str
+) -> None:
+    def refuse(path: Path, content: bytes) -> None:
+        raise OSError(number, reason)
+
+    monkeypatch.setattr(measure, "write_whole", refuse)
+    with pytest.raises(AppError, match=rf"toy could not be written: {reason}\."):
+        learn_and_measure(TOY, folder)
+
+
+def test_a_lab_that_is_no_folder_is_one_sentence(folder: Path) -> None:
+    folder.parent.parent.mkdir(parents=True)
+    folder.parent.write_text("a file where the folder should be")
+    with pytest.raises(AppError, match="toy could not be written: Not a directory"):
+        learn_and_measure(TOY, folder)
+
+
+# Contenders that are made from others
+
+
+def graphs_given(folder: Path, *needs: str) -> Mapping[str, bytes]:
+    given: dict[str, bytes] = {}
+
+    def note(lesson: Lesson) -> Fitted:
+        given.update(lesson.graphs)
+        return fit(lesson)
+
+    learn_and_measure(replace(TOY, fit=note, needs=needs), folder)
+    return given
+
+
+def test_who_is_made_from_others_is_given_their_graphs(
+    nothing_shipped: Path, folder: Path, mean_digit: nn.Module, others: Digits
+) -> None:
+    noise = mean_digits_of_noise()
+    for lab, name, network in ((nothing_shipped, "robot", noise), (nothing_shipped, "ball", noise)):
+        put(lab, figures(name), network)
+    put(lab_folder(), figures("ball"), mean_digit)
+    given = graphs_given(folder, "robot", "ball", "mnist-cnn")
+    assert given["robot"] == (nothing_shipped / "robot" / GRAPH).read_bytes()
+    assert given["ball"] == (lab_folder() / "ball" / GRAPH).read_bytes()
+    read = Graph(given["mnist-cnn"]).read(others.images)[0].argmax(axis=1)
+    assert (read == others.labels).mean() > 0.98
+
+
+def test_a_rehearsal_takes_what_it_needs_from_the_lab_where_it_has_none(tmp_path: Path, mean_digit: nn.Module) -> None:
+    put(lab_folder(), figures("ball"), mean_digit)
+    rehearsal = tmp_path / "rehearsal"
+    assert graphs_given(rehearsal / "toy", "ball")["ball"] == (lab_folder() / "ball" / GRAPH).read_bytes()
+    put(rehearsal, figures("ball"), mean_digits_of_noise())
+    assert graphs_given(rehearsal / "toy", "ball")["ball"] == (rehearsal / "ball" / GRAPH).read_bytes()
+
+
+def test_who_is_missing_is_named_with_the_way_to_have_it(folder: Path) -> None:
+    says = refused(replace(TOY, needs=("ball",)), folder)
+    assert says == "It needs 'ball', which is not here: python -m mnist_app lab --models ball"
