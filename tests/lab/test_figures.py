@@ -155,18 +155,18 @@ def parts_of(folder: Path) -> set[str]:
 
 
 def test_a_small_model_is_shipped_with_its_figures_and_answers_there(mean_digit: nn.Module, shipped: Path) -> None:
-    put(lab_folder(), figures(bytes=SHIPPED_UP_TO), mean_digit)
+    put(lab_folder(), figures(zipped=SHIPPED_UP_TO), mean_digit)
     assert ship("toy") == shipped / "toy"
     assert parts_of(shipped / "toy") == {FIGURES, CARD, GRAPH}
     (lab_folder() / "toy").rename(lab_folder() / "elsewhere")
-    assert told(table()[0]) == told(figures(bytes=SHIPPED_UP_TO)) and lab_models()["toy"] == shipped / "toy"
+    assert told(table()[0]) == told(figures(zipped=SHIPPED_UP_TO)) and lab_models()["toy"] == shipped / "toy"
 
 
 def test_of_a_large_model_only_the_figures_are_shipped_and_an_older_model_goes(
     mean_digit: nn.Module, shipped: Path
 ) -> None:
     put(shipped, figures(), mean_digit)
-    put(lab_folder(), figures(bytes=SHIPPED_UP_TO + 1), mean_digit)
+    put(lab_folder(), figures(zipped=SHIPPED_UP_TO + 1), mean_digit)
     ship("toy")
     assert parts_of(shipped / "toy") == {FIGURES}
 
