@@ -38,6 +38,7 @@ def classical(
             lambda: _around((convert or converted)(estimator), has_probabilities(estimator)),
             lambda images: _scores(estimator, rows_of(images)),
             parameters(estimator),
+            has_probabilities(estimator),
         )
 
     return Contender(name, title, CLASSICAL, idea, " ".join(repr(make()).split()), fit, expected)

@@ -44,16 +44,16 @@ class Figures:
     precision: float  # of each digit, the mean of the ten, as of the next two
     recall: float
     f1: float
-    calibration_error: float  # as it learned, before any calibration
+    calibration_error: float | None  # as it learned, before any calibration; None of scores
     calibrated_error: float  # with the temperature that validation digits ask for
     confusion: Sequence[Sequence[int]]  # (10, 10): rows are the labels, columns what was read
     validation_accuracy: float
-    ink: float | None  # accuracy on real ink, the mean over collections; None where none was at hand
+    ink: float | None  # accuracy on real ink, the mean over collections; None where none was at hand, or it knows it
     ink_collections: Mapping[str, float]
     parameters: int
     bytes: int  # of the graph
     zipped: int  # the same, compressed without loss, as the file is
-    seconds: float  # of processor time, to learn
+    seconds: float  # of processor time, to learn, with what it is made from
     memory: float | None  # MB at the peak, of the process that learned; None where that was another one
     own: Latency | None  # by the library that it learned with; None where that is ONNX Runtime
     latency: Latency  # by ONNX Runtime, as this app reads

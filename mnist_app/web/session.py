@@ -1,7 +1,7 @@
 """Every state key and every cached loader, in one place."""
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
@@ -33,13 +33,14 @@ from mnist_app.ink.strokes import Drawing, DrawingError
 from mnist_app.models.registry import DEFAULT_MODEL, ModelError, answering_file, find_model
 from mnist_app.models.shelf import default_model, restorable
 from mnist_app.reading.evaluation import Evaluation, evaluate
+from mnist_app.reading.number import ReadDigit, read_drawing
 from mnist_app.reading.recognition import Prediction, Recogniser, load_recogniser, read_with, recognise
 from mnist_app.training.jobs import Job, JobError, snapshot_network
 from mnist_app.training.queue import Queue
 from mnist_app.work import Progress, Work
 
 CANVASES = 8  # names in turn: Streamlit remembers each name for as long as the session lasts
-MOST_MODELS = 48  # in memory at once, each with half a MB: the lab alone has two dozen
+MOST_MODELS = 48  # in memory at once, each with half a MB, but for a few of the lab where that was run here
 MOST_MOMENTS = 100  # networks of trainings' moments, likewise
 MOST_READ = 2_000  # readings by those networks: a class with a drawing each, twelve moments, and some to spare
 PAD_SIDE = 340  # CSS pixels: as large as a 390 px wide phone has room for
@@ -337,15 +338,26 @@ def read_at(job: Job, passes: float, pixels: NDArray[np.uint8]) -> Prediction:
     return _reading(job.id, job.request.config.architecture, passes, pixels.tobytes())
 
 
+@lru_cache(maxsize=MOST_READ)  # two dozen models at once, whenever the page of the lab runs
+def _read_by(name: str, stamp: tuple[int, int], pixels: bytes) -> Prediction:
+    return recognise(model(name), np.frombuffer(pixels, np.uint8).reshape(1, 28, 28))[0]
+
+
 def read_by(name: str, pixels: NDArray[np.uint8]) -> Prediction:
     """What a model reads in a picture (28, 28). Raises ModelError."""
-    return recognise(model(name), pixels[None])[0]
+    return _read_by(name, stamp_of(name), pixels.tobytes())
 
 
 def own_drawing() -> NDArray[np.uint8] | None:
     """What is on this visitor's pad, as the network sees it (28, 28); None of a blank one."""
     drawing = Drawing.from_fabric(pad().latest or {})
     return None if drawing.is_blank else pixels_of_drawing(drawing)
+
+
+def own_digits() -> Sequence[ReadDigit]:
+    """The digits on this visitor's pad, as the model in use tells them apart; none of a blank one."""
+    drawing = Drawing.from_fabric(pad().latest or {})
+    return () if drawing.is_blank else read_drawing(model(using()), drawing).digits
 
 
 # Going from page to page

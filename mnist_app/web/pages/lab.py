@@ -16,6 +16,7 @@ from mnist_app.lab.figures import Figures, problems, table
 from mnist_app.lab.studies import effects, transfer
 from mnist_app.lab.transfer import Direction
 from mnist_app.models.registry import lab_models
+from mnist_app.reading.recognition import Prediction
 from mnist_app.web import session
 from mnist_app.web.answer import percent
 from mnist_app.web.basics import basics
@@ -52,13 +53,20 @@ def page() -> None:
     parts[chosen or "Compare"]()
 
 
+def _nothing() -> None:
+    st.info("Nothing has been measured yet. On the command line: `python -m mnist_app lab`.", icon=":material/info:")
+
+
 # Compare
 
 
 def _compare(found: Sequence[Figures]) -> None:
+    if not found:
+        _nothing()
+        return
     st.write(
         f"{len(found)} models learned from the same digits and were measured by the same code. The test digits are "
-        "MNIST's 10,000; the pen strokes are by 239 people; of all these models only ink-cnn has learned from such."
+        "MNIST's 10,000; the pen strokes are by 239 people, from whom only ink-cnn has learned, so it has no figure there."
     )
     terms("validation", "calibration", "precision and recall")
     chosen = _table(found)
@@ -76,11 +84,12 @@ def _table(found: Sequence[Figures]) -> Figures | None:
             "Model": [figures.title for figures in rows],
             "Kind": [figures.family for figures in rows],
             "Test": [100 * figures.accuracy for figures in rows],
-            "Pen strokes": [None if figures.ink is None else 100 * figures.ink for figures in rows],
+            "Pen strokes": [_percent(figures.ink) for figures in rows],
             "Precision": [100 * figures.precision for figures in rows],
             "Recall": [100 * figures.recall for figures in rows],
             "F1": [100 * figures.f1 for figures in rows],
-            "Calibration error": [100 * figures.calibration_error for figures in rows],
+            "Calibration error": [_percent(figures.calibration_error) for figures in rows],
+            "Calibrated": [100 * figures.calibrated_error for figures in rows],
             "Parameters": [figures.parameters for figures in rows],
             "kB": [figures.bytes / 1000 for figures in rows],
             "kB, compressed": [figures.zipped / 1000 for figures in rows],
@@ -104,8 +113,9 @@ def _table(found: Sequence[Figures]) -> Figures | None:
             "Recall": share(format="%.2f%%"),
             "F1": share(format="%.2f%%"),
             "Calibration error": share(
-                format="%.2f%%", help="How far confidence and accuracy are apart, as it learned; on test digits"
+                format="%.2f%%", help="How far confidence and accuracy are apart, as it learned; scores are none"
             ),
+            "Calibrated": share(format="%.2f%%", help="The same with the temperature that validation digits ask for"),
             "Parameters": st.column_config.NumberColumn(format="localized", help="Numbers learned, or kept"),
             "kB": st.column_config.NumberColumn(format="%.0f", help="As ONNX"),
             "kB, compressed": st.column_config.NumberColumn(
@@ -117,15 +127,26 @@ def _table(found: Sequence[Figures]) -> Figures | None:
                 format="%.2f", help="One picture by the library that it learned with: PyTorch or scikit-learn"
             ),
             "A second": st.column_config.NumberColumn(format="%.0f", help="Pictures, a hundred at once"),
-            "Learned in s": st.column_config.NumberColumn(format="%.0f", help="Processor time on one thread"),
+            "Learned in s": st.column_config.NumberColumn(
+                format="%.0f",
+                help="Processor time on one thread, with what it is made from; by the clock where it is this app's",
+            ),
             "Memory, MB": st.column_config.NumberColumn(format="%.0f", help="Of the process that learned, at its peak"),
         },
     )
-    st.caption("Sort by pressing a column's head. Pick a row to see how a model learned and what it gets wrong.")
+    machines = " and ".join(sorted({figures.machine for figures in rows if figures.family != OWN}))
+    st.caption(
+        "Sort by pressing a column's head. Pick a row to see how a model learned and what it gets wrong. "
+        f"Timed on {plain(machines)}."
+    )
     for name, problem in problems().items():
         problem_notice(f"{name} is missing. {problem}")
     at = event["selection"]["rows"]
     return rows[at[0]] if at and at[0] < len(rows) else None
+
+
+def _percent(share: float | None) -> float | None:
+    return None if share is None else 100 * share
 
 
 # One model
@@ -146,6 +167,9 @@ def _model(found: Figures) -> None:
                     st.html(_course_html(title, found, measure))
             else:
                 st.caption("It did not learn step by step: there are no curves.")
+            if found.ink_collections:
+                each = ", ".join(f"{plain(name)} {accuracy:.1%}" for name, accuracy in found.ink_collections.items())
+                st.caption(f"Real pen strokes, by collection: {each}.")
             with st.expander("How it was made"):
                 st.code(found.recipe, language=None)
                 st.code(COMMAND.format(found.name), language="bash")
@@ -200,34 +224,41 @@ def _costs(found: Sequence[Figures]) -> None:
 
 def _own_drawing(found: Sequence[Figures]) -> None:
     """Everybody's answer about what is on the pad."""
-    pixels = session.own_drawing()
-    if pixels is None:
+    if not found:
+        _nothing()
+        return
+    digits = session.own_digits()
+    if not digits:
         st.caption("There is nothing on the pad yet.")
         if st.button("Draw something", icon=":material/draw:", key="lab_draw"):
             session.go_to("Draw")
         return
+    pixels = digits[0].pixels
+    if len(digits) > 1:
+        st.caption("On the pad is a number. These read one digit at a time: here its first.")
     there = lab_models()
     able = [each for each in found if each.family == OWN or each.name in there]
-    try:
-        with st.spinner("All of them read it"):
-            reads = {each.title: session.read_by(each.name, pixels) for each in able}
-    except AppError as error:
-        problem_notice(str(error))
-        return
-    counts = Counter(read.digit for read in reads.values())
-    usual = counts.most_common(1)[0][0]
+    reads: dict[str, Prediction] = {}
+    for each in able:
+        try:
+            reads[each.title] = session.read_by(each.name, pixels)
+        except AppError as error:  # of one: the others answer all the same
+            problem_notice(f"{each.title}: {error}")
+    said = {title: str(read.digit) if read.is_digit else "?" for title, read in reads.items()}
+    usual, agreeing = Counter(said.values()).most_common(1)[0]
     tiles = "".join(
-        f'<li class="{"" if read.digit == usual else "odd"}"><b>{read.digit if read.is_digit else "?"}</b>'
+        f'<li class="{"" if said[title] == usual else "odd"}"><b>{said[title]}</b>'
         f'<span class="sure">{percent(read.confidence)}</span><span class="who">{html.escape(title)}</span></li>'
         for title, read in reads.items()
     )
-    others = len(reads) - counts[usual]
-    agreed = f"All {len(reads)} read {usual}." if not others else f"{counts[usual]} read {usual}, {others} do not."
-    missing = [each.title for each in found if each not in able]
+    others = len(reads) - agreeing
+    as_what = "no digit in it" if usual == "?" else usual
+    agreed = f"All {len(reads)} read {as_what}." if not others else f"{agreeing} read {as_what}, {others} do not."
     st.html(
         f'<img class="watched" src="{png_url(pixels)}" alt="Your drawing"><p class="sentence">{agreed}</p>'
         f'<ol class="minds answers" aria-label="What each reads">{tiles}</ol>'
     )
+    missing = [each.title for each in found if each not in able]
     if missing:
         st.caption(
             f"Too large to come with the app: {plain(', '.join(missing))}. `python -m mnist_app lab` makes them, too."
@@ -285,7 +316,7 @@ def _effects(seen: Sequence[Seen]) -> None:
     )
     for effect in seen:
         st.markdown(f"**{plain(effect.title)}.** {plain(effect.what)}")
-        for column, run in zip(st.columns(3), effect.runs, strict=False):
+        for column, run in zip(st.columns(max(3, len(effect.runs))), effect.runs, strict=False):  # two stay narrow
             last = run.curves[-1]
             lines = [
                 Curve("validation", [(each["passes"], each["validation_loss"]) for each in run.curves], VALIDATION),
