@@ -66,7 +66,7 @@ def _compare(found: Sequence[Figures]) -> None:
         return
     st.write(
         f"{len(found)} models learned from the same digits and were measured by the same code. The test digits are "
-        "MNIST's 10,000; the pen strokes are by 239 people, from whom only ink-cnn has learned, so it has no figure there."
+        "MNIST's 10,000; the pen strokes are by 239 people, of whom only ink-cnn knows any: it has no figure there."
     )
     terms("validation", "calibration", "precision and recall")
     chosen = _table(found)
