@@ -1,5 +1,6 @@
 """Drawings, digits and folders that tests speak of."""
 
+import gc
 import hashlib
 import os
 import threading
@@ -32,6 +33,12 @@ ZERO: Strokes = [
 TWO: Strokes = [
     [[100, 120], [120, 80], [170, 62], [220, 85], [225, 130], [190, 185], [140, 235], [95, 280], [160, 278], [245, 280]]
 ]
+
+
+def pytest_collection_finish() -> None:
+    """What has been imported by now stays, and later collections are spared its hundreds of thousands of objects."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_sessionfinish() -> None:
