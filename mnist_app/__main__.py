@@ -264,20 +264,20 @@ def lab_command(arguments: argparse.Namespace) -> None:
     """Train and measure the lab's models, each in its own process, and do its studies; goes on where it stopped."""
     from mnist_app.lab.figures import ship
     from mnist_app.lab.run import chosen, percent_bar, results_folder, run, time_all
-    from mnist_app.lab.studies import STUDIES, run_study, ship_study
+    from mnist_app.lab.studies import run_study, ship_studies, to_do
 
-    names = chosen(arguments.models)
+    names, folder = chosen(arguments.models), results_folder(arguments.quick)
+    studies = to_do(arguments.models, folder, arguments.ink, is_anew=arguments.anew)
     for result in run(names, arguments.ink, is_quick=arguments.quick, is_anew=arguments.anew):
         print(f"{result.number}/{result.count} {result.sentence}", flush=True)
     time_all(names, is_quick=arguments.quick)
-    studies = [name for name in STUDIES if not arguments.models or name in arguments.models]
     for name in studies:
         with percent_bar(name) as progress:
-            run_study(name, results_folder(arguments.quick), arguments.ink, is_quick=arguments.quick, progress=progress)
-    for name in names if arguments.ship else ():
-        print(f"Shipped {ship(name)}")
-    for name in studies if arguments.ship else ():
-        print(f"Shipped {ship_study(name)}")
+            run_study(name, folder, arguments.ink, is_quick=arguments.quick, progress=progress)
+        print(f"{name}: done")
+    if arguments.ship:
+        for path in (*map(ship, names), *ship_studies(arguments.models)):
+            print(f"Shipped {path}")
 
 
 def data_command(arguments: argparse.Namespace) -> None:
@@ -408,10 +408,11 @@ def _parser() -> argparse.ArgumentParser:
     lab.add_argument(
         "--models", nargs="+", default=[], metavar="NAME", help="only these models or studies; a wrong name lists all"
     )
-    lab.add_argument("--quick", action="store_true", help="a rehearsal on 2,000 digits, kept apart")
+    how = lab.add_mutually_exclusive_group()
+    how.add_argument("--quick", action="store_true", help="a rehearsal on 2,000 digits, kept apart, never shipped")
+    how.add_argument("--ship", action="store_true", help="copy the results into weights/")
     lab.add_argument("--ink", type=Path, metavar="FOLDER", help="collections of drawings to measure on as well")
     lab.add_argument("--anew", action="store_true", help="measure again what has been measured")
-    lab.add_argument("--ship", action="store_true", help="copy the results into weights/")
     lab.set_defaults(run=lab_command)
 
     data = commands.add_parser("data", help="show or fetch the digits", description=data_command.__doc__)

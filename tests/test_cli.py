@@ -18,13 +18,16 @@ from mnist_app.__main__ import main
 from mnist_app.data.dataset import DatasetError, Digits
 from mnist_app.errors import AppError
 from mnist_app.ink.preprocessing import prepare_image
+from mnist_app.lab import effects
+from mnist_app.lab.contender import NETWORK, Contender, Fitted, Lesson
 from mnist_app.models.networks import logits_of
 from mnist_app.models.registry import find_model, load_card, load_model
 from mnist_app.models.shelf import make_default, put_away
-from mnist_app.storage import user_models_folder
+from mnist_app.storage import lab_folder, user_models_folder
 from mnist_app.training.train import BatchReport, EpochReport, TrainConfig, train
 
 from .conftest import ONE, SEVEN, TWO, ZERO
+from .toy_lab import CURVES, figures, mean_digits, put
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -337,6 +340,88 @@ def test_a_missing_test_split_is_noticed_before_the_training(
     monkeypatch.setattr("mnist_app.training.trainer.load_split", load_split)
     monkeypatch.setattr("mnist_app.training.trainer.train", lambda *_: pytest.fail("it trained first"))
     assert run("train", "--name", "x") == (1, "", "no test split\n")
+
+
+def test_a_schedule_is_chosen_and_stands_on_the_card(run: Run, tiny_splits: Digits) -> None:
+    assert run("train", "--name", "mine", "--epochs", "1", "--schedule", "constant")[0] == 0
+    card = load_card(find_model("mine"))
+    assert "--schedule constant" in card.command and card.config["schedule"] == "constant"
+    says = "No schedule 'sawtooth'. Available: one-cycle, constant.\n"
+    assert run("train", "--name", "other", "--schedule", "sawtooth") == (1, "", says)
+
+
+# The lab
+
+
+@pytest.fixture
+def a_small_lab(monkeypatch: pytest.MonkeyPatch, nothing_shipped: Path, tiny_digits: Digits) -> list[str]:
+    """Two toys and two studies, each of which is done at once; what was done, in order."""
+    done: list[str] = []
+    toys = [Contender(name, f"A {name}", NETWORK, "", "as one likes", never) for name in ("ball", "kite")]
+
+    def learn(name: str, folder: Path, ink: Path | None, is_quick: bool) -> str | None:
+        done.append(name)
+        put(folder.parent, figures(name), mean_digits(tiny_digits))
+        return None if name == "ball" else "It rained."
+
+    def see(*_: object) -> list[effects.Seen]:
+        done.append("effects")
+        return [effects.Seen("Noise", "It hurts.", [effects.Run("none", CURVES)])]
+
+    monkeypatch.setattr("mnist_app.lab.run.contenders", lambda: toys)
+    monkeypatch.setattr("mnist_app.lab.run.load_split", lambda split: tiny_digits)
+    monkeypatch.setattr("mnist_app.lab.run._in_a_process", learn)
+    monkeypatch.setattr("mnist_app.lab.studies.run_effects", see)
+    return done
+
+
+def never(_: Lesson) -> Fitted:
+    raise AssertionError
+
+
+def test_the_lab_measures_all_and_goes_on_where_it_stopped(run: Run, a_small_lab: list[str]) -> None:
+    code, out, _ = run("lab")
+    first, second, third = out.splitlines()
+    assert (code, second, third) == (0, "2/2 A kite: not measured. It rained.", "effects: done")
+    assert first.startswith("1/2 A ball: 90.00%")
+    assert a_small_lab == ["ball", "kite", "effects"], "the study that needs ink can wait for it"
+    (lab_folder() / "kite" / "figures.json").unlink()
+    assert "(measured before)" in run("lab")[1].splitlines()[0]
+    assert a_small_lab[3:] == ["kite"]
+    run("lab", "--anew", "--models", "ball", "effects")
+    assert a_small_lab[4:] == ["ball", "effects"]
+
+
+def test_the_lab_ships_what_it_has_and_no_rehearsal(
+    run: Run, a_small_lab: list[str], nothing_shipped: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = run("lab", "--models", "ball", "effects", "--ship")[1]
+    assert out.splitlines()[2:] == [f"Shipped {nothing_shipped / name}" for name in ("ball", "effects.json")]
+    assert {path.name for path in nothing_shipped.iterdir()} == {"ball", "effects.json"}
+    with pytest.raises(SystemExit) as end:
+        run("lab", "--quick", "--ship")
+    assert end.value.code == 2 and "not allowed with argument --quick" in capsys.readouterr().err
+
+
+def test_what_the_lab_cannot_do_is_said_before_it_does_anything(run: Run, a_small_lab: list[str]) -> None:
+    assert run("lab", "--models", "car") == (
+        *(1, ""),
+        "Nothing in the lab is called 'car'. There are: ball, kite, effects, transfer.\n",
+    )
+    code, _, err = run("lab", "--models", "ball", "transfer")
+    assert (code, err) == (1, "Learning from few samples needs real ink: name its folder with --ink.\n")
+    assert run("lab", "--ink", "/nowhere")[0] == 1
+    assert a_small_lab == []
+
+
+def test_a_model_of_the_lab_is_asked_by_its_name(run: Run, a_toy: Path, files: Path) -> None:
+    code, out, err = run("predict", "--model", "toy", files / "seven.png")
+    assert (code, json.loads(out)["model"], err) == (0, "toy", "")
+    (files / "cut.jsonl.gz").write_bytes(gzip.compress(json.dumps({"strokes": SEVEN, "label": 7}).encode()))
+    for command in (["teach", "toy", "--name", "mine", "--ink", files], ["calibrate", a_toy]):
+        code, _, err = run(*command)
+        assert (code, err.startswith("'toy' is only a graph: it answers, but cannot be taught")) == (1, True)
+    assert "toy" not in run("models")[1]
 
 
 def test_the_source_of_the_digits_is_shown(run: Run, toy_mnist: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 import ast
 import importlib.util
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,9 +8,10 @@ ROOT = Path(__file__).parent.parent
 
 # What each folder, or module beside them, may import of the others; mnist_app/web may import all but __main__.
 MAP = {
-    "__main__": {"data", "errors", "explore", "ink", "models", "reading", "training"},
+    "__main__": {"data", "errors", "explore", "ink", "lab", "models", "reading", "training"},
     "api": {"api_schema", "errors", "ink", "models", "reading"},
     "api_schema": set(),
+    "lab": {"data", "errors", "ink", "models", "reading", "storage", "training"},
     "explain": {"data", "ink", "models", "reading"},
     "explore": {"data", "errors", "explain", "ink", "models", "reading", "storage", "work"},
     "training": {"data", "errors", "explain", "explore", "ink", "models", "reading", "storage"},
@@ -99,3 +101,8 @@ def test_only_the_process_that_tells_mlflow_imports_it() -> None:
 
 def test_the_core_never_sees_the_screen() -> None:
     assert [name for name, below in MAP.items() if "web" in below] == []
+
+
+def test_every_folder_of_code_is_a_package_that_is_installed() -> None:
+    folders = {".".join(path.parent.relative_to(ROOT).parts) for path in FILES}
+    assert set(tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]) == folders

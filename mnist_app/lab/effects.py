@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from mnist_app.data.dataset import load_split
 from mnist_app.lab.contender import Lesson
+from mnist_app.lab.figures import check_curves
 from mnist_app.lab.networks import learned
 from mnist_app.training.augmentation import STILL, Augmentation
 from mnist_app.training.train import TrainConfig
@@ -72,6 +73,12 @@ class Run:
 
     setting: str
     curves: Sequence[Mapping[str, float]]  # registry.CURVES, an epoch each
+
+    def __post_init__(self) -> None:
+        """Raises TypeError, ValueError or KeyError where a page could not draw it: it comes from a file."""
+        check_curves(self.curves)
+        if not self.curves:
+            raise ValueError("there is no epoch")
 
 
 @dataclass(frozen=True)

@@ -70,8 +70,7 @@ class Figures:
         counts = np.array(self.confusion)
         if counts.shape != (CLASSES, CLASSES) or counts.dtype.kind != "i":
             raise ValueError("the confusion matrix is none")
-        if not all(math.isfinite(report[name]) for report in self.curves for name in CURVES):
-            raise ValueError("a curve has a gap")
+        check_curves(self.curves)
 
     @property
     def falls_short(self) -> bool:
@@ -82,6 +81,12 @@ class Figures:
         """Raises TypeError, ValueError or KeyError."""
         parts = {"own": Latency, "latency": Latency, "expected": Expected}
         return cls(**{**content, **{name: content[name] and kind(**content[name]) for name, kind in parts.items()}})
+
+
+def check_curves(curves: Sequence[Mapping[str, float]]) -> None:
+    """Raises TypeError, ValueError or KeyError where a curve could not be drawn."""
+    if not all(math.isfinite(report[name]) for report in curves for name in CURVES):
+        raise ValueError("a curve has a gap")
 
 
 def _check_kinds(part: Any) -> None:
@@ -135,7 +140,8 @@ def problems() -> dict[str, str]:
 
 def stands(figures: Figures | None, contender: Contender, *, with_ink: bool = False) -> bool:
     """Whether figures are of this very recipe, and of real ink where that is asked for: it need not learn again."""
-    return figures is not None and figures.recipe == contender.recipe and not (with_ink and figures.ink is None)
+    lacks_ink = with_ink and not contender.knows_ink and figures is not None and figures.ink is None
+    return figures is not None and figures.recipe == contender.recipe and not lacks_ink
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

@@ -5,18 +5,20 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import torch
 from tqdm import tqdm
 
 from mnist_app.data.dataset import load_split
+from mnist_app.data.inkfiles import collections
 from mnist_app.errors import AppError
 from mnist_app.lab.contender import OWN, Contender
-from mnist_app.lab.figures import FIGURES, PROBLEM, Figures, problem_of, read_figures, stands, write_json
+from mnist_app.lab.figures import FIGURES, PROBLEM, Figures, read_figures, stands, write_json
 from mnist_app.lab.lineup import contenders
 from mnist_app.lab.measure import learn_and_measure, speed
 from mnist_app.lab.studies import STUDIES
@@ -72,13 +74,16 @@ def chosen(names: Collection[str]) -> list[str]:
 def run(names: Collection[str], ink: Path | None, *, is_quick: bool, is_anew: bool) -> Iterator[Result]:
     """Measure contenders one after another.
 
-    Goes on where it stopped: what has figures of its very recipe is not measured again, unless ``is_anew``.
+    Goes on where it stopped: what has figures of its very recipe is not measured again, unless ``is_anew``. Raises
+    AppError where ``ink`` holds no drawings.
     """
+    if ink:
+        collections(ink)  # sooner said before an hour's work than after
     known = {contender.name: contender for contender in contenders()}
     for number, contender in enumerate((known[name] for name in names), 1):
         folder = results_folder(is_quick) / contender.name
         figures = read_figures(folder)
-        was_there = not is_anew and stands(figures, contender)
+        was_there = not is_anew and stands(figures, contender, with_ink=ink is not None)
         problem = None
         if not was_there:
             problem = _in_a_process(contender.name, folder, ink, is_quick)
@@ -87,7 +92,10 @@ def run(names: Collection[str], ink: Path | None, *, is_quick: bool, is_anew: bo
 
 
 def time_all(names: Collection[str], *, is_quick: bool) -> None:
-    """Time all contenders that can answer, one right after the other: latencies are compared, so they share a run."""
+    """Time all contenders that can answer, one right after the other: latencies are compared, so they share a run.
+
+    Raises AppError.
+    """
     torch.set_num_threads(1)
     test = load_split("test")
     for name in names:
@@ -96,21 +104,32 @@ def time_all(names: Collection[str], *, is_quick: bool) -> None:
         if figures:
             model = recogniser_in(folder) if (folder / GRAPH).exists() else load_recogniser(name)  # one of this app's
             latency, throughput = speed(model, test)
-            write_json(folder / FIGURES, asdict(replace(figures, latency=latency, throughput=throughput)))
+            try:
+                write_json(folder / FIGURES, asdict(replace(figures, latency=latency, throughput=throughput)))
+            except OSError as error:
+                raise AppError(f"{folder} could not be written: {error.strerror}.") from None
 
 
 def _in_a_process(name: str, folder: Path, ink: Path | None, is_quick: bool) -> str | None:
     """Measure one contender in a process of its own, whose peak memory is its; why there are no figures, if so."""
-    (folder / PROBLEM).unlink(missing_ok=True)
-    process = multiprocessing.get_context("spawn").Process(target=_measure, args=(name, folder, ink, is_quick))
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_measure, args=(name, folder, ink, is_quick, theirs))
     process.start()
+    theirs.close()  # of this process: the other one's is the last
     process.join()
     if process.exitcode == 0:
         return None
-    return problem_of(folder) or f"Its process ended without a word, with code {process.exitcode}."
+    try:
+        return str(ours.recv())
+    except EOFError:  # killed, perhaps for want of memory; or nobody foresaw what it met, and that is on the screen
+        problem = f"Its process ended without a word, with code {process.exitcode}."
+        with suppress(OSError):
+            write_json(folder / PROBLEM, {"problem": problem})
+        return problem
 
 
-def _measure(name: str, folder: Path, ink: Path | None, is_quick: bool) -> None:
+def _measure(name: str, folder: Path, ink: Path | None, is_quick: bool, to_parent: Connection) -> None:
     """What the process does. It ends with the one that began it, even if that is killed."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     contender = next(each for each in contenders() if each.name == name)
@@ -121,8 +140,9 @@ def _measure(name: str, folder: Path, ink: Path | None, is_quick: bool) -> None:
                 measure()
             else:
                 _tracked(contender, folder, is_quick, measure)
-        except AppError:
-            sys.exit(1)  # the reason is in its folder
+        except AppError as error:
+            to_parent.send(str(error))  # it is in the folder as well, unless the disk is full
+            sys.exit(1)
 
 
 def _tracked(contender: Contender, folder: Path, is_quick: bool, measure: Callable[[], Figures]) -> None:

@@ -3,10 +3,11 @@
 import json
 import platform
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from mnist_app.errors import AppError
 from mnist_app.lab.effects import Seen, run_effects
@@ -16,6 +17,9 @@ from mnist_app.storage import SHIPPED_LAB, lab_folder
 
 EFFECTS, TRANSFER = "effects", "transfer"
 STUDIES = (EFFECTS, TRANSFER)
+NEEDS_INK = "Learning from few samples needs real ink: name its folder with --ink."
+
+T = TypeVar("T")
 
 
 def run_study(
@@ -30,43 +34,60 @@ def run_study(
     if name == EFFECTS:
         parts: Sequence[Seen | Direction] = run_effects(is_quick, progress)
     elif ink is None:
-        raise AppError("Learning from few samples needs real ink: name its folder with --ink.")
+        raise AppError(NEEDS_INK)
     else:
         parts = run_transfer(ink, is_quick, progress)
     try:
-        write_json(folder / f"{name}.json", {"machine": platform.machine(), "parts": [asdict(part) for part in parts]})
+        write_json(_file(folder, name), {"machine": platform.machine(), "parts": [asdict(part) for part in parts]})
     except OSError as error:
         raise AppError(f"{folder} could not be written: {error.strerror}.") from None
 
 
 def effects() -> list[Seen]:
     """The effects that were seen; none where nobody has looked."""
-    return [Seen.from_json(part) for part in _parts(EFFECTS)]
+    return _found(EFFECTS, Seen.from_json)
 
 
 def transfer() -> list[Direction]:
     """What was learned from few samples; nothing where nobody has tried."""
-    return [Direction.from_json(part) for part in _parts(TRANSFER)]
+    return _found(TRANSFER, Direction.from_json)
 
 
-def _parts(name: str) -> Iterator[Mapping[str, Any]]:
-    """What was found on this machine, or else what came with the app."""
+def _found(name: str, part_of: Callable[[Mapping[str, Any]], T]) -> list[T]:
+    """What was found on this machine, or else what came with the app; what cannot be read is passed over."""
     for folder in (lab_folder(), SHIPPED_LAB):
-        try:
-            yield from json.loads((folder / f"{name}.json").read_text())["parts"]
-        except (OSError, ValueError, TypeError, KeyError):
-            continue
-        return
+        with suppress(OSError, ValueError, TypeError, KeyError):
+            return [part_of(part) for part in json.loads(_file(folder, name).read_text())["parts"]]
+    return []
 
 
-def ship_study(name: str) -> Path:
-    """Copy what a study found into weights/. Raises AppError."""
-    there = SHIPPED_LAB / f"{name}.json"
+def to_do(names: Collection[str], folder: Path, ink: Path | None, *, is_anew: bool) -> list[str]:
+    """The studies among ``names``, or of all where nothing is named, that were not done yet. Raises AppError.
+
+    Where it is not named, one that cannot be done without real ink is left for another time.
+    """
+    studies = [name for name in asked_for(names) if is_anew or not _file(folder, name).exists()]
+    if ink is None and TRANSFER in studies:
+        if names:
+            raise AppError(NEEDS_INK)
+        studies.remove(TRANSFER)
+    return studies
+
+
+def asked_for(names: Collection[str]) -> list[str]:
+    """The studies among ``names``; all where nothing is named."""
+    return [name for name in STUDIES if not names or name in names]
+
+
+def ship_studies(names: Collection[str]) -> list[Path]:
+    """Copy what studies found into weights/: those among ``names`` that were done. Raises AppError."""
+    done = [name for name in asked_for(names) if _file(lab_folder(), name).exists()]
     try:
-        there.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(lab_folder() / there.name, there)
-    except FileNotFoundError:
-        raise AppError(f"The study {name!r} has not been done yet: python -m mnist_app lab --models {name}") from None
+        SHIPPED_LAB.mkdir(parents=True, exist_ok=True)
+        return [Path(shutil.copy(_file(lab_folder(), name), _file(SHIPPED_LAB, name))) for name in done]
     except OSError as error:
-        raise AppError(f"{there} could not be written: {error.strerror}.") from None
-    return there
+        raise AppError(f"{SHIPPED_LAB} could not be written: {error.strerror}.") from None
+
+
+def _file(folder: Path, name: str) -> Path:
+    return folder / f"{name}.json"

@@ -4,6 +4,7 @@ Both learn from the same few samples of another kind: pen strokes after MNIST, a
 """
 
 import copy
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from torch import nn
 
 from mnist_app.data.dataset import CLASSES, Digits, load_split
 from mnist_app.data.inkfiles import collections, read_records
+from mnist_app.errors import AppError
 from mnist_app.ink.preprocessing import pixels_of_drawing
 from mnist_app.ink.strokes import Drawing
 from mnist_app.models.networks import logits_of
@@ -37,6 +39,13 @@ class Point:
     knowing: Sequence[float]  # by the network that knows another kind of digits
     scratch: Sequence[float]  # by the one that knows nothing
 
+    def __post_init__(self) -> None:
+        """Raises TypeError or ValueError where a page could not draw it: it comes from a file."""
+        if not all(map(math.isfinite, (self.count, *self.knowing, *self.scratch))):
+            raise ValueError("a share is no number")
+        if not (self.knowing and self.scratch):
+            raise ValueError("there is no run")
+
 
 @dataclass(frozen=True)
 class Direction:
@@ -47,6 +56,11 @@ class Direction:
     measured: int  # digits of the new kind that all were measured on
     untaught: float  # what is read right of the new kind without any sample of it
     points: Sequence[Point]
+
+    def __post_init__(self) -> None:
+        """Likewise."""
+        if not self.points or not math.isfinite(self.measured + self.untaught):
+            raise ValueError("there is nothing to draw")
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "Direction":
@@ -62,8 +76,11 @@ class Kind:
     measured: Digits
 
 
-def kinds(ink: Path) -> tuple[Kind, Kind]:
-    """MNIST, measured on test; and real ink, measured on every second writer, of whom nothing is learned."""
+def kinds(ink: Path, samples: int) -> tuple[Kind, Kind]:
+    """MNIST, measured on test; and real ink, measured on every second writer, of whom nothing is learned.
+
+    Raises AppError where the others have not drawn so many ``samples``, as many of each digit.
+    """
     halves: tuple[list[tuple[NDArray[np.uint8], int]], ...] = ([], [])
     writers: dict[tuple[str, str | None], int] = {}
     for name, path in collections(ink).items():
@@ -71,6 +88,12 @@ def kinds(ink: Path) -> tuple[Kind, Kind]:
             if record.label is not None and isinstance(record.drawing, Drawing) and not record.drawing.is_blank:
                 number = writers.setdefault((name, record.writer), len(writers))
                 halves[number % 2].append((pixels_of_drawing(record.drawing), record.label))
+    fewest = min(sum(label == digit for _, label in halves[0]) for digit in range(CLASSES))
+    if fewest < samples // CLASSES or not halves[1]:
+        raise AppError(
+            f"{ink} has too few labelled drawings: every second writer has drawn {fewest} of some digit, of which "
+            f"{samples // CLASSES} are learned from, and those of the others are measured on."
+        )
     learned, measured = (
         Digits(np.stack([pixels for pixels, _ in half]), np.array([label for _, label in half])) for half in halves
     )
@@ -80,16 +103,19 @@ def kinds(ink: Path) -> tuple[Kind, Kind]:
 def run_transfer(ink: Path, is_quick: bool, progress: Callable[[float], None]) -> list[Direction]:
     """Both directions, with what is read right over the number of samples."""
     torch.set_num_threads(1)
-    mnist, strokes = kinds(ink)
+    counts = COUNTS[:2] if is_quick else COUNTS
+    mnist, strokes = kinds(ink, counts[-1])
     ways = ((mnist, strokes), (strokes, mnist))
     return [
-        _direction(*way, is_quick, lambda share, at=at: progress((at + share) / len(ways)))  # type: ignore[misc]
+        _direction(*way, counts, is_quick, lambda share, at=at: progress((at + share) / len(ways)))  # type: ignore[misc]
         for at, way in enumerate(ways)
     ]
 
 
-def _direction(before: Kind, after: Kind, is_quick: bool, progress: Callable[[float], None]) -> Direction:
-    counts, seeds = (COUNTS[:2], 1) if is_quick else (COUNTS, SEEDS)
+def _direction(
+    before: Kind, after: Kind, counts: Sequence[int], is_quick: bool, progress: Callable[[float], None]
+) -> Direction:
+    seeds = 1 if is_quick else SEEDS
     knowing = fresh_network(BEFORE)
     _learn(knowing, replace(BEFORE, epochs=1) if is_quick else BEFORE, before.learned)
     points = []

@@ -117,6 +117,41 @@ def test_two_batches_are_learned_by_heart(tiny_digits: Digits, optimiser: str, r
     assert last.validation_accuracy == 1
 
 
+@pytest.fixture
+def noted_rates(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The learning rate of each step that an optimiser takes."""
+    noted: list[float] = []
+
+    class Noting(torch.optim.SGD):
+        def step(self, closure: Any = None) -> Any:
+            noted.append(self.param_groups[0]["lr"])
+            return super().step(closure)
+
+    monkeypatch.setitem(OPTIMISERS, "sgd", lambda parameters, rate, decay: Noting(parameters, rate))
+    return noted
+
+
+@pytest.mark.parametrize("schedule", ["constant", "one-cycle"])
+def test_a_constant_rate_stays_and_one_cycle_rises_to_it_and_falls(
+    schedule: str, noted_rates: list[float], tiny_digits: Digits
+) -> None:
+    config = quick(epochs=20, schedule=schedule, learning_rate=0.02, optimiser="sgd")
+    network = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
+    assert len(list(train(network, config, tiny_digits, tiny_digits))) == 60
+    if schedule == "constant":
+        assert noted_rates == [0.02] * 40
+        return
+    top = noted_rates.index(max(noted_rates))
+    assert noted_rates[top] == pytest.approx(0.02) and top == 9, "a quarter of the way"
+    assert noted_rates[0] < 0.001 and noted_rates[-1] < 1e-6
+    assert noted_rates == sorted(noted_rates[:top]) + sorted(noted_rates[top:], reverse=True)
+
+
+def test_an_unknown_schedule_is_refused_with_those_there_are() -> None:
+    with pytest.raises(AppError, match=r"No schedule 'sawtooth'\. Available: one-cycle, constant\."):
+        TrainConfig(schedule="sawtooth")
+
+
 def test_reports_come_in_order(tiny_digits: Digits) -> None:
     reports = list(train(fresh_network(quick()), quick(), tiny_digits, tiny_digits))
     assert [(report.epoch, getattr(report, "batch", "end")) for report in reports] == [

@@ -1,0 +1,235 @@
+"""One contender after another: no work is done twice, and none is lost with the process that did it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import pytest
+from torch import nn
+
+from mnist_app.data.dataset import Digits
+from mnist_app.data.inkfiles import InkFileError
+from mnist_app.errors import AppError
+from mnist_app.lab import run as run_module
+from mnist_app.lab.contender import NETWORK, Contender, Fitted, Lesson
+from mnist_app.lab.figures import FIGURES, Latency, problem_of, read_figures, table
+from mnist_app.lab.run import Result, chosen, results_folder, run, time_all
+from mnist_app.lab.studies import STUDIES
+from mnist_app.models.registry import GRAPH
+from mnist_app.storage import home, lab_folder
+
+from ..toy_lab import figures, put
+
+ROOT = Path(__file__).parents[2]
+DYING = 20  # seconds that a process may take to end: on a busy machine it comes last
+
+
+# Real processes, which come to real grief
+
+
+@dataclass(frozen=True)
+class AtWork:
+    """A lab that has come to a contender that sleeps."""
+
+    process: "subprocess.Popen[bytes]"
+    home: Path
+    said: str
+
+    @property
+    def sleeper(self) -> int:
+        """The process of the contender that it has come to."""
+        return int((self.home / "asleep").read_text())
+
+
+@pytest.fixture(scope="module")
+def at_work(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AtWork]:
+    folder = tmp_path_factory.mktemp("home")
+    environment = {**os.environ, "MNIST_APP_HOME": str(folder), "PYTHONPATH": str(ROOT), "MNIST_APP_DATA": ""}
+    command = [sys.executable, str(Path(__file__).parent / "lab_of_toys.py"), "lab"]
+    with (
+        (folder / "said").open("wb") as said,
+        subprocess.Popen(command, stdout=said, stderr=subprocess.DEVNULL, env=environment, cwd=ROOT) as process,
+    ):
+        try:
+            until(lambda: (folder / "asleep").exists() or process.poll() is not None, 240)
+            yield AtWork(process, folder, (folder / "said").read_text())
+        finally:
+            process.kill()
+
+
+def until(condition: Callable[[], object], seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.02)
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_one_that_is_killed_or_gives_up_leaves_a_sentence_and_the_next_one_runs(at_work: AtWork) -> None:
+    first, second, third = at_work.said.splitlines()
+    ended = "Its process ended without a word, with code -9."
+    assert first == f"1/4 The one that is killed: not measured. {ended}"
+    assert second == "2/4 The one that is given-up: not measured. It rained."
+    assert third.startswith("3/4 The one that is well: ") and "7,850 parameters" in third
+    assert [problem_of(at_work.home / "lab" / name) for name in ("killed", "given-up")] == [ended, "It rained."]
+    found = read_figures(at_work.home / "lab" / "well")
+    assert found and found.accuracy > 0.6 and found.memory
+
+
+def test_one_that_learns_ends_with_the_process_that_began_it(at_work: AtWork) -> None:
+    assert is_alive(at_work.sleeper)
+    at_work.process.send_signal(signal.SIGKILL)
+    until(lambda: not is_alive(at_work.sleeper), DYING)
+
+
+# In this process, with a line-up of one's own
+
+
+@dataclass
+class School:
+    """A line-up, and who has learned."""
+
+    line_up: Sequence[Contender]
+    learned: list[str]
+
+    def learn(self, name: str, folder: Path, ink: Path | None, is_quick: bool) -> str | None:
+        self.learned.append(name)
+        contender = next(each for each in self.line_up if each.name == name)
+        put(folder.parent, figures(name, recipe=contender.recipe, ink=0.5 if ink else None))
+        return None
+
+
+def never(_: Lesson) -> Fitted:
+    raise AssertionError("it learned")
+
+
+def toy(name: str, recipe: str = "as one likes") -> Contender:
+    return Contender(name, f"A {name}", NETWORK, "It plays.", recipe, never)
+
+
+@pytest.fixture
+def school(monkeypatch: pytest.MonkeyPatch, nothing_shipped: Path) -> School:
+    """Three toys, of which each has learned as soon as it is asked to."""
+    found = School([toy("ball"), toy("robot"), toy("kite")], [])
+    monkeypatch.setattr(run_module, "contenders", lambda: found.line_up)
+    monkeypatch.setattr(run_module, "_in_a_process", found.learn)
+    return found
+
+
+def ran(*names: str, ink: Path | None = None, is_quick: bool = False, is_anew: bool = False) -> list[Result]:
+    return list(run(names, ink, is_quick=is_quick, is_anew=is_anew))
+
+
+def test_a_run_goes_on_where_the_last_one_stopped(school: School) -> None:
+    ran("ball")
+    results = ran("ball", "robot", "kite")
+    assert school.learned == ["ball", "robot", "kite"]
+    assert [(result.number, result.count, result.was_there) for result in results] == [
+        (1, 3, True),
+        (2, 3, False),
+        (3, 3, False),
+    ]
+    assert [found.name for found in table()] == ["ball", "kite", "robot"]
+
+
+def test_another_recipe_is_measured_again_and_so_is_all_that_is_asked_for_anew(school: School) -> None:
+    ran("ball", "robot")
+    school.line_up = [toy("ball", "in another way"), toy("robot")]
+    assert [result.was_there for result in ran("ball", "robot")] == [False, True]
+    assert [result.was_there for result in ran("ball", "robot", is_anew=True)] == [False, False]
+    assert school.learned == ["ball", "robot", "ball", "ball", "robot"]
+
+
+def test_figures_that_are_broken_or_lack_the_ink_that_is_asked_for_are_measured_again(
+    school: School, tmp_path: Path
+) -> None:
+    ran("ball", "robot")
+    (lab_folder() / "ball" / FIGURES).write_text("{")
+    ran("ball", "robot")
+    (tmp_path / "ink.jsonl").write_text("")
+    ran("robot", ink=tmp_path)
+    ran("robot", ink=tmp_path)
+    assert school.learned == ["ball", "robot", "ball", "robot"]
+
+
+def test_ink_that_is_not_there_is_said_before_anything_is_learned(school: School, tmp_path: Path) -> None:
+    with pytest.raises(InkFileError, match="holds no drawings"):
+        ran("ball", ink=tmp_path / "nowhere")
+    assert not school.learned
+
+
+def test_a_rehearsal_lies_apart_and_is_never_shown(school: School) -> None:
+    ran("ball", is_quick=True)
+    assert read_figures(results_folder(is_quick=True) / "ball")
+    assert table() == [] and not lab_folder().exists()
+    assert [result.was_there for result in ran("ball")] == [False]
+    assert results_folder(is_quick=True).parent == home() == results_folder(is_quick=False).parent
+
+
+def test_who_is_not_in_the_line_up_is_answered_with_who_is(school: School) -> None:
+    with pytest.raises(AppError, match=r"Nothing in the lab is called 'car'\. There are: ball, kite, robot, effects"):
+        chosen(["ball", "car"])
+
+
+def test_names_are_taken_in_the_order_of_the_line_up_and_none_means_all(school: School) -> None:
+    assert chosen(["kite", "ball", *STUDIES]) == ["ball", "kite"]
+    assert chosen([]) == ["ball", "robot", "kite"]
+    assert chosen(STUDIES) == []
+
+
+def test_a_result_is_told_in_a_sentence() -> None:
+    known = figures(ink=None, zipped=29_499, seconds=1234.5)
+    said = "A toy: 90.00%, 7,850 parameters, 29 kB, learned in 1,234 s, reads one in 0.05 ms"
+    assert Result(toy("toy"), 1, 1, known, None, False).sentence == said
+    before = Result(toy("toy"), 1, 1, replace(known, ink=0.5), None, True).sentence
+    assert before == said.replace("90.00%", "90.00%, real ink 50.00%") + " (measured before)"
+
+
+# All latencies in one go
+
+
+@pytest.fixture
+def a_test_split(monkeypatch: pytest.MonkeyPatch, others: Digits) -> None:
+    monkeypatch.setattr(run_module, "load_split", lambda split: others)
+
+
+def test_all_that_can_answer_are_timed_and_nothing_else_about_them_changes(
+    a_test_split: None, a_toy: Path, mean_digit: nn.Module
+) -> None:
+    slow = Latency(1e6, 1e6)
+    own = put(lab_folder(), figures("mnist-cnn", latency=slow))  # it has a folder of its own, with weights
+    put(lab_folder(), figures("toy", latency=slow, throughput=0.001), mean_digit)
+    time_all(["toy", "nobody", "mnist-cnn"], is_quick=False)
+    for folder in (a_toy, own):
+        found = read_figures(folder)
+        assert found and 0 < found.latency.median <= found.latency.p95 < 1000 and found.throughput > 1
+        before = figures(folder.name, latency=found.latency, throughput=found.throughput)
+        assert asdict(replace(found, curves=())) == asdict(replace(before, curves=()))
+
+
+def test_a_graph_that_was_spoilt_is_named(a_test_split: None, a_toy: Path) -> None:
+    (a_toy / GRAPH).write_bytes((a_toy / GRAPH).read_bytes()[:-1])
+    with pytest.raises(AppError, match=f"toy/{GRAPH} cannot be used"):
+        time_all(["toy"], is_quick=False)
+
+
+def test_a_disk_that_takes_nothing_is_one_sentence(
+    a_test_split: None, a_toy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(run_module, "write_json", full)
+    with pytest.raises(AppError, match=r"toy could not be written: No space left on device\."):
+        time_all(["toy"], is_quick=False)

@@ -1,0 +1,108 @@
+"""Studies: done once, kept, read, shipped."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from mnist_app.errors import AppError
+from mnist_app.lab import studies
+from mnist_app.lab.effects import Run, Seen
+from mnist_app.lab.figures import write_json
+from mnist_app.lab.studies import EFFECTS, TRANSFER, asked_for, effects, run_study, ship_studies, to_do, transfer
+from mnist_app.lab.transfer import Direction, Point
+from mnist_app.storage import lab_folder
+
+from ..toy_lab import CURVES
+
+SEEN = Seen("Noise", "It hurts.", [Run("none", list(CURVES)), Run("much", list(CURVES[:1]))])
+WAY = Direction("here", "there", 100, 0.5, [Point(10, [0.6], [0.4])])
+
+
+@pytest.fixture(autouse=True)
+def both_studies(monkeypatch: pytest.MonkeyPatch, nothing_shipped: Path) -> None:
+    """Studies that find the same each time, at once."""
+    monkeypatch.setattr(studies, "run_effects", lambda is_quick, progress: [SEEN])
+    monkeypatch.setattr(studies, "run_transfer", lambda ink, is_quick, progress: [WAY])
+
+
+def test_what_a_study_found_comes_back_as_it_was_kept(tmp_path: Path) -> None:
+    assert not effects() and not transfer()
+    run_study(EFFECTS, lab_folder(), None)
+    run_study(TRANSFER, lab_folder(), tmp_path)
+    assert (effects(), transfer()) == ([SEEN], [WAY])
+
+
+def test_what_this_machine_found_goes_before_what_came_with_the_app(nothing_shipped: Path) -> None:
+    write_json(nothing_shipped / "effects.json", {"parts": []})
+    assert effects() == []
+    run_study(EFFECTS, lab_folder(), None)
+    assert effects() == [SEEN]
+
+
+def test_a_study_that_needs_ink_says_so() -> None:
+    with pytest.raises(AppError, match="needs real ink: name its folder with --ink"):
+        run_study(TRANSFER, lab_folder(), None)
+    with pytest.raises(AppError, match="needs real ink: name its folder with --ink"):
+        to_do([TRANSFER], lab_folder(), None, is_anew=False)
+
+
+def test_a_study_is_done_once_unless_it_is_asked_for_anew(tmp_path: Path) -> None:
+    def left(*names: str, ink: Path | None = tmp_path, is_anew: bool = False) -> list[str]:
+        return to_do(names, lab_folder(), ink, is_anew=is_anew)
+
+    assert left() == left(EFFECTS, TRANSFER, "toy") == [EFFECTS, TRANSFER]
+    assert left("toy") == []
+    assert left(ink=None) == [EFFECTS], "the other one can wait for ink"
+    run_study(EFFECTS, lab_folder(), None)
+    assert left() == [TRANSFER] and left(EFFECTS) == []
+    assert left(EFFECTS, is_anew=True) == [EFFECTS]
+    run_study(TRANSFER, lab_folder(), tmp_path)
+    assert left(TRANSFER, ink=None) == []
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "",
+        "{",
+        "5",
+        "[]",
+        "{}",
+        '{"parts": 5}',
+        '{"parts": [5]}',
+        json.dumps({"parts": [{"title": "Noise", "what": "It hurts."}]}),
+        json.dumps({"parts": [{**asdict(SEEN), "runs": [{"setting": "none", "curves": []}]}]}),
+        json.dumps({"parts": [{**asdict(SEEN), "runs": [{"setting": "none", "curves": [{"passes": float("nan")}]}]}]}),
+    ],
+)
+def test_what_cannot_be_read_gives_way_to_what_came_with_the_app(broken: str, nothing_shipped: Path) -> None:
+    run_study(EFFECTS, nothing_shipped, None)
+    lab_folder().mkdir(parents=True)
+    (lab_folder() / "effects.json").write_text(broken)
+    assert effects() == [SEEN]
+    (nothing_shipped / "effects.json").write_text(broken)
+    assert effects() == []
+
+
+def test_what_was_done_is_shipped(nothing_shipped: Path, tmp_path: Path) -> None:
+    assert ship_studies([]) == []
+    run_study(EFFECTS, lab_folder(), None)
+    assert ship_studies([TRANSFER]) == []
+    assert ship_studies([]) == [nothing_shipped / "effects.json"]
+    (lab_folder() / "effects.json").unlink()
+    assert effects() == [SEEN]
+
+
+def test_a_disk_that_takes_nothing_is_one_sentence(nothing_shipped: Path) -> None:
+    run_study(EFFECTS, lab_folder(), None)
+    nothing_shipped.write_text("a file where the folder should be")
+    with pytest.raises(AppError, match="shipped could not be written: "):
+        ship_studies([])
+    with pytest.raises(AppError, match="shipped could not be written: "):
+        run_study(EFFECTS, nothing_shipped, None)
+
+
+def test_all_are_asked_for_where_nothing_is_named() -> None:
+    assert (asked_for([]), asked_for(["toy"]), asked_for(["toy", TRANSFER])) == ([EFFECTS, TRANSFER], [], [TRANSFER])
