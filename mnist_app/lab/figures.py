@@ -18,7 +18,7 @@ from mnist_app.models.registry import CARD, CURVES, GRAPH
 from mnist_app.storage import SHIPPED_LAB, lab_folder, write_whole
 
 FIGURES, PROBLEM = "figures.json", "problem.json"
-SHIPPED_UP_TO = 1_000_000  # bytes of a graph, compressed: larger ones are rebuilt by their command
+SHIPPED_UP_TO = 800_000  # bytes of a graph, compressed: larger ones are rebuilt by their command
 TOLERANCE = 0.003  # accuracy by which a contender may fall short of what is expected of it
 
 
