@@ -312,7 +312,7 @@ def _effects(seen: Sequence[Seen]) -> None:
         return
     st.write(
         "A small network learns from only 2,000 digits, thirty times over, so that overfitting shows as it happens: "
-        "the loss on what it learns from goes on falling, while that on validation digits rises again."
+        "the loss on what it learns from goes on falling, while that on validation digits stops, or rises again."
     )
     for effect in seen:
         st.markdown(f"**{plain(effect.title)}.** {plain(effect.what)}")
