@@ -1,7 +1,6 @@
 """Figures of a toy, against the same figures worked out by others."""
 
 import json
-import zlib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -23,9 +22,10 @@ from mnist_app.lab.contender import CLASSICAL, Contender, Expected, Fitted, Less
 from mnist_app.lab.contenders import own
 from mnist_app.lab.figures import FIGURES, PROBLEM, problem_of, read_figures
 from mnist_app.lab.measure import learn_and_measure
+from mnist_app.models import registry
 from mnist_app.models.graph import Graph, to_graph
 from mnist_app.models.networks import logits_of
-from mnist_app.models.registry import CARD, GRAPH, find_model, load_card
+from mnist_app.models.registry import CARD, GRAPH, find_model, load_card, load_graph
 from mnist_app.reading.recognition import recognise, recogniser_in
 from mnist_app.storage import lab_folder
 
@@ -91,8 +91,9 @@ def test_the_temperature_is_the_one_that_validation_asks_for(folder: Path, split
 
 
 def test_what_it_costs_is_counted_and_timed(folder: Path) -> None:
-    found, content = learn_and_measure(TOY, folder), (folder / GRAPH).read_bytes()
-    assert (found.parameters, found.bytes, found.zipped) == (7850, len(content), len(zlib.compress(content, 9)))
+    found = learn_and_measure(TOY, folder)
+    sizes = 7850, len(load_graph(folder)), (folder / GRAPH).stat().st_size
+    assert (found.parameters, found.bytes, found.zipped) == sizes
     for latency in (found.latency, found.own):
         assert latency and 0 < latency.median <= latency.p95 < 1000
     assert found.throughput > 1000 / found.latency.median / 10
@@ -156,7 +157,7 @@ def test_a_model_of_this_app_stands_by_its_card_and_keeps_its_own_folder(folder:
     (tmp_path / "ink.jsonl").write_text(json.dumps({"strokes": SEVEN, "label": 3}))
     found, card = learn_and_measure(contender, folder, tmp_path), load_card(find_model("ink-cnn"))
     assert (found.seconds, found.machine, found.memory) == (card.seconds, card.machine, None)
-    assert found.ink == card.metrics["ink, unseen"]["accuracy"], "of what it has learned from it would flatter"
+    assert found.ink is None, "of what it has learned from it would flatter"
     assert {path.name for path in folder.iterdir()} == {FIGURES}
 
 
@@ -239,7 +240,7 @@ def test_a_disk_that_takes_nothing_is_one_sentence(
     def refuse(path: Path, content: bytes) -> None:
         raise OSError(number, reason)
 
-    monkeypatch.setattr(measure, "write_whole", refuse)
+    monkeypatch.setattr(registry, "write_whole", refuse)
     with pytest.raises(AppError, match=rf"toy could not be written: {reason}\."):
         learn_and_measure(TOY, folder)
 
@@ -273,8 +274,8 @@ def test_who_is_made_from_others_is_given_their_graphs(
         put(lab, figures(name), network)
     put(lab_folder(), figures("ball"), mean_digit)
     given = graphs_given(folder, "robot", "ball", "mnist-cnn")
-    assert given["robot"] == (nothing_shipped / "robot" / GRAPH).read_bytes()
-    assert given["ball"] == (lab_folder() / "ball" / GRAPH).read_bytes()
+    assert given["robot"] == load_graph(nothing_shipped / "robot")
+    assert given["ball"] == load_graph(lab_folder() / "ball")
     read = Graph(given["mnist-cnn"]).read(others.images)[0].argmax(axis=1)
     assert (read == others.labels).mean() > 0.98
 
@@ -282,7 +283,7 @@ def test_who_is_made_from_others_is_given_their_graphs(
 def test_a_rehearsal_takes_what_it_needs_from_the_lab_where_it_has_none(tmp_path: Path, mean_digit: nn.Module) -> None:
     put(lab_folder(), figures("ball"), mean_digit)
     rehearsal = tmp_path / "rehearsal"
-    assert graphs_given(rehearsal / "toy", "ball")["ball"] == (lab_folder() / "ball" / GRAPH).read_bytes()
+    assert graphs_given(rehearsal / "toy", "ball")["ball"] == load_graph(lab_folder() / "ball")
     put(rehearsal, figures("ball"), mean_digits_of_noise())
     assert graphs_given(rehearsal / "toy", "ball")["ball"] == (rehearsal / "ball" / GRAPH).read_bytes()
 
