@@ -7,6 +7,7 @@ import time
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import Future, wait
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -29,7 +30,7 @@ from mnist_app.ink.preprocessing import prepare_image
 from mnist_app.ink.strokes import MAX_POINTS, MAX_STROKES, Drawing
 from mnist_app.models.registry import ModelError, load_card, model_folders
 from mnist_app.reading.number import Reading, read_drawing
-from mnist_app.reading.recognition import Recogniser, recognise
+from mnist_app.reading.recognition import Recogniser, load_recogniser, recognise
 
 from .conftest import ONE, SEVEN, TWO, ZERO
 
@@ -125,6 +126,13 @@ def error_of(answer: httpx.Response) -> str:
 
 
 # What is read
+
+
+def test_a_model_of_the_lab_is_asked_by_its_name_and_not_offered(make_api: MakeApi, a_toy: Path) -> None:
+    api = make_api(load_recogniser)
+    answer = api.predict(body(ONE, model="toy"))
+    assert (answer.status_code, answer.json()["digit"], answer.json()["model"]) == (200, 1, "toy")
+    assert "toy" not in [model["name"] for model in api("GET", "/api/models").json()["models"]]
 
 
 @pytest.mark.parametrize(("strokes", "digit"), DIGITS)

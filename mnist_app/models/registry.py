@@ -204,8 +204,12 @@ def model_folders() -> dict[str, Path]:
 
 
 def lab_models() -> dict[str, Path]:
-    """Every model of the lab that can answer, by its name: measured here before those that came with the app."""
-    return {name: path for name, path in _folders(lab_folder(), SHIPPED_LAB).items() if (path / GRAPH).exists()}
+    """Every model of the lab that answers to its name: measured here before those that came with the app.
+
+    A model to read with keeps a name that it had before the lab.
+    """
+    found, taken = _folders(lab_folder(), SHIPPED_LAB), model_folders()
+    return {name: path for name, path in found.items() if (path / GRAPH).exists() and name not in taken}
 
 
 def _folders(*parents: Path) -> dict[str, Path]:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 import torch
+from numpy.typing import NDArray
 
 from mnist_app.data.dataset import CLASSES, Digits, find_source, load_split, rows_of
 from mnist_app.models.networks import batch_of
@@ -63,7 +64,7 @@ def _flattening(digits: Digits, at: int) -> None:
     _code(rows_of)
 
 
-def _strip(pixels: "np.ndarray[Any, np.dtype[np.uint8]]") -> "np.ndarray[Any, np.dtype[np.uint8]]":
+def _strip(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """All pixels in one row, high enough to be seen."""
     return np.repeat(pixels.reshape(1, -1), 24, axis=0)
 
@@ -123,7 +124,7 @@ def _augmentation(digits: Digits, at: int) -> None:
     _code(augment)
 
 
-def _numbers(values: "np.ndarray[Any, Any]", form: str) -> str:
+def _numbers(values: NDArray[Any], form: str) -> str:
     return "\n".join(_row(line, form) for line in values)
 
 

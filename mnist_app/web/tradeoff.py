@@ -1,5 +1,6 @@
 """What accuracy costs, as a Plotly figure: a model a dot, and a line along those that none beats in both."""
 
+import html
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -89,7 +90,7 @@ def _card(found: Figures) -> str:
     """What a dot says when it is pointed at."""
     ink = "" if found.ink is None else f", {found.ink:.2%} of real pen strokes"
     return (
-        f"<b>{found.title}</b><br>{found.accuracy:.2%} of test digits{ink}<br>"
+        f"<b>{html.escape(found.title)}</b><br>{found.accuracy:.2%} of test digits{ink}<br>"
         f"{found.parameters:,} numbers, {found.zipped / 1000:,.0f} kB compressed<br>"
         f"one drawing in {found.latency.median:.2f} ms, learned in {found.seconds:,.0f} s"
     )

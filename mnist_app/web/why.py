@@ -53,7 +53,7 @@ def why(
     with st.container(key="why_panel"):
         question = st.pills(
             "Why?",
-            [SEE, WHERE, WHEN, CHANGE] if is_drawn else [SEE, WHERE, CHANGE],
+            _questions(model, is_drawn, is_beside_neighbours),
             key=session.WHY if is_drawn else session.WHY_PICTURE,
             persist_state="session",  # open, it stays so over a blank pad
         )
@@ -61,6 +61,20 @@ def why(
             return
         with st.container(key="why_answer"):
             _answer(question, digits, model, meant, is_beside_neighbours)
+
+
+def _questions(model: str, is_drawn: bool, is_beside_neighbours: bool) -> list[str]:
+    """What can be asked: a model that is only a graph has neither gradients nor layers to be shown."""
+    is_opaque = _is_opaque(model)
+    can_be_answered = {SEE: not (is_opaque and is_beside_neighbours), WHERE: not is_opaque, WHEN: is_drawn}
+    return [question for question in (SEE, WHERE, WHEN, CHANGE) if can_be_answered.get(question, True)]
+
+
+def _is_opaque(model: str) -> bool:
+    try:
+        return session.model(model).is_opaque
+    except AppError:  # which is said to whoever asks
+        return False
 
 
 def _answer(
@@ -112,7 +126,7 @@ def _see(read: ReadDigit, model: str, is_beside_neighbours: bool) -> None:
     st.html(row_html(pictures))
     _nearest(read, model)
     terms("pixel", "training picture", "features")
-    if st.toggle("Layer by layer", key=session.WHY_LAYERS, persist_state="session"):
+    if not _is_opaque(model) and st.toggle("Layer by layer", key=session.WHY_LAYERS, persist_state="session"):
         _layers(read, model)
 
 

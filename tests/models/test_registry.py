@@ -322,7 +322,7 @@ def test_no_new_model_gets_the_name_of_one_of_the_lab(a_toy: Path) -> None:
 
 def test_a_users_model_keeps_the_name_that_the_lab_has_got_since(mine: Path, a_toy: Path) -> None:
     shutil.copytree(a_toy, lab_folder() / "mine")
-    assert find_model("mine") == mine
+    assert find_model("mine") == mine and "mine" not in lab_models()
 
 
 def test_only_a_graph_is_no_network_to_be_loaded(a_toy: Path) -> None:
