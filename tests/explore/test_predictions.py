@@ -4,6 +4,7 @@ import errno
 import os
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from mnist_app.explore import favourites, kept, neighbours, predictions, project
 from mnist_app.explore.predictions import Predictions, known_predictions, predict, predictions_of
 from mnist_app.explore.prepare import SHIPPED_SPLITS
 from mnist_app.models.graph import Graph, read_features, to_graph
-from mnist_app.models.networks import ARCHITECTURES, batch_of, build, logits_of
+from mnist_app.models.networks import ARCHITECTURES, batch_of, build
 from mnist_app.models.registry import DEFAULT_MODEL, ModelError, find_model, load_model
 from mnist_app.reading.recognition import Recogniser, load_recogniser
 from mnist_app.storage import SHIPPED_WEIGHTS, computed_folder
@@ -60,10 +61,12 @@ def test_the_logits_of_a_network_without_features_are_its_features(tiny_digits: 
     assert np.allclose(found.features, found.logits, atol=0.01)
 
 
-def test_the_shipped_predictions_are_the_model_s(validation: Digits, shipped_model: Recogniser) -> None:
+def test_the_shipped_predictions_are_the_model_s(
+    validation: Digits, shipped_model: Recogniser, said_of_validation: Callable[[str], np.ndarray]
+) -> None:
     shipped = known_predictions(DEFAULT_MODEL, "validation", validation)
     assert shipped is not None
-    independent = logits_of(shipped_model.network, validation.images).numpy()[:, :10]
+    independent = said_of_validation(DEFAULT_MODEL)[:, :10]
     assert np.allclose(shipped.logits, independent, atol=2e-3)
     assert (shipped.read == independent.argmax(axis=1)).all()
     shares = np.exp(independent.astype(np.float64) / shipped_model.card.temperature)
