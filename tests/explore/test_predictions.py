@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from mnist_app.data.dataset import Digits, load_split
+from mnist_app.explain import feature_maps
 from mnist_app.explore import favourites, kept, neighbours, predictions, projection
 from mnist_app.explore.predictions import Predictions, known_predictions, predict, predictions_of
 from mnist_app.explore.prepare import SHIPPED_SPLITS
@@ -263,6 +264,15 @@ def test_favourites_are_kept_and_the_same(
     again = favourites.favourites_of(DEFAULT_MODEL, "train", tiny_digits)
     for one, other in zip(first, again, strict=True):
         assert np.array_equal(one.patches, other.patches) and np.array_equal(one.strengths, other.strengths)
+
+
+def test_no_training_picture_excites_a_map_more_than_its_shipped_favourite() -> None:
+    full_mnist()
+    train = load_split("train")
+    for model in ("ink-cnn", "mnist-cnn", "robust-cnn"):
+        some = feature_maps.favourites(load_recogniser(model).network, train.images[5::113])
+        for shipped, found in zip(favourites.favourites_of(model, "train", train), some, strict=True):
+            assert (found.strengths[:, 0] <= shipped.strengths[:, 0] * 1.001).all()
 
 
 def test_the_shipped_neighbours_are_the_nearest_training_pictures() -> None:
