@@ -30,7 +30,7 @@ test: .venv/test.ok browser
 	@touch $@
 
 .venv/test.ok: .venv/installed.ok
-	$(PY) -m pip install --quiet --editable '.[test]'
+	$(PY) -m pip install --quiet --editable '.[test,mlflow]'
 	@touch $@
 
 browser: .venv/test.ok

@@ -107,6 +107,7 @@ def _write_mistakes(path: Path, model: str, split: str, digits: "Digits") -> Non
 
 def train_command(arguments: argparse.Namespace) -> None:
     """Train on the train split, with a progress bar, and save the model with its card."""
+    from mnist_app.training.tracking import tracked
     from mnist_app.training.trainer import command_of, train_model
 
     if arguments.job:
@@ -115,10 +116,12 @@ def train_command(arguments: argparse.Namespace) -> None:
         sys.exit(0 if work(arguments.job) else 1)
     config = _config(arguments)
     where = ["--output", str(arguments.output)] if arguments.output else ["--name", arguments.name]
+    command = command_of(config, where)
 
     def make(folder: Path) -> str:
-        with _bar(config) as watch:
-            card = train_model(folder, config, watch, command_of(config, where), arguments.ink)
+        with _bar(config) as watch, tracked(folder.name, command, dataclasses.asdict(config), _warn) as run:
+            card = train_model(folder, config, run.beside(watch), command, arguments.ink)
+            run.keep(folder, card)
         return f": {_figures(card.metrics)}."
 
     if arguments.output:
@@ -133,13 +136,15 @@ def teach_command(arguments: argparse.Namespace) -> None:
     from mnist_app.models.registry import find_model, load_card
     from mnist_app.training.inkset import load_ink
     from mnist_app.training.teach import command_of_lesson, lesson, teach_model
+    from mnist_app.training.tracking import tracked
 
     config = lesson(load_card(find_model(arguments.model)), len(load_ink(arguments.ink)), arguments.seed)
     command = command_of_lesson(arguments.model, ["--name", arguments.name], arguments.seed)
 
     def make(folder: Path) -> str:
-        with _bar(config) as watch:
-            _, taught = teach_model(folder, arguments.model, arguments.ink, config, watch, command)
+        with _bar(config) as watch, tracked(folder.name, command, dataclasses.asdict(config), _warn) as run:
+            card, taught = teach_model(folder, arguments.model, arguments.ink, config, run.beside(watch), command)
+            run.keep(folder, card)
         return f". {taught.sentence}"
 
     _save_as(arguments.name, make)
@@ -208,6 +213,13 @@ def _bar(config: "TrainConfig") -> Iterator["Watch"]:
             )
 
         yield watch
+
+
+def _warn(sentence: str) -> None:
+    """Say what is no reason to stop, above the progress bar if there is one."""
+    from tqdm import tqdm
+
+    tqdm.write(sentence, file=sys.stderr)
 
 
 def calibrate_command(arguments: argparse.Namespace) -> None:

@@ -1,18 +1,23 @@
 """Drawings, digits and folders that tests speak of."""
 
+import gc
 import hashlib
 import os
 import threading
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from mnist_app.data.dataset import FILES, Digits, load_split
 from mnist_app.ink.strokes import Drawing
-from mnist_app.models.registry import DEFAULT_MODEL
+from mnist_app.models.networks import logits_of
+from mnist_app.models.registry import DEFAULT_MODEL, find_model, load_model
 from mnist_app.reading.recognition import Recogniser, load_recogniser
 from mnist_app.storage import lab_folder
 
@@ -32,6 +37,12 @@ ZERO: Strokes = [
 TWO: Strokes = [
     [[100, 120], [120, 80], [170, 62], [220, 85], [225, 130], [190, 185], [140, 235], [95, 280], [160, 278], [245, 280]]
 ]
+
+
+def pytest_collection_finish() -> None:
+    """What has been imported by now stays, and later collections are spared its hundreds of thousands of objects."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_sessionfinish() -> None:
@@ -77,6 +88,12 @@ def validation(tmp_path_factory: pytest.TempPathFactory) -> Digits:
         # Fixtures of a session come before own_home, so this one brings its own.
         patch.setenv("MNIST_APP_HOME", str(tmp_path_factory.mktemp("home")))
         return load_split("validation")
+
+
+@pytest.fixture(scope="session")
+def said_of_validation(validation: Digits) -> Callable[[str], NDArray[np.float32]]:
+    """What a shipped network itself says of all validation digits: logits (5000, 11)."""
+    return cache(lambda model: logits_of(load_model(find_model(model)).network, validation.images).numpy())
 
 
 @pytest.fixture

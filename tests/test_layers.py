@@ -94,6 +94,11 @@ def test_only_the_api_speaks_http() -> None:
     assert speaking <= {"api", "web"}
 
 
+def test_only_the_process_that_tells_mlflow_imports_it() -> None:
+    importing = [path.stem for path in FILES if any(name.split(".")[0] == "mlflow" for name in imports(path))]
+    assert importing == ["recorder"]
+
+
 def test_the_core_never_sees_the_screen() -> None:
     assert [name for name, below in MAP.items() if "web" in below] == []
 

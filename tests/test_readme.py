@@ -5,6 +5,8 @@ import subprocess
 from pathlib import Path
 
 from mnist_app.__main__ import _parser
+from mnist_app.lab.figures import FIGURES, read_figures
+from mnist_app.storage import SHIPPED_LAB
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -64,6 +66,15 @@ def test_no_figure_is_told_twice() -> None:
     told = [first for first in firsts if len(first) > 20]
     assert told
     assert sorted(set(told)) == sorted(told)
+
+
+def test_the_lab_s_table_is_what_was_measured() -> None:
+    for path in SHIPPED_LAB.glob(f"*/{FIGURES}"):
+        found = read_figures(path.parent)
+        assert found
+        cells = [f"{found.accuracy:.2%}", "" if found.ink is None else f"{found.ink:.2%}", f"{found.parameters:,}"]
+        cells += [f"{found.zipped / 1000:,.0f}", f"{1000 * found.latency.median:,.0f}"]
+        assert f"| {found.title} | {' | '.join(cells)} |" in README
 
 
 def test_make_run_and_make_test_are_targets() -> None:

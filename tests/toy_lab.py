@@ -12,7 +12,7 @@ from mnist_app.data.dataset import Digits
 from mnist_app.lab.contender import NETWORK, Expected
 from mnist_app.lab.figures import FIGURES, Figures, Latency, write_json
 from mnist_app.models.graph import to_graph
-from mnist_app.models.registry import CARD, GRAPH, ONLY_A_GRAPH, ModelCard
+from mnist_app.models.registry import CARD, ONLY_A_GRAPH, ModelCard, save_graph
 
 CURVES = (
     {
@@ -75,7 +75,7 @@ def put(lab: Path, found: Figures, network: nn.Module | None = None) -> Path:
     folder = lab / found.name
     write_json(folder / FIGURES, asdict(found))
     if network:
-        (folder / GRAPH).write_bytes(to_graph(network))
+        save_graph(folder, to_graph(network))
         card = ModelCard(
             found.name, found.idea, ONLY_A_GRAPH, found.parameters, 1, "", "", {}, 0.0, "", temperature=0.1
         )

@@ -94,6 +94,11 @@ def load_split(split: str) -> Digits:
     return Digits(images[rest], labels[rest])
 
 
+def rows_of(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Pictures (N, 28, 28), 0 to 255, as rows of numbers (N, 784), 0 to 1: for models that know no neighbours."""
+    return images.reshape(len(images), -1).astype(np.float32) / np.float32(255)
+
+
 def raw_folder(folder: Path) -> Path:
     """Where torchvision's layout puts the files."""
     return folder / "MNIST" / "raw"

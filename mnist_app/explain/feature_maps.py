@@ -1,7 +1,7 @@
 """What a network makes of a picture on the way to its answer: the feature maps of each layer, and their shapes."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,8 +49,13 @@ def follow(network: nn.Module, pixels: NDArray[np.uint8]) -> tuple[Station, ...]
 
 
 @torch.inference_mode()
-def favourites(network: nn.Module, images: NDArray[np.uint8]) -> tuple[Favourites, ...]:
-    """What the maps of each convolution respond to most among pictures (N, 28, 28), one convolution after another."""
+def favourites(
+    network: nn.Module, images: NDArray[np.uint8], progress: Callable[[float], None] = lambda share: None
+) -> tuple[Favourites, ...]:
+    """What the maps of each convolution respond to most among pictures (N, 28, 28), one convolution after another.
+
+    ``progress`` hears of every part.
+    """
     best: dict[int, tuple[Tensor, Tensor]] = {}  # by convolution: strengths (C, PATCHES), flat places in all pictures
     shapes: dict[int, tuple[int, int, int]] = {}  # by convolution: side of its maps, field, step
     for first in range(0, len(images), CHUNK):
@@ -64,6 +69,7 @@ def favourites(network: nn.Module, images: NDArray[np.uint8]) -> tuple[Favourite
                 strengths, places = torch.cat([best[at][0].T, strengths]), torch.cat([best[at][1].T, places])
             top = strengths.T.topk(min(PATCHES, len(strengths)))
             best[at], shapes[at] = (top.values, places.T.gather(1, top.indices)), (side, field, step)
+        progress(min(first + CHUNK, len(images)) / len(images))
     return tuple(
         Favourites(_patches(images, best[at][1].numpy(), *shapes[at]), best[at][0].numpy()) for at in sorted(best)
     )

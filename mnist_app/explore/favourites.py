@@ -7,14 +7,15 @@ from torch import nn
 from mnist_app.data.dataset import Digits
 from mnist_app.explain.feature_maps import PATCHES, Favourites, favourites
 from mnist_app.explore.kept import Arrays, look_up_or_compute
-from mnist_app.explore.predictions import origin_of
+from mnist_app.explore.predictions import Progress, origin_of
 from mnist_app.reading.recognition import load_recogniser
 
-KIND = "favourites"
-AMONG = 5_000  # pictures, spread over the split: seconds, not minutes
+KIND = "patterns"
 
 
-def favourites_of(model: str, split: str, digits: Digits) -> tuple[Favourites, ...]:
+def favourites_of(
+    model: str, split: str, digits: Digits, progress: Progress = lambda share: None
+) -> tuple[Favourites, ...]:
     """What the maps of a model's convolutions respond to most, one convolution after another. Raises ModelError."""
     network = load_recogniser(model).network
     count = sum(isinstance(layer, nn.Conv2d) for layer in network.modules())
@@ -22,8 +23,7 @@ def favourites_of(model: str, split: str, digits: Digits) -> tuple[Favourites, .
     shapes |= {f"strengths{at}": (None, PATCHES) for at in range(count)}
 
     def compute() -> Arrays:
-        some = digits.images[:: max(1, len(digits) // AMONG)]
-        return arrays_of(favourites(network, some))
+        return arrays_of(favourites(network, digits.images, progress))
 
     kept = look_up_or_compute(KIND, origin_of(model, split, digits), shapes, compute).arrays
     return tuple(Favourites(kept[f"patches{at}"], kept[f"strengths{at}"]) for at in range(count))

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.decomposition import PCA
 
 from mnist_app.data.dataset import Digits
 from mnist_app.explore import predictions
@@ -40,6 +39,8 @@ class Sketch:
     @classmethod
     def of(cls, features: NDArray[np.float32]) -> "Sketch":
         """The sketch of features (N, F)."""
+        from sklearn.decomposition import PCA  # a second that a server's start need not take: sketches are kept
+
         count = min(AXES, *features.shape)
         axes = PCA(count, svd_solver="covariance_eigh").fit(features).components_.T
         along = features @ axes

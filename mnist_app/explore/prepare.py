@@ -6,9 +6,11 @@ from mnist_app.data.dataset import find_source, load_split
 from mnist_app.errors import AppError
 from mnist_app.explore import favourites, neighbours, predictions, projection
 from mnist_app.explore.kept import keep
+from mnist_app.models.registry import ROBUST_MODEL
 from mnist_app.storage import SHIPPED_WEIGHTS
 
 SHIPPED_SPLITS = ("validation", "test")
+KINDS_OF_ROBUST = (favourites.KIND, projection.KIND)
 
 
 def prepare(model: str, split: str) -> None:
@@ -29,7 +31,8 @@ def prepare(model: str, split: str) -> None:
 def ship(model: str) -> list[Path]:
     """Compute what pages show of a shipped model and of the pictures it learned from, put into weights/.
 
-    Returns the files; they replace those of other weights of that name. Raises AppError.
+    Returns the files; they replace those of other weights of that name. Of ROBUST_MODEL, which is there to be attacked,
+    only what is small and slow to compute: the rest takes whoever asks first a minute. Raises AppError.
     """
     train = load_split("train")
     learned, _ = predictions.predictions_of(model, "train", train)
@@ -53,6 +56,8 @@ def ship(model: str) -> list[Path]:
         }
     for old in SHIPPED_WEIGHTS.glob(f"{model}.*.*.npz"):
         old.unlink()
+    if model == ROBUST_MODEL:
+        arrays = {name: content for name, content in arrays.items() if name.split(".")[2] in KINDS_OF_ROBUST}
     for name, content in arrays.items():
         keep(SHIPPED_WEIGHTS / name, content)
     return [SHIPPED_WEIGHTS / name for name in arrays]

@@ -4,8 +4,6 @@ import re
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.decomposition import PCA
-from sklearn.manifold import TSNE
 
 from mnist_app.data.dataset import Digits
 from mnist_app.explore.kept import Arrays, Kept, look_up, look_up_or_compute
@@ -23,6 +21,8 @@ Places = NDArray[np.float32]  # (N, 2): x to the right, y downwards, 0 to SIDE
 
 def pca(features: NDArray[np.float32], also: NDArray[np.float32] | None = None) -> tuple[Places, Places]:
     """Features (N, F) seen from where they spread most, and further ones (M, F) on the same map."""
+    from sklearn.decomposition import PCA  # here, as in tsne(): a second that a server's start need not take
+
     also = np.empty((0, features.shape[1]), np.float32) if also is None else also
     axes = PCA(2, svd_solver="covariance_eigh").fit(features)
     both = _fitted(axes.transform(features), axes.transform(also) if len(also) else np.empty((0, 2)))
@@ -41,6 +41,8 @@ def tsne(features: NDArray[np.float32]) -> Places:
 
     Begins from PCA, so that the same features give the same map. scikit-learn prints its steps to standard output.
     """
+    from sklearn.manifold import TSNE
+
     perplexity = min(30.0, (len(features) - 1) / 3)
     layout = TSNE(perplexity=perplexity, init="pca", random_state=0, max_iter=STEPS, n_jobs=1, verbose=2)
     return _fitted(layout.fit_transform(features), np.empty((0, 2)))

@@ -9,6 +9,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from mnist_app.data.dataset import rows_of
 from mnist_app.lab.contender import CLASSICAL, Contender, Expected, Fitted, Lesson
 
 OPSETS = {"": 18, "ai.onnx.ml": 3}
@@ -37,6 +38,7 @@ def classical(
             lambda: _around((convert or converted)(estimator), has_probabilities(estimator)),
             lambda images: _scores(estimator, rows_of(images)),
             parameters(estimator),
+            has_probabilities(estimator),
         )
 
     return Contender(name, title, CLASSICAL, idea, " ".join(repr(make()).split()), fit, expected)
@@ -45,11 +47,6 @@ def classical(
 def has_probabilities(estimator: Any) -> bool:
     """Whether it gives probabilities; else it gives scores."""
     return hasattr(estimator, "predict_proba")
-
-
-def rows_of(images: NDArray[np.uint8]) -> Floats:
-    """Pictures (N, 28, 28), 0 to 255, as rows of numbers (N, 784), 0 to 1."""
-    return images.reshape(len(images), -1).astype(np.float32) / np.float32(255)
 
 
 def _scores(estimator: Any, rows: Floats) -> Floats:

@@ -32,13 +32,14 @@ class Fitted:
     # Logits (N, 10) of pictures (N, 28, 28), 0 to 255, by the library that it learned with; None where that is ours.
     read: Callable[[NDArray[np.uint8]], NDArray[np.floating]] | None
     parameters: int  # numbers that were learned, or are kept to compare with
+    has_probabilities: bool = True  # or scores, which say nothing of confidence until they are calibrated
     curves: tuple[Mapping[str, float], ...] = ()  # registry.CURVES over the epochs, of what has some
     card: ModelCard | None = None  # of a model of this app, which learned before and has a folder of its own
 
 
 @dataclass(frozen=True)
 class Expected:
-    """What the literature leads one to expect."""
+    """What the literature leads one to expect, or what this app asks for."""
 
     accuracy: float  # 0 to 1, on the test split
     source: str
@@ -53,7 +54,8 @@ class Contender:
     title: str
     family: str  # of FAMILIES
     idea: str  # a sentence: what is special about it
-    recipe: str  # all that decides what is learned; results of another recipe do not count
+    recipe: str  # all that decides what is learned, but for what it is made from; results of another do not count
     fit: Callable[[Lesson], Fitted]
     expected: Expected | None = None
-    needs: tuple[str, ...] = ()  # names of contenders whose graphs it is made from
+    needs: tuple[str, ...] = ()  # names of contenders that it is made from
+    knows_ink: bool = False  # it has learned from real ink, on which it cannot be measured then

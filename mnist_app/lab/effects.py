@@ -120,7 +120,7 @@ EFFECTS = (
     ),
     Effect(
         "Learning rate",
-        "How far each step goes: too short, and it creeps; too far, and it jumps over what it looks for.",
+        "How far each step goes: too short, and it creeps; too far, and its loss jumps about.",
         tuple(Setting(f"{rate:g}", config=replace(USUAL, learning_rate=rate)) for rate in (1e-5, 1e-3, 3e-2)),
     ),
     Effect(

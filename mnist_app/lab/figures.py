@@ -18,7 +18,7 @@ from mnist_app.models.registry import CARD, CURVES, GRAPH
 from mnist_app.storage import SHIPPED_LAB, lab_folder, write_whole
 
 FIGURES, PROBLEM = "figures.json", "problem.json"
-SHIPPED_UP_TO = 600_000  # bytes of a graph: larger ones are rebuilt by their command
+SHIPPED_UP_TO = 800_000  # bytes of a graph, compressed: larger ones are rebuilt by their command
 TOLERANCE = 0.003  # accuracy by which a contender may fall short of what is expected of it
 
 
@@ -44,16 +44,16 @@ class Figures:
     precision: float  # of each digit, the mean of the ten, as of the next two
     recall: float
     f1: float
-    calibration_error: float  # as it learned, before any calibration
+    calibration_error: float | None  # as it learned, before any calibration; None of scores
     calibrated_error: float  # with the temperature that validation digits ask for
     confusion: Sequence[Sequence[int]]  # (10, 10): rows are the labels, columns what was read
     validation_accuracy: float
-    ink: float | None  # accuracy on real ink, the mean over collections; None where none was at hand
+    ink: float | None  # accuracy on real ink, the mean over collections; None where none was at hand, or it knows it
     ink_collections: Mapping[str, float]
     parameters: int
     bytes: int  # of the graph
-    zipped: int  # bytes, compressed without loss
-    seconds: float  # of processor time, to learn
+    zipped: int  # the same, compressed without loss, as the file is
+    seconds: float  # of processor time, to learn, with what it is made from
     memory: float | None  # MB at the peak, of the process that learned; None where that was another one
     own: Latency | None  # by the library that it learned with; None where that is ONNX Runtime
     latency: Latency  # by ONNX Runtime, as this app reads
@@ -140,7 +140,8 @@ def problems() -> dict[str, str]:
 
 def stands(figures: Figures | None, contender: Contender, *, with_ink: bool = False) -> bool:
     """Whether figures are of this very recipe, and of real ink where that is asked for: it need not learn again."""
-    return figures is not None and figures.recipe == contender.recipe and not (with_ink and figures.ink is None)
+    lacks_ink = with_ink and not contender.knows_ink and figures is not None and figures.ink is None
+    return figures is not None and figures.recipe == contender.recipe and not lacks_ink
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
@@ -157,7 +158,7 @@ def ship(name: str) -> Path:
     try:
         shutil.rmtree(there, ignore_errors=True)
         there.mkdir(parents=True)
-        for part in (FIGURES, PROBLEM, *((CARD, GRAPH) if figures and figures.bytes <= SHIPPED_UP_TO else ())):
+        for part in (FIGURES, PROBLEM, *((CARD, GRAPH) if figures and figures.zipped <= SHIPPED_UP_TO else ())):
             if (here / part).exists():
                 shutil.copy(here / part, there / part)
     except OSError as error:

@@ -1,10 +1,10 @@
 """Let a contender learn, and measure it: the same code for all of them, in a process of its own for each."""
 
+import gzip
 import platform
+import re
 import resource
-import sys
 import time
-import zlib
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -19,7 +19,7 @@ from mnist_app.data.dataset import CLASSES, SPLITS, Digits, load_split
 from mnist_app.errors import AppError
 from mnist_app.ink import preprocessing
 from mnist_app.lab.contender import Contender, Fitted, Lesson
-from mnist_app.lab.figures import FIGURES, PROBLEM, Figures, Latency, write_json
+from mnist_app.lab.figures import FIGURES, PROBLEM, Figures, Latency, read_figures, write_json
 from mnist_app.models.graph import Graph, Opaque, to_graph
 from mnist_app.models.networks import fold_batch_norm
 from mnist_app.models.registry import (
@@ -28,20 +28,20 @@ from mnist_app.models.registry import (
     ONLY_A_GRAPH,
     ModelCard,
     ModelError,
-    answering_file,
     find_model,
+    load_card,
+    load_graph,
     load_model,
+    save_graph,
 )
 from mnist_app.reading.calibration import calibration_error, fit_temperature
 from mnist_app.reading.evaluation import evaluate, evaluate_ink
 from mnist_app.reading.recognition import Recogniser, recognise
-from mnist_app.storage import write_whole
 
 QUICK = 2_000  # digits of a rehearsal, to learn from and to be measured on
 SAMPLES, UNTIMED = 200, 20  # pictures read one by one; the first of them are no measure
 BATCHES, BATCH = 10, 100
 AGREEMENT = 0.999  # share of pictures in which the graph must read what the library read that it was converted from
-UNSEEN = "ink, unseen"  # on a card: what twins of a model read that they have not learned from
 DATA = "MNIST, {:,} of the training images (LeCun, Cortes and Burges; CC BY-SA 3.0)"
 
 
@@ -70,7 +70,7 @@ def learn_and_measure(
                 write_json(folder / PROBLEM, {"problem": str(error)})
                 raise
         if card.architecture == ONLY_A_GRAPH:  # the others are models of this app, and have a folder already
-            write_whole(folder / GRAPH, graph)
+            save_graph(folder, graph)
             write_json(folder / CARD, asdict(card))
         write_json(folder / FIGURES, asdict(figures))  # last: what has figures is whole
         (folder / PROBLEM).unlink(missing_ok=True)
@@ -90,8 +90,8 @@ def _learned_and_measured(
     needed = {name: _graph_of(lab, name) for name in contender.needs}
     began = time.process_time()
     fitted = contender.fit(Lesson(digits, validation, is_quick, progress, needed))
-    seconds = time.process_time() - began
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform == "linux" else 2**20)
+    seconds = time.process_time() - began + sum(_seconds_of(lab, name) for name in contender.needs)
+    memory = _peak_memory()
     content = fitted.graph()
     graph = Graph(content)
     _check(fitted, graph, validation)
@@ -101,8 +101,7 @@ def _learned_and_measured(
     found = evaluate(test.labels, seen.argmax(axis=1))
     card = fitted.card or _card(contender, fitted, len(digits), seconds, fit_temperature(known, validation.labels))
     model = Recogniser(Opaque(graph), card, graph)
-    unseen = card.metrics.get(UNSEEN, {}).get("accuracy")
-    measured = evaluate_ink(model, ink) if ink and unseen is None else None
+    measured = evaluate_ink(model, ink) if ink and not contender.knows_ink else None
     latency, throughput = speed(model, test)
     figures = Figures(
         name=contender.name,
@@ -115,15 +114,15 @@ def _learned_and_measured(
         precision=float(np.mean([score.precision for score in found.per_digit])),
         recall=float(np.mean([score.recall for score in found.per_digit])),
         f1=float(np.mean([score.f1 for score in found.per_digit])),
-        calibration_error=calibration_error(softmax(seen, axis=1), test.labels),
+        calibration_error=(calibration_error(softmax(seen, axis=1), test.labels) if fitted.has_probabilities else None),
         calibrated_error=calibration_error(softmax(seen / card.temperature, axis=1), test.labels),
         confusion=found.confusion.tolist(),
         validation_accuracy=float((known.argmax(axis=1) == validation.labels).mean()),
-        ink=measured.macro_mean if measured else unseen,
+        ink=measured.macro_mean if measured else None,
         ink_collections=measured.collections if measured else {},
         parameters=fitted.parameters,
         bytes=len(content),
-        zipped=len(zlib.compress(content, 9)),
+        zipped=len(gzip.compress(content, 9)),
         seconds=card.seconds,
         memory=None if fitted.card else memory,
         own=_own_latency(fitted, test),
@@ -144,9 +143,23 @@ def _graph_of(lab: Path, name: str) -> bytes:
         folder = lab / name if (lab / name / GRAPH).exists() else find_model(name)
     except ModelError:
         raise AppError(f"It needs {name!r}, which is not here: python -m mnist_app lab --models {name}") from None
-    if answering_file(folder).name == GRAPH:
-        return answering_file(folder).read_bytes()
+    if (folder / GRAPH).exists():
+        return load_graph(folder)
     return to_graph(fold_batch_norm(load_model(folder).network))
+
+
+def _seconds_of(lab: Path, name: str) -> float:
+    """How long a contender has learned that another is made from."""
+    figures = read_figures(lab / name)
+    return figures.seconds if figures else load_card(find_model(name)).seconds
+
+
+def _peak_memory() -> float:
+    """MB that this process has taken at most. Linux's own count: that of `resource` begins with what a parent took."""
+    try:
+        return int(re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[0]) / 1024
+    except OSError:  # no Linux: there it counts in bytes
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
 def _check(fitted: Fitted, graph: Graph, digits: Digits) -> None:

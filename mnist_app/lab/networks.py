@@ -46,5 +46,5 @@ def learned(module: nn.Module, config: TrainConfig, lesson: Lesson) -> Fitted:
         lambda: to_graph(module),
         lambda images: logits_of(module, images).numpy(),
         count_parameters(module),
-        tuple(curves),
+        curves=tuple(curves),
     )

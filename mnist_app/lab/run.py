@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -16,14 +17,15 @@ from tqdm import tqdm
 from mnist_app.data.dataset import load_split
 from mnist_app.data.inkfiles import collections
 from mnist_app.errors import AppError
-from mnist_app.lab.contender import Contender
+from mnist_app.lab.contender import OWN, Contender
 from mnist_app.lab.figures import FIGURES, PROBLEM, Figures, read_figures, stands, write_json
 from mnist_app.lab.lineup import contenders
 from mnist_app.lab.measure import learn_and_measure, speed
 from mnist_app.lab.studies import STUDIES
-from mnist_app.models.registry import GRAPH
+from mnist_app.models.registry import GRAPH, load_card
 from mnist_app.reading.recognition import load_recogniser, recogniser_in
 from mnist_app.storage import home, lab_folder
+from mnist_app.training.tracking import tracked
 
 BAR = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}"
 
@@ -132,11 +134,28 @@ def _measure(name: str, folder: Path, ink: Path | None, is_quick: bool, to_paren
     threading.Thread(target=_end_with_parent, daemon=True).start()
     contender = next(each for each in contenders() if each.name == name)
     with percent_bar(contender.title) as progress:
+        measure = partial(learn_and_measure, contender, folder, ink, is_quick=is_quick, progress=progress)
         try:
-            learn_and_measure(contender, folder, ink, is_quick=is_quick, progress=progress)
+            if contender.family == OWN:  # it has learned before
+                measure()
+            else:
+                _tracked(contender, folder, is_quick, measure)
         except AppError as error:
             to_parent.send(str(error))  # it is in the folder as well, unless the disk is full
             sys.exit(1)
+
+
+def _tracked(contender: Contender, folder: Path, is_quick: bool, measure: Callable[[], Figures]) -> None:
+    """Measure, and tell MLflow where that is wanted."""
+    command = f"python -m mnist_app lab --models {contender.name}{' --quick' if is_quick else ''}"
+    parameters = {"family": contender.family, "recipe": contender.recipe}
+    with tracked(contender.name, command, parameters, partial(tqdm.write, file=sys.stderr)) as run:
+        figures = measure()
+        for point in figures.curves:
+            run.measured(point)
+        accuracies = {"validation": figures.validation_accuracy, "test": figures.accuracy}
+        metrics = {split: {"accuracy": accuracy} for split, accuracy in accuracies.items()}
+        run.keep(folder, replace(load_card(folder), metrics=metrics))
 
 
 def _end_with_parent() -> None:

@@ -1,11 +1,13 @@
 """Models on disk: a folder each, weights and card saved and loaded as a pair."""
 
+import gzip
 import itertools
 import json
 import math
 import os
 import re
 import tempfile
+import zlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -18,12 +20,12 @@ from torch import nn
 
 from mnist_app.errors import AppError
 from mnist_app.models.networks import ARCHITECTURES, build
-from mnist_app.storage import SHIPPED_LAB, SHIPPED_WEIGHTS, lab_folder, user_models_folder
+from mnist_app.storage import SHIPPED_LAB, SHIPPED_WEIGHTS, lab_folder, user_models_folder, write_whole
 
 DEFAULT_MODEL = "ink-cnn"
 ROBUST_MODEL = "robust-cnn"  # learned under attack
 WEIGHTS, CARD = "model.safetensors", "card.json"
-GRAPH = "model.onnx"  # in place of weights, where a model of the lab is no network of ours
+GRAPH = "model.onnx.gz"  # in place of weights, where a model of the lab is no network of ours
 ONLY_A_GRAPH = "onnx"  # the architecture of such a model
 CURVES = ("passes", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "seconds")
 LARGEST_FILE = 64 * 2**20  # bytes; the shipped models have well under one MB
@@ -173,6 +175,21 @@ def load_card(folder: Path) -> ModelCard:
     if card.architecture not in (*ARCHITECTURES, ONLY_A_GRAPH):
         raise ModelError(f"{path} names the architecture {card.architecture!r}, which this version does not know.")
     return card
+
+
+def save_graph(folder: Path, graph: bytes) -> None:
+    """Write an ONNX graph in place of weights, compressed. Raises OSError."""
+    write_whole(folder / GRAPH, gzip.compress(graph, 9, mtime=0))  # the same graph, the same bytes
+
+
+def load_graph(folder: Path) -> bytes:
+    """The ONNX graph of a model that has no weights of ours. Raises ModelError."""
+    path = folder / GRAPH
+    try:
+        return gzip.decompress(path.read_bytes())
+    except (OSError, EOFError, zlib.error) as error:
+        reason = getattr(error, "strerror", None) or "it is broken or incomplete"
+        raise ModelError(f"{path} cannot be read: {reason}.") from None
 
 
 def answering_file(folder: Path) -> Path:

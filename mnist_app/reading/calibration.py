@@ -2,7 +2,6 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp
 
 Floats = NDArray[np.float64]
@@ -16,6 +15,8 @@ def fit_temperature(logits: Floats, labels: NDArray[np.int64]) -> float:
 
     Guo et al., "On Calibration of Modern Neural Networks" (arXiv:1706.04599). It changes no answer, only confidence.
     """
+    from scipy.optimize import minimize_scalar  # here: trainings and servers import this module and fit nothing
+
     of_label = logits[np.arange(len(labels)), labels]
 
     def loss(log_temperature: float) -> float:

@@ -14,7 +14,16 @@ from mnist_app.ink.preprocessing import BlankError, pixels_of_drawing
 from mnist_app.ink.strokes import Drawing
 from mnist_app.models.graph import Graph, GraphError, Opaque, to_graph
 from mnist_app.models.networks import CLASSES, NO_DIGIT, fold_batch_norm, logits_of
-from mnist_app.models.registry import GRAPH, ONLY_A_GRAPH, Model, ModelError, find_model, load_card, load_model
+from mnist_app.models.registry import (
+    GRAPH,
+    ONLY_A_GRAPH,
+    Model,
+    ModelError,
+    find_model,
+    load_card,
+    load_graph,
+    load_model,
+)
 
 Picture = NDArray[np.uint8] | AppError  # (28, 28), or why there is none
 
@@ -103,13 +112,10 @@ def recogniser_in(folder: Path) -> Recogniser:
     card = load_card(folder)
     if card.architecture != ONLY_A_GRAPH:
         return Recogniser.of(load_model(folder))
-    path = folder / GRAPH
     try:
-        graph = Graph(path.read_bytes())
-    except OSError as error:
-        raise ModelError(f"{path} cannot be read: {error.strerror}.") from None
+        graph = Graph(load_graph(folder))
     except GraphError as error:
-        raise ModelError(f"{path} cannot be used. {error}") from None
+        raise ModelError(f"{folder / GRAPH} cannot be used. {error}") from None
     return Recogniser(Opaque(graph), card, graph)
 
 

@@ -33,6 +33,7 @@ from mnist_app.training.jobs import (
     write_status,
 )
 from mnist_app.training.teach import command_of_lesson, teach_model
+from mnist_app.training.tracking import tracked
 from mnist_app.training.train import BatchReport, EpochReport, TrainConfig
 from mnist_app.training.trainer import Watch, command_of, train_model
 
@@ -80,14 +81,21 @@ def _report(folder: Path, request: Request | None, reporter: "Reporter") -> bool
 
 def _learn(folder: Path, request: Request, watch: Watch) -> str:
     """Do what is asked, and say in a sentence what came of it. Raises AppError or OSError."""
-    made, where = made_in(folder, request), ["--name", request.model]
+    made, where, problems = made_in(folder, request), ["--name", request.model], list[str]()
     if request.parent is None:
-        card = train_model(made, request.config, watch, command_of(request.config, where))
-        return f"{card.metrics['test']['accuracy']:.2%} of the test digits are read right."
-    command = command_of_lesson(request.parent, where, request.config.seed)
-    _, done = teach_model(made, request.parent, folder / INK, request.config, watch, command)
-    (folder / TAUGHT).write_text(done.to_json())
-    return done.sentence
+        command = command_of(request.config, where)
+    else:
+        command = command_of_lesson(request.parent, where, request.config.seed)
+    with tracked(request.model, command, dataclasses.asdict(request.config), problems.append) as run:
+        if request.parent is None:
+            card = train_model(made, request.config, run.beside(watch), command)
+            said = f"{card.metrics['test']['accuracy']:.2%} of the test digits are read right."
+        else:
+            card, done = teach_model(made, request.parent, folder / INK, request.config, run.beside(watch), command)
+            (folder / TAUGHT).write_text(done.to_json())
+            said = done.sentence
+        run.keep(made, card)
+    return " ".join([said, *problems])
 
 
 def _is_server_gone() -> bool:

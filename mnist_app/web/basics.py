@@ -9,16 +9,17 @@ import streamlit as st
 import torch
 from numpy.typing import NDArray
 
-from mnist_app.data.dataset import CLASSES, Digits, find_source, load_split
-from mnist_app.lab.classical import rows_of
+from mnist_app.data.dataset import CLASSES, Digits, find_source, load_split, rows_of
 from mnist_app.models.networks import batch_of
 from mnist_app.training.augmentation import Augmentation, augment
+from mnist_app.training.train import TrainConfig, train
 from mnist_app.web import session
 from mnist_app.web.pictures import png_url, row_html
 
 SAMPLE = 5  # the digit that is shown: the third of its kind, as in the glossary
-CORNER = slice(8, 16)  # rows and columns of the part that is shown as numbers
+PART = slice(8, 16)  # rows and columns that are shown as numbers
 COPIES = 6
+SMOOTHING = TrainConfig().label_smoothing
 SHARES = {"train": 55, "validation": 5, "test": 10}  # thousands of digits
 
 
@@ -42,12 +43,12 @@ def _normalising(digits: Digits, at: int) -> None:
     pixels = digits.images[at]
     st.write(
         "A pixel is a whole number from 0 for paper to 255 for ink. Networks learn best from numbers around 1, so each "
-        "is divided by 255. The same corner of the picture before and after:"
+        "is divided by 255. The same part of the picture before and after:"
     )
-    st.html(row_html([(png_url(pixels), "28 × 28"), (png_url(pixels[CORNER, CORNER]), "8 × 8 of them")]))
+    st.html(row_html([(png_url(pixels), "28 × 28"), (png_url(pixels[PART, PART]), "8 × 8 of them")]))
     before, after = st.columns(2)
-    before.code(_numbers(pixels[CORNER, CORNER], "{:>4}"), language=None)
-    after.code(_numbers(pixels[CORNER, CORNER] / 255, "{:>6.2f}"), language=None)
+    before.code(_numbers(pixels[PART, PART], "{:>4}"), language=None)
+    after.code(_numbers(pixels[PART, PART] / 255, "{:>6.2f}"), language=None)
     _code(batch_of)
 
 
@@ -71,18 +72,19 @@ def _strip(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def _one_hot(digits: Digits, at: int) -> None:
     label = int(digits.labels[at])
     hot = np.eye(CLASSES)[label]
-    smooth = hot * 0.95 + 0.05 / CLASSES
+    smooth = hot * (1 - SMOOTHING) + SMOOTHING / CLASSES
     st.write(
-        f"A network has ten answers, so its label is ten numbers, too: 1 for {label}, 0 for the others. With label "
-        "smoothing, which this app's own networks learn with, it is a little less than sure:"
+        f"A network gives a number for each of the ten digits, so what it should have said is ten numbers, too: 1 for "
+        f"{label}, 0 for the others. With label smoothing, as this app's own networks learn, it is a little less sure:"
     )
+    st.html(row_html([(png_url(digits.images[at]), f"label: {label}")]))
     st.code(
         f"{'digit':>9} {_row(range(CLASSES), '{:>6}')}\n{'one-hot':>9} {_row(hot, '{:>6.3f}')}\n"
         f"{'smoothed':>9} {_row(smooth, '{:>6.3f}')}",
         language=None,
     )
     st.write("Nobody has to write them down: PyTorch's loss takes the label and does the rest.")
-    st.code("loss = functional.cross_entropy(logits, labels, label_smoothing=0.05)", language="python")
+    st.code(next(line for line in inspect.getsource(train).splitlines() if "label_smoothing=" in line).strip())
 
 
 def _splits(digits: Digits, at: int) -> None:
@@ -93,7 +95,14 @@ def _splits(digits: Digits, at: int) -> None:
     )
     total = sum(SHARES.values())
     st.html(_bar({"to learn from": 80, "to measure on": 20}, 100, "80 / 20"))
+    st.code("learn, measure = train_test_split(digits, test_size=0.2)  # scikit-learn's; not used here")
     st.html(_bar({f"{name} {count},000": count for name, count in SHARES.items()}, total, "55 / 5 / 10, as here"))
+    source = find_source()
+    for split in source.splits:
+        some = session.split(split, source)
+        first = [int(np.flatnonzero(some.labels == digit)[0]) for digit in range(CLASSES)]
+        st.html(row_html([(png_url(some.images[at]), "") for at in first]))
+        st.caption(f"The first of each digit in {split}, of {len(some):,}.")
     _code(load_split)
 
 
@@ -105,7 +114,7 @@ def _bar(parts: dict[str, int], total: int, title: str) -> str:
 def _augmentation(digits: Digits, at: int) -> None:
     st.write(
         "A digit that is turned, moved or stretched a little is still the same digit. Changed anew in every epoch, "
-        "55,000 digits are as good as a million, and nothing can be learned by heart."
+        "none is ever seen twice, and there is little to learn by heart."
     )
     batch = batch_of(torch.from_numpy(np.repeat(digits.images[at][None], COPIES, axis=0)))
     changed = augment(batch, Augmentation(), torch.Generator().manual_seed(1)).numpy()[:, 0]

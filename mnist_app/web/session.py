@@ -1,12 +1,12 @@
 """Every state key and every cached loader, in one place."""
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from threading import Lock
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import streamlit as st
@@ -33,13 +33,14 @@ from mnist_app.ink.strokes import Drawing, DrawingError
 from mnist_app.models.registry import DEFAULT_MODEL, ModelError, answering_file, find_model
 from mnist_app.models.shelf import default_model, restorable
 from mnist_app.reading.evaluation import Evaluation, evaluate
+from mnist_app.reading.number import ReadDigit, read_drawing
 from mnist_app.reading.recognition import Prediction, Recogniser, load_recogniser, read_with, recognise
 from mnist_app.training.jobs import Job, JobError, snapshot_network
 from mnist_app.training.queue import Queue
 from mnist_app.work import Progress, Work
 
 CANVASES = 8  # names in turn: Streamlit remembers each name for as long as the session lasts
-MOST_MODELS = 48  # in memory at once, each with half a MB: the lab alone has two dozen
+MOST_MODELS = 48  # in memory at once, each with half a MB, but for a few of the lab where that was run here
 MOST_MOMENTS = 100  # networks of trainings' moments, likewise
 MOST_READ = 2_000  # readings by those networks: a class with a drawing each, twelve moments, and some to spare
 PAD_SIDE = 340  # CSS pixels: as large as a 390 px wide phone has room for
@@ -52,7 +53,7 @@ PEN_WIDTH = "pen_width"
 UPLOAD = "upload"
 _PAD = "pad"
 _PAGE = "page"
-_PREPARED = "prepared_upload"
+_PREPARED, _ANSWERS = "prepared_upload", "answers"
 _VIEW, _ADDRESS, _ANSWERED, _REFUSED = "view", "address", "answered", "refused"
 WHY, WHY_PICTURE, WHY_DIGIT, WHY_LAYERS, MEANT = "why", "why_picture", "why_digit", "why_layers", "meant"
 BREAK_HOW, BREAK_WHICH, BREAK_DIGIT, BREAK_NUMBER = "break_how", "break_which", "break_digit", "break_number"
@@ -66,6 +67,8 @@ SHOW_DRAWING = "show_drawing"
 TEACH_AWAY, TEACH_CHOSEN = "teach_away", "teach_chosen"  # what was deleted, a press at a time; what is chosen to be
 
 MOST_EXPLORED = 8  # splits as models read them that stay in memory; each takes up to 40 MB
+
+T = TypeVar("T")
 
 _loading: dict[tuple[str, tuple[int, int]], Lock] = {}  # by model and stamp: of one, the first to ask loads it for all
 _beginning = Lock()  # two visitors may ask for the same map at once
@@ -215,9 +218,14 @@ class Pad:
         return list((self.latest or {}).get("objects", []))
 
     @property
+    def drawing(self) -> Drawing:
+        """The ink as the canvas last sent it."""
+        return Drawing.from_fabric(self.latest or {})
+
+    @property
     def drawn(self) -> list[list[list[float]]]:
         """The ink in whole pixels: the same after the canvas was shown anew, whatever else it then says of it."""
-        return [stroke.round().tolist() for stroke in Drawing.from_fabric(self.latest or {}).strokes]
+        return [stroke.round().tolist() for stroke in self.drawing.strokes]
 
 
 def pad() -> Pad:
@@ -337,15 +345,53 @@ def read_at(job: Job, passes: float, pixels: NDArray[np.uint8]) -> Prediction:
     return _reading(job.id, job.request.config.architecture, passes, pixels.tobytes())
 
 
+@lru_cache(maxsize=MOST_READ)  # two dozen models at once, whenever the page of the lab runs
+def _read_by(name: str, stamp: tuple[int, int], pixels: bytes) -> Prediction:
+    return recognise(model(name), np.frombuffer(pixels, np.uint8).reshape(1, 28, 28))[0]
+
+
 def read_by(name: str, pixels: NDArray[np.uint8]) -> Prediction:
     """What a model reads in a picture (28, 28). Raises ModelError."""
-    return recognise(model(name), pixels[None])[0]
+    return _read_by(name, stamp_of(name), pixels.tobytes())
 
 
 def own_drawing() -> NDArray[np.uint8] | None:
     """What is on this visitor's pad, as the network sees it (28, 28); None of a blank one."""
-    drawing = Drawing.from_fabric(pad().latest or {})
+    drawing = pad().drawing
     return None if drawing.is_blank else pixels_of_drawing(drawing)
+
+
+def own_digits() -> Sequence[ReadDigit]:
+    """The digits on this visitor's pad, as the model in use tells them apart; none of a blank one."""
+    drawing = pad().drawing
+    return () if drawing.is_blank else read_drawing(model(using()), drawing).digits
+
+
+# Saying why
+
+
+@dataclass
+class Answers:
+    """What was last worked out for one visitor, for each question."""
+
+    _known: dict[str, tuple[object, object]] = field(default_factory=dict)  # what it is about, and the answer
+    _lock: Lock = field(default_factory=Lock)
+
+    def once(self, question: str, about: object, work: Callable[[], T]) -> T:
+        """What ``work`` gives, unless it is known. A run that was ended may be at it still: then that is awaited."""
+        with self._lock:
+            if question not in self._known or self._known[question][0] != about:
+                self._known[question] = about, work()
+            return cast(T, self._known[question][1])
+
+
+def once(question: str, model: str, about: object, work: Callable[[], T]) -> T:
+    """What ``work`` gives, not worked out again: the whole page shows what a panel has shown as the pen went up.
+
+    Raises ModelError.
+    """
+    answers = cast(Answers, st.session_state.setdefault(_ANSWERS, Answers()))
+    return answers.once(question, (model, stamp_of(model), about), work)
 
 
 # Going from page to page
@@ -518,9 +564,9 @@ def norms() -> Norms:
 def _favourites(model: str, stamp: tuple[int, int], source: Source) -> Work[tuple[Favourites, ...]]:
     name = source.splits[0]  # to learn from, or the sample
 
-    def compute(_: Progress) -> tuple[Favourites, ...]:
+    def compute(progress: Progress) -> tuple[Favourites, ...]:
         with _reading_all:
-            return favourites_of(model, name, split(name, source))
+            return favourites_of(model, name, split(name, source), progress)
 
     return Work(compute)
 

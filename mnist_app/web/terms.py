@@ -196,8 +196,9 @@ def _scribble(_: Pixels) -> str:
 
 
 def _evidence(pixels: Pixels) -> str:
-    values = integrated_gradients(session.model(DEFAULT_MODEL), pixels, 7).values
-    return row_html([(png_url(evidence_rgb(values, pixels, float(np.abs(values).max()))), "blue for 7, amber against")])
+    [found] = integrated_gradients(session.model(DEFAULT_MODEL), pixels, 7)
+    picture = evidence_rgb(found.values, pixels, float(np.abs(found.values).max()))
+    return row_html([(png_url(picture), "blue for 7, amber against")])
 
 
 def _faded(pixels: Pixels) -> str:

@@ -4,7 +4,6 @@ import streamlit as st
 
 from mnist_app.data.corrections import keep, put_away
 from mnist_app.errors import AppError
-from mnist_app.ink.strokes import Drawing
 from mnist_app.reading.number import read_drawing
 from mnist_app.web import session
 from mnist_app.web.answer import a_digit
@@ -50,7 +49,7 @@ def _keep(picked: str) -> None:
     if label is None or (before and before.label == label):
         return
     try:
-        drawing = Drawing.from_fabric(pad.latest or {})
+        drawing = pad.drawing
         if drawing.is_blank:
             return
         shown = ink_ahead(pad, drawing, st.session_state[session.PEN_WIDTH])  # or another answer than the page's counts

@@ -10,20 +10,22 @@ import streamlit as st
 from numpy.typing import NDArray
 from torch import nn
 
-from mnist_app.data.dataset import CLASSES, find_source
+from mnist_app.data.dataset import CLASSES, Digits, Source, find_source
 from mnist_app.errors import AppError
 from mnist_app.explain.doctor import Finding, Remedy, examine, smallest_change
 from mnist_app.explain.evidence import Evidence, integrated_gradients
 from mnist_app.explain.feature_maps import PATCHES, Favourites, Station, follow
 from mnist_app.explain.replay import Replay, replay
 from mnist_app.explore.explorer import NAMES
+from mnist_app.explore.neighbours import Neighbours, Sketch
 from mnist_app.ink.strokes import Drawing
-from mnist_app.reading.number import ReadDigit
+from mnist_app.reading.number import ReadDigit, read_drawing
 from mnist_app.web import session
 from mnist_app.web.answer import a_digit, percent
 from mnist_app.web.charts import evidence_rgb, findings_html
 from mnist_app.web.curves import Growth, Plot, curves
 from mnist_app.web.gallery import image_sheet, neighbours_html
+from mnist_app.web.live_ink import hear_pen_up, ink_ahead
 from mnist_app.web.notice import plain, problem_notice
 from mnist_app.web.pictures import png_url, row_html
 from mnist_app.web.terms import terms
@@ -42,14 +44,22 @@ ORDINALS = ("first", "second", "third", "fourth", "fifth")
 
 @st.fragment
 def why(
-    digits: Sequence[ReadDigit], model: str, meant: int | None = None, *, is_beside_neighbours: bool = False
+    digits: Sequence[ReadDigit],
+    model: str,
+    meant: int | None = None,
+    *,
+    told: Drawing | None = None,
+    is_beside_neighbours: bool = False,
 ) -> None:
     """The panel below an answer: closed until somebody asks, and then only the question that was asked.
 
-    ``meant`` is the digit that the picture is known to show, where that is known. A picture that stands beside its
-    nearest neighbours already is followed through the layers at once.
+    ``meant`` is the digit that the picture is known to show, where that is known. ``told`` is the ink on the pad as far
+    as the canvas has told of it: as the pen goes up, the open panel alone runs, about the ink that is there by then. A
+    picture that stands beside its nearest neighbours already is followed through the layers at once.
     """
     is_drawn = digits[0].drawing is not None
+    if not is_drawn or (told and told.is_blank):  # of a first stroke the page itself hears: it has more to show
+        told = None
     with st.container(key="why_panel"):
         question = st.pills(
             "Why?",
@@ -60,7 +70,19 @@ def why(
         if question is None:
             return
         with st.container(key="why_answer"):
-            _answer(question, digits, model, meant, is_beside_neighbours)
+            try:
+                digits = _digits_ahead(told, model) if told else digits
+                _answer(question, digits, model, meant, is_beside_neighbours)
+            except AppError as error:
+                problem_notice(str(error))
+        if told:
+            hear_pen_up()
+
+
+def _digits_ahead(told: Drawing, model: str) -> Sequence[ReadDigit]:
+    """The digits on the pad; as the pen goes up, with the stroke that the canvas has not told of."""
+    ink = ink_ahead(session.pad(), told, st.session_state[session.PEN_WIDTH])
+    return read_drawing(session.model(model), ink).digits
 
 
 def _questions(model: str, is_drawn: bool, is_beside_neighbours: bool) -> list[str]:
@@ -81,17 +103,14 @@ def _answer(
     question: str, digits: Sequence[ReadDigit], model: str, meant: int | None, is_beside_neighbours: bool
 ) -> None:
     read = _which(digits)
-    try:
-        if question == SEE:
-            _see(read, model, is_beside_neighbours)
-        elif question == WHERE:
-            _where(read, model)
-        elif question == WHEN and read.drawing:
-            _when(read.drawing, model)
-        elif question == CHANGE:
-            _change(read, digits, model, meant)
-    except AppError as error:
-        problem_notice(str(error))
+    if question == SEE:
+        _see(read, model, is_beside_neighbours)
+    elif question == WHERE:
+        _where(read, model)
+    elif question == WHEN and read.drawing:
+        _when(read.drawing, model)
+    elif question == CHANGE:
+        _change(read, digits, model, meant)
 
 
 def _which(digits: Sequence[ReadDigit]) -> ReadDigit:
@@ -135,19 +154,32 @@ def _nearest(read: ReadDigit, model: str) -> None:
     source = find_source()
     work = session.sketch(model)
     found = work.result(PATIENCE)
-    which = "training pictures" if "train" in source.splits else "pictures of the sample"
+    which = _learnable(source)
     if found is None:
         wait_for(work, f"{plain(model)} reads all {which}, once for everybody", partial(session.sketch, model))
         return
-    features, digits = session.features_of(model, read.pixels), session.split(source.splits[0], source)
-    near = session.nearest_of(model, found, features)
-    first = int(near.indices[0, 0])
-    if (digits.images[first] == read.pixels).all():  # it was taken from there: of itself it is no neighbour
-        near = session.nearest_of(model, found, features, first)
+    digits = session.split(source.splits[0], source)
+    near = session.once(
+        SEE, model, (source, read.pixels.tobytes()), lambda: _nearest_of(read.pixels, model, found, digits)
+    )
     at = near.indices[0]
     labels = digits.labels[at]
     st.html(f'<p class="sentence">{_alike(labels, which)}</p>')
     st.html(neighbours_html(digits.images[at], labels, near, are_buttons=False))
+
+
+def _learnable(source: Source) -> str:
+    """What pictures to learn from are called."""
+    return "training pictures" if "train" in source.splits else "pictures of the sample"
+
+
+def _nearest_of(pixels: NDArray[np.uint8], model: str, sketch: Sketch, digits: Digits) -> Neighbours:
+    features = session.features_of(model, pixels)
+    near = session.nearest_of(model, sketch, features)
+    first = int(near.indices[0, 0])
+    if (digits.images[first] == pixels).all():  # it was taken from there: of itself it is no neighbour
+        near = session.nearest_of(model, sketch, features, first)
+    return near
 
 
 def _alike(labels: NDArray[np.int64], which: str) -> str:
@@ -172,10 +204,11 @@ def _layers(read: ReadDigit, model: str) -> None:
         return
     work = session.maps_favourites(model)
     liked = work.result(PATIENCE)
-    count = recogniser.card.parameters
+    source, count = find_source(), recogniser.card.parameters
+    among = f"{len(session.split(source.splits[0], source)):,} {_learnable(source)}"
     st.html(
         f'<p class="sentence">{count:,} learned numbers turn pixels into probabilities, layer by layer. Each map is '
-        "bright where it found its pattern; below it, what excites it most among 5,000 digits. Point at one, tap "
+        f"bright where it found its pattern; below it, what excites it most among all {among}. Point at one, tap "
         "it, or take Tab and the arrow keys, to enlarge it.</p>"
     )
     linear = [part for part in recogniser.network.modules() if isinstance(part, nn.Linear)]
@@ -258,7 +291,13 @@ def _strip(station: Station) -> str:
 def _where(read: ReadDigit, model: str) -> None:
     """The evidence for the digit read and for its rival, over the ink."""
     recogniser, prediction = session.model(model), read.prediction
-    found = [integrated_gradients(recogniser, read.pixels, digit) for digit in (prediction.digit, prediction.runner_up)]
+    two = prediction.digit, prediction.runner_up
+    found = session.once(
+        WHERE,
+        model,
+        (read.pixels.tobytes(), two),
+        lambda: integrated_gradients(recogniser, read.pixels, *two),
+    )
     most = max(float(np.abs(evidence.values).max()) for evidence in found)
     pictures = [
         (
@@ -303,7 +342,7 @@ def _part(marked: NDArray[np.bool_]) -> str:
 
 def _when(drawing: Drawing, model: str) -> None:
     """The drawing written again, with the ten probabilities as curves."""
-    found = replay(session.model(model), drawing)
+    found = session.once(WHEN, model, drawing.to_points(), lambda: replay(session.model(model), drawing))
     st.html(f'<p class="sentence">{_decided(found)}</p>')
     curves(
         "Share of the ink",
@@ -353,7 +392,12 @@ def _change(read: ReadDigit, digits: Sequence[ReadDigit], model: str, meant: int
     if prediction.is_digit and digit == prediction.digit:
         st.html(f'<p class="sentence">It is read as {a_digit(digit)} already: nothing needs to change.</p>')
         return
-    remedy = smallest_change(session.model(model), read.pixels, read.drawing, digit)
+    remedy = session.once(
+        CHANGE,
+        model,
+        (read.pixels.tobytes(), read.drawing and read.drawing.to_points(), digit),
+        lambda: smallest_change(session.model(model), read.pixels, read.drawing, digit),
+    )
     if remedy is None:
         same = " Thickness, size and place are the same for every drawing once the network sees it."
         tried = f"No single change that was tried makes it {a_digit(digit)}.{same if read.drawing else ''}"

@@ -23,7 +23,7 @@ from .ink import drawings
 SAMPLES = 100
 BETWEEN = 700  # ms from an answer to the next stroke: what the canvas and the script still have to do
 STROKES_A_SHEET = 4  # before the canvas is cleared: what is drawn over ink may change no bar, and is never answered
-ANSWERS = 30  # of each question
+ANSWERS = 40  # of each question
 SOON = 300  # ms
 WEIGHED = 10  # loads whose bytes are counted: they are the same each time
 TWO_ONES: Strokes = [[[170, 60], [170, 170], [170, 285]], [[60, 60], [60, 170], [60, 285]]]
@@ -64,21 +64,25 @@ AGREEMENT = """(button) => new Promise((resolve) => {
 })"""
 
 
-# From the next pen-up until what a selector finds is other than now, and that is on the screen.
-ANSWER_OF = """(selector) => {
-  const content = () => [...document.querySelectorAll(selector)].map((node) => node.innerHTML).join();
-  const before = content();
-  let upAt = null;
-  window.addEventListener("pointerup", () => { upAt = performance.now(); }, {capture: true, once: true});
-  window.answered = new Promise((resolve) => {
-    const watch = new MutationObserver(() => {
-      if (upAt === null || ["", before].includes(content())) return;
-      watch.disconnect();
-      requestAnimationFrame(() => resolve(performance.now() - upAt));
-    });
-    watch.observe(document.body, {childList: true, subtree: true, attributes: true, characterData: true});
-  });
+# From the next pen-up until what the open panel shows changes for the last time, and that is on the screen.
+FOLLOW = """() => {
+  const parts = [...document.querySelectorAll(".st-key-why_answer :is(.stHtml, .curves)")];
+  return parts.map((part) => part.innerHTML).join();
 }"""
+ANSWERED = f"""() => {{
+  const content = {FOLLOW};
+  let [before, upAt] = [content(), null];
+  window.answered = null;
+  window.watch?.disconnect();
+  window.addEventListener("pointerup", () => {{ upAt = performance.now(); }}, {{capture: true, once: true}});
+  window.watch = new MutationObserver(() => {{
+    const now = content();
+    if (upAt === null || now === before) return;
+    before = now;
+    requestAnimationFrame(() => {{ window.answered = performance.now() - upAt; }});
+  }});
+  window.watch.observe(document.body, {{childList: true, subtree: true, attributes: true, characterData: true}});
+}}"""
 LAYERS = "Layer by layer"
 PANELS = {  # each question of the panel, and what its answer is made of
     "What did it see?": ".gallery.near",
@@ -103,7 +107,7 @@ def measure() -> Iterator[Figure]:
 
 
 def measure_panels() -> Iterator[Figure]:
-    """Pen-up to the answer of each question of the panel Why, which is open."""
+    """Pen-up to all of the answer to each question of the panel Why, which is open: first strokes and later ones."""
     chromium = find_chromium()
     with sync_playwright() as playwright, served(serve(Path(tempfile.mkdtemp()))) as address:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
@@ -116,24 +120,27 @@ def measure_panels() -> Iterator[Figure]:
 def _answers(browser: Browser, address: str, question: str, selector: str) -> list[float]:
     page = browser.new_page(viewport={"width": 1280, "height": 2400})  # pad and panel at once, without scrolling
     page.goto(address)
-    waits: list[float] = []
+    page.locator(".st-key-live_ink_element").wait_for(state="attached")
+    page.wait_for_timeout(1000)
     strokes = iter([stroke for drawing in drawings(ANSWERS * 2) for stroke in drawing])
+    _draw(page, next(strokes))
+    pill = "What did it see?" if question == LAYERS else question
+    page.get_by_role("button", name=pill).or_(page.get_by_role("radio", name=pill)).first.click()
+    if question == LAYERS:
+        page.get_by_text(LAYERS).click()
+    page.locator(selector).first.wait_for()
+    waits: list[float] = []
     while len(waits) < ANSWERS:
-        page.locator(".st-key-live_ink_element").wait_for(state="attached")
-        page.wait_for_timeout(1000)
-        _draw(page, next(strokes))
-        if not waits:  # and it stays open
-            pill = "What did it see?" if question == LAYERS else question
-            page.get_by_role("button", name=pill).or_(page.get_by_role("radio", name=pill)).first.click()
-            if question == LAYERS:
-                page.get_by_text(LAYERS).click()
-        page.locator(selector).first.wait_for()
-        for _ in range(STROKES_A_SHEET - 1):
+        page.wait_for_timeout(2 * BETWEEN)
+        page.locator(".st-key-clear button").click()  # and it stays open
+        page.locator(selector).first.wait_for(state="detached")
+        for _ in range(STROKES_A_SHEET):
             page.wait_for_timeout(2 * BETWEEN)
-            page.evaluate(ANSWER_OF, selector)
+            page.evaluate(ANSWERED)
             _draw(page, next(strokes))
+            page.wait_for_function("window.answered !== null", polling=100)
+            page.wait_for_timeout(BETWEEN)  # in which the canvas tells of the stroke, and the whole page is shown again
             waits.append(page.evaluate("window.answered"))
-        page.locator(".st-key-clear button").click()
     page.close()
     return waits
 

@@ -56,8 +56,7 @@ def measure() -> list[Figure]:
         follow(model.network, pixels)
 
     def look(pixels: NDArray[np.uint8], digit: int) -> None:
-        for each in (digit, (digit + 1) % 10):
-            integrated_gradients(model, pixels, each)
+        integrated_gradients(model, pixels, digit, (digit + 1) % 10)
 
     def diagnose(drawing: Drawing) -> None:
         pixels = pictures[id(drawing)]
@@ -92,7 +91,8 @@ def _deletions(model: Recogniser, images: NDArray[np.uint8]) -> list[Figure]:
     for index in random.choice(len(images), DELETIONS, replace=False):
         pixels = images[index]
         digit, ink = recognise(model, pixels[None])[0].digit, np.flatnonzero(pixels)
-        values = integrated_gradients(model, pixels, digit).values.ravel()[ink]
+        [found] = integrated_gradients(model, pixels, digit)
+        values = found.values.ravel()[ink]
         orders = {"marked": ink[np.argsort(-values)], "random": random.permutation(ink)}
         orders["darkest"] = ink[np.argsort(-pixels.ravel()[ink].astype(int), kind="stable")]
         for how, order in orders.items():
@@ -112,7 +112,8 @@ def measure_sketches() -> Iterator[Figure]:
     for folder in sorted(path.parent for path in SHIPPED_WEIGHTS.glob(f"*/{CARD}")):
         exact = known_neighbours(folder.name, "validation", digits, train)
         known = known_predictions(folder.name, "validation", digits)
-        assert exact and known, f"{folder.name} ships without what is known of it"
+        if not exact or not known:  # it ships without a sketch
+            continue
         sketch, graph = sketch_of(folder.name, "train", train), load_recogniser(folder.name).graph
 
         def features_at(rows: NDArray[np.intp], graph: Graph = graph) -> NDArray[np.float32]:

@@ -82,16 +82,22 @@ def page(chromium: Browser) -> Iterator[Page]:
 
 
 @pytest.fixture
+def phone(chromium: Browser) -> Iterator[Page]:
+    """A phone with a dark theme."""
+    context = chromium.new_context(
+        viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True, color_scheme="dark"
+    )
+    yield context.new_page()
+    context.close()
+
+
+@pytest.fixture
 def visitor(page: Page, address: str) -> Visitor:
     """Somebody who has just opened the Draw page on a desktop."""
     return Visitor(page).open(address)
 
 
 @pytest.fixture
-def phone_visitor(chromium: Browser, address: str) -> Iterator[Visitor]:
-    """Somebody who has just opened the Draw page on a phone with a dark theme."""
-    context = chromium.new_context(
-        viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True, color_scheme="dark"
-    )
-    yield Visitor(context.new_page()).open(address)
-    context.close()
+def phone_visitor(phone: Page, address: str) -> Visitor:
+    """Somebody who has just opened the Draw page on a phone."""
+    return Visitor(phone).open(address)

@@ -52,7 +52,21 @@ def _pages(browser: Browser, address: str) -> None:
             visitor.visit(title)
             visitor.settle()
             page.screenshot(path=FOLDER / f"{title.lower()}-{scheme}.png")
+        _lab(page, visitor, scheme)
         page.close()
+
+
+def _lab(page: Page, visitor: Visitor, scheme: str) -> None:
+    visitor.visit("Lab")
+    page.locator(".js-plotly-plot").first.wait_for()
+    page.wait_for_timeout(1500)  # until it is drawn
+    page.screenshot(path=FOLDER / f"lab-{scheme}.png")
+    page.locator(".st-key-lab_tradeoff").screenshot(path=FOLDER / f"lab-cost-{scheme}.png")
+    for part in ("Read my drawing", "One knob at a time", "Made smaller", "Learning from few"):
+        page.get_by_role("radio", name=part).or_(page.get_by_role("button", name=part)).first.click()
+        visitor.settle()
+        page.wait_for_timeout(1500)
+        page.screenshot(path=FOLDER / f"lab-{part.split()[-1]}-{scheme}.png")
 
 
 def beside(digit: list[Stroke], place: int) -> list[Stroke]:

@@ -2,7 +2,7 @@
 
 import re
 
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 from .visitor import Visitor
 
@@ -34,13 +34,13 @@ def test_a_digit_is_turned_and_attacked_by_keyboard_alone(visitor: Visitor) -> N
     assert visitor.errors == []
 
 
-def test_a_phone_needs_no_sideways_scrolling(phone_visitor: Visitor) -> None:
-    page = phone_visitor.page
-    page.goto(f"{page.url.rstrip('/')}/break")
-    page.locator(".curves .label-at").wait_for()
-    phone_visitor.settle()
-    wide = page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth - window.innerWidth")
+def test_a_phone_needs_no_sideways_scrolling(phone: Page, address: str) -> None:
+    visitor = Visitor(phone)
+    phone.goto(f"{address}/break")
+    phone.locator(".curves .label-at").wait_for()
+    visitor.settle()
+    wide = phone.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth - window.innerWidth")
     assert wide <= 0
-    curves = page.locator(".curves").bounding_box()
+    curves = phone.locator(".curves").bounding_box()
     assert curves and curves["x"] >= 0 and curves["x"] + curves["width"] <= 390
-    assert phone_visitor.errors == []
+    assert visitor.errors == []

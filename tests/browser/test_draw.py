@@ -224,10 +224,9 @@ def test_the_drawing_survives_a_reload_and_clear_forgets_it(visitor: Visitor) ->
 
 
 @pytest.mark.parametrize("kept", ["{", "5", '{"objects": 5}', '{"objects": [{"type": "Image", "src": "x"}]}'])
-def test_what_no_canvas_made_is_not_brought_back(visitor: Visitor, kept: str) -> None:
-    visitor.page.evaluate("(kept) => sessionStorage.setItem('draw-a-digit', kept)", kept)
-    visitor.page.reload()
-    visitor.canvas.wait_for()
+def test_what_no_canvas_made_is_not_brought_back(page: Page, address: str, kept: str) -> None:
+    page.add_init_script(f"sessionStorage.setItem('draw-a-digit', {json.dumps(kept)})")
+    visitor = Visitor(page).open(address)
     visitor.settle()
     expect(visitor.digit).to_have_text("?")
     visitor.draw(SEVEN)

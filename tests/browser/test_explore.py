@@ -54,9 +54,16 @@ class Explorer:
 
 
 @pytest.fixture
-def explorer(page: Page, address: str) -> Explorer:
+def newcomer(page: Page, address: str) -> Explorer:
+    """Somebody with a link to follow."""
     full_mnist()
-    return Explorer(page, address).open()
+    return Explorer(page, address)
+
+
+@pytest.fixture
+def explorer(newcomer: Explorer) -> Explorer:
+    """Somebody who sees the page as it opens."""
+    return newcomer.open()
 
 
 def test_a_cell_fills_the_gallery_with_just_those(explorer: Explorer) -> None:
@@ -105,8 +112,8 @@ def test_the_gallery_is_walked_by_keyboard(explorer: Explorer) -> None:
     expect(explorer.picture).to_be_visible()
 
 
-def test_arrow_keys_go_from_picture_to_picture(explorer: Explorer) -> None:
-    explorer.open("?order=index&verdict=wrong")
+def test_arrow_keys_go_from_picture_to_picture(newcomer: Explorer) -> None:
+    explorer = newcomer.open("?order=index&verdict=wrong")
     explorer.tiles.first.wait_for()
     names = [tile.get_attribute("data-pick") for tile in explorer.tiles.all()]
     explorer.tiles.first.click()
@@ -146,8 +153,8 @@ def test_back_returns_to_the_view_before(explorer: Explorer) -> None:
     expect(explorer.described).to_contain_text("nines read as fours")
 
 
-def test_a_cell_shows_all_of_its_pictures_whatever_was_filtered_before(explorer: Explorer) -> None:
-    explorer.open("?confidence=99-100&stroke=thin")
+def test_a_cell_shows_all_of_its_pictures_whatever_was_filtered_before(newcomer: Explorer) -> None:
+    explorer = newcomer.open("?confidence=99-100&stroke=thin")
     expect(explorer.page.get_by_role("button", name="More (2)")).to_be_visible()  # what is set out of sight
     count = int(explorer.cell(9, 4).inner_text())
     explorer.cell(9, 4).click()
@@ -175,21 +182,19 @@ def test_back_goes_to_the_page_before(explorer: Explorer) -> None:
     expect(pages).to_contain_text("Page 1 of")
 
 
-def test_on_a_phone_the_page_leads_to_what_was_picked(chromium: Browser, address: str) -> None:
+def test_on_a_phone_the_page_leads_to_what_was_picked(phone: Page, address: str) -> None:
     full_mnist()
-    context = chromium.new_context(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
-    explorer = Explorer(context.new_page(), address).open("?verdict=wrong")
+    explorer = Explorer(phone, address).open("?verdict=wrong")
     explorer.tiles.nth(3).tap()
     expect(explorer.picture).to_be_in_viewport()
     explorer.open()
     explorer.cell(9, 4).tap()
     expect(explorer.described).to_contain_text("nines read as fours")
     expect(explorer.described).to_be_in_viewport()
-    context.close()
 
 
-def test_the_keyboard_marks_a_box(explorer: Explorer) -> None:
-    explorer.open("?panel=map")
+def test_the_keyboard_marks_a_box(newcomer: Explorer) -> None:
+    explorer = newcomer.open("?panel=map")
     explorer.canvas.focus()
     for key in ("ArrowRight", "Shift+ArrowRight", "Shift+ArrowDown", "Shift+ArrowDown", "Enter"):
         explorer.page.keyboard.press(key)
@@ -197,8 +202,8 @@ def test_the_keyboard_marks_a_box(explorer: Explorer) -> None:
     expect(explorer.page).to_have_url(re.compile("area=tsne_"))
 
 
-def test_hover_shows_the_picture_under_the_pointer(explorer: Explorer) -> None:
-    explorer.open("?panel=map")
+def test_hover_shows_the_picture_under_the_pointer(newcomer: Explorer) -> None:
+    explorer = newcomer.open("?panel=map")
     card = explorer.page.locator(".digit-map figure")
     expect(card).to_be_hidden()
     box: Any = explorer.canvas.bounding_box()
@@ -212,8 +217,8 @@ def test_hover_shows_the_picture_under_the_pointer(explorer: Explorer) -> None:
     expect(card.locator("figcaption")).to_contain_text("% sure")
 
 
-def test_a_click_on_the_map_opens_that_picture(explorer: Explorer) -> None:
-    explorer.open("?panel=map")
+def test_a_click_on_the_map_opens_that_picture(newcomer: Explorer) -> None:
+    explorer = newcomer.open("?panel=map")
     explorer.canvas.focus()
     explorer.page.keyboard.press("ArrowRight")
     explorer.page.keyboard.press("ArrowRight")
@@ -223,8 +228,8 @@ def test_a_click_on_the_map_opens_that_picture(explorer: Explorer) -> None:
 
 
 @pytest.mark.parametrize("tool", ["Box", "Lasso"])
-def test_an_area_drawn_on_the_map_fills_the_gallery(explorer: Explorer, tool: str) -> None:
-    explorer.open("?panel=map")
+def test_an_area_drawn_on_the_map_fills_the_gallery(newcomer: Explorer, tool: str) -> None:
+    explorer = newcomer.open("?panel=map")
     explorer.canvas.scroll_into_view_if_needed()
     if tool == "Lasso":
         explorer.page.get_by_role("button", name="Lasso").click()
@@ -242,8 +247,8 @@ def test_an_area_drawn_on_the_map_fills_the_gallery(explorer: Explorer, tool: st
     assert not explorer.errors
 
 
-def test_a_picture_goes_to_draw_and_back(explorer: Explorer) -> None:
-    explorer.open("?open=0&panel=picture&order=index")
+def test_a_picture_goes_to_draw_and_back(newcomer: Explorer) -> None:
+    explorer = newcomer.open("?open=0&panel=picture&order=index")
     explorer.page.get_by_role("button", name="Take it to Draw").click()
     digit = explorer.page.locator(".answer .digit")
     expect(digit).to_have_text("7")  # the first test digit
@@ -283,13 +288,11 @@ def test_the_selection_is_downloaded(explorer: Explorer) -> None:
 
 
 @pytest.mark.parametrize("query", ["", "?open=947&panel=picture", "?panel=map&label=3&read=5&verdict=wrong"])
-def test_a_phone_needs_no_sideways_scrolling(chromium: Browser, address: str, query: str) -> None:
+def test_a_phone_needs_no_sideways_scrolling(phone: Page, address: str, query: str) -> None:
     full_mnist()
-    context = chromium.new_context(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
-    explorer = Explorer(context.new_page(), address).open(query)
+    Explorer(phone, address).open(query)
     for measure in ("document.documentElement", "document.querySelector('[data-testid=stMain]')"):
-        assert explorer.page.evaluate(f"{measure}.scrollWidth") <= 390
-    context.close()
+        assert phone.evaluate(f"{measure}.scrollWidth") <= 390
 
 
 @pytest.fixture

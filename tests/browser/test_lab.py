@@ -1,4 +1,4 @@
-"""The Lab page in a real browser: its table, its five parts by keyboard, the way to a model's mistakes, and a phone."""
+"""The Lab page in a real browser: its table, its parts by keyboard, the way to a model's mistakes, and a phone."""
 
 import re
 from collections.abc import Iterator
@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 from torch import nn
 
+from mnist_app.lab.contender import COMPRESSED, OWN
 from mnist_app.lab.effects import Run, Seen
 from mnist_app.lab.figures import write_json
 from mnist_app.lab.transfer import Direction, Point
@@ -17,7 +18,14 @@ from ..toy_lab import CURVES, figures, put
 from .conftest import serve
 from .visitor import Visitor
 
-PARTS = ["Compare", "Read my drawing", "One knob at a time", "Learning from few", "From pixels to numbers"]
+PARTS = [
+    "Compare",
+    "Read my drawing",
+    "One knob at a time",
+    "Made smaller",
+    "Learning from few",
+    "From pixels to numbers",
+]
 HEAD, ROW = 35, 35  # CSS pixels that the head and each row of Streamlit's table are high
 
 
@@ -27,6 +35,8 @@ def app(tmp_path_factory: pytest.TempPathFactory, mean_digit: nn.Module) -> Iter
     home = tmp_path_factory.mktemp("home")
     for name, accuracy in (("00 toy", 0.9998), ("01 ball", 0.9999), ("02 kite", 0.9997)):
         put(home / "lab", figures(name.split()[1], title=name, accuracy=accuracy), mean_digit)
+    put(home / "lab", figures("mnist-cnn", family=OWN))
+    put(home / "lab", figures("mnist-cnn-int8", title="In 8 bits", family=COMPRESSED))
     seen = [Seen(title, "It helps.", [Run(words, CURVES) for words in ("none", "much")]) for title in ("Noise", "Luck")]
     write_json(home / "lab" / "effects.json", {"parts": [asdict(each) for each in seen]})
     points = [Point(10, [0.5, 0.6], [0.2, 0.3]), Point(100, [0.8, 0.9], [0.5, 0.6])]
@@ -88,13 +98,14 @@ def test_a_column_is_sorted_a_row_is_picked_and_its_mistakes_are_looked_at(conte
     assert visitor.errors == []
 
 
-def test_all_five_parts_are_gone_through_by_keyboard(context: BrowserContext, app: str) -> None:
+def test_all_parts_are_gone_through_by_keyboard(context: BrowserContext, app: str) -> None:
     visitor = LabVisitor(context.new_page()).enter(app)
     page, keys = visitor.page, visitor.page.keyboard
     marks = [
         page.get_by_text("What accuracy costs"),
         page.get_by_role("button", name="Draw something"),
         page.get_by_text("Luck."),
+        page.get_by_text("The same network in other clothes"),
         page.get_by_text("MNIST first, then pens"),
         page.get_by_role("tab", name="Normalising"),
     ]

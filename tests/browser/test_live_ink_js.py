@@ -4,12 +4,13 @@ import html
 import json
 import random
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, Frame, Page
 
 from mnist_app.reading.number import Box, ReadDigit, Reading
 from mnist_app.reading.recognition import Prediction
@@ -35,22 +36,32 @@ SET_UP = """async (script) => {
 }"""
 
 
+@pytest.fixture(scope="module")
+def tab(chromium: Browser) -> Iterator[Page]:
+    """A page that holds one frame after another: a frame is ready much sooner than a page."""
+    context = chromium.new_context()
+    yield context.new_page()
+    context.close()
+
+
 @pytest.fixture
-def script(page: Page) -> Page:
-    """A blank page with the script's exports."""
-    page.evaluate(SET_UP, SCRIPT.read_text())
-    return page
+def script(tab: Page) -> Frame:
+    """A blank frame with the script's exports. With the frame before goes what was still to happen there."""
+    tab.set_content("<iframe></iframe>")
+    frame = tab.frames[-1]
+    frame.evaluate(SET_UP, SCRIPT.read_text())
+    return frame
 
 
-def run(script: Page, steps: str) -> Any:
+def run(script: Frame, steps: str) -> Any:
     return script.evaluate(f"async () => {{ {steps} }}")
 
 
-def test_the_first_touch_asks_at_once(script: Page) -> None:
+def test_the_first_touch_asks_at_once(script: Frame) -> None:
     assert run(script, "ink.down([1, 2]); return asked.map((each) => each.strokes)") == [[[[1, 2]]]]
 
 
-def test_one_request_is_in_flight_at_a_time_and_the_newest_ink_goes_next(script: Page) -> None:
+def test_one_request_is_in_flight_at_a_time_and_the_newest_ink_goes_next(script: Frame) -> None:
     steps = """
         ink.down([0, 0]);
         for (let x = 1; x < 9; x++) { ink.move([[x, 0]]); await pause(10); }
@@ -62,7 +73,7 @@ def test_one_request_is_in_flight_at_a_time_and_the_newest_ink_goes_next(script:
     assert run(script, steps) == [1, 1, 2, 9]
 
 
-def test_an_intermediate_answer_is_shown_but_not_final(script: Page) -> None:
+def test_an_intermediate_answer_is_shown_but_not_final(script: Frame) -> None:
     steps = """
         ink.down([0, 0]);
         ink.move([[1, 0]]);
@@ -74,11 +85,11 @@ def test_an_intermediate_answer_is_shown_but_not_final(script: Page) -> None:
     assert run(script, steps) == [["early", False], ["last", True]]
 
 
-def test_an_answer_is_not_final_while_the_pen_is_down(script: Page) -> None:
+def test_an_answer_is_not_final_while_the_pen_is_down(script: Frame) -> None:
     assert run(script, "ink.down([0, 0]); await answer('a'); return shown") == [["a", False]]
 
 
-def test_an_answer_about_an_earlier_stroke_is_not_final(script: Page) -> None:
+def test_an_answer_about_an_earlier_stroke_is_not_final(script: Frame) -> None:
     steps = """
         ink.down([0, 0]); ink.up();
         ink.down([9, 9]);
@@ -93,7 +104,7 @@ def test_an_answer_about_an_earlier_stroke_is_not_final(script: Page) -> None:
     assert strokes == [[[0, 0]], [[9, 9]]]
 
 
-def test_answers_about_replaced_ink_are_dropped(script: Page) -> None:
+def test_answers_about_replaced_ink_are_dropped(script: Frame) -> None:
     steps = """
         ink.down([0, 0]); ink.up();
         ink.replace([]);
@@ -103,7 +114,7 @@ def test_answers_about_replaced_ink_are_dropped(script: Page) -> None:
     assert run(script, steps) == [[], 1, []]
 
 
-def test_replacing_ink_asks_nothing_not_even_later(script: Page) -> None:
+def test_replacing_ink_asks_nothing_not_even_later(script: Frame) -> None:
     steps = """
         const ink = newInk(undefined, () => 0);  // by its clock no time passes
         ink.down([0, 0]); await answer("a");
@@ -115,7 +126,7 @@ def test_replacing_ink_asks_nothing_not_even_later(script: Page) -> None:
     assert run(script, steps) == [1, False, [[[5, 5]]]]
 
 
-def test_ink_drawn_after_a_replacement_is_added_to_it(script: Page) -> None:
+def test_ink_drawn_after_a_replacement_is_added_to_it(script: Frame) -> None:
     steps = """
         const given = [[[5, 5]]];
         ink.down([0, 0]);
@@ -128,7 +139,7 @@ def test_ink_drawn_after_a_replacement_is_added_to_it(script: Page) -> None:
     assert run(script, steps) == [[["both", True]], [[[5, 5]], [[7, 7]]], [[[5, 5]]]]
 
 
-def test_a_moving_pen_asks_at_most_every_30_ms(script: Page) -> None:
+def test_a_moving_pen_asks_at_most_every_30_ms(script: Frame) -> None:
     steps = """
         ink = newInk(async (strokes) => { asked.push(performance.now()); return "a"; });
         ink.down([0, 0]);
@@ -140,7 +151,7 @@ def test_a_moving_pen_asks_at_most_every_30_ms(script: Page) -> None:
     assert min(gaps) > 29  # a browser's timer may be a little early
 
 
-def test_the_last_word_on_a_stroke_does_not_wait(script: Page) -> None:
+def test_the_last_word_on_a_stroke_does_not_wait(script: Frame) -> None:
     steps = """
         ink.down([0, 0]);
         await answer("a");
@@ -152,7 +163,7 @@ def test_the_last_word_on_a_stroke_does_not_wait(script: Page) -> None:
     assert run(script, steps) == [1, 2]
 
 
-def test_the_pen_up_asks_once(script: Page) -> None:
+def test_the_pen_up_asks_once(script: Frame) -> None:
     steps = """
         ink.down([0, 0]); await answer("a");
         ink.move([[1, 1]]); ink.up();
@@ -162,7 +173,7 @@ def test_the_pen_up_asks_once(script: Page) -> None:
     assert run(script, steps) == [2, ["b", True]]
 
 
-def test_the_last_word_lets_go_of_the_answer_before_it(script: Page) -> None:
+def test_the_last_word_lets_go_of_the_answer_before_it(script: Frame) -> None:
     steps = """
         ink.down([0, 0]);
         ink.move([[1, 1]]); ink.up();
@@ -174,7 +185,7 @@ def test_the_last_word_lets_go_of_the_answer_before_it(script: Page) -> None:
     assert run(script, steps) == [[2, True, False], [["last", True]]]
 
 
-def test_nothing_is_asked_twice_of_the_same_ink(script: Page) -> None:
+def test_nothing_is_asked_twice_of_the_same_ink(script: Frame) -> None:
     steps = """
         ink.down([0, 0]); ink.move([[0.1, 0]]); ink.up();
         await answer("on its way"); await pause(60);
@@ -186,7 +197,7 @@ def test_nothing_is_asked_twice_of_the_same_ink(script: Page) -> None:
     assert run(script, steps) == [2, shown]
 
 
-def pace(script: Page, *answers: tuple[int, str]) -> list[float]:
+def pace(script: Frame, *answers: tuple[int, str]) -> list[float]:
     """ms between requests while the pen moves, each ms a little, and answers take so long, one after the other.
 
     The clock is ours, so that a busy machine makes no difference. An answer is words, "" for a refusal, or "lost".
@@ -211,20 +222,20 @@ def pace(script: Page, *answers: tuple[int, str]) -> list[float]:
     return gaps
 
 
-def test_an_answer_that_stood_in_a_queue_is_followed_by_a_rest(script: Page) -> None:
+def test_an_answer_that_stood_in_a_queue_is_followed_by_a_rest(script: Frame) -> None:
     assert pace(script, (0, "a"), (100, "b")) == [30, 100 + 4 * (100 - 30)]
 
 
-def test_a_network_that_is_always_slow_is_no_queue(script: Page) -> None:
+def test_a_network_that_is_always_slow_is_no_queue(script: Frame) -> None:
     assert pace(script, *[(100, "a")] * 3) == [100, 100, 100]
 
 
 @pytest.mark.parametrize("failure", ["", "lost"])
-def test_a_request_that_fails_at_once_does_not_make_all_that_follow_look_late(script: Page, failure: str) -> None:
+def test_a_request_that_fails_at_once_does_not_make_all_that_follow_look_late(script: Frame, failure: str) -> None:
     assert pace(script, (5, failure), *[(60, "a")] * 4) == [1000, 60, 60, 60, 60]
 
 
-def test_a_refusal_is_not_asked_again_before_the_pen_is_up(script: Page) -> None:
+def test_a_refusal_is_not_asked_again_before_the_pen_is_up(script: Frame) -> None:
     steps = """
         let now = 0;
         ink = newInk(undefined, () => now);
@@ -237,11 +248,11 @@ def test_a_refusal_is_not_asked_again_before_the_pen_is_up(script: Page) -> None
     assert run(script, steps) == [1, 2]
 
 
-def test_a_pen_that_is_not_down_leaves_no_ink(script: Page) -> None:
+def test_a_pen_that_is_not_down_leaves_no_ink(script: Frame) -> None:
     assert run(script, "ink.move([[1, 1]]); ink.up(); await pause(40); return [asked.length, ink.strokes]") == [0, []]
 
 
-def test_a_failed_request_does_not_stop_the_next(script: Page) -> None:
+def test_a_failed_request_does_not_stop_the_next(script: Frame) -> None:
     steps = """
         ink.down([0, 0]);
         await fail();
@@ -252,7 +263,7 @@ def test_a_failed_request_does_not_stop_the_next(script: Page) -> None:
     assert run(script, steps) == [["b", True]]
 
 
-def test_an_ask_that_throws_does_not_stop_the_next(script: Page) -> None:
+def test_an_ask_that_throws_does_not_stop_the_next(script: Frame) -> None:
     steps = """
         let broken = true;
         ink = newInk((strokes) => { if (broken) throw new Error("broken"); return Promise.resolve("b"); });
@@ -266,7 +277,7 @@ def test_an_ask_that_throws_does_not_stop_the_next(script: Page) -> None:
     assert run(script, steps) == [["b", True]]
 
 
-def test_no_answer_paints_nothing(script: Page) -> None:
+def test_no_answer_paints_nothing(script: Frame) -> None:
     assert run(script, "ink.down([0, 0]); await answer(null); return shown") == []
 
 
@@ -294,7 +305,7 @@ NUMBER = Reading((digit(0, 1, box=(10, 20, 30.5, 80)), digit(0.7, 0.3, box=(40, 
 REFUSED = Reading((digit(0.9, 0.1, doubt=0.9),))
 
 
-def test_percent_is_the_same_in_both_languages(script: Page) -> None:
+def test_percent_is_the_same_in_both_languages(script: Frame) -> None:
     chance = random.Random(0)
     shares = [n / 200 for n in range(201)] + [n / 1024 for n in range(1025)] + [chance.random() for _ in range(2000)]
     shares += [1e-300, 0.00499999, 0.9949999999, 1 - 2**-53, *(chance.random() ** 9 for _ in range(500))]
@@ -322,13 +333,13 @@ def sent(reading: Reading | None) -> Any:
 @pytest.mark.parametrize("before", [None, READINGS[3], NUMBER, REFUSED])
 @pytest.mark.parametrize("after", [*READINGS, NUMBER, REFUSED, None])
 def test_paint_makes_of_any_panel_what_the_page_would_have_written(
-    script: Page, before: Reading | None, after: Reading | None
+    script: Frame, before: Reading | None, after: Reading | None
 ) -> None:
     painted = script.evaluate(PAINT, [answer_html(before), sent(after)])
     assert painted == script.evaluate(WRITE, answer_html(after))
 
 
-def test_screen_readers_hear_an_answer_and_not_the_same_again(script: Page) -> None:
+def test_screen_readers_hear_an_answer_and_not_the_same_again(script: Frame) -> None:
     said = script.evaluate(
         """async (answer) => {
           document.body.innerHTML = "<p></p>";
@@ -344,7 +355,7 @@ def test_screen_readers_hear_an_answer_and_not_the_same_again(script: Page) -> N
     assert said[1] == ""
 
 
-def test_screen_readers_hear_that_it_is_no_digit(script: Page) -> None:
+def test_screen_readers_hear_that_it_is_no_digit(script: Frame) -> None:
     heard = """(answer) => {
       document.body.innerHTML = "<p></p>";
       say(document.querySelector("p"), answer);
@@ -356,7 +367,7 @@ def test_screen_readers_hear_that_it_is_no_digit(script: Page) -> None:
 @pytest.mark.parametrize("before", [None, NUMBER])
 @pytest.mark.parametrize("after", [READINGS[0], NUMBER, REFUSED, None])
 def test_boxes_are_drawn_as_the_page_would_have_drawn_them(
-    script: Page, before: Reading | None, after: Reading | None
+    script: Frame, before: Reading | None, after: Reading | None
 ) -> None:
     draw = """([before, answer]) => {
       document.body.innerHTML = before;
@@ -389,13 +400,13 @@ TWO_STROKES = """
     """
 
 
-def test_when_the_pen_was_where_is_remembered(script: Page) -> None:
+def test_when_the_pen_was_where_is_remembered(script: Frame) -> None:
     seen = run(script, TWO_STROKES + "return ink.timeline(ink.strokes)")
     assert [point["way"] for point in seen] == [0, 5, 5, 10, 30]
     assert [point["time"] for point in seen] == [0, 30, 80, 110, 140]
 
 
-def test_a_stroke_that_is_left_keeps_its_times_and_the_next_one_has_its_own(script: Page) -> None:
+def test_a_stroke_that_is_left_keeps_its_times_and_the_next_one_has_its_own(script: Frame) -> None:
     """However long it took to take the other stroke back: that was no writing."""
     steps = """
         ink.replace([[[0.6, -0.8], [3.6, 3.2]]]);  // as the canvas says it, a little aside
@@ -406,17 +417,17 @@ def test_a_stroke_that_is_left_keeps_its_times_and_the_next_one_has_its_own(scri
     assert run(script, TWO_STROKES + steps) == [[0, 30], [0, 30, 330, 360]]
 
 
-def test_a_page_change_takes_no_times(script: Page) -> None:
+def test_a_page_change_takes_no_times(script: Frame) -> None:
     """The pause between two strokes that are both still there, one after the other, is theirs as well."""
     steps = "ink.replace([[[0, 0], [3, 4]], [[20, 0], [20, 25]]]); return times()"
     assert run(script, TWO_STROKES + steps) == [0, 30, 80, 110, 140]
 
 
-def test_of_two_strokes_the_later_one_can_be_left(script: Page) -> None:
+def test_of_two_strokes_the_later_one_can_be_left(script: Frame) -> None:
     assert run(script, TWO_STROKES + "ink.replace([[[20, 0], [20, 25]]]); return times()") == [0, 30, 60]
 
 
-def test_one_digit_of_a_number_has_the_times_of_its_own_strokes(script: Page) -> None:
+def test_one_digit_of_a_number_has_the_times_of_its_own_strokes(script: Frame) -> None:
     """Between them another may have been written, and that pause is not this digit's."""
     steps = """
         write(70, [60, 0], [60, 30]);
@@ -431,12 +442,12 @@ def test_one_digit_of_a_number_has_the_times_of_its_own_strokes(script: Page) ->
     ]
 
 
-def test_a_stroke_that_nobody_saw_is_written_evenly_between_the_others(script: Page) -> None:
+def test_a_stroke_that_nobody_saw_is_written_evenly_between_the_others(script: Frame) -> None:
     steps = "ink.replace([[[0, 0], [3, 4]], [[50, 50], [50, 90], [50, 130]], [[20, 0], [20, 25]]]); return times()"
     written = run(script, TWO_STROKES + steps)
     assert written == [0, 30, 330, 430, 530, 830, 860, 890]
 
 
 @pytest.mark.parametrize("ink", ["[]", "[[[0, 0], [9, 4]]]", "[[[3, 4], [0, 0]]]", "[[[0, 0], [50, 50], [3, 4]]]"])
-def test_where_no_stroke_is_as_it_was_written_no_time_is_known(script: Page, ink: str) -> None:
+def test_where_no_stroke_is_as_it_was_written_no_time_is_known(script: Frame, ink: str) -> None:
     assert run(script, TWO_STROKES + f"ink.replace({ink}); return [times()]") == [None]

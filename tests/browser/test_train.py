@@ -68,6 +68,8 @@ def server(tmp_path: Path) -> Iterator[Server]:
     server = Server(tmp_path / "home")  # the tests' own
     yield server
     server.end(signal.SIGKILL)
+    for trainer in server.trainers:
+        os.kill(trainer, signal.SIGKILL)  # one that a test has stopped does not notice that its server is gone
 
 
 def train(visitor: Visitor, title: str, preset: str = "10 seconds") -> None:

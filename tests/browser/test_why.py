@@ -3,6 +3,7 @@
 import re
 
 from playwright.sync_api import Locator, Page, expect
+from streamlit.proto.BackMsg_pb2 import BackMsg
 
 from ..conftest import SEVEN, Strokes
 from ..web.test_why import THREE_AND_SEVEN
@@ -274,27 +275,79 @@ def test_an_open_question_is_answered_before_the_canvas_tells(visitor: Visitor) 
     assert visitor.errors == []
 
 
+def test_a_stroke_has_the_open_panel_run_and_then_the_page_which_does_not_cut_it_off(visitor: Visitor) -> None:
+    """What a fragment asks for waits until it can be done; whatever else asks ends what is being done."""
+    page, asked = visitor.page, list[str]()
+
+    def note(payload: str | bytes) -> None:
+        message = BackMsg.FromString(payload if isinstance(payload, bytes) else payload.encode())
+        if message.WhichOneof("type") == "rerun_script":
+            asked.append("a fragment" if message.rerun_script.fragment_id else "the page")
+
+    page.on("websocket", lambda socket: socket.on("framesent", note))
+    page.reload()
+    visitor.canvas.wait_for()
+    visitor.draw(THREE_AND_SEVEN[:1])
+    visitor.settle()
+    ask(page, "Where did it look?")
+    visitor.settle()
+    asked.clear()
+    visitor.draw(THREE_AND_SEVEN[1:])
+    expect(page.locator(".st-key-why_answer")).to_contain_text("Of which digit?")
+    visitor.settle()
+    expect(page.locator(".steps figure")).to_have_count(2)
+    assert asked == ["a fragment", "a fragment"]
+    assert visitor.errors == []
+
+
+DROP_STROKES = """() => {
+  const root = [...document.querySelectorAll('.st-key-pad *')].find((element) => element.shadowRoot).shadowRoot;
+  const drop = (event) => event.stopImmediatePropagation();
+  for (const name of ["mousedown", "pointerdown"]) {
+    root.querySelector("canvas.upper-canvas").addEventListener(name, drop, true);
+  }
+}"""
+
+
 def test_a_stroke_that_the_canvas_drops_is_not_read_for_long(visitor: Visitor) -> None:
-    """As with a pen beside a palm. The script was told of it ahead, and nobody else says that it is gone."""
+    """As with a pen beside a palm. The panel was told of it ahead, and nobody else says that it is gone."""
     page = visitor.page
     visitor.draw(THREE_AND_SEVEN[:1])
     visitor.settle()
     ask(page, "Where did it look?")
     visitor.settle()
-    page.evaluate(
-        """() => {
-          const root = [...document.querySelectorAll('.st-key-pad *')].find((element) => element.shadowRoot).shadowRoot;
-          const drop = (event) => event.stopImmediatePropagation();
-          for (const name of ["mousedown", "pointerdown"]) {
-            root.querySelector("canvas.upper-canvas").addEventListener(name, drop, true);
-          }
-        }"""
-    )
+    page.evaluate(DROP_STROKES)
     visitor.draw(THREE_AND_SEVEN[1:])
     expect(visitor.digit).to_have_text("37")
     expect(page.locator(".st-key-why_answer")).to_contain_text("Of which digit?")
     expect(visitor.digit).to_have_text("3")  # eight seconds later
     expect(page.locator(".st-key-why_answer")).to_contain_text("speaks for 3")
+    assert visitor.errors == []
+
+
+def test_a_first_stroke_that_the_canvas_drops_leaves_a_blank_page(visitor: Visitor) -> None:
+    page = visitor.page
+    visitor.draw(SEVEN)
+    visitor.settle()
+    ask(page, "Where did it look?")
+    page.get_by_role("button", name="Clear").click()
+    visitor.settle()
+    visitor.canvas.wait_for()
+    page.evaluate(DROP_STROKES)
+    visitor.draw(SEVEN)
+    expect(page.locator(".st-key-why_answer")).to_contain_text("speaks for 7")
+    expect(visitor.digit).to_have_text("?")
+    expect(page.locator(".st-key-why_panel")).to_have_count(0)
+    assert visitor.errors == []
+
+
+def test_a_dropped_stroke_is_taken_back_where_no_question_is_open_either(visitor: Visitor) -> None:
+    visitor.draw(THREE_AND_SEVEN[:1])
+    visitor.settle()
+    visitor.page.evaluate(DROP_STROKES)
+    visitor.draw(THREE_AND_SEVEN[1:])
+    expect(visitor.digit).to_have_text("37")
+    expect(visitor.digit).to_have_text("3")
     assert visitor.errors == []
 
 

@@ -1,6 +1,6 @@
 """What a visitor does: open the page, draw with mouse or finger, read the answer."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from time import monotonic
 from typing import Any, Self
@@ -43,9 +43,11 @@ class Visitor:
     def draw(self, strokes: list[Stroke]) -> None:
         """Draw strokes given in the canvas's pixels."""
         for stroke in strokes:
-            self.press(stroke[0])
-            for point in stroke[1:]:
-                self.move(point)
+            first, *others = self._places(stroke)
+            self.page.mouse.move(*first)
+            self.page.mouse.down()
+            for place in others:
+                self.page.mouse.move(*place, steps=2)  # by a quick hand: the browser takes a frame for each step
             self.page.mouse.up()
 
     def press(self, point: list[float]) -> None:
@@ -71,8 +73,8 @@ class Visitor:
         """Draw strokes with a pen."""
         for stroke in strokes:
             kinds = ["mousePressed", *["mouseMoved"] * (len(stroke) - 1), "mouseReleased"]
-            for kind, point in zip(kinds, [*stroke, stroke[-1]], strict=True):
-                x, y = self._at(point)
+            places = self._places(stroke)
+            for kind, (x, y) in zip(kinds, [*places, places[-1]], strict=True):
                 pen = {"pointerType": "pen", "button": "left", "buttons": int(kind != "mouseReleased"), "clickCount": 1}
                 self._cdp.send("Input.dispatchMouseEvent", {"type": kind, "x": x, "y": y, **pen})
 
@@ -116,5 +118,10 @@ class Visitor:
         expect(self.page.get_by_role("heading", level=1)).to_have_text(HEADINGS[title])
 
     def _at(self, point: Sequence[float]) -> tuple[float, float]:
+        (place,) = self._places([point])
+        return place
+
+    def _places(self, points: Iterable[Sequence[float]]) -> list[tuple[float, float]]:
+        """Where on the page points of the canvas are."""
         box: Any = self.canvas.bounding_box()
-        return box["x"] + point[0], box["y"] + point[1]
+        return [(box["x"] + x, box["y"] + y) for x, y in points]

@@ -5,12 +5,14 @@ from typing import Any, Self
 
 import websockets
 from streamlit.proto.BackMsg_pb2 import BackMsg
-from streamlit.proto.Element_pb2 import Element
+from streamlit.proto.Delta_pb2 import Delta
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 from ..conftest import Strokes
 
 CANVAS = "streamlit-drawable-canvas"
+FOR_ANOTHER_RUN = ForwardMsg.FINISHED_EARLY_FOR_RERUN
+WELL = (ForwardMsg.FINISHED_SUCCESSFULLY, ForwardMsg.FINISHED_FRAGMENT_RUN_SUCCESSFULLY)
 
 
 class ScriptError(Exception):
@@ -24,6 +26,7 @@ class WirePage:
         self._uri = address.replace("http", "ws", 1) + "/_stcore/stream"
         self._socket: Any = None
         self._canvas = ""  # the widget's id
+        self._fragment = ""  # that the canvas stands in
         self._buttons: dict[str, str] = {}  # ids by label
         self.answer = ""  # the panel's HTML
 
@@ -53,6 +56,7 @@ class WirePage:
         """Send any text as the canvas's state, also such as no canvas sends."""
         message = BackMsg()
         message.rerun_script.widget_states.widgets.add(id=self._canvas, json_value=state)
+        message.rerun_script.fragment_id = self._fragment
         await self._run(message)
 
     async def press(self, label: str) -> None:
@@ -64,17 +68,18 @@ class WirePage:
         message.rerun_script.query_string = ""
         await self._socket.send(message.SerializeToString())
         kinds, heard = [], ForwardMsg()
-        while heard.WhichOneof("type") != "script_finished":
+        while heard.WhichOneof("type") != "script_finished" or heard.script_finished == FOR_ANOTHER_RUN:
             heard.ParseFromString(await self._socket.recv())
-            kinds.append(self._note(heard.delta.new_element))
-        if "exception" in kinds or heard.script_finished != ForwardMsg.FINISHED_SUCCESSFULLY:
+            kinds.append(self._note(heard.delta))
+        if "exception" in kinds or heard.script_finished not in WELL:
             raise ScriptError
 
-    def _note(self, element: Element) -> str | None:
+    def _note(self, delta: Delta) -> str | None:
         """Remember what is needed later; the element's kind."""
+        element = delta.new_element
         kind = element.WhichOneof("type")
         if kind == "bidi_component" and element.bidi_component.component_name.startswith(CANVAS):
-            self._canvas = element.bidi_component.id
+            self._canvas, self._fragment = element.bidi_component.id, delta.fragment_id
         elif kind == "button":
             self._buttons[element.button.label] = element.button.id
         elif kind == "html" and 'class="answer' in element.html.body:

@@ -25,7 +25,7 @@ def test_evidence_is_the_mean_slope_on_the_way_from_paper_times_the_ink(validati
         p = softmax(matrix @ (ink * ((step**2 + (step + 1) ** 2) / 2 / steps**2)))  # parts that grow by two each
         others = np.where(np.arange(10) == digit, 0, p / (1 - p[digit]))
         slopes += (matrix[digit] - others @ matrix) * (2 * step + 1) / steps**2
-    found = integrated_gradients(model, pixels, digit, steps)
+    [found] = integrated_gradients(model, pixels, digit, steps=steps)
     assert np.allclose(found.values.ravel(), slopes * ink, atol=1e-4)
 
 
@@ -36,13 +36,23 @@ def test_the_evidence_of_all_ink_together_is_what_paper_lacks(validation: Digits
     for steps, usual, worst in ((STEPS, 0.5, 2), (3 * STEPS, 0.2, 0.7)):
         gaps = []
         for index in range(0, 5000, 500):
-            found = integrated_gradients(model, validation.images[index], int(validation.labels[index]), steps)
+            [found] = integrated_gradients(model, validation.images[index], int(validation.labels[index]), steps=steps)
             gaps.append(abs(float(found.values.sum()) - (found.odds - found.blank)))
         assert np.median(gaps) < usual and max(gaps) < worst
 
 
+def test_two_digits_at_once_have_the_evidence_that_each_has_alone(
+    validation: Digits, shipped_model: Recogniser
+) -> None:
+    pixels = validation.images[7]
+    for found in integrated_gradients(shipped_model, pixels, 3, 8):
+        [alone] = integrated_gradients(shipped_model, pixels, found.digit)
+        assert np.allclose(found.values, alone.values, atol=1e-4)
+        assert (found.odds, found.blank) == pytest.approx((alone.odds, alone.blank), abs=1e-4)
+
+
 def test_paper_is_no_evidence(validation: Digits, shipped_model: Recogniser) -> None:
-    found = integrated_gradients(shipped_model, validation.images[7], 0)
+    [found] = integrated_gradients(shipped_model, validation.images[7], 0)
     assert not found.values[validation.images[7] == 0].any()
 
 
@@ -62,7 +72,8 @@ def test_deleting_what_was_marked_hurts_more_than_deleting_at_random(
     for index in rng.choice(5000, 12, replace=False):
         pixels, digit = validation.images[index], int(validation.labels[index])
         ink = np.flatnonzero(pixels)
-        values = integrated_gradients(shipped_model, pixels, digit).values.ravel()[ink]
+        [found] = integrated_gradients(shipped_model, pixels, digit)
+        values = found.values.ravel()[ink]
         marked += deletion(shipped_model, pixels, digit, ink[np.argsort(-values)], shares).tolist()
         random += deletion(shipped_model, pixels, digit, rng.permutation(ink), shares).tolist()
     assert np.mean(marked) < np.mean(random) - 0.2

@@ -4,6 +4,7 @@ import errno
 import os
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,12 @@ import torch
 from numpy.typing import NDArray
 
 from mnist_app.data.dataset import Digits, load_split
+from mnist_app.explain import feature_maps
 from mnist_app.explore import favourites, kept, neighbours, predictions, projection
 from mnist_app.explore.predictions import Predictions, known_predictions, predict, predictions_of
 from mnist_app.explore.prepare import SHIPPED_SPLITS
 from mnist_app.models.graph import Graph, read_features, to_graph
-from mnist_app.models.networks import ARCHITECTURES, batch_of, build, logits_of
+from mnist_app.models.networks import ARCHITECTURES, batch_of, build
 from mnist_app.models.registry import DEFAULT_MODEL, ModelError, find_model, load_model
 from mnist_app.reading.recognition import Recogniser, load_recogniser
 from mnist_app.storage import SHIPPED_WEIGHTS, computed_folder
@@ -60,10 +62,12 @@ def test_the_logits_of_a_network_without_features_are_its_features(tiny_digits: 
     assert np.allclose(found.features, found.logits, atol=0.01)
 
 
-def test_the_shipped_predictions_are_the_model_s(validation: Digits, shipped_model: Recogniser) -> None:
+def test_the_shipped_predictions_are_the_model_s(
+    validation: Digits, shipped_model: Recogniser, said_of_validation: Callable[[str], np.ndarray]
+) -> None:
     shipped = known_predictions(DEFAULT_MODEL, "validation", validation)
     assert shipped is not None
-    independent = logits_of(shipped_model.network, validation.images).numpy()[:, :10]
+    independent = said_of_validation(DEFAULT_MODEL)[:, :10]
     assert np.allclose(shipped.logits, independent, atol=2e-3)
     assert (shipped.read == independent.argmax(axis=1)).all()
     shares = np.exp(independent.astype(np.float64) / shipped_model.card.temperature)
@@ -73,20 +77,23 @@ def test_the_shipped_predictions_are_the_model_s(validation: Digits, shipped_mod
     assert np.allclose(shipped.losses(labels), -np.log(shares[np.arange(5000), labels]), atol=5e-3)
 
 
-def test_everything_is_shipped_for_every_shipped_model_and_small(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_everything_is_shipped_for_the_models_to_read_with_and_all_of_it_is_small(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     full_mnist()
     train = load_split("train")
     for compute in ("mnist_app.explore.predictions.predict", "mnist_app.explore.favourites.favourites"):
         monkeypatch.setattr(compute, None)  # whoever computes fails
-    for model in ("ink-cnn", "mnist-cnn", "robust-cnn"):
+    for model in ("ink-cnn", "mnist-cnn"):
         assert len(neighbours.sketch_of(model, "train", train).places) == len(train)
-        assert favourites.favourites_of(model, "train", train)
     for split in SHIPPED_SPLITS:
         digits = load_split(split)
-        for model in ("ink-cnn", "mnist-cnn", "robust-cnn"):
+        for model in ("ink-cnn", "mnist-cnn"):
             assert known_predictions(model, split, digits) is not None
-            assert projection.known_tsne(model, split, digits) is not None
             assert neighbours.known_neighbours(model, split, digits, train) is not None
+        for model in ("ink-cnn", "mnist-cnn", "robust-cnn"):
+            assert favourites.favourites_of(model, "train", train)
+            assert projection.known_tsne(model, split, digits) is not None
     sizes = [path.stat().st_size for path in SHIPPED_WEIGHTS.rglob("*") if path.is_file()]
     assert max(sizes) < 2e6 and sum(sizes) < 12e6
 
@@ -257,6 +264,15 @@ def test_favourites_are_kept_and_the_same(
     again = favourites.favourites_of(DEFAULT_MODEL, "train", tiny_digits)
     for one, other in zip(first, again, strict=True):
         assert np.array_equal(one.patches, other.patches) and np.array_equal(one.strengths, other.strengths)
+
+
+def test_no_training_picture_excites_a_map_more_than_its_shipped_favourite() -> None:
+    full_mnist()
+    train = load_split("train")
+    for model in ("ink-cnn", "mnist-cnn", "robust-cnn"):
+        some = feature_maps.favourites(load_recogniser(model).network, train.images[5::113])
+        for shipped, found in zip(favourites.favourites_of(model, "train", train), some, strict=True):
+            assert (found.strengths[:, 0] <= shipped.strengths[:, 0] * 1.001).all()
 
 
 def test_the_shipped_neighbours_are_the_nearest_training_pictures() -> None:

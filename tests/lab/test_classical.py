@@ -9,8 +9,8 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import SVC, LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
-from mnist_app.data.dataset import Digits
-from mnist_app.lab.classical import LEAST, rows_of
+from mnist_app.data.dataset import Digits, rows_of
+from mnist_app.lab.classical import LEAST
 from mnist_app.lab.contender import Contender, Lesson
 from mnist_app.lab.contenders import linear, naive_bayes, nearest_neighbours, rbf_svm, trees
 from mnist_app.models.graph import Graph

@@ -44,7 +44,7 @@ def learned(monkeypatch: pytest.MonkeyPatch, few: Digits) -> list[tuple[str, Tra
     def learn(network: nn.Module, config: TrainConfig, lesson: Lesson) -> Fitted:
         found.append((str(network), config))
         lesson.progress(1)
-        return Fitted(lambda: b"", None, 0, CURVES[:1] * len(found))
+        return Fitted(lambda: b"", None, 0, curves=CURVES[:1] * len(found))
 
     monkeypatch.setattr(effects, "learned", learn)
     monkeypatch.setattr(effects, "load_split", lambda split: few)

@@ -125,6 +125,7 @@ def test_figures_stand_for_their_recipe_alone_and_for_ink_where_that_was_measure
     assert not stands(None, contender)
     assert not stands(figures(), replace(contender, recipe="another"))
     assert stands(figures(ink=None), contender) and not stands(figures(ink=None), contender, with_ink=True)
+    assert stands(figures(ink=None), replace(contender, knows_ink=True), with_ink=True), "it cannot be measured on any"
 
 
 def test_a_disk_that_fails_leaves_what_was_there_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,18 +156,18 @@ def parts_of(folder: Path) -> set[str]:
 
 
 def test_a_small_model_is_shipped_with_its_figures_and_answers_there(mean_digit: nn.Module, shipped: Path) -> None:
-    put(lab_folder(), figures(bytes=SHIPPED_UP_TO), mean_digit)
+    put(lab_folder(), figures(zipped=SHIPPED_UP_TO), mean_digit)
     assert ship("toy") == shipped / "toy"
     assert parts_of(shipped / "toy") == {FIGURES, CARD, GRAPH}
     (lab_folder() / "toy").rename(lab_folder() / "elsewhere")
-    assert told(table()[0]) == told(figures(bytes=SHIPPED_UP_TO)) and lab_models()["toy"] == shipped / "toy"
+    assert told(table()[0]) == told(figures(zipped=SHIPPED_UP_TO)) and lab_models()["toy"] == shipped / "toy"
 
 
 def test_of_a_large_model_only_the_figures_are_shipped_and_an_older_model_goes(
     mean_digit: nn.Module, shipped: Path
 ) -> None:
     put(shipped, figures(), mean_digit)
-    put(lab_folder(), figures(bytes=SHIPPED_UP_TO + 1), mean_digit)
+    put(lab_folder(), figures(zipped=SHIPPED_UP_TO + 1), mean_digit)
     ship("toy")
     assert parts_of(shipped / "toy") == {FIGURES}
 

@@ -220,7 +220,7 @@ def test_all_that_can_answer_are_timed_and_nothing_else_about_them_changes(
 
 def test_a_graph_that_was_spoilt_is_named(a_test_split: None, a_toy: Path) -> None:
     (a_toy / GRAPH).write_bytes((a_toy / GRAPH).read_bytes()[:-1])
-    with pytest.raises(AppError, match=f"toy/{GRAPH} cannot be used"):
+    with pytest.raises(AppError, match=f"toy/{GRAPH} cannot be read: it is broken"):
         time_all(["toy"], is_quick=False)
 
 

@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -95,15 +95,16 @@ def test_both_ways_are_gone_by_one_who_knows_something_and_one_who_does_not(
 ) -> None:
     monkeypatch.setattr(transfer, "COUNTS", (10, 20))
     monkeypatch.setattr(transfer, "SEEDS", 2)
-    monkeypatch.setattr(transfer, "STEPS", 10)
+    monkeypatch.setattr(transfer, "STEPS", 3)
+    monkeypatch.setattr(transfer, "BEFORE", replace(BEFORE, epochs=1))
     noted: list[float] = []
     found = run_transfer(ink, False, noted.append)
     assert [(each.before, each.after, each.measured) for each in found] == [
         ("MNIST", "pen strokes", 40),
         ("pen strokes", "MNIST", 300),
     ]
-    taught = fresh_network(BEFORE)
-    for _ in train(taught, BEFORE, few, few[:100]):
+    taught = fresh_network(transfer.BEFORE)
+    for _ in train(taught, transfer.BEFORE, few, few[:100]):
         pass
     assert found[0].untaught == accuracy(taught.eval(), kinds(ink, 20)[1].measured)
     for direction in found:

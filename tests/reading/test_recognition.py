@@ -1,3 +1,4 @@
+import gzip
 from dataclasses import replace
 from pathlib import Path
 
@@ -121,7 +122,13 @@ def test_only_what_is_a_graph_and_nothing_else_is_opaque(a_toy: Path, shipped_mo
 
 
 @pytest.mark.parametrize(
-    ("content", "says"), [(b"", "cannot be used. It is no graph"), (None, "cannot be read: No such")]
+    ("content", "says"),
+    [
+        (gzip.compress(b"", mtime=0), "cannot be used. It is no graph"),
+        (gzip.compress(bytes(99), mtime=0)[:-9], "cannot be read: it is broken or incomplete"),
+        (b"no archive", "cannot be read: it is broken or incomplete"),
+        (None, "cannot be read: No such"),
+    ],
 )
 def test_a_damaged_graph_is_refused_with_the_file_at_fault(a_toy: Path, content: bytes | None, says: str) -> None:
     (a_toy / GRAPH).unlink()

@@ -7,7 +7,7 @@ import re
 import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, ClassVar
@@ -25,10 +25,9 @@ from mnist_app.data.dataset import Digits, load_split
 from mnist_app.errors import AppError
 from mnist_app.explore.explorer import Filters, Readings
 from mnist_app.explore.predictions import Predictions, predict
-from mnist_app.models.networks import logits_of
 from mnist_app.models.registry import DEFAULT_MODEL, find_model
 from mnist_app.reading.evaluation import evaluate
-from mnist_app.reading.recognition import Recogniser
+from mnist_app.storage import SHIPPED_WEIGHTS
 from mnist_app.web import session
 from mnist_app.web.charts import DIGIT_COLOURS, READ, WRONG, confusion_html
 from mnist_app.web.gallery import gallery_html, image_sheet, picture_html, sheet_png
@@ -76,9 +75,9 @@ def described(at: AppTest) -> str:
 
 
 @pytest.fixture(scope="module")
-def read(validation: Digits, shipped_model: Recogniser) -> np.ndarray:
+def read(said_of_validation: Callable[[str], np.ndarray]) -> np.ndarray:
     """What the shipped model reads in the validation split, by another way."""
-    return logits_of(shipped_model.network, validation.images)[:, :10].argmax(dim=1).numpy()
+    return said_of_validation(DEFAULT_MODEL)[:, :10].argmax(axis=1)
 
 
 def test_the_numbers_equal_an_independent_count(no_mnist: None, validation: Digits, read: np.ndarray) -> None:
@@ -242,11 +241,16 @@ def test_an_area_of_the_map_fills_the_gallery(no_mnist: None) -> None:
     assert corner.endswith("inside the area marked on the map")
 
 
-def test_an_area_of_a_map_that_is_not_here_is_left_out_and_said_so(
-    no_mnist: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "empty").mkdir()
-    monkeypatch.setattr("mnist_app.explore.kept.SHIPPED_WEIGHTS", tmp_path / "empty")
+@pytest.fixture
+def no_maps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Predictions were shipped, and no maps."""
+    (tmp_path / "shipped").mkdir()
+    for path in SHIPPED_WEIGHTS.glob("*.predictions.*"):
+        (tmp_path / "shipped" / path.name).symlink_to(path)
+    monkeypatch.setattr("mnist_app.explore.kept.SHIPPED_WEIGHTS", tmp_path / "shipped")
+
+
+def test_an_area_of_a_map_that_is_not_here_is_left_out_and_said_so(no_mnist: None, no_maps: None) -> None:
     at = explore(area="tsne_0.0_1.0_1.1_0.1")
     assert described(at) == "5,000 digits"
     assert any("a map that is not here" in info.value for info in at.info)
@@ -310,11 +314,9 @@ def test_one_map_is_laid_out_at_a_time_whoever_asks(begun: list[tuple[str, str]]
 
 
 def test_who_comes_second_is_told_whose_map_is_being_laid_out(
-    no_mnist: None, begun: list[tuple[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    no_mnist: None, no_maps: None, begun: list[tuple[str, str]]
 ) -> None:
     session.lay_out("mnist-cnn", "test")
-    (tmp_path / "empty").mkdir()
-    monkeypatch.setattr("mnist_app.explore.kept.SHIPPED_WEIGHTS", tmp_path / "empty")
     at = explore(panel="map")
     assert any(caption.value.startswith("One map at a time: that of the test split") for caption in at.caption)
     assert "lay_out" not in [button.key for button in at.button]

@@ -16,13 +16,12 @@ from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 from torch import Tensor, nn
 
-from mnist_app.data.dataset import load_split
+from mnist_app.data.dataset import load_split, rows_of
 from mnist_app.ink.preprocessing import pixels_of_drawing
 from mnist_app.ink.strokes import Drawing
-from mnist_app.lab.classical import rows_of
 from mnist_app.lab.contender import CLASSICAL, COMPRESSED, FAMILIES, OWN, Expected
 from mnist_app.lab.effects import Run, Seen
-from mnist_app.lab.figures import FIGURES, PROBLEM, Figures, write_json
+from mnist_app.lab.figures import FIGURES, PROBLEM, Figures, Latency, write_json
 from mnist_app.lab.transfer import Direction, Point
 from mnist_app.models.networks import batch_of, logits_of
 from mnist_app.models.registry import GRAPH, find_model, load_model
@@ -115,8 +114,10 @@ COLUMNS = {
     "Recall": "recall",
     "F1": "f1",
     "Calibration error": "calibration_error",
+    "Calibrated": "calibrated_error",
     "Parameters": "parameters",
-    "kB": "zipped",
+    "kB": "bytes",
+    "kB, compressed": "zipped",
     "ms": "latency.median",
     "ms, p95": "latency.p95",
     "Own library, ms": "own.median",
@@ -124,7 +125,7 @@ COLUMNS = {
     "Learned in s": "seconds",
     "Memory, MB": "memory",
 }
-PERCENT = {"Test", "Expected", "Pen strokes", "Precision", "Recall", "F1", "Calibration error"}
+PERCENT = {"Test", "Expected", "Pen strokes", "Precision", "Recall", "F1", "Calibration error", "Calibrated"}
 
 
 def kept(name: str, path: str) -> Any:
@@ -140,7 +141,7 @@ def test_the_best_come_first_with_every_figure_that_was_kept(a_lab: dict[str, Fi
     assert list(shown.columns) == list(COLUMNS)
     for at, name in enumerate(("mnist-cnn", "giant", "toy", "rebel")):
         for column, path in COLUMNS.items():
-            value, scale = kept(name, path), 100 if column in PERCENT else 1 / 1000 if column == "kB" else 1
+            value, scale = kept(name, path), 100 if column in PERCENT else 1 / 1000 if column.startswith("kB") else 1
             if value is None:
                 assert np.isnan(shown[column][at]), (name, column)
             elif isinstance(value, str):
@@ -286,6 +287,13 @@ def test_all_that_can_answer_read_what_is_on_the_pad_and_who_disagrees_is_marked
     assert "Too large to come with the app: A giant." in captions(at)
 
 
+def test_of_a_number_the_first_digit_is_read(a_lab: dict[str, Figures]) -> None:
+    seventeen = [[[x / 2, y] for x, y in ONE[0]], *([[x / 2 + 120, y] for x, y in stroke] for stroke in SEVEN)]
+    at = opened("Read my drawing", seventeen)
+    assert "On the pad is a number. These read one digit at a time: here its first." in captions(at)
+    assert tiles(html_of(at))["Ours"][0] == "1"
+
+
 def test_a_blank_pad_is_led_to_the_page_where_one_draws(a_lab: dict[str, Figures]) -> None:
     at = opened("Read my drawing")
     assert [button.key for button in at.button] == ["lab_draw"] and not tiles(html_of(at))
@@ -295,7 +303,7 @@ def test_a_blank_pad_is_led_to_the_page_where_one_draws(a_lab: dict[str, Figures
 def test_one_that_cannot_answer_says_why_and_the_others_answer(a_lab: dict[str, Figures]) -> None:
     (lab_folder() / "rebel" / GRAPH).write_bytes(b"broken")
     at = opened("Read my drawing", ONE)
-    assert "cannot be used" in at.warning[0].value
+    assert "it is broken" in at.warning[0].value
     assert tiles(html_of(at)) == {"A toy": ("1", False), "Ours": ("1", False)} and "All read 1." in html_of(at)
 
 
@@ -364,6 +372,27 @@ def test_shares_are_means_with_the_best_and_the_worst_run() -> None:
     np.testing.assert_allclose(knowing.y, [85, 96])
     np.testing.assert_allclose(scratch.y, [15, 70])
     np.testing.assert_allclose([scratch.error_y.array, scratch.error_y.arrayminus], [[5, 20], [5, 20]])
+
+
+# Made smaller
+
+
+def test_where_nothing_was_made_smaller_the_page_says_how_it_is_done(a_lab: dict[str, Figures]) -> None:
+    assert "Nobody has tried yet: `python -m mnist_app lab --models mnist-cnn …`" in captions(opened("Made smaller"))
+
+
+def test_what_is_smaller_is_held_against_the_whole_by_pytorch() -> None:
+    whole = {"own": Latency(2.0, 3.0), "latency": Latency(0.5, 0.6), "zipped": 200_000, "accuracy": 0.99}
+    put(lab_folder(), figures("mnist-cnn", title="Ours", family=OWN, **whole))
+    less = {"latency": Latency(0.4, 0.6), "zipped": 50_000, "accuracy": 0.985}
+    put(lab_folder(), figures("mnist-cnn-int8", title="<b>8</b> bits", family=COMPRESSED, **less))
+    [table] = re.findall(r'<table class="compared">.*?</table>', html_of(opened("Made smaller")), re.S)
+    rows = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in re.findall(r"<tr>(.*?)</tr>", table)]
+    assert rows[1:] == [
+        ["Ours, by PyTorch", "99.00%", "0.00", "200", "0%", "2000", "0%"],
+        ["Ours, by ONNX Runtime", "99.00%", "0.00", "200", "0%", "500", "75%"],
+        ["&lt;b&gt;8&lt;/b&gt; bits", "98.50%", "0.50", "50", "75%", "400", "80%"],
+    ]
 
 
 # From pixels to numbers

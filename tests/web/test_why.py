@@ -1,24 +1,28 @@
 """The panel below an answer, on the pages that have it."""
 
 import re
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from streamlit.testing.v1 import AppTest
 
 from mnist_app.data.dataset import find_source
 from mnist_app.explain.doctor import MEASURES, Finding
+from mnist_app.explain.evidence import Evidence, integrated_gradients
 from mnist_app.explain.replay import Frame, Replay
 from mnist_app.models.registry import DEFAULT_MODEL
 from mnist_app.reading.number import read_picture
-from mnist_app.reading.recognition import Prediction
+from mnist_app.reading.recognition import Prediction, Recogniser
 from mnist_app.web import session
 from mnist_app.web.charts import evidence_rgb
 from mnist_app.web.why import CHANGE, SEE, WHEN, WHERE, _alike, _decided, _part, _unusual
 
-from ..conftest import SEVEN, ZERO, Strokes
-from .test_pages import FIRST_PAD, digit_of, html_of, open_page, state
+from ..conftest import ONE, SEVEN, ZERO, Strokes
+from .test_pages import FIRST_PAD, digit_of, draw, html_of, open_page, state
 
 THREE_AND_SEVEN: Strokes = [
     [[40, 80], [90, 60], [120, 100], [80, 150], [125, 200], [90, 260], [40, 250]],
@@ -52,6 +56,64 @@ def test_a_blank_pad_has_nothing_to_ask_about() -> None:
     assert not open_page("draw").run().pills
 
 
+def ears_of(at: AppTest) -> int:
+    """How many parts of the page hear of the pen's going up."""
+    return sum("pen_up" in element.proto.id for element in at.get("bidi_component"))
+
+
+def test_only_an_open_question_about_ink_hears_of_the_pen() -> None:
+    at = open_page("draw").run()
+    assert ears_of(at) == 0
+    assert ears_of(draw(at, SEVEN).run()) == 0
+    at.pills[0].set_value(WHERE).run()
+    assert ears_of(at) == 1
+    at.button("clear").click().run()
+    assert ears_of(at) == 1, "the page itself waits for a first stroke"
+    at.session_state["taken"] = session.Taken(np.eye(28, dtype=np.uint8), "a picture", None)
+    at.session_state[session.WHY_PICTURE] = WHERE
+    draw(at, SEVEN).run()
+    assert at.pills[0].value == WHERE and ears_of(at) == 0
+    assert ears_of(opened_in_explore(WHERE)) == 0
+
+
+@pytest.fixture
+def worked_out(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The digits for which evidence was sought."""
+    sought: list[int] = []
+
+    def count(model: Recogniser, pixels: NDArray[np.uint8], *digits: int) -> tuple[Evidence, ...]:
+        sought.extend(digits)
+        return integrated_gradients(model, pixels, *digits)
+
+    monkeypatch.setattr("mnist_app.web.why.integrated_gradients", count)
+    return sought
+
+
+def test_what_was_shown_is_not_worked_out_again(worked_out: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the canvas tells of the ink that a panel has answered about, the whole page is shown."""
+    at = asked(WHERE)
+    before = html_of(at)
+    assert html_of(at.run()) == before and len(worked_out) == 2
+    draw(at, ONE).run()
+    assert len(worked_out) == 4
+    monkeypatch.setattr(session, "stamp_of", lambda model: (1, 2))
+    at.run()
+    assert len(worked_out) == 6, "the model has other weights now"
+
+
+def test_a_run_awaits_what_one_that_was_ended_is_still_at() -> None:
+    answers, done = session.Answers(), list[str]()
+
+    def work() -> str:
+        time.sleep(0.1)
+        done.append("once")
+        return "an answer"
+
+    with ThreadPoolExecutor(2) as pool:
+        given = list(pool.map(lambda _: answers.once(WHERE, "a seven", work), range(2)))
+    assert given == ["an answer"] * 2 and done == ["once"]
+
+
 def test_it_shows_what_was_seen() -> None:
     at = asked(SEE)
     assert digit_of(at) == "7"
@@ -62,7 +124,7 @@ def test_it_shows_what_was_seen() -> None:
         at.run()
     assert html_of(at).count('class="tile"') == 5
     at.toggle(session.WHY_LAYERS).set_value(True).run()
-    assert html_of(at).count('type="radio"') == 8 * 6
+    assert html_of(at).count('type="radio"') == 8 * 6 and "among all 5,000 pictures of the sample" in html_of(at)
     assert session.maps_favourites(DEFAULT_MODEL).result(60)
     assert html_of(at.run()).count("--likes:") == 6 * 6
     assert "24 × 28 × 28" in html_of(at) and "96 numbers" in html_of(at) and "96 → 11 numbers" in html_of(at)

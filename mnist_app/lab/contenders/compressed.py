@@ -62,6 +62,7 @@ def pruned(percent: int) -> Contender:
         f"The {percent}% of its weights nearest to 0 are removed, and what is left learns for two more epochs.",
         f"global_unstructured L1 {percent}%, then {recipe_of(FINE_TUNING)}",
         fit,
+        needs=(WHOLE,),
     )
 
 

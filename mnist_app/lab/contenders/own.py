@@ -15,11 +15,12 @@ def _own(name: str, title: str, expected: Expected | None = None) -> Contender:
             lambda: to_graph(fold_batch_norm(network)),
             lambda images: logits_of(network, images).numpy(),
             card.parameters,
-            tuple(card.curves),
-            card,
+            curves=tuple(card.curves),
+            card=card,
         )
 
-    return Contender(name, title, OWN, card.summary, card.command, fit, expected)
+    knows_ink = card.config.get("ink") is not None
+    return Contender(name, title, OWN, card.summary, card.command, fit, expected, knows_ink=knows_ink)
 
 
 CONTENDERS = (

@@ -10,7 +10,7 @@ from mnist_app.training.train import TrainConfig
 
 
 class TinyCNN(nn.Module):
-    """8,202 weights."""
+    """9,398 weights."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -18,10 +18,10 @@ class TinyCNN(nn.Module):
             conv(1, 8),  # (B, 8, 28, 28)
             conv(8, 12),
             nn.MaxPool2d(2),  # (B, 12, 14, 14)
-            conv(12, 16),  # (B, 16, 14, 14)
-            conv(16, 16),
-            nn.MaxPool2d(2),  # (B, 16, 7, 7)
-            conv(16, 20),  # (B, 20, 7, 7)
+            conv(12, 18),  # (B, 18, 14, 14)
+            conv(18, 18),
+            nn.MaxPool2d(2),  # (B, 18, 7, 7)
+            conv(18, 20),  # (B, 20, 7, 7)
             nn.AdaptiveAvgPool2d(1),
             nn.Flatten(),  # (B, 20)
         )
@@ -35,9 +35,9 @@ CONTENDERS = (
     network(
         "tiny-cnn",
         "Tiny CNN, under 10,000 weights",
-        "Five narrow convolutions that fit into 33 kB: what is shared over the whole picture need not be many numbers.",
+        "Five narrow convolutions that fit into 38 kB: what is shared over the whole picture need not be many numbers.",
         TinyCNN,
-        TrainConfig(epochs=20, label_smoothing=0, augmentation=Augmentation(8, 1, 0.08, 0.12)),
+        TrainConfig(epochs=24, label_smoothing=0, augmentation=Augmentation(8, 1, 0.08, 0.12)),
         Expected(0.993, "what this lab asks of fewer than 10,000 parameters"),
     ),
 )

@@ -10,7 +10,7 @@ from mnist_app.ink.strokes import Drawing, DrawingError
 from mnist_app.reading.number import Reading
 from mnist_app.web.session import Pad, sent
 
-_KEY = "live_ink_element"
+_KEY, _EAR = "live_ink_element", "pen_up_element"
 NEAR = 4.0  # canvas pixels, as in live_ink.js
 
 _element = st.components.v2.component(
@@ -19,6 +19,7 @@ _element = st.components.v2.component(
     js=(Path(__file__).parent / "live_ink.js").read_text(),
     isolate_styles=False,
 )
+_ear = st.components.v2.component("pen_up", js=(Path(__file__).parent / "pen_up.js").read_text(), isolate_styles=False)
 
 
 def live_ink(
@@ -28,8 +29,7 @@ def live_ink(
 
     ``drawing`` is what the canvas has told the script, and ``reading`` what the script reads; ``version`` changes
     whenever ink was replaced rather than added to; ``model`` is the one that reads. Unless it ``follows``, the panel is
-    left to the script: it shows a picture's answer. Where the script ``is_awaited``, for it shows more than the
-    answer, it is told of the ink as the pen goes up: the canvas keeps it for 200 ms, see `ink_ahead`.
+    left to the script: it shows a picture's answer. Where the first stroke ``is_awaited``, the page hears of its end.
     """
     base = str(st.get_option("server.baseUrlPath")).strip("/")
     data = {
@@ -39,19 +39,25 @@ def live_ink(
         "answer": reading and reading.to_json(),
         "model": model,
         "follows": follows,
-        "isAwaited": is_awaited,
     }
     with st.container(key="live_ink", height="content"):
-        _element(data=data, key=_KEY, on_pen_up_change=lambda: None)
+        _element(data=data, key=_KEY)
+        if is_awaited:
+            hear_pen_up()
+
+
+def hear_pen_up() -> None:
+    """Have what this stands in, a fragment or the page, run as the pen goes up: the canvas tells of it 200 ms later."""
+    _ear(key=_EAR, on_pen_up_change=lambda: None)
 
 
 def ink_ahead(pad: Pad, known: Drawing, pen_width: float) -> Drawing:
-    """The ink on the pad, in the run that the pen's going up has called for ahead of what the canvas told, ``known``.
+    """The ink on the pad, in a run that the pen's going up has called for ahead of what the canvas told, ``known``.
 
     Once the canvas has told of the same strokes, its points are a little others: what was read stays what is read.
     """
     try:
-        said = sent(_KEY, "pen_up")
+        said = sent(_EAR, "pen_up")
         if said and said["version"] == pad.version and len(said["strokes"]) > len(known.strokes):
             ink = Drawing.from_points(said["strokes"])
             pad.ahead = replace(ink, pen_width=known.pen_width or pen_width)

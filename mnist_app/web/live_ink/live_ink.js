@@ -1,7 +1,7 @@
 // Reads the pen while it moves: follows the pointer on the canvas, asks the server's API about the strokes so far and
-// paints the answer into the panel that the page has drawn, without a rerun of the script; where the script shows more of
-// the ink than that, it is told of each stroke before the canvas tells it. If anything here fails, the panel still shows
-// what the script writes into it after each stroke.
+// paints the answer into the panel that the page has drawn, without a rerun of the script; whoever else waits for the ink,
+// see pen_up.js, hears of each stroke before the canvas tells of it. If anything here fails, the panel still shows what the
+// script writes into it after each stroke.
 
 const SHORTEST_INTERVAL = 30; // ms between requests: 30 answers a second is as many as an eye can use
 const COURTESY = 4; // ms of rest for each ms that an answer was late
@@ -272,8 +272,7 @@ function canvasUnder(event) {
 }
 
 // One pad, one panel: what follows outlives the reruns that mount this element again.
-let page = { url: "", version: null, follows: false, isAwaited: false };
-let tell = () => {}; // tells the script
+let page = { url: "", version: null, follows: false };
 let pointer = null; // {id, canvas} of the pen that is down
 let penUpAt = -Infinity;
 let check = 0;
@@ -314,17 +313,14 @@ function onUp(event) {
   pointer = null;
   penUpAt = performance.now();
   ink.up();
-  if (event.type === "pointerup" && isAwaited()) tellInk();
+  clearTimeout(check);
+  check = setTimeout(() => agree(false), SCRIPT_HAS_HEARD);
+  if (event.type === "pointerup") tellInk();
 }
 
-/** Have the script run with the ink as it is known here. */
+/** Tell whoever waits for it of the ink as it is known here. */
 function tellInk() {
-  tell({ version: page.version, strokes: ink.strokes });
-}
-
-/** Whether the script shows more of this ink than the answer: it did the last time, or was asked to since. */
-function isAwaited() {
-  return page.follows && (page.isAwaited || document.querySelector(".st-key-why_answer") !== null);
+  document.dispatchEvent(new CustomEvent("pen-up", { detail: { version: page.version, strokes: ink.strokes } }));
 }
 
 /** Agree with the script: on the ink, unless the pen has gone on since, and then on the answer. */
@@ -370,10 +366,9 @@ const LISTENERS = Object.entries({ pointerdown: onDown, pointermove: onMove, poi
 
 document.addEventListener("ink-timeline", onTimeline);
 
-export default function ({ data, setTriggerValue }) {
+export default function ({ data }) {
   const isOtherInk = data.version !== page.version || data.follows !== page.follows;
   page = data;
-  tell = (ink) => setTriggerValue("pen_up", ink);
   agree(isOtherInk);
   for (const [name, listener] of LISTENERS) document.addEventListener(name, listener, true);
   return () => {

@@ -1,5 +1,6 @@
 """The drawing pad: the canvas component with its traps disarmed, its ink kept over reruns, page changes and reloads."""
 
+import time
 from pathlib import Path
 
 import streamlit as st
@@ -10,6 +11,7 @@ from mnist_app.ink.strokes import DrawingError
 from mnist_app.web.session import INK, PAD_SIDE, Pad, sent
 
 PAPER = "#ffffff"  # the same in both themes: another background would wipe the drawing
+SENDING = 0.02  # seconds for what a panel has just answered: what is not sent yet is lost when a page begins to run
 _GUARD = "pad_guard"
 
 _guard = st.components.v2.component(
@@ -30,24 +32,39 @@ def drawing_pad(pad: Pad, pen_width: int) -> tuple[str | None, DeltaGenerator]:
             problem = str(error)
             pad.show(pad.latest)
     with st.container(key="pad", width="content", height=PAD_SIDE + 2, border=False):
-        st_canvas(
-            stroke_width=pen_width,
-            stroke_color=INK,
-            background_color=PAPER,
-            width=PAD_SIDE,
-            height=PAD_SIDE,
-            initial_drawing=pad.restored,
-            key=pad.key,
-        )
-        _guard(
-            data={
-                "ink": pad.latest,
-                "isUntouched": pad.is_untouched,
-                "version": pad.version,
-                "strokes": len(pad.strokes),
-            },
-            on_kept_change=lambda: pad.bring_back(sent(_GUARD, "kept")),
-            key=_GUARD,
-        )
+        _canvas(pad, pen_width, _said(pad))
         overlay = st.empty()
     return problem, overlay
+
+
+@st.fragment
+def _canvas(pad: Pad, pen_width: int, known: object) -> None:
+    """The canvas. What it says beyond what is ``known`` has the whole page run, but as a fragment's word: any other
+    would cut off the panel that answers ahead of it, which then began again."""
+    if _said(pad) != known:
+        time.sleep(SENDING)
+        st.rerun()
+    st_canvas(
+        stroke_width=pen_width,
+        stroke_color=INK,
+        background_color=PAPER,
+        width=PAD_SIDE,
+        height=PAD_SIDE,
+        initial_drawing=pad.restored,
+        key=pad.key,
+    )
+    _guard(
+        data={
+            "ink": pad.latest,
+            "isUntouched": pad.is_untouched,
+            "version": pad.version,
+            "strokes": len(pad.strokes),
+        },
+        on_kept_change=lambda: pad.bring_back(sent(_GUARD, "kept")),
+        key=_GUARD,
+    )
+
+
+def _said(pad: Pad) -> object:
+    """Which canvas it is, and what the browser holds as its state."""
+    return pad.version, st.session_state.get(pad.key)

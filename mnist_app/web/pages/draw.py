@@ -25,7 +25,7 @@ def page() -> None:
         answer, reading, meant = _drawn_and_read()
     if reading:
         with answer:  # may wait for what is computed once for all, and nobody else should
-            why(reading.digits, session.using(), meant)
+            why(reading.digits, session.using(), meant, told=session.pad().drawing)
             terms("centre of mass", "probability")
 
 
@@ -43,7 +43,7 @@ def _drawn_and_read() -> tuple[DeltaGenerator, Reading | None, int | None]:
         reading = _read(drawing, picture)
         boxes.html(boxes_html(None if picture else reading, session.PAD_SIDE))
         st.html(answer_html(reading))
-        is_awaited = st.session_state.get(session.WHY) is not None
+        is_awaited = known.is_blank and st.session_state.get(session.WHY) is not None
         live_ink(known, session.pad().version, reading, session.using(), follows=picture is None, is_awaited=is_awaited)
         with st.container():  # however much stands in it, what follows keeps its place and is not built anew
             meant = _below_the_answer(drawing, picture, reading) if reading else None
@@ -92,7 +92,7 @@ def _pad() -> tuple[Drawing, DeltaGenerator]:
         blank = not pad.strokes
         st.button("Undo", icon=":material/undo:", shortcut="Mod+Z", on_click=pad.undo, disabled=blank, key="undo")
         st.button("Clear", icon=":material/delete:", shortcut="Delete", on_click=pad.clear, disabled=blank, key="clear")
-    return Drawing.from_fabric(pad.latest or {}), boxes
+    return pad.drawing, boxes
 
 
 def _controls() -> Prepared | None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mnist_app.errors import AppError
 from mnist_app.explore.explorer import Filters
-from mnist_app.lab.contender import OWN
+from mnist_app.lab.contender import COMPRESSED, OWN
 from mnist_app.lab.effects import Seen
 from mnist_app.lab.figures import TOLERANCE, Figures, problems, table
 from mnist_app.lab.studies import effects, transfer
@@ -21,13 +21,14 @@ from mnist_app.reading.recognition import Prediction
 from mnist_app.web import session
 from mnist_app.web.answer import percent
 from mnist_app.web.basics import basics
-from mnist_app.web.charts import TRAINING, VALIDATION, Curve, counts_html, curves_html
+from mnist_app.web.charts import TRAINING, VALIDATION, Curve, counts_html, curves_html, readings_html
 from mnist_app.web.notice import plain, problem_notice
 from mnist_app.web.pictures import png_url
 from mnist_app.web.terms import terms
 from mnist_app.web.tradeoff import COSTS, GAINS, shares_over_samples, tradeoff
 
 COMMAND = "python -m mnist_app lab --models {}"
+WHOLE = "mnist-cnn"  # what the compressed ones were made from
 MOST_LOSS = 1.0  # nats: a run that goes astray is not to flatten the others
 
 
@@ -38,6 +39,7 @@ def page() -> None:
         "Compare": lambda: _compare(found),
         "Read my drawing": lambda: _own_drawing(found),
         "One knob at a time": lambda: _effects(effects()),
+        "Made smaller": lambda: _smaller(found),
         "Learning from few": lambda: _transfer(transfer()),
         "From pixels to numbers": basics,
     }
@@ -60,7 +62,7 @@ def _compare(found: Sequence[Figures]) -> None:
         return
     st.write(
         f"{len(found)} models learned from the same digits and were measured by the same code. The test digits are "
-        "MNIST's 10,000; the pen strokes are by 239 people; of all these models only ink-cnn has learned from such."
+        "MNIST's 10,000; the pen strokes are by 239 people, of whom only ink-cnn knows any: it has no figure there."
     )
     terms("validation", "calibration", "precision and recall")
     chosen = _table(found)
@@ -79,13 +81,15 @@ def _table(found: Sequence[Figures]) -> Figures | None:
             "Kind": [figures.family for figures in rows],
             "Test": [100 * figures.accuracy for figures in rows],
             "Expected": [figures.expected and 100 * figures.expected.accuracy for figures in rows],
-            "Pen strokes": [None if figures.ink is None else 100 * figures.ink for figures in rows],
+            "Pen strokes": [_percent(figures.ink) for figures in rows],
             "Precision": [100 * figures.precision for figures in rows],
             "Recall": [100 * figures.recall for figures in rows],
             "F1": [100 * figures.f1 for figures in rows],
-            "Calibration error": [100 * figures.calibration_error for figures in rows],
+            "Calibration error": [_percent(figures.calibration_error) for figures in rows],
+            "Calibrated": [100 * figures.calibrated_error for figures in rows],
             "Parameters": [figures.parameters for figures in rows],
-            "kB": [figures.zipped / 1000 for figures in rows],
+            "kB": [figures.bytes / 1000 for figures in rows],
+            "kB, compressed": [figures.zipped / 1000 for figures in rows],
             "ms": [figures.latency.median for figures in rows],
             "ms, p95": [figures.latency.p95 for figures in rows],
             "Own library, ms": [figures.own and figures.own.median for figures in rows],
@@ -107,21 +111,32 @@ def _table(found: Sequence[Figures]) -> Figures | None:
             "Recall": share(format="%.2f%%"),
             "F1": share(format="%.2f%%"),
             "Calibration error": share(
-                format="%.2f%%", help="How far confidence and accuracy are apart, as it learned; on test digits"
+                format="%.2f%%", help="How far confidence and accuracy are apart, as it learned; scores are none"
             ),
+            "Calibrated": share(format="%.2f%%", help="The same with the temperature that validation digits ask for"),
             "Parameters": st.column_config.NumberColumn(format="localized", help="Numbers learned, or kept"),
-            "kB": st.column_config.NumberColumn(format="%.0f", help="As ONNX, compressed without loss"),
+            "kB": st.column_config.NumberColumn(format="%.0f", help="As ONNX"),
+            "kB, compressed": st.column_config.NumberColumn(
+                format="%.0f", help="Of the file, which is compressed without loss"
+            ),
             "ms": st.column_config.NumberColumn(format="%.2f", help="One picture, by ONNX Runtime on one thread"),
             "ms, p95": st.column_config.NumberColumn(format="%.2f", help="The slowest in twenty take as long"),
             "Own library, ms": st.column_config.NumberColumn(
                 format="%.2f", help="One picture by the library that it learned with: PyTorch or scikit-learn"
             ),
             "A second": st.column_config.NumberColumn(format="%.0f", help="Pictures, a hundred at once"),
-            "Learned in s": st.column_config.NumberColumn(format="%.0f", help="Processor time on one thread"),
+            "Learned in s": st.column_config.NumberColumn(
+                format="%.0f",
+                help="Processor time on one thread, with what it is made from; by the clock where it is this app's",
+            ),
             "Memory, MB": st.column_config.NumberColumn(format="%.0f", help="Of the process that learned, at its peak"),
         },
     )
-    st.caption("Sort by pressing a column's head. Pick a row to see how a model learned and what it gets wrong.")
+    machines = " and ".join(sorted({figures.machine for figures in rows if figures.family != OWN}))
+    st.caption(
+        "Sort by pressing a column's head. Pick a row to see how a model learned and what it gets wrong. "
+        f"Timed on {plain(machines)}."
+    )
     short = ", ".join(figures.title for figures in rows if figures.falls_short)
     if short:
         st.caption(
@@ -131,6 +146,10 @@ def _table(found: Sequence[Figures]) -> Figures | None:
         problem_notice(f"{name} is missing. {problem}")
     at = event["selection"]["rows"]
     return rows[at[0]] if at and at[0] < len(rows) else None
+
+
+def _percent(share: float | None) -> float | None:
+    return None if share is None else 100 * share
 
 
 # One model
@@ -152,6 +171,9 @@ def _model(found: Figures) -> None:
                     st.html(_course_html(title, found, measure))
             else:
                 st.caption("It did not learn step by step: there are no curves.")
+            if found.ink_collections:
+                each = ", ".join(f"{plain(name)} {accuracy:.1%}" for name, accuracy in found.ink_collections.items())
+                st.caption(f"Real pen strokes, by collection: {each}.")
             with st.expander("How it was made"):
                 st.code(found.recipe, language=None)
                 st.code(COMMAND.format(found.name), language="bash")
@@ -209,12 +231,15 @@ def _own_drawing(found: Sequence[Figures]) -> None:
     if not found:
         _nothing()
         return
-    pixels = session.own_drawing()
-    if pixels is None:
+    digits = session.own_digits()
+    if not digits:
         st.caption("There is nothing on the pad yet.")
         if st.button("Draw something", icon=":material/draw:", key="lab_draw"):
             session.go_to("Draw")
         return
+    pixels = digits[0].pixels
+    if len(digits) > 1:
+        st.caption("On the pad is a number. These read one digit at a time: here its first.")
     there = lab_models()
     able = [each for each in found if each.family == OWN or each.name in there]
     reads = []
@@ -250,6 +275,43 @@ def _answers_html(pixels: NDArray[np.uint8], reads: Sequence[tuple[str, Predicti
     )
 
 
+# Made smaller
+
+
+def _smaller(found: Sequence[Figures]) -> None:
+    """One network as it learned, by a quicker library, and with fewer bits and weights: what that costs and saves."""
+    whole = next((each for each in found if each.name == WHOLE and each.own), None)
+    smaller = [each for each in found if each.family == COMPRESSED]
+    if whole is None or not smaller:
+        st.caption(f"Nobody has tried yet: `{COMMAND.format(WHOLE)} …`")
+        return
+    assert whole.own
+    st.write(
+        "The same network in other clothes. ONNX Runtime computes what PyTorch does, only sooner. Eight bits a number "
+        "rather than 32 make a quarter of the file. Most weights may go, if what is left may learn a little more: "
+        "zeros take no room once the file is compressed, but they are multiplied all the same, and save no time."
+    )
+    slow = whole.own.median
+    ways = {
+        f"{whole.title}, by PyTorch": (whole.accuracy, whole.zipped, slow),
+        f"{whole.title}, by ONNX Runtime": (whole.accuracy, whole.zipped, whole.latency.median),
+        **{each.title: (each.accuracy, each.zipped, each.latency.median) for each in smaller},
+    }
+    heads = ("test digits", "costs, points", "kB, compressed", "saves", "µs a drawing", "saves")
+    rows = {
+        title: (
+            f"{accuracy:.2%}",
+            f"{100 * (whole.accuracy - accuracy):.2f}",
+            f"{size / 1000:.0f}",
+            f"{1 - size / whole.zipped:.0%}",
+            f"{1000 * time:.0f}",
+            f"{1 - time / slow:.0%}",
+        )
+        for title, (accuracy, size, time) in ways.items()
+    }
+    st.html(readings_html(heads, rows))
+
+
 # Studies
 
 
@@ -260,11 +322,11 @@ def _effects(seen: Sequence[Seen]) -> None:
         return
     st.write(
         "A small network learns from only 2,000 digits, thirty times over, so that overfitting shows as it happens: "
-        "the loss on what it learns from goes on falling, while that on validation digits rises again."
+        "the loss on what it learns from goes on falling, while that on validation digits stops, or rises again."
     )
     for effect in seen:
         st.markdown(f"**{plain(effect.title)}.** {plain(effect.what)}")
-        for column, run in zip(st.columns(3), effect.runs, strict=False):
+        for column, run in zip(st.columns(max(3, len(effect.runs))), effect.runs, strict=False):  # two stay narrow
             last = run.curves[-1]
             lines = [
                 Curve("validation", [(each["passes"], each["validation_loss"]) for each in run.curves], VALIDATION),

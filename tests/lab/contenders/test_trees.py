@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from mnist_app.data.dataset import Digits
-from mnist_app.lab.classical import classical, rows_of
+from mnist_app.data.dataset import Digits, rows_of
+from mnist_app.lab.classical import classical
 from mnist_app.lab.contender import Contender, Expected, Lesson
 from mnist_app.lab.contenders.trees import CONTENDERS, boosting_as_onnx
 from mnist_app.models.graph import Graph
