@@ -6,6 +6,9 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 CANVAS_SPEAKS_AFTER = 200  # ms after pen-up, by a timer in the page
 PATIENCE = 30_000  # ms for one run
+# Runs of fragments that may begin between a press and the whole run that it asks for. Of more, it is over: Streamlit
+# loses all word of a run that has just ended where a fragment is asked for at that moment (its issue 9921).
+MOST_OVERTAKING = 2
 
 WHOLE = {int(ForwardMsg.FINISHED_SUCCESSFULLY), int(ForwardMsg.FINISHED_WITH_COMPILE_ERROR)}
 FRAGMENT = {int(ForwardMsg.FINISHED_FRAGMENT_RUN_SUCCESSFULLY)}
@@ -18,6 +21,7 @@ class Runs:
         self._page = page
         self._heard = 0  # messages that began or ended a run
         self._awaited: set[int] = set()  # the ends that would do; none is awaited once it has come
+        self._overtaking = 0  # runs of fragments that have begun since
         page.on("websocket", self._listen)
 
     def settle(self) -> None:
@@ -48,9 +52,16 @@ class Runs:
             self._heard += 1
             is_fragment = bool(message.rerun_script.fragment_id) and self._awaited != WHOLE
             self._awaited = WHOLE | FRAGMENT if is_fragment else WHOLE
+            self._overtaking = 0
 
     def _received(self, payload: str | bytes) -> None:
         message = ForwardMsg.FromString(payload if isinstance(payload, bytes) else payload.encode())
-        if message.WhichOneof("type") == "script_finished" and message.script_finished in self._awaited:
+        kind, has_ended = message.WhichOneof("type"), False
+        if kind == "new_session" and message.metadata.run.fragment_ids:
+            self._overtaking += 1
+            has_ended = self._awaited == WHOLE and self._overtaking > MOST_OVERTAKING
+        elif kind == "script_finished":
+            has_ended = message.script_finished in self._awaited
+        if has_ended:
             self._heard += 1
             self._awaited = set()
