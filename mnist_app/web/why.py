@@ -14,7 +14,7 @@ from mnist_app.data.dataset import CLASSES, Digits, Source, find_source
 from mnist_app.errors import AppError
 from mnist_app.explain.doctor import Finding, Remedy, examine, smallest_change
 from mnist_app.explain.evidence import Evidence, integrated_gradients
-from mnist_app.explain.feature_maps import PATCHES, Favourites, Station, follow
+from mnist_app.explain.feature_maps import Favourites, Station, follow
 from mnist_app.explain.replay import Replay, replay
 from mnist_app.explore.explorer import NAMES
 from mnist_app.explore.neighbours import Neighbours, Sketch
@@ -258,24 +258,26 @@ def _station(name: str, shape: str, content: str) -> str:
 
 
 def _maps(station: Station, channels: Sequence[int], found: Favourites | None, number: int) -> str:
-    """Feature maps side by side, and below each what excites it most.
+    """Feature maps side by side, and below each what excites it most; all of a layer come as one image or two.
 
     They are radio buttons for the keyboard's sake: one stop for the Tab key, and the arrow keys go from map to map.
     """
     bright = max(float(np.percentile(station.maps, 99)), 1e-9)  # of the layer: its few highest values may be white
-    maps = ""
-    for at, channel in enumerate(channels):
-        pixels = np.round(np.clip(station.maps[channel] / bright, 0, 1) * 255).astype(np.uint8)
-        likes = ""
-        if found is not None:
-            likes = f"--likes:url({png_url(image_sheet(found.patches[channel], PATCHES))});"
-        across = at / max(1, len(channels) - 1)
-        maps += (
-            f'<label class="mapped{" liked" if likes else ""}" style="--map:url({png_url(pixels)});{likes}">'
-            f'<input type="radio" name="layer-{number}" aria-label="Map {channel}">'
-            f'<span class="enlarged" style="--across:{across:.3f}"></span></label>'
-        )
-    return f'<span class="maps" role="radiogroup" aria-label="Maps of layer {number}">{maps}</span>'
+    pixels = np.round(np.clip(station.maps[channels] / bright, 0, 1) * 255).astype(np.uint8)
+    sheets = f"--maps:url({png_url(image_sheet(pixels, len(channels)))})"
+    if found is not None:
+        patches = np.concatenate(found.patches[channels])
+        sheets += f";--likes:url({png_url(image_sheet(patches, len(patches)))})"
+    maps = "".join(
+        f'<label class="mapped" style="--across:{at / max(1, len(channels) - 1):.3f}">'
+        f'<input type="radio" name="layer-{number}" aria-label="Map {channel}"><span class="enlarged"></span></label>'
+        for at, channel in enumerate(channels)
+    )
+    kind = "maps" if found is None else "maps liked"
+    return (
+        f'<span class="{kind}" style="--count:{len(channels)};{sheets}" role="radiogroup" '
+        f'aria-label="Maps of layer {number}">{maps}</span>'
+    )
 
 
 def _strip(station: Station) -> str:
