@@ -82,7 +82,7 @@ def _some_of(split: str) -> str:
     """A few digits of a split, or of validation where that is not here."""
     source = find_source()
     digits = session.split(split if split in source.splits else "validation", source)
-    found = [int(np.flatnonzero(digits.labels == digit)[2]) for digit in (0, 3, 5, 8)]
+    found = [int(np.flatnonzero(digits.labels == digit)[5]) for digit in (0, 3, 5, 8)]  # plain ones, of both splits
     return row_html([(png_url(digits.images[at]), str(digits.labels[at])) for at in found])
 
 
@@ -198,7 +198,7 @@ def _scribble(_: Pixels) -> str:
 def _evidence(pixels: Pixels) -> str:
     [found] = integrated_gradients(session.model(DEFAULT_MODEL), pixels, 7)
     picture = evidence_rgb(found.values, pixels, float(np.abs(found.values).max()))
-    return row_html([(png_url(picture), "blue for 7, amber against")])
+    return row_html([(png_url(picture), "blue for 7, amber against")], "large")
 
 
 def _faded(pixels: Pixels) -> str:

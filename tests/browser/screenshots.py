@@ -1,4 +1,4 @@
-"""Pictures of every page, taken of the running app: ``python -m tests.browser.screenshots``.
+"""Pictures of every page, the tour and the glossary, taken of the running app: ``python -m tests.browser.screenshots``.
 
 They are to be looked at; those that the README shows are kept.
 """
@@ -8,6 +8,8 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
 
+from mnist_app.web.tour import STOPS
+
 from ..conftest import SEVEN, TWO, ZERO
 from .chromium import FLAGS, find_chromium
 from .conftest import serve
@@ -16,6 +18,7 @@ from .visitor import Stroke, Visitor
 FOLDER = Path(__file__).parent / "screenshots"
 EXPLORE = {"explore": "verdict=wrong", "picture": "verdict=wrong&open=947&panel=picture", "map": "panel=map"}
 WIDE, PHONE = ViewportSize(width=1280, height=900), ViewportSize(width=390, height=844)
+TALL = 3000  # CSS pixels: all layers of the network, below the pad
 
 
 def main() -> None:
@@ -39,7 +42,9 @@ def _pages(browser: Browser, address: str) -> None:
         visitor.settle()
         page.mouse.move(5, 5)
         page.screenshot(path=FOLDER / f"draw-{scheme}.png")
+        _terms(page, scheme)
         _why(page, visitor, scheme)
+        _tour(page, visitor, scheme)
         page.get_by_role("button", name="Clear").click()
         visitor.settle()
         visitor.draw([*beside(TWO, 0), *beside(ZERO, 1), *beside(TWO, 2), *beside(SEVEN, 3)])
@@ -52,6 +57,7 @@ def _pages(browser: Browser, address: str) -> None:
             visitor.visit(title)
             visitor.settle()
             page.screenshot(path=FOLDER / f"{title.lower()}-{scheme}.png")
+            _terms(page, scheme)
         _lab(page, visitor, scheme)
         page.close()
 
@@ -62,11 +68,36 @@ def _lab(page: Page, visitor: Visitor, scheme: str) -> None:
     page.wait_for_timeout(1500)  # until it is drawn
     page.screenshot(path=FOLDER / f"lab-{scheme}.png")
     page.locator(".st-key-lab_tradeoff").screenshot(path=FOLDER / f"lab-cost-{scheme}.png")
+    _terms(page, scheme)
     for part in ("Read my drawing", "One knob at a time", "Made smaller", "Learning from few"):
         page.get_by_role("radio", name=part).or_(page.get_by_role("button", name=part)).first.click()
         visitor.settle()
         page.wait_for_timeout(1500)
         page.screenshot(path=FOLDER / f"lab-{part.split()[-1]}-{scheme}.png")
+
+
+def _terms(page: Page, scheme: str) -> None:
+    """What each term of the glossary opens that stands on the page now."""
+    for term in page.locator("[class*=st-key-term_]:visible").all():
+        name = str(term.evaluate("(element) => /st-key-term_(\\w+)/.exec(element.className)[1]"))
+        term.get_by_role("button").click()
+        page.locator(".term:visible").wait_for()
+        page.wait_for_timeout(500)  # until it has its place
+        page.get_by_test_id("stPopoverBody").screenshot(path=FOLDER / f"term-{name}-{scheme}.png")
+        page.keyboard.press("Escape")
+        page.locator(".term:visible").wait_for(state="detached")
+
+
+def _tour(page: Page, visitor: Visitor, scheme: str) -> None:
+    page.get_by_role("button", name="Take the five-minute tour").click()
+    for number in range(1, len(STOPS) + 1):
+        expect(page.locator(".st-key-tour_stop")).to_contain_text(f"{number} of {len(STOPS)}")
+        visitor.settle()
+        page.wait_for_timeout(1500)
+        page.screenshot(path=FOLDER / f"tour-{number}-{scheme}.png")
+        page.locator(".st-key-tour_next, .st-key-tour_done").get_by_role("button").click()
+    expect(page.locator(".st-key-tour_stop")).to_have_count(0)
+    visitor.settle()
 
 
 def beside(digit: list[Stroke], place: int) -> list[Stroke]:
@@ -80,10 +111,12 @@ def _explore(page: Page, address: str, scheme: str) -> None:
         page.locator(".st-key-gallery .tile").first.wait_for()
         page.wait_for_timeout(2000)  # until the map is drawn
         page.screenshot(path=FOLDER / f"{name}-{scheme}.png")
+        _terms(page, scheme)
 
 
 def _why(page: Page, visitor: Visitor, scheme: str) -> None:
-    panel = page.locator(".st-key-why_panel")
+    panel, size = page.locator(".st-key-why_panel"), page.viewport_size
+    assert size
     questions = {
         "see": "What did it see?",
         "where": "Where did it look?",
@@ -99,7 +132,10 @@ def _why(page: Page, visitor: Visitor, scheme: str) -> None:
             panel.get_by_role("radio", name="1", exact=True).click()
         visitor.settle()
         page.wait_for_timeout(1500)
+        page.set_viewport_size({**size, "height": TALL})
         panel.screenshot(path=FOLDER / f"why-{name}-{scheme}.png")
+        page.set_viewport_size(size)
+        _terms(page, scheme)
     page.get_by_role("button", name=question).or_(page.get_by_role("radio", name=question)).first.click()  # closed
 
 
@@ -112,6 +148,7 @@ def _break(page: Page, address: str, scheme: str) -> None:
     page.locator(".row.wide").nth(1).wait_for()
     page.wait_for_timeout(1500)
     page.screenshot(path=FOLDER / f"attack-{scheme}.png")
+    _terms(page, scheme)
 
 
 def _phone(browser: Browser, address: str) -> None:
