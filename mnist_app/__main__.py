@@ -1,10 +1,11 @@
-"""The same work without a screen: ``python -m mnist_app predict | evaluate | train | calibrate | prepare | …``."""
+"""The same work without a screen: ``python -m mnist_app predict | evaluate | train | combine | …``."""
 
 import argparse
 import contextlib
 import dataclasses
 import itertools
 import json
+import shlex
 import shutil
 import sys
 import tempfile
@@ -30,7 +31,7 @@ STDIN = "-"
 TRAIN_OPTIONS = {
     **{"architecture": str, "epochs": int, "batch_size": int, "learning_rate": float, "seed": int},
     **{"optimiser": str, "digits": int, "checks": int, "average": float, "label_smoothing": float},
-    **{"weight_decay": float, "attack_levels": int, "schedule": str},
+    **{"weight_decay": float, "attack_levels": int, "schedule": str, "precision": str},
 }
 CHANGES = ("rotation", "shift", "zoom", "shear", "thickness", "elastic")  # of digits: fields of Augmentation
 PRESETS = ("quick", "minute", "best")
@@ -85,10 +86,16 @@ def evaluate_command(arguments: argparse.Namespace) -> None:
     print(_tables(found))
     print(f"\nrefused {refused:.2%}, calibration error {calibration_error(probabilities, digits.labels):.2%}")
     if ink:
-        print(f"\n{'collection':<20} accuracy")
+        print(f"\n{'collection':<32} accuracy")
         for name, accuracy in ink.collections.items():
-            print(f"{name:<20} {accuracy:8.2%}")
-        print(f"{'macro mean':<20} {ink.macro_mean:8.2%}")
+            print(f"{name:<32} {accuracy:8.2%}")
+        print(f"{'macro mean':<32} {ink.macro_mean:8.2%}")
+        print(f"\n{'all drawings, by digit and style':<32} accuracy  support")
+        for digit, score in enumerate(ink.per_digit):
+            print(f"{digit:<32} {score.recall:8.2%} {score.support:8,}")
+            for style, fared in ink.styles.items():
+                if style.startswith(str(digit)):
+                    print(f"  {style:<30} {fared.accuracy:8.2%} {fared.support:8,}")
         print(f"refused {ink.refused:.2%}, calibration error {ink.calibration_error:.2%}")
 
 
@@ -222,6 +229,17 @@ def _warn(sentence: str) -> None:
     tqdm.write(sentence, file=sys.stderr)
 
 
+def combine_command(arguments: argparse.Namespace) -> None:
+    """Put trained models together to one that answers with the mean of their probabilities."""
+    from mnist_app.models.registry import load_model
+    from mnist_app.training.ensembles import combine
+
+    members = [load_model(member) for member in arguments.members]
+    command = ["python", "-m", "mnist_app", "combine", *map(str, arguments.members), "--output", str(arguments.output)]
+    folder = arguments.output.resolve()
+    print(f"Saved {folder}: {_figures(combine(folder, members, shlex.join(command)).metrics)}.")
+
+
 def calibrate_command(arguments: argparse.Namespace) -> None:
     """Fit a model's confidence and refusal on what it has not learned from, and write them on its card.
 
@@ -238,7 +256,11 @@ def calibrate_command(arguments: argparse.Namespace) -> None:
     model = load_model(arguments.folder)
     if arguments.twins and not arguments.ink:
         raise AppError("Twins are asked about real ink: name its folder with --ink.")
-    ink = unseen_ink([load_model(twin) for twin in arguments.twins], arguments.ink)
+    twins = [load_model(twin) for twin in arguments.twins]
+    for twin in twins:
+        if twin.card.architecture != model.card.architecture:
+            raise AppError(f"{twin.card.name!r} is no twin of {model.card.name!r}: it is another kind of network.")
+    ink = unseen_ink(twins, arguments.ink)
     card = calibrated(model.card, answers_of(model, load_split("validation")), ink)
     save_model(arguments.folder.resolve(), model.network, card)
     print(f"Temperature {card.temperature:.3f}, refused above a doubt of {card.refusal:.3f}: {_figures(card.metrics)}.")
@@ -261,15 +283,20 @@ def prepare_command(arguments: argparse.Namespace) -> None:
 
 
 def lab_command(arguments: argparse.Namespace) -> None:
-    """Train and measure the lab's models, each in its own process, and do its studies; goes on where it stopped."""
+    """Train and measure the lab's models, each in its own process, and do its studies; goes on where it stopped.
+
+    What cannot be measured keeps nothing else from being so, and fails the command in the end.
+    """
     from mnist_app.lab.figures import ship
     from mnist_app.lab.run import chosen, percent_bar, results_folder, run, time_all
     from mnist_app.lab.studies import run_study, ship_studies, to_do
 
     names, folder = chosen(arguments.models), results_folder(arguments.quick)
     studies = to_do(arguments.models, folder, arguments.ink, is_anew=arguments.anew)
+    failed = 0
     for result in run(names, arguments.ink, is_quick=arguments.quick, is_anew=arguments.anew):
         print(f"{result.number}/{result.count} {result.sentence}", flush=True)
+        failed += result.problem is not None
     time_all(names, is_quick=arguments.quick)
     for name in studies:
         with percent_bar(name) as progress:
@@ -278,6 +305,8 @@ def lab_command(arguments: argparse.Namespace) -> None:
     if arguments.ship:
         for path in (*map(ship, names), *ship_studies(arguments.models)):
             print(f"Shipped {path}")
+    if failed:
+        raise AppError(f"{failed} of {len(names)} could not be measured; above it says why.")
 
 
 def data_command(arguments: argparse.Namespace) -> None:
@@ -391,6 +420,11 @@ def _parser() -> argparse.ArgumentParser:
     teach.add_argument("--ink", type=Path, metavar="FOLDER", required=True, help="labelled drawings, .jsonl")
     teach.add_argument("--seed", type=int, default=0)
     teach.set_defaults(run=teach_command)
+
+    combine = commands.add_parser("combine", help="make an ensemble", description=combine_command.__doc__)
+    combine.add_argument("members", nargs="+", type=Path, metavar="MODEL", help="folder of a model trained by `train`")
+    combine.add_argument("--output", type=Path, metavar="FOLDER", required=True, help="replaced if it exists")
+    combine.set_defaults(run=combine_command)
 
     calibrate = commands.add_parser("calibrate", help="fit confidence", description=calibrate_command.__doc__)
     calibrate.add_argument("folder", type=Path, metavar="MODEL", help="the model's folder; its card is rewritten")

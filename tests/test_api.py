@@ -451,7 +451,7 @@ def test_the_models_are_the_registry_s(api: Caller) -> None:
 def test_a_broken_model_is_not_listed(api: Caller, own_home: Any) -> None:
     (own_home / "models" / "broken").mkdir(parents=True)
     names = [model["name"] for model in api("GET", "/api/models").json()["models"]]
-    assert names == ["ink-cnn", "mnist-cnn", "robust-cnn"]
+    assert names == ["ink-cnn", "ensemble", "mnist-cnn", "robust-cnn"]
 
 
 def test_health_tells_version_and_uptime(api: Caller) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from PIL import Image, ImageDraw
 
 from mnist_app.__main__ import main
@@ -117,7 +118,7 @@ def test_more_drawings_than_are_read_at_once_stay_in_order(run: Run, tmp_path: P
 def test_an_unknown_model_is_one_sentence_and_exit_code_1(run: Run, command: list[str]) -> None:
     code, out, err = run(*command, "--model", "gpt")
     assert (code, out) == (1, "")
-    assert err.startswith("No model named 'gpt'. Available: 'ink-cnn'") and err.count("\n") == 1
+    assert err.startswith("No model named 'gpt'. Available: 'ink-cnn', 'ensemble'") and err.count("\n") == 1
 
 
 def test_as_a_process_it_reads_and_stops_when_no_one_listens(tmp_path: Path) -> None:
@@ -143,7 +144,7 @@ def test_an_evaluation_in_json_has_the_keys_it_promises(run: Run, tiny_splits: D
         *("model", "split", "accuracy", "calibration_error", "refused", "per_digit", "confusion", "ink"),
     }
     assert (report["model"], report["split"]) == ("ink-cnn", "validation")
-    assert set(report["ink"]) == {"collections", "macro_mean", "calibration_error", "refused"}
+    assert set(report["ink"]) == {"collections", "macro_mean", "per_digit", "styles", "calibration_error", "refused"}
     assert report["ink"]["collections"] == {"plain": 1.0, "zipped": 0.0}
     assert report["ink"]["macro_mean"] == 0.5
     assert set(report["per_digit"]) == {str(digit) for digit in range(10)}
@@ -168,6 +169,12 @@ def hard_digits(monkeypatch: pytest.MonkeyPatch, validation: Digits) -> Digits:
     hard = Digits(validation.images[::20, ::-1].copy(), validation.labels[::20])
     monkeypatch.setattr("mnist_app.data.dataset.load_split", lambda split: hard)
     return hard
+
+
+@pytest.mark.parametrize("shipped", ["ink-cnn", "mnist-cnn", "robust-cnn", "ensemble"])
+def test_every_shipped_model_predicts(run: Run, files: Path, shipped: str) -> None:
+    (line,) = run("predict", files / "seven.png", "--model", shipped)[1].splitlines()
+    assert (json.loads(line)["digit"], json.loads(line)["model"]) == (7, shipped)
 
 
 @pytest.mark.parametrize("is_default", [False, True])
@@ -282,6 +289,30 @@ def test_the_cards_command_makes_the_same_weights_again(run: Run, tiny_splits: D
     assert (folder / "model.safetensors").read_bytes() == before
 
 
+def test_members_answer_together(run: Run, tiny_splits: Digits, tmp_path: Path, files: Path) -> None:
+    start = ["train", "--architecture", "inknet", "--epochs", "1", "--batch-size", "16"]
+    for seed in ("0", "1"):
+        assert run(*start, "--output", tmp_path / seed, "--seed", seed)[0] == 0
+    members = [tmp_path / "0", tmp_path / "1"]
+    together = user_models_folder() / "together"
+    assert run("combine", *members, "--output", together)[0] == 0
+    card, first = load_card(together), load_card(members[0])
+    assert card.parameters == 2 * first.parameters
+    assert card.config["members"] == [load_card(member).command for member in members]
+    assert card.command == f"python -m mnist_app combine {' '.join(map(str, members))} --output {together}"
+    assert (card.data, card.temperature) == (first.data, first.temperature)
+    logits = [logits_of(load_model(member).network, tiny_splits.images) for member in members]
+    mean = torch.stack([each.softmax(dim=1) for each in logits]).mean(dim=0)
+    torch.testing.assert_close(logits_of(load_model(together).network, tiny_splits.images).exp(), mean)
+    assert json.loads(run("predict", files / "seven.png", "--model", "together")[1])["model"] == "together"
+
+
+def test_other_networks_are_no_members(run: Run, tmp_path: Path) -> None:
+    code, _, err = run("combine", find_model("mnist-cnn"), find_model("robust-cnn"), "--output", tmp_path / "x")
+    assert (code, err) == (1, "An ensemble is made of 2 models of the architecture 'inknet'.\n")
+    assert not (tmp_path / "x").exists()
+
+
 def test_a_training_under_attack_says_so_on_its_card_and_is_calibrated(run: Run, tiny_splits: Digits) -> None:
     run("train", "--name", "tough", "--preset", "quick", "--batch-size", "16", "--attack-levels", "32")
     card = load_card(find_model("tough"))
@@ -292,6 +323,10 @@ def test_a_training_under_attack_says_so_on_its_card_and_is_calibrated(run: Run,
     assert run("calibrate", find_model("tough"), find_model("tough"))[::2] == (
         1,
         "Twins are asked about real ink: name its folder with --ink.\n",
+    )
+    assert run("calibrate", find_model("tough"), find_model("mnist-cnn"), "--ink", "/nowhere")[::2] == (
+        1,
+        "'mnist-cnn' is no twin of 'tough': it is another kind of network.\n",
     )
 
 
@@ -380,15 +415,16 @@ def never(_: Lesson) -> Fitted:
 
 
 def test_the_lab_measures_all_and_goes_on_where_it_stopped(run: Run, a_small_lab: list[str]) -> None:
-    code, out, _ = run("lab")
+    code, out, err = run("lab")
     first, second, third = out.splitlines()
-    assert (code, second, third) == (0, "2/2 A kite: not measured. It rained.", "effects: done")
+    assert (second, third) == ("2/2 A kite: not measured. It rained.", "effects: done")
+    assert code == 1 and err.endswith("1 of 2 could not be measured; above it says why.\n")
     assert first.startswith("1/2 A ball: 90.00%")
     assert a_small_lab == ["ball", "kite", "effects"], "the study that needs ink can wait for it"
     (lab_folder() / "kite" / "figures.json").unlink()
     assert "(measured before)" in run("lab")[1].splitlines()[0]
     assert a_small_lab[3:] == ["kite"]
-    run("lab", "--anew", "--models", "ball", "effects")
+    assert run("lab", "--anew", "--models", "ball", "effects")[0] == 0
     assert a_small_lab[4:] == ["ball", "effects"]
 
 

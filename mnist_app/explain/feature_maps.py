@@ -48,6 +48,11 @@ def follow(network: nn.Module, pixels: NDArray[np.uint8]) -> tuple[Station, ...]
     return tuple(Station(kind, maps[0].numpy().copy(), field) for kind, maps, field, _ in _walk(network, picture))
 
 
+def convolutions(network: nn.Module) -> int:
+    """How many convolutions a picture is followed through."""
+    return sum(isinstance(layer, nn.Conv2d) for layer in _layers(network))
+
+
 @torch.inference_mode()
 def favourites(
     network: nn.Module, images: NDArray[np.uint8], progress: Callable[[float], None] = lambda share: None
@@ -81,11 +86,8 @@ def _walk(network: nn.Module, pictures: Tensor) -> Iterator[tuple[str, Tensor, i
     The step is how many pixels of the picture two neighbouring values are apart. A convolution is over once its result
     was rectified; what is pooled before that is halved by it.
     """
-    features = dict(network.named_children()).get("features")
-    if not isinstance(features, nn.Sequential):
-        return
     at, field, step, kind = pictures, 1, 1, ""
-    for layer in (part for part in features.modules() if not isinstance(part, nn.Sequential)):
+    for layer in _layers(network):
         at = layer(at)
         if isinstance(layer, nn.Conv2d):
             field, step, kind = field + (layer.kernel_size[0] - 1) * step, step * layer.stride[0], "convolution"
@@ -100,6 +102,14 @@ def _walk(network: nn.Module, pictures: Tensor) -> Iterator[tuple[str, Tensor, i
             kind = ""
         elif isinstance(layer, nn.AdaptiveAvgPool2d):
             yield "average", at, pictures.shape[-1], pictures.shape[-1]
+
+
+def _layers(network: nn.Module) -> list[nn.Module]:
+    """What a network's features are computed by, one after another; nothing for one not built in layers."""
+    features = dict(network.named_children()).get("features")
+    if not isinstance(features, nn.Sequential):
+        return []
+    return [part for part in features.modules() if not isinstance(part, nn.Sequential)]
 
 
 def _patches(

@@ -2,10 +2,9 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
 
 from mnist_app.data.dataset import Digits
-from mnist_app.explain.feature_maps import PATCHES, Favourites, favourites
+from mnist_app.explain.feature_maps import PATCHES, Favourites, convolutions, favourites
 from mnist_app.explore.kept import Arrays, look_up_or_compute
 from mnist_app.explore.predictions import Progress, origin_of
 from mnist_app.reading.recognition import load_recogniser
@@ -18,7 +17,7 @@ def favourites_of(
 ) -> tuple[Favourites, ...]:
     """What the maps of a model's convolutions respond to most, one convolution after another. Raises ModelError."""
     network = load_recogniser(model).network
-    count = sum(isinstance(layer, nn.Conv2d) for layer in network.modules())
+    count = convolutions(network)
     shapes: dict[str, tuple[int | None, ...]] = {f"patches{at}": (None, PATCHES, None, None) for at in range(count)}
     shapes |= {f"strengths{at}": (None, PATCHES) for at in range(count)}
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.random import Generator
 
 from mnist_app.ink.strokes import Drawing, Stroke, distance_along, resampled
+from mnist_app.ink.styles import is_plain_line
 
 Strokes = list[Stroke]
 
@@ -119,12 +120,19 @@ def _hooked(strokes: Strokes, random: Generator) -> Strokes:
 
 
 def _flagged(strokes: Strokes, random: Generator) -> Strokes:
-    """A plain one with the flag that much of Europe gives it: from a tick to nearly the whole length."""
-    if not _is_plain_line(strokes):
+    """A one in one stroke with a flag as much of Europe writes it: a tick, or long and nearly level, and all between.
+
+    It takes the place of the flag that the one has, if any. Of those that people write, the long ones are rare, and
+    next to the many sevens a network takes them for one.
+    """
+    if len(strokes) != 1:
         return strokes
     stem = strokes[0] if strokes[0][0, 1] < strokes[0][-1, 1] else strokes[0][::-1]
+    stem = stem[stem[:, 1].argmin() :]
+    if not is_plain_line(stem):
+        return strokes
     length = random.uniform(0.12, 0.85)
-    angle = np.radians(random.uniform(15, 65))  # from the vertical
+    angle = np.radians(random.uniform(15, 68))  # from the vertical
     start = stem[0] + length * np.array([-np.sin(angle), np.cos(angle)])
     flag = np.stack([start, start + (stem[0] - start) * [0.5, 0.55], stem[0]])
     return [np.concatenate([flag, stem])]
@@ -139,14 +147,6 @@ def _footed(strokes: Strokes, random: Generator) -> Strokes:
     off = random.normal(0, 0.04, 2)
     tilt = np.array([half, random.normal(0, 0.03)])
     return [*strokes, np.stack([lowest + off - tilt, lowest + off + tilt * random.uniform(0.7, 1.3)])]
-
-
-def _is_plain_line(strokes: Strokes) -> bool:
-    """One stroke, hardly longer than the way from its start to its end."""
-    if len(strokes) != 1 or len(strokes[0]) < 2:
-        return False
-    way = np.hypot(*(strokes[0][-1] - strokes[0][0]))
-    return way > 0.7 and distance_along(strokes[0])[-1] < 1.1 * way
 
 
 def _joined(strokes: Strokes, random: Generator) -> Strokes:
@@ -194,9 +194,10 @@ Habit = Callable[[Strokes, Generator], Strokes]
 # Chances in a drawing; those of a digit come first.
 HABITS: dict[int, tuple[tuple[Habit, float], ...]] = {
     0: ((_slashed, 0.15),),
-    1: ((_flagged, 0.45), (_footed, 0.2)),
+    1: ((_flagged, 0.6), (_footed, 0.2)),
     7: ((_barred, 0.3), (_hooked, 0.15)),
     8: ((partial(_trimmed, most=0.28), 0.3),),  # open at the top more often and wider than others are
+    9: ((partial(_trimmed, most=0.2), 0.2),),  # likewise
 }
 COMMON_HABITS: tuple[tuple[Habit, float], ...] = (
     (_joined, 0.06),

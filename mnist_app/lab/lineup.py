@@ -20,7 +20,7 @@ MODULES = (
     "small_resnet",
     "deep_cnn",
     "own",
-    "ensemble",
+    "three_networks",
     "backbone",
     "compressed",
 )

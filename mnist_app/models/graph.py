@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mnist_app.errors import AppError
+from mnist_app.models.networks import Ensemble
 
 CHUNK = 100  # pictures at once: more take no less time for each, and more memory
 ENDS = [["pictures"], ["logits", "features"]]  # what goes in, what comes out
@@ -22,8 +23,11 @@ def read_features(network: nn.Module, pictures: Tensor) -> tuple[Tensor, Tensor]
     """Logits (B, 10 or 11) and last features (B, F) of pictures (B, 1, 28, 28), the network in evaluation mode.
 
     An architecture offers its last features by having ``features`` and a ``classifier`` that reads them; of maps, a
-    feature is the mean of each. The logits of one that does not are its features.
+    feature is the mean of each. The logits of one that does not are its features; an ensemble has those of its members.
     """
+    if isinstance(network, Ensemble):
+        logits, features = zip(*(read_features(member, pictures) for member in network.members), strict=True)
+        return network.together(logits), torch.cat(features, dim=1)
     parts = dict(network.named_children())
     if not {"features", "classifier"} <= set(parts):
         logits = network(pictures)

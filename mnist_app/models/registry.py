@@ -13,10 +13,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
-from torch import nn
+from torch import Tensor, nn
 
 from mnist_app.errors import AppError
 from mnist_app.models.networks import ARCHITECTURES, build
@@ -119,7 +120,7 @@ def _write_pair(folder: Path, network: nn.Module, card: ModelCard) -> None:
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as workshop:
         new, old = Path(workshop, "new"), Path(workshop, "old")
         new.mkdir()
-        tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
+        tensors = {name: _narrowed(tensor).contiguous() for name, tensor in network.state_dict().items()}
         (new / WEIGHTS).write_bytes(save_tensors(tensors))
         (new / CARD).write_text(json.dumps(asdict(card), indent=2) + "\n")
         if folder.exists():
@@ -130,6 +131,12 @@ def _write_pair(folder: Path, network: nn.Module, card: ModelCard) -> None:
             if old.exists():
                 os.replace(old, folder)
             raise
+
+
+def _narrowed(tensor: Tensor) -> Tensor:
+    """The same numbers in 16 bits, where those hold each exactly."""
+    narrow = tensor.half() if tensor.dtype == torch.float32 else tensor
+    return narrow if torch.equal(narrow.to(tensor.dtype), tensor) else tensor
 
 
 def check_replaceable(folder: Path) -> None:
@@ -199,8 +206,10 @@ def answering_file(folder: Path) -> Path:
 
 
 def model_folders() -> dict[str, Path]:
-    """Every model to read with by its name: the shipped ones first, then the users' own; none of the lab's."""
-    return {name: path for name, path in _folders(SHIPPED_WEIGHTS, user_models_folder()).items() if path != SHIPPED_LAB}
+    """Every model to read with by its name: the default, the other shipped ones, the users' own; none of the lab's."""
+    found = _folders(SHIPPED_WEIGHTS, user_models_folder())
+    names = sorted(found, key=lambda name: name != DEFAULT_MODEL)
+    return {name: found[name] for name in names if found[name] != SHIPPED_LAB}
 
 
 def lab_models() -> dict[str, Path]:

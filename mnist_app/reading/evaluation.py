@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_app.data.inkfiles import InkFileError, collections, read_records
+from mnist_app.ink.strokes import Drawing
+from mnist_app.ink.styles import style_of
 from mnist_app.reading.calibration import calibration_error
 from mnist_app.reading.recognition import Prediction, Recogniser, readable, recognise_each
 
@@ -22,6 +24,14 @@ class DigitScore:
     recall: float  # share of this digit's pictures that were read right
     f1: float  # harmonic mean of the two
     support: int  # pictures of this digit
+
+
+@dataclass(frozen=True)
+class StyleScore:
+    """How one way to write a digit fared."""
+
+    accuracy: float  # share of its drawings read right
+    support: int  # drawings of it
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +58,7 @@ def evaluate(labels: NDArray[np.int64], read: NDArray[np.int64]) -> Evaluation:
     per_digit = tuple(
         DigitScore(float(p), float(r), float(f), int(n)) for p, r, f, n in zip(*shares, there, strict=True)
     )
-    return Evaluation(float(right.sum() / len(labels)), per_digit, confusion)
+    return Evaluation(float(right.sum() / max(len(labels), 1)), per_digit, confusion)
 
 
 @dataclass(frozen=True)
@@ -56,6 +66,8 @@ class InkEvaluation:
     """How real drawings fared."""
 
     collections: Mapping[str, float]  # name -> share of its drawings read right, 0 to 1
+    per_digit: tuple[DigitScore, ...]  # ten, by digit, of all drawings that can be read
+    styles: Mapping[str, StyleScore]  # the same by how a digit was written, in the order of digits
     refused: float  # share of all drawings that were taken for no digit
     calibration_error: float  # expected calibration error over all drawings, 0 to 1
 
@@ -71,20 +83,30 @@ def evaluate_ink(model: Recogniser, folder: Path) -> InkEvaluation:
     Raises InkFileError where a file fails or holds no labels.
     """
     accuracies: dict[str, float] = {}
-    read: list[tuple[Prediction, int]] = []
+    read: list[Prediction] = []
+    labels: list[int] = []
+    styles: dict[str, list[bool]] = {}
     drawings = 0
     for name, path in collections(folder).items():
         records = [record for record in read_records(path) if record.label is not None]
         if not records:
             raise InkFileError(f"{path} holds no labelled drawings.")
-        answers = recognise_each(model, [readable(record.drawing) for record in records])
-        pairs = [(a, r.label) for a, r in zip(answers, records, strict=True) if isinstance(a, Prediction)]
-        accuracies[name] = sum(answer.digit == label for answer, label in pairs) / len(records)
-        read += [(answer, label) for answer, label in pairs if label is not None]
+        right = 0
+        for answer, record in zip(recognise_each(model, [readable(r.drawing) for r in records]), records, strict=True):
+            if isinstance(answer, Prediction) and isinstance(record.drawing, Drawing) and record.label is not None:
+                is_right = answer.digit == record.label
+                right += is_right
+                read.append(answer)
+                labels.append(record.label)
+                styles.setdefault(style_of(record.drawing, record.label), []).append(is_right)
+        accuracies[name] = right / len(records)
         drawings += len(records)
-    probabilities = np.array([answer.probabilities for answer, _ in read]).reshape(-1, len(CLASSES))
+    probabilities = np.array([answer.probabilities for answer in read]).reshape(-1, len(CLASSES))
+    meant = np.array(labels, np.int64)
     return InkEvaluation(
         accuracies,
-        refused=sum(not answer.is_digit for answer, _ in read) / drawings,
-        calibration_error=calibration_error(probabilities, np.array([label for _, label in read], np.int64)),
+        evaluate(meant, np.array([answer.digit for answer in read], np.int64)).per_digit,
+        {style: StyleScore(sum(hits) / len(hits), len(hits)) for style, hits in sorted(styles.items())},
+        refused=sum(not answer.is_digit for answer in read) / drawings,
+        calibration_error=calibration_error(probabilities, meant) if read else 0.0,
     )

@@ -28,6 +28,7 @@ from mnist_app.ink.preprocessing import pixels_of_drawing
 from mnist_app.ink.restyling import Restyling
 from mnist_app.ink.strokes import Drawing
 from mnist_app.models.graph import Graph, to_graph
+from mnist_app.models.networks import REFUSING
 from mnist_app.models.registry import (
     CURVES,
     ONLY_A_GRAPH,
@@ -126,7 +127,7 @@ def lesson(card: ModelCard, drawings: int, seed: int = 0) -> TrainConfig:
         raise AppError(f"{card.name!r} is only a graph: it answers, but cannot be taught.")
     ink = InkConfig(
         copies=min(MOST_COPIES, max(1, round(PICTURES / drawings))),
-        nondigits=0.1 if card.architecture == "inknet" else 0,
+        nondigits=0.1 if card.architecture in REFUSING else 0,
         restyling=Restyling(habits=0),  # the habit is what is taught
     )
     return TrainConfig(

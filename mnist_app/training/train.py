@@ -27,6 +27,8 @@ OPTIMISERS: dict[str, Callable[[Iterator[nn.Parameter], float, float], torch.opt
 
 SCHEDULES = ("one-cycle", "constant")
 
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
 _Tensors = tuple[Tensor, ...] | list[Tensor]
 
 
@@ -49,6 +51,7 @@ class TrainConfig:
     checks: int = 1  # measurements on validation in an epoch: in a short run one at its end is too late to watch
     schedule: str = "one-cycle"  # of SCHEDULES; one cycle needs half the epochs that a constant rate does
     attack_levels: int = 0  # of 255 that each pixel may be changed by, against the network; 0 leaves digits alone
+    precision: str = "float32"  # of PRECISIONS, of the convolutions; bfloat16 halves the time where the CPU knows it
 
     def __post_init__(self) -> None:
         if self.architecture not in ARCHITECTURES:
@@ -57,6 +60,8 @@ class TrainConfig:
             raise AppError(f"No optimiser {self.optimiser!r}. Available: {', '.join(OPTIMISERS)}.")
         if self.schedule not in SCHEDULES:
             raise AppError(f"No schedule {self.schedule!r}. Available: {', '.join(SCHEDULES)}.")
+        if self.precision not in PRECISIONS:
+            raise AppError(f"No precision {self.precision!r}. Available: {', '.join(PRECISIONS)}.")
         whole = ("epochs", "batch_size", "seed", "checks", "attack_levels")
         for name in (*whole, *(["digits"] if self.digits is not None else [])):
             if not isinstance(getattr(self, name), int):
@@ -172,7 +177,8 @@ def train(
             pictures = augment(batch_of(images[chosen]), config.augmentation, generator)
             if config.attack_levels:
                 pictures = attacked(network, pictures, labels[chosen], config.attack_levels, generator)
-            logits = network(pictures)
+            with torch.autocast("cpu", PRECISIONS[config.precision], enabled=config.precision != "float32"):
+                logits = network(pictures).float()
             loss = functional.cross_entropy(logits, labels[chosen], label_smoothing=config.label_smoothing)
             optimiser.zero_grad()
             loss.backward()

@@ -29,7 +29,7 @@ def test_evidence_is_the_mean_slope_on_the_way_from_paper_times_the_ink(validati
     assert np.allclose(found.values.ravel(), slopes * ink, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["ink-cnn", "mnist-cnn", "robust-cnn"])
+@pytest.mark.parametrize("name", ["ink-cnn", "ensemble", "mnist-cnn", "robust-cnn"])
 def test_the_evidence_of_all_ink_together_is_what_paper_lacks(validation: Digits, name: str) -> None:
     """With as many steps as the page takes, whatever the digit."""
     model = load_recogniser(name)

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from mnist_app.data.dataset import Digits
-from mnist_app.explain.feature_maps import CONVOLUTIONS, _walk, favourites, follow
+from mnist_app.explain.feature_maps import CONVOLUTIONS, _walk, convolutions, favourites, follow
 from mnist_app.models.networks import batch_of, build
 from mnist_app.reading.recognition import Recogniser
 
@@ -14,15 +14,13 @@ def test_the_stations_have_the_shapes_that_the_network_has(validation: Digits, s
         (station.kind, station.shape, station.field) for station in follow(shipped_model.network, validation.images[0])
     ]
     assert kinds == [
-        ("convolution", (24, 28, 28), 3),
-        ("convolution", (24, 28, 28), 5),
-        ("pooling", (24, 14, 14), 6),
-        ("convolution", (48, 14, 14), 10),
-        ("convolution", (48, 14, 14), 14),
-        ("pooling", (48, 7, 7), 16),
-        ("convolution", (96, 7, 7), 24),
-        ("convolution", (96, 7, 7), 32),
-        ("average", (96,), 28),
+        ("convolution", (16, 28, 28), 3),
+        ("halving", (16, 14, 14), 6),
+        ("convolution", (64, 14, 14), 10),
+        ("halving", (64, 7, 7), 16),
+        ("convolution", (112, 7, 7), 24),
+        ("convolution", (112, 7, 7), 32),
+        ("average", (112,), 28),
     ]
 
 
@@ -79,17 +77,23 @@ def test_what_a_value_sees_is_all_that_changes_it(validation: Digits, shipped_mo
     images = validation.images[::100]
     for convolution, found in enumerate(favourites(shipped_model.network, images)):
         maps = [
-            [station for station in follow(shipped_model.network, pixels) if station.kind == "convolution"][
+            [station for station in follow(shipped_model.network, pixels) if station.kind in CONVOLUTIONS][
                 convolution
             ].maps
             for pixels in images
         ]
         strengths = np.stack([each.max(axis=(1, 2)) for each in maps])  # (N, C), by a slow loop
         assert np.allclose(-np.sort(-strengths, axis=0)[:4].T, found.strengths, atol=1e-4)
-        if convolution == 3:  # 14 pixels of the picture
+        if convolution == 2:  # 10 pixels of the picture
             for channel in (0, 11):
                 which = int(strengths[:, channel].argmax())
                 row, column = np.unravel_index(maps[which][channel].argmax(), (14, 14))
-                padded = np.pad(images[which], 14)
-                top, left = int(row) * 2 + 1 - 7 + 14, int(column) * 2 + 1 - 7 + 14
-                assert (found.patches[channel, 0] == padded[top : top + 14, left : left + 14]).all()
+                padded = np.pad(images[which], 10)
+                top, left = int(row) * 2 + 1 - 5 + 10, int(column) * 2 + 1 - 5 + 10
+                assert (found.patches[channel, 0] == padded[top : top + 10, left : left + 10]).all()
+
+
+def test_an_ensemble_is_not_followed(validation: Digits) -> None:
+    network = build("ensemble").eval()
+    assert (follow(network, validation.images[0]), convolutions(network)) == ((), 0)
+    assert favourites(network, validation.images[:2]) == ()

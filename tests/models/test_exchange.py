@@ -159,7 +159,7 @@ def test_what_is_no_model_is_refused_and_leaves_nothing(
     with pytest.raises(ModelError, match=says) as refused:
         from_zip(packed(damage(parts_of(to_zip("mnist-cnn")))))
     assert "/tmp" not in str(refused.value)
-    assert list(model_folders()) == ["ink-cnn", "mnist-cnn", "robust-cnn"]
+    assert list(model_folders()) == ["ink-cnn", "ensemble", "mnist-cnn", "robust-cnn"]
 
 
 def beyond_all_files(parts: dict[str, bytes]) -> bytes:

@@ -4,7 +4,16 @@ import pytest
 import torch
 
 from mnist_app.errors import AppError
-from mnist_app.models.networks import ARCHITECTURES, batch_of, build, count_parameters, fold_batch_norm
+from mnist_app.models.networks import (
+    ARCHITECTURES,
+    NO_DIGIT,
+    REFUSING,
+    Ensemble,
+    batch_of,
+    build,
+    count_parameters,
+    fold_batch_norm,
+)
 
 
 def test_the_shipped_architecture_has_the_parameters_it_is_known_for() -> None:
@@ -14,7 +23,7 @@ def test_the_shipped_architecture_has_the_parameters_it_is_known_for() -> None:
     assert count_parameters(build("convnet")) == convolutions + 64 * 10 + 10 == 72_666
 
 
-@pytest.mark.parametrize(("architecture", "classes"), [("convnet", 10), ("inknet", 11)])
+@pytest.mark.parametrize(("architecture", "classes"), [("convnet", 10), ("inknet", 11), ("ensemble", 11)])
 def test_a_network_gives_finite_logits_for_each_picture(architecture: str, classes: int) -> None:
     logits = build(architecture).eval()(torch.rand(3, 1, 28, 28))
     assert logits.shape == (3, classes) and logits.dtype == torch.float32
@@ -28,11 +37,24 @@ def test_folding_changes_the_layers_but_not_the_answers(architecture: str) -> No
     folded = fold_batch_norm(network.eval())
     torch.testing.assert_close(folded(pictures), network(pictures), atol=1e-5, rtol=1e-4)
     norms = sum(isinstance(module, torch.nn.BatchNorm2d) for module in folded.modules())
-    assert norms == (2 if architecture == "quicknet" else 0)  # whose norms stand after the pooling
+    after_pooling = {"quicknet": 2, "inknet": 2, "ensemble": 4}  # where a norm cannot be folded
+    assert norms == after_pooling.get(architecture, 0)
     for block in folded.modules():
         if isinstance(block, torch.nn.Sequential):
             for first, second in itertools.pairwise(block):
                 assert not (isinstance(first, torch.nn.Conv2d) and isinstance(second, torch.nn.BatchNorm2d))
+
+
+def test_an_ensemble_answers_with_the_mean_of_probabilities() -> None:
+    network, pictures = build("ensemble").eval(), torch.rand(5, 1, 28, 28)
+    assert isinstance(network, Ensemble) and len(network.members) == 2
+    mean = torch.stack([member(pictures).softmax(dim=1) for member in network.members]).mean(dim=0)
+    torch.testing.assert_close(network(pictures).exp(), mean)
+
+
+def test_those_that_refuse_have_a_logit_for_it() -> None:
+    picture = torch.rand(1, 1, 28, 28)
+    assert [name for name in ARCHITECTURES if build(name).eval()(picture).shape[1] > NO_DIGIT] == list(REFUSING)
 
 
 def test_an_unknown_architecture_is_answered_with_those_there_are() -> None:

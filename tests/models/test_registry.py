@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from mnist_app.models.networks import build, logits_of
 from mnist_app.models.registry import (
     CARD,
     CURVES,
+    DEFAULT_MODEL,
     GRAPH,
     LARGEST_FILE,
     WEIGHTS,
@@ -79,6 +81,25 @@ def test_a_model_comes_back_as_it_was_saved(
     assert torch.equal(logits_of(model.network, tiny_digits.images), logits_of(network, tiny_digits.images))
 
 
+def test_weights_that_16_bits_hold_take_no_more_and_come_back_the_same(
+    mine: Path, network: nn.Module, a_card: ModelCard, tiny_digits: Digits
+) -> None:
+    size = (mine / WEIGHTS).stat().st_size
+    network.half().float()
+    save_model(mine, network, a_card)
+    assert (mine / WEIGHTS).stat().st_size < 0.6 * size
+    model = load_model(mine)
+    assert all(weights.dtype == torch.float32 for weights in model.network.parameters())
+    assert torch.equal(logits_of(model.network, tiny_digits.images), logits_of(network, tiny_digits.images))
+
+
+def test_weights_beyond_16_bits_are_kept_as_they_are(mine: Path, network: nn.Module, a_card: ModelCard) -> None:
+    network.get_parameter("classifier.bias").data[:2] = torch.tensor([1e9, float("nan")])
+    save_model(mine, network, a_card)
+    bias = load_model(mine).network.get_parameter("classifier.bias")
+    assert bias[0] == 1e9 and bias[1].isnan()
+
+
 def test_nothing_but_the_pair_is_left_behind(mine: Path) -> None:
     assert sorted(path.name for path in mine.iterdir()) == [CARD, WEIGHTS]
     assert [path.name for path in mine.parent.iterdir()] == ["mine"]
@@ -134,7 +155,7 @@ def test_saving_never_replaces_what_is_no_model(tmp_path: Path, network: nn.Modu
 
 def test_an_unknown_name_is_answered_with_the_names_there_are(mine: Path) -> None:
     with pytest.raises(
-        ModelError, match=r"No model named 'mnist-cnn-3'\. Available: 'ink-cnn', 'mnist-cnn', .*'mine'\."
+        ModelError, match=r"No model named 'mnist-cnn-3'\. Available: 'ink-cnn', 'ensemble', 'mnist-cnn', .*'mine'\."
     ):
         find_model("mnist-cnn-3")
 
@@ -246,7 +267,8 @@ def test_the_users_models_come_after_the_shipped_ones(mine: Path) -> None:
     shutil.copytree(mine, mine.parent / "another")
     (mine.parent / ".half-written").mkdir()
     (mine.parent / "a-file").touch()
-    assert list(model_folders()) == [*SHIPPED, "another", "mine"]
+    others = [name for name in SHIPPED if name != DEFAULT_MODEL]
+    assert list(model_folders()) == [DEFAULT_MODEL, *others, "another", "mine"]
 
 
 def test_a_users_model_cannot_take_the_place_of_a_shipped_one(mine: Path) -> None:
@@ -254,9 +276,10 @@ def test_a_users_model_cannot_take_the_place_of_a_shipped_one(mine: Path) -> Non
     assert find_model("mnist-cnn") == SHIPPED_WEIGHTS / "mnist-cnn"
 
 
-@pytest.mark.parametrize("name", SHIPPED)
-def test_shipped_weights_are_small(name: str) -> None:
-    assert (SHIPPED_WEIGHTS / name / WEIGHTS).stat().st_size < 1_000_000
+def test_what_ships_is_small() -> None:
+    sizes = {path: path.stat().st_size for path in SHIPPED_WEIGHTS.rglob("*") if path.is_file()}
+    assert sizes[SHIPPED_WEIGHTS / DEFAULT_MODEL / WEIGHTS] < 1_000_000
+    assert max(sizes.values()) < 2_000_000 and sum(sizes.values()) < 12_000_000
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -265,10 +288,11 @@ def test_a_shipped_card_says_all_there_is_to_say(name: str) -> None:
     assert card.name == name
     assert card.parameters == sum(weights.numel() for weights in load_model(find_model(name)).network.parameters())
     assert all(0.9 < card.metrics[split]["accuracy"] < 1 for split in ("validation", "test"))
-    assert card.command.startswith("python -m mnist_app train ")
+    assert re.match(r"python -m mnist_app (train|combine) ", card.command)
     assert "MNIST" in card.data and "CC BY-SA 3.0" in card.data
-    # A field that came after it stands at its default.
-    assert set(card.config) <= {field.name for field in dataclasses.fields(TrainConfig)}
+    # A field that came after it stands at its default. What was put together has its members' commands.
+    known = {field.name for field in dataclasses.fields(TrainConfig)}
+    assert set(card.config) <= known or all("mnist_app train " in each for each in card.config["members"])
     assert card.summary and card.machine and card.seconds > 0
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from mnist_app.data.inkfiles import InkFileError
-from mnist_app.reading.evaluation import InkEvaluation, evaluate, evaluate_ink
+from mnist_app.reading.evaluation import InkEvaluation, StyleScore, evaluate, evaluate_ink
 from mnist_app.reading.recognition import Recogniser
 
 from ..conftest import ONE, SEVEN, TWO, ZERO
@@ -38,7 +38,7 @@ def test_rows_are_labels_and_columns_what_was_read() -> None:
 
 
 def test_the_macro_mean_counts_every_collection_alike() -> None:
-    assert InkEvaluation({"large": 1.0, "small": 0.5, "tiny": 0.0}, 0, 0).macro_mean == pytest.approx(0.5)
+    assert InkEvaluation({"large": 1.0, "small": 0.5, "tiny": 0.0}, (), {}, 0, 0).macro_mean == pytest.approx(0.5)
 
 
 def collection(path: Path, *drawings: tuple[object, object]) -> None:
@@ -49,6 +49,25 @@ def test_drawings_are_counted_by_collection(tmp_path: Path, shipped_model: Recog
     collection(tmp_path / "right.jsonl", (SEVEN, 7), (TWO, 2), (ONE, None))  # without a label, not counted
     collection(tmp_path / "half.jsonl", (ZERO, 0), (ZERO, 8))
     assert evaluate_ink(shipped_model, tmp_path).collections == {"half": 0.5, "right": 1.0}
+
+
+def test_they_are_counted_by_digit_and_style(tmp_path: Path, shipped_model: Recogniser) -> None:
+    collection(tmp_path / "ink.jsonl", (SEVEN[:1], 7), (SEVEN, 7), (SEVEN, 7), (TWO, 7), (ONE, 1))
+    found = evaluate_ink(shipped_model, tmp_path)
+    assert (found.per_digit[7].recall, found.per_digit[7].support, found.per_digit[0].support) == (0.75, 4, 0)
+    assert found.styles == {
+        "1, a plain line": StyleScore(1.0, 1),
+        "7 in one stroke": StyleScore(0.5, 2),
+        "7 in two strokes": StyleScore(1.0, 2),
+    }
+
+
+def test_a_folder_of_nothing_that_can_be_read_has_figures_all_the_same(
+    tmp_path: Path, shipped_model: Recogniser
+) -> None:
+    collection(tmp_path / "ink.jsonl", ([], 7), ("broken", 7))
+    found = evaluate_ink(shipped_model, tmp_path)
+    assert (found.macro_mean, found.styles, found.per_digit[7].support) == (0, {}, 0)
 
 
 def test_what_cannot_be_read_counts_as_wrong(tmp_path: Path, shipped_model: Recogniser) -> None:

@@ -152,6 +152,22 @@ def test_an_unknown_schedule_is_refused_with_those_there_are() -> None:
         TrainConfig(schedule="sawtooth")
 
 
+def test_an_unknown_precision_is_refused_with_those_there_are() -> None:
+    with pytest.raises(AppError, match=r"No precision 'float8'\. Available: float32, bfloat16\."):
+        TrainConfig(precision="float8")
+
+
+def test_16_bits_learn_nearly_the_same_and_leave_whole_numbers(tiny_digits: Digits) -> None:
+    learned = {}
+    for precision in ("float32", "bfloat16"):
+        network = fresh_network(quick())
+        reports = train(network, quick(precision=precision), tiny_digits, tiny_digits)
+        learned[precision] = [report.loss for report in reports if isinstance(report, BatchReport)]
+        assert all(each.dtype == torch.float32 for each in network.parameters())
+    assert learned["bfloat16"] != learned["float32"]
+    assert learned["bfloat16"] == pytest.approx(learned["float32"], rel=0.02)
+
+
 def test_reports_come_in_order(tiny_digits: Digits) -> None:
     reports = list(train(fresh_network(quick()), quick(), tiny_digits, tiny_digits))
     assert [(report.epoch, getattr(report, "batch", "end")) for report in reports] == [

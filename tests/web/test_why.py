@@ -124,10 +124,10 @@ def test_it_shows_what_was_seen() -> None:
         at.run()
     assert html_of(at).count('class="tile"') == 5
     at.toggle(session.WHY_LAYERS).set_value(True).run()
-    assert html_of(at).count('type="radio"') == 8 * 6 and "among all 5,000 pictures of the sample" in html_of(at)
+    assert html_of(at).count('type="radio"') == 6 * 6 and "among all 5,000 pictures of the sample" in html_of(at)
     assert session.maps_favourites(DEFAULT_MODEL).result(60)
     assert html_of(at.run()).count("--likes:") == 6
-    assert "24 × 28 × 28" in html_of(at) and "96 numbers" in html_of(at) and "96 → 11 numbers" in html_of(at)
+    assert "16 × 28 × 28" in html_of(at) and "112 numbers" in html_of(at) and "112 → 11 numbers" in html_of(at)
 
 
 def test_a_training_picture_is_no_neighbour_of_its_own() -> None:
@@ -194,7 +194,7 @@ def test_of_what_is_no_digit_nothing_is_claimed() -> None:
 
 def opened_in_explore(question: str) -> AppTest:
     at = open_page("explore")
-    at.query_params["open"] = "321"
+    at.query_params["open"] = "301"
     at.query_params["panel"] = "picture"
     at.session_state[session.WHY_PICTURE] = question
     for _ in range(100):
@@ -208,19 +208,19 @@ def opened_in_explore(question: str) -> AppTest:
 def test_a_picture_in_explore_is_asked_the_same_but_when() -> None:
     at = opened_in_explore(SEE)
     assert at.pills[0].options == [SEE, WHERE, CHANGE]
-    assert html_of(at).count('type="radio"') == 8 * 6
+    assert html_of(at).count('type="radio"') == 6 * 6
     session.maps_favourites(DEFAULT_MODEL).result(60)
 
 
 def test_a_picture_in_explore_was_meant_to_be_its_label() -> None:
     at = opened_in_explore(CHANGE)
-    label = session.split("validation", find_source()).labels[321]
+    label = session.split("validation", find_source()).labels[301]
     assert f"It is read as a {label} already" in html_of(at)
 
 
 def test_a_changed_picture_is_taken_to_the_pad_with_the_digit_it_shows() -> None:
     at = opened_in_explore(CHANGE)
-    label = int(session.split("validation", find_source()).labels[321])
+    label = int(session.split("validation", find_source()).labels[301])
     for digit in range(10):
         [group] = [group for group in at.segmented_control if group.label == "If it was meant to be"]
         group.set_value(digit).run()
@@ -236,7 +236,7 @@ def test_a_changed_picture_is_taken_to_the_pad_with_the_digit_it_shows() -> None
 
 def test_a_picture_of_a_known_digit_is_meant_to_be_that_one() -> None:
     at = open_page("draw")
-    pixels = session.split("validation", find_source()).images[321]
+    pixels = session.split("validation", find_source()).images[301]
     at.session_state["taken"] = session.Taken(pixels, "a picture", 5)
     at.session_state[session.WHY_PICTURE] = CHANGE
     assert [group.value for group in at.run().segmented_control] == [5]

@@ -125,10 +125,8 @@ def _show(card: ModelCard) -> None:
         st.metric("parameters", f"{card.parameters:,}", width="content")
     took = f"{card.seconds:.0f} seconds" if card.seconds < 100 else f"{card.seconds / 60:.0f} minutes"
     parent = f" It began as {plain(card.parent)}." if card.parent else ""
-    st.caption(
-        f"Learned from {plain(card.data)}, in {took} on {plain(card.machine)}. "
-        f"Seed {plain(str(card.config.get('seed')))}.{parent}"
-    )
+    seed = f" Seed {plain(str(card.config['seed']))}." if "seed" in card.config else ""
+    st.caption(f"Learned from {plain(card.data)}, in {took} on {plain(card.machine)}.{seed}{parent}")
     with st.expander("How to make it again"):
         if card.curves:
             _curves({"": card})

@@ -7,7 +7,7 @@ from torch import nn
 
 from mnist_app.data.dataset import Digits
 from mnist_app.lab.contender import Lesson
-from mnist_app.lab.contenders.ensemble import CONTENDERS, MEMBERS, numbers_in
+from mnist_app.lab.contenders.three_networks import CONTENDERS, MEMBERS, numbers_in
 from mnist_app.models.graph import Graph, to_graph
 from mnist_app.models.networks import batch_of, build, count_parameters, fold_batch_norm
 from mnist_app.models.registry import find_model, load_model

@@ -56,7 +56,7 @@ def _together(lesson: Lesson) -> Fitted:
 
 CONTENDERS = (
     Contender(
-        "ensemble",
+        "three-networks",
         "Ensemble of three networks",
         NETWORK,
         "Three networks answer, and their probabilities are averaged: where one errs, the two others rarely do.",

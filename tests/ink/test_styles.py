@@ -1,0 +1,27 @@
+import numpy as np
+import pytest
+
+from mnist_app.ink.strokes import Drawing
+from mnist_app.ink.styles import style_of
+
+from ..conftest import ONE, SEVEN
+
+FLAGGED = [[30, 60], [60, 10], [60, 150]]
+SMALL = [[x / 1000, y / 1000] for x, y in FLAGGED]
+
+
+@pytest.mark.parametrize(
+    ("strokes", "label", "style"),
+    [
+        (ONE, 1, "1, a plain line"),
+        ([FLAGGED], 1, "1 in one stroke, with a flag"),
+        ([SMALL], 1, "1 in one stroke, with a flag"),
+        ([FLAGGED, [[30, 150], [90, 150]]], 1, "1 in two strokes"),
+        ([[[5, 5]]], 1, "1 in one stroke, with a flag"),
+        (SEVEN[:1], 7, "7 in one stroke"),
+        (SEVEN, 7, "7 in two strokes"),
+        (SEVEN * 5, 7, "7 in three strokes or more"),
+    ],
+)
+def test_the_style_is_the_number_of_strokes(strokes: list[list[list[float]]], label: int, style: str) -> None:
+    assert style_of(Drawing(tuple(np.array(stroke, float) for stroke in strokes)), label) == style
