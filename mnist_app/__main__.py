@@ -90,7 +90,7 @@ def evaluate_command(arguments: argparse.Namespace) -> None:
         for name, accuracy in ink.collections.items():
             print(f"{name:<32} {accuracy:8.2%}")
         print(f"{'macro mean':<32} {ink.macro_mean:8.2%}")
-        print(f"\n{'all drawings, by digit and style':<32} accuracy  support")
+        print(f"\n{'readable ones, by digit, style':<32} accuracy  support")
         for digit, score in enumerate(ink.per_digit):
             print(f"{digit:<32} {score.recall:8.2%} {score.support:8,}")
             for style, fared in ink.styles.items():

@@ -290,7 +290,7 @@ def test_the_cards_command_makes_the_same_weights_again(run: Run, tiny_splits: D
 
 
 def test_members_answer_together(run: Run, tiny_splits: Digits, tmp_path: Path, files: Path) -> None:
-    start = ["train", "--architecture", "inknet", "--epochs", "1", "--batch-size", "16"]
+    start = ["train", "--architecture", "handnet", "--epochs", "1", "--batch-size", "16"]
     for seed in ("0", "1"):
         assert run(*start, "--output", tmp_path / seed, "--seed", seed)[0] == 0
     members = [tmp_path / "0", tmp_path / "1"]
@@ -309,7 +309,7 @@ def test_members_answer_together(run: Run, tiny_splits: Digits, tmp_path: Path, 
 
 def test_other_networks_are_no_members(run: Run, tmp_path: Path) -> None:
     code, _, err = run("combine", find_model("mnist-cnn"), find_model("robust-cnn"), "--output", tmp_path / "x")
-    assert (code, err) == (1, "An ensemble is made of 2 models of the architecture 'inknet'.\n")
+    assert (code, err) == (1, "An ensemble is made of 2 models of the architecture 'handnet'.\n")
     assert not (tmp_path / "x").exists()
 
 

@@ -7,6 +7,7 @@ import copy
 import itertools
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -68,7 +69,7 @@ def halving(inputs: int, outputs: int) -> list[nn.Module]:
     ]
 
 
-class InkNet(nn.Module):
+class HandNet(nn.Module):
     """What ConvNet does, with more maps to tell more hands apart, and fewer where they are large; it may refuse.
 
     Halved before they are normalised, the maps cost a sixth less time to learn.
@@ -129,11 +130,12 @@ class QuickNet(nn.Module):
 ARCHITECTURES: dict[str, Callable[[], nn.Module]] = {
     "convnet": ConvNet,
     "quicknet": QuickNet,
-    "inknet": InkNet,
-    "ensemble": lambda: Ensemble([InkNet() for _ in range(MEMBERS)]),
+    "inknet": partial(ConvNet, (24, 48, 96), NO_DIGIT + 1),  # of an earlier ink-cnn: what was taught it goes on
+    "handnet": HandNet,
+    "ensemble": lambda: Ensemble([HandNet() for _ in range(MEMBERS)]),
 }
 
-REFUSING = ("inknet", "ensemble")  # those with a logit for what is no digit
+REFUSING = ("inknet", "handnet", "ensemble")  # those with a logit for what is no digit
 
 
 def build(architecture: str) -> nn.Module:

@@ -29,8 +29,8 @@ WEIGHTS, CARD = "model.safetensors", "card.json"
 GRAPH = "model.onnx.gz"  # in place of weights, where a model of the lab is no network of ours
 ONLY_A_GRAPH = "onnx"  # the architecture of such a model
 CURVES = ("passes", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "seconds")
-LARGEST_FILE = 64 * 2**20  # bytes; the shipped models have well under one MB
-# On a card, in characters; the shipped ones have at most 250, 20 and 430.
+LARGEST_FILE = 64 * 2**20  # bytes; the shipped models have at most one MB
+# On a card, in characters; the shipped ones have at most 250, 20 and 600.
 LONGEST_TEXT, LONGEST_MEASURE, LONGEST_CONFIG = 4_000, 100, 20_000
 MOST_MEASURES, MOST_REPORTS = 40, 20_000  # of splits or measures of one; the longest training has as many reports
 
@@ -52,7 +52,7 @@ class ModelCard:
     preprocessing: int  # preprocessing.VERSION that it learned on
     data: str  # what it learned from, with the licence
     command: str  # makes it again
-    config: Mapping[str, Any]  # the whole TrainConfig
+    config: Mapping[str, Any]  # the whole TrainConfig; of an ensemble its members' commands
     seconds: float  # of training
     machine: str
     metrics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # split -> measure -> value

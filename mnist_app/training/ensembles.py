@@ -11,7 +11,10 @@ from mnist_app.models.networks import Ensemble, build, count_parameters
 from mnist_app.models.registry import Model, ModelCard, check_replaceable, save_model
 from mnist_app.training.trainer import metrics_of
 
-SUMMARY = "Networks that answer together, each trained from another start: the mean of their probabilities."
+SUMMARY = (
+    "Networks that answer together, each trained from another start: the mean of their probabilities. "
+    "Confidence and refusal are calibrated for the first one alone."
+)
 ARCHITECTURE = "ensemble"
 
 
@@ -27,7 +30,7 @@ def combine(folder: Path, members: Sequence[Model], command: str) -> ModelCard:
     assert isinstance(network, Ensemble)
     made_of = [type(member) for member in network.members]
     if [type(member.network) for member in members] != made_of:
-        raise AppError(f"An ensemble is made of {len(made_of)} models of the architecture 'inknet'.")
+        raise AppError(f"An ensemble is made of {len(made_of)} models of the architecture 'handnet'.")
     first, network = members[0].card, Ensemble([member.network for member in members]).eval()
     card = ModelCard(
         name=folder.name,

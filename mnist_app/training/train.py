@@ -51,7 +51,7 @@ class TrainConfig:
     checks: int = 1  # measurements on validation in an epoch: in a short run one at its end is too late to watch
     schedule: str = "one-cycle"  # of SCHEDULES; one cycle needs half the epochs that a constant rate does
     attack_levels: int = 0  # of 255 that each pixel may be changed by, against the network; 0 leaves digits alone
-    precision: str = "float32"  # of PRECISIONS, of the convolutions; bfloat16 halves the time where the CPU knows it
+    precision: str = "float32"  # of PRECISIONS, of what is multiplied; bfloat16 halves the time where the CPU knows it
 
     def __post_init__(self) -> None:
         if self.architecture not in ARCHITECTURES:
@@ -153,7 +153,7 @@ def train(
 
     After an EpochReport and until the next BatchReport the network holds the averaged weights, the ones it was
     measured with and the ones to keep. Stop by not asking for the next report. The same config, digits and number of
-    torch threads give the same weights.
+    torch threads give the same weights on the same kind of processor.
     """
     torch.manual_seed(config.seed)  # dropout draws from the global generator
     generator = torch.Generator().manual_seed(config.seed)

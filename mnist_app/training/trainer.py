@@ -46,7 +46,7 @@ def train_model(
         watch(report, network)
         if isinstance(report, EpochReport):
             course.append(report)
-    network.half().float()  # as precise as the file will be: half its size, and no digit is read otherwise
+    network.half().float()  # as precise as its file, half as large: the figures below are of these weights
     card = ModelCard(
         name=folder.name,
         summary=_summary(config, is_ink=ink is not None),

@@ -152,9 +152,10 @@ def _maps(pixels: Pixels) -> str:
 
 
 def _pooling(pixels: Pixels) -> str:
-    _, before, after, *_ = _stations(pixels)
-    channel = int(before.strongest(1)[0])
-    return row_html([(_grey(before.maps[channel]), "28 × 28"), (_grey(after.maps[channel]), "14 × 14")])
+    first = _stations(pixels)[0]
+    before = first.maps[int(first.strongest(1)[0])]
+    after = before.reshape(14, 2, 14, 2).max(axis=(1, 3))
+    return row_html([(_grey(before), "28 × 28"), (_grey(after), "14 × 14")])
 
 
 def _features(pixels: Pixels) -> str:

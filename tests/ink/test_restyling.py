@@ -61,7 +61,7 @@ def test_a_bar_crosses_the_stem_of_a_plain_seven_only() -> None:
     assert restyling._barred(barred, np.random.default_rng(0)) == barred
 
 
-def test_a_flag_is_added_to_a_plain_line_only() -> None:
+def test_a_flag_is_added_to_a_plain_line() -> None:
     for seed in range(20):
         (flagged,) = restyling._flagged(strokes_of(1), np.random.default_rng(seed))
         assert bends(flagged) == 1
@@ -69,6 +69,20 @@ def test_a_flag_is_added_to_a_plain_line_only() -> None:
         assert flagged[0, 1] > flagged[2, 1], "and downwards"
     two = strokes_of(2)
     assert restyling._flagged(two, np.random.default_rng(0)) is two
+
+
+def test_a_flag_takes_the_place_of_the_one_there_was() -> None:
+    (plain,) = strokes_of(1)
+    for seed in range(20):
+        (once,) = restyling._flagged([plain], np.random.default_rng(seed))
+        (again,) = restyling._flagged([once], np.random.default_rng(seed + 100))
+        assert bends(again) == 1 and not np.allclose(again[0], once[0])
+        assert np.array_equal(again[-len(plain) :], plain), "the stem stays as it was"
+
+
+def test_a_one_that_is_bent_keeps_its_shape() -> None:
+    bent = [np.array([[0.3, -0.5], [-0.1, -0.2], [0.2, 0.0], [-0.2, 0.5]])]
+    assert restyling._flagged(bent, np.random.default_rng(0)) is bent
 
 
 def test_a_one_drawn_upwards_gets_its_flag_at_the_top() -> None:

@@ -14,13 +14,13 @@ SMALL = [[x / 1000, y / 1000] for x, y in FLAGGED]
     ("strokes", "label", "style"),
     [
         (ONE, 1, "1, a plain line"),
-        ([FLAGGED], 1, "1 in one stroke, with a flag"),
-        ([SMALL], 1, "1 in one stroke, with a flag"),
-        ([FLAGGED, [[30, 150], [90, 150]]], 1, "1 in two strokes"),
-        ([[[5, 5]]], 1, "1 in one stroke, with a flag"),
-        (SEVEN[:1], 7, "7 in one stroke"),
-        (SEVEN, 7, "7 in two strokes"),
-        (SEVEN * 5, 7, "7 in three strokes or more"),
+        ([FLAGGED], 1, "1 in 1 stroke, flagged or bent"),
+        ([SMALL], 1, "1 in 1 stroke, flagged or bent"),
+        ([FLAGGED, [[30, 150], [90, 150]]], 1, "1 in 2 strokes"),
+        ([[[5, 5]]], 1, "1 in 1 stroke, flagged or bent"),
+        (SEVEN[:1], 7, "7 in 1 stroke"),
+        (SEVEN, 7, "7 in 2 strokes"),
+        (SEVEN * 5, 7, "7 in 3 strokes or more"),
     ],
 )
 def test_the_style_is_the_number_of_strokes(strokes: list[list[list[float]]], label: int, style: str) -> None:

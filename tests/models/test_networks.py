@@ -23,7 +23,9 @@ def test_the_shipped_architecture_has_the_parameters_it_is_known_for() -> None:
     assert count_parameters(build("convnet")) == convolutions + 64 * 10 + 10 == 72_666
 
 
-@pytest.mark.parametrize(("architecture", "classes"), [("convnet", 10), ("inknet", 11), ("ensemble", 11)])
+@pytest.mark.parametrize(
+    ("architecture", "classes"), [("convnet", 10), ("inknet", 11), ("handnet", 11), ("ensemble", 11)]
+)
 def test_a_network_gives_finite_logits_for_each_picture(architecture: str, classes: int) -> None:
     logits = build(architecture).eval()(torch.rand(3, 1, 28, 28))
     assert logits.shape == (3, classes) and logits.dtype == torch.float32
@@ -37,7 +39,7 @@ def test_folding_changes_the_layers_but_not_the_answers(architecture: str) -> No
     folded = fold_batch_norm(network.eval())
     torch.testing.assert_close(folded(pictures), network(pictures), atol=1e-5, rtol=1e-4)
     norms = sum(isinstance(module, torch.nn.BatchNorm2d) for module in folded.modules())
-    after_pooling = {"quicknet": 2, "inknet": 2, "ensemble": 4}  # where a norm cannot be folded
+    after_pooling = {"quicknet": 2, "handnet": 2, "ensemble": 4}  # where a norm cannot be folded
     assert norms == after_pooling.get(architecture, 0)
     for block in folded.modules():
         if isinstance(block, torch.nn.Sequential):

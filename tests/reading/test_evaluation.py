@@ -57,8 +57,8 @@ def test_they_are_counted_by_digit_and_style(tmp_path: Path, shipped_model: Reco
     assert (found.per_digit[7].recall, found.per_digit[7].support, found.per_digit[0].support) == (0.75, 4, 0)
     assert found.styles == {
         "1, a plain line": StyleScore(1.0, 1),
-        "7 in one stroke": StyleScore(0.5, 2),
-        "7 in two strokes": StyleScore(1.0, 2),
+        "7 in 1 stroke": StyleScore(0.5, 2),
+        "7 in 2 strokes": StyleScore(1.0, 2),
     }
 
 
