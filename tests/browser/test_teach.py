@@ -90,7 +90,7 @@ def test_a_pupil_corrects_and_the_teacher_teaches(chromium: Browser, guarded: st
     expect(notice).to_be_visible()
     # Nothing of this has touched the pupil.
     pupil.page.reload()
-    pupil.canvas.wait_for()
+    pupil.wait_for_pad()
     pupil.settle()  # the drawing is back: what the page asks for by itself must not overtake the press
     pupil.page.get_by_role("link", name="Models").click()
     expect(pupil.page.get_by_text("Everybody who comes starts with ink-cnn.")).to_be_visible()

@@ -35,10 +35,14 @@ class Visitor:
 
     def open(self, address: str) -> Self:
         self.page.goto(address)
-        self.canvas.wait_for()
+        self.wait_for_pad()
         expect(self.digit).to_have_text("?")
         self.page.wait_for_function("document.querySelector('.st-key-live_ink_element')")
         return self
+
+    def wait_for_pad(self) -> None:
+        """Until there is one canvas: of a drawing that comes back there are two for a moment."""
+        expect(self.canvas).to_have_count(1)
 
     def draw(self, strokes: list[Stroke]) -> None:
         """Draw strokes given in the canvas's pixels."""
