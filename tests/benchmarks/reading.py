@@ -17,7 +17,7 @@ from .ink import drawings
 
 def measure() -> list[Figure]:
     torch.set_num_threads(1)
-    model = load_recogniser(DEFAULT_MODEL)
+    model, together = load_recogniser(DEFAULT_MODEL), load_recogniser("ensemble")
     subjects = [Drawing.from_points(strokes) for strokes in drawings(505)]
     pixels = [pixels_of_drawing(drawing)[None] for drawing in subjects]
     batch = np.concatenate(pixels)[:500]
@@ -29,6 +29,7 @@ def measure() -> list[Figure]:
     return [
         timed("strokes to pixels", pixels_of_drawing, subjects),
         timed("pixels to prediction, one at a time", lambda picture: recognise(model, picture), pixels),
+        timed("the same by the ensemble", lambda picture: recognise(together, picture), pixels),
         timed(
             "strokes to prediction, one at a time",
             lambda drawing: recognise(model, pixels_of_drawing(drawing)[None]),
