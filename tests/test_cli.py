@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image, ImageDraw
+from safetensors.torch import load as load_tensors
 
 from mnist_app.__main__ import main
 from mnist_app.data.dataset import DatasetError, Digits
@@ -276,6 +277,17 @@ def test_a_training_that_fails_leaves_nothing(run: Run, tiny_splits: Digits, mon
     monkeypatch.setattr("mnist_app.training.trainer.train", fail)
     assert run("train", "--name", "mine", "--epochs", "1") == (1, "", "no\n")
     assert list(user_models_folder().iterdir()) == []
+
+
+def test_what_was_trained_takes_16_bits_a_weight_and_is_measured_so(
+    run: Run, tiny_splits: Digits, tmp_path: Path
+) -> None:
+    run("train", "--output", tmp_path / "model", "--epochs", "1", "--batch-size", "16")
+    kept = load_tensors((tmp_path / "model" / "model.safetensors").read_bytes())
+    assert {tensor.dtype for tensor in kept.values() if tensor.is_floating_point()} == {torch.float16}
+    model = load_model(tmp_path / "model")
+    read = logits_of(model.network, tiny_splits.images).argmax(dim=1).numpy()
+    assert model.card.metrics["test"]["accuracy"] == float((read == tiny_splits.labels).mean())
 
 
 def test_the_cards_command_makes_the_same_weights_again(run: Run, tiny_splits: Digits, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from torch import nn
 from mnist_app.data.dataset import Digits
 from mnist_app.explain.feature_maps import follow
 from mnist_app.models.graph import CHUNK, Graph, GraphError, Opaque, read_features, to_graph
-from mnist_app.models.networks import ARCHITECTURES, batch_of, build
+from mnist_app.models.networks import ARCHITECTURES, Ensemble, batch_of, build
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -24,6 +24,14 @@ def test_a_graph_answers_what_its_network_answers(architecture: str, validation:
         expected = read_features(network, batch_of(torch.from_numpy(images)))
     for ours, theirs in zip(Graph(to_graph(network)).read(images), expected, strict=True):
         np.testing.assert_allclose(ours, theirs.numpy(), atol=1e-4)
+
+
+def test_an_ensembles_features_are_those_of_all_its_members(validation: Digits) -> None:
+    network, pictures = build("ensemble").eval(), batch_of(torch.from_numpy(validation.images[:5]))
+    assert isinstance(network, Ensemble)
+    with torch.inference_mode():
+        apart = [read_features(member, pictures)[1] for member in network.members]
+        assert torch.equal(read_features(network, pictures)[1], torch.hstack(apart))
 
 
 @pytest.mark.parametrize("was_learning", [True, False])

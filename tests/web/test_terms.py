@@ -1,17 +1,21 @@
 """The glossary: complete, small, and where its terms stand."""
 
+import base64
+import io
 import re
 import textwrap
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from mnist_app.data.dataset import Digits
 from mnist_app.explain.glossary import GLOSSARY, MOST
 from mnist_app.models.registry import DEFAULT_MODEL
 from mnist_app.reading.recognition import load_recogniser, recognise
-from mnist_app.web.terms import PICTURES, SAMPLE
+from mnist_app.web.terms import PICTURES, SAMPLE, _pooling
 
 from .test_pages import html_of
 
@@ -43,6 +47,14 @@ def test_each_picture_can_be_made(name: str, no_mnist: None) -> None:
     at = AppTest.from_string(textwrap.dedent(script), default_timeout=60).run()
     assert not at.exception, at.exception
     assert re.search("<img|class=.bars|class=.findings", html_of(at))
+
+
+def test_pooling_keeps_the_highest_of_every_four_values(validation: Digits) -> None:
+    encoded = re.findall(r"base64,([^\"]+)", _pooling(validation.images[SAMPLE]))
+    before, after = (np.asarray(Image.open(io.BytesIO(base64.b64decode(each)))) for each in encoded)
+    assert (before.shape, after.shape) == ((28, 28), (14, 14))
+    highest = np.max([before[row::2, column::2] for row in (0, 1) for column in (0, 1)], axis=0)
+    assert np.abs(highest.astype(int) - after).max() <= 1, "both are as bright as their brightest value allows"
 
 
 def test_what_a_term_opens_is_worked_out_only_then(no_mnist: None) -> None:
