@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page, expect
 from ..conftest import SEVEN, full_mnist
 from .conftest import serve
 from .runs import Runs
-from .visitor import Visitor
+from .visitor import Visitor, download
 
 
 class Explorer:
@@ -277,13 +277,11 @@ def test_the_selection_is_downloaded(explorer: Explorer) -> None:
     expect(explorer.described).to_contain_text("nines read as fours")
     explorer.tiles.first.wait_for()
     count = explorer.tiles.count()
-    with explorer.page.expect_download() as table:
-        explorer.page.get_by_role("button", name="CSV").click()
-    rows = list(csv.DictReader(Path(table.value.path()).read_text().splitlines()))
+    table = download(explorer.page.get_by_role("button", name="CSV"), explorer.runs)
+    rows = list(csv.DictReader(table.path().read_text().splitlines()))
     assert len(rows) == count and {(row["label"], row["read"]) for row in rows} == {("9", "4")}
-    with explorer.page.expect_download() as sheet:
-        explorer.page.get_by_role("button", name="PNG").click()
-    with Image.open(sheet.value.path()) as picture:
+    sheet = download(explorer.page.get_by_role("button", name="PNG"), explorer.runs)
+    with Image.open(sheet.path()) as picture:
         assert picture.size[0] % 28 == 0
 
 

@@ -71,12 +71,10 @@ def relabel(visitor: Visitor, name: str, title: str, note: str) -> None:
 def exported(visitor: Visitor, name: str, kind: str) -> bytes:
     """What comes when a model is exported as a ``zip`` or ``onnx`` file."""
     visitor.page.locator(f".st-key-export_{name} button").first.click()
-    with visitor.page.expect_download() as download:
-        visitor.page.locator(f".st-key-{kind}_{name} button").click()
-    visitor.settle()
+    download = visitor.download(visitor.page.locator(f".st-key-{kind}_{name} button"))
     visitor.page.keyboard.press("Escape")
-    assert download.value.suggested_filename == f"{name}.{kind}"
-    return download.value.path().read_bytes()
+    assert download.suggested_filename == f"{name}.{kind}"
+    return download.path().read_bytes()
 
 
 def test_a_title_and_a_note_are_seen_as_they_were_written(keeper: Visitor) -> None:

@@ -6,7 +6,7 @@ from time import monotonic
 from typing import Any, Self
 
 import pytest
-from playwright.sync_api import CDPSession, Page, expect
+from playwright.sync_api import CDPSession, Download, Locator, Page, expect
 
 from .runs import Runs
 
@@ -20,6 +20,14 @@ HEADINGS = {
     "Data": "The digits",
 }
 SLOWEST = 10  # seconds that a busy machine may take for what is expected
+
+
+def download(button: Locator, runs: Runs) -> Download:
+    """What a press on a button brings, once all runs are over: each gives the button another file."""
+    runs.settle()
+    with button.page.expect_download() as brought:
+        button.click()
+    return brought.value
 
 
 class Visitor:
@@ -116,6 +124,9 @@ class Visitor:
     def settle(self) -> None:
         """Until the canvas has spoken and the script has run."""
         self._runs.settle()
+
+    def download(self, button: Locator) -> Download:
+        return download(button, self._runs)
 
     def visit(self, title: str) -> None:
         self.page.get_by_role("link", name=title).click()

@@ -341,13 +341,17 @@ def test_an_import_leaves_a_deleted_model_its_name(two_models: None, tmp_path: P
 def test_why_an_export_fails_is_on_the_page_and_a_line_in_the_log(two_models: None) -> None:
     (find_model("one") / "model.safetensors").write_bytes(b"")
     script = """
-        import streamlit as st
+        from mnist_app.errors import AppError
         from mnist_app.models.exchange import to_onnx
         from mnist_app.web.pages import models
-        models._check(to_onnx, "one")
-        st.write(st.session_state["models_problem"])
+        make = models._export(to_onnx, "one")
+        try:
+            make()
+        except AppError:
+            models.page()
         """
-    assert "model.safetensors" in AppTest.from_string(textwrap.dedent(script)).run().markdown[0].value
+    at = AppTest.from_string(textwrap.dedent(script)).run()
+    assert [warning.value for warning in at.warning if "model.safetensors" in warning.value] and not at.exception
     for cause, has_traceback in ((ModelError("It is broken."), False), (KeyError("a bug of ours"), True)):
         failed = ValueError("The callable failed")
         failed.__cause__ = cause

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import partial
 from itertools import combinations
 
 import numpy as np
@@ -43,6 +43,7 @@ MOST_COMPARED = len(COMPARED)
 PATIENCE = 0.7  # seconds that the page waits before it shows a progress bar instead
 MOST_LOSS = 2.5  # nats: a training that begins badly is not to flatten the rest
 MOST_PICTURES = 40  # of those that one model reads right and another wrong
+UNEXPORTED = "models_unexported"  # why exports failed, until a run says so
 
 
 def page() -> None:
@@ -50,6 +51,9 @@ def page() -> None:
     terms("calibration")
     if problem := st.session_state.pop("models_problem", None):
         problem_notice(problem)
+    unexported = _unexported()
+    while unexported:
+        problem_notice(unexported.pop())
     if said := st.session_state.pop("models_said", None):
         st.success(plain(said), icon=":material/check:")
     who_may()
@@ -176,38 +180,47 @@ def _actions(name: str, shelf: Shelf) -> None:
         with st.popover("Export", icon=":material/download:", key=f"export_{name}"):
             st.download_button(
                 "Weights and card (ZIP with safetensors)",
-                lambda: _exported(to_zip, name, session.stamp_of(name)),
+                _export(to_zip, name),
                 f"{name}.zip",
                 "application/zip",
                 key=f"zip_{name}",
-                on_click=_check,
-                args=(to_zip, name),
+                on_click="ignore",  # as _export says
             )
             st.download_button(
                 "ONNX, checked against PyTorch to 0.0001",
-                lambda: _exported(to_onnx, name, session.stamp_of(name)),
+                _export(to_onnx, name),
                 f"{name}.onnx",
                 "application/octet-stream",
                 key=f"onnx_{name}",
-                on_click=_check,
-                args=(to_onnx, name),
+                on_click="ignore",
             )
         if not is_shipped(name) and not is_default and session.is_teacher():
             st.button("Delete", icon=":material/delete:", key=f"delete_{name}", on_click=_do, args=(put_away, name))
 
 
-@lru_cache(maxsize=4)
-def _exported(export: Callable[[str], bytes], name: str, stamp: tuple[int, int]) -> bytes:
-    """A model as a file, made once for the check and the download. Raises ModelError."""
-    return export(name)
+def _unexported() -> set[str]:
+    """One set for the whole session: an export that began before a run may fail after it."""
+    problems: set[str] = st.session_state.setdefault(UNEXPORTED, set())
+    return problems
 
 
-def _check(export: Callable[[str], bytes], name: str) -> None:
-    """Of an export that fails the button says no more than that it did; here is the reason."""
-    try:
-        _exported(export, name, session.stamp_of(name))
-    except AppError as error:
-        st.session_state["models_problem"] = str(error)
+def _export(export: Callable[[str], bytes], name: str) -> Callable[[], bytes]:
+    """What makes a model's file once the button is pressed. Of a failure the button says no more than that it was one.
+
+    The reason waits for the next run, for the press may ask for none: a whole run throws away what Streamlit has not
+    sent yet, the file's address too, and at its end all files that the buttons before it stood for. Where it is the
+    quicker one, the press is lost.
+    """
+    problems = _unexported()
+
+    def file() -> bytes:
+        try:
+            return export(name)
+        except AppError as error:
+            problems.add(str(error))
+            raise
+
+    return file
 
 
 def _do(action: Callable[[str], None], name: str) -> None:

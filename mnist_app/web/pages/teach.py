@@ -94,7 +94,8 @@ def _gallery(whose: str | None, count: int) -> None:
             "corrections.jsonl",
             "application/jsonl",
             icon=":material/download:",
-            key="teach_export",  # the page runs again, and says why where it failed
+            on_click="ignore",  # a run may overtake the file: the Models page's _export says how
+            key="teach_export",
         )
         if pages > 1:
             for label, icon, to in (("Newer", "left", page - 1), ("Older", "right", page + 1)):
