@@ -31,7 +31,7 @@ STDIN = "-"
 TRAIN_OPTIONS = {
     **{"architecture": str, "epochs": int, "batch_size": int, "learning_rate": float, "seed": int},
     **{"optimiser": str, "digits": int, "checks": int, "average": float, "label_smoothing": float},
-    **{"weight_decay": float, "attack_levels": int, "schedule": str, "precision": str},
+    **{"weight_decay": float, "attack_levels": int, "schedule": str, "precision": str, "device": str},
 }
 CHANGES = ("rotation", "shift", "zoom", "shear", "thickness", "elastic")  # of digits: fields of Augmentation
 PRESETS = ("quick", "minute", "best")
@@ -127,7 +127,7 @@ def train_command(arguments: argparse.Namespace) -> None:
 
     def make(folder: Path) -> str:
         with _bar(config) as watch, tracked(folder.name, command, dataclasses.asdict(config), _warn) as run:
-            card = train_model(folder, config, run.beside(watch), command, arguments.ink)
+            card = train_model(folder, config, run.beside(watch), command, arguments.ink, arguments.workers)
             run.keep(folder, card)
         return f": {_figures(card.metrics)}."
 
@@ -408,6 +408,7 @@ def _parser() -> argparse.ArgumentParser:
     where.add_argument("--output", type=Path, metavar="FOLDER", help="of the model; replaced if it exists")
     train.add_argument("--ink", type=Path, metavar="FOLDER", help="collections of drawings to learn from as well")
     train.add_argument("--without", action="append", default=[], metavar="NAME", help="a collection to keep out")
+    train.add_argument("--workers", type=int, default=0, metavar="N", help="processes that paint ink ahead")
     where.add_argument("--job", type=Path, help=argparse.SUPPRESS)  # the app's own
     train.add_argument("--preset", choices=PRESETS, help="a recipe to start from; without one the usual")
     for option, kind in [*TRAIN_OPTIONS.items(), *((change, float) for change in CHANGES)]:

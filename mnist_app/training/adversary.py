@@ -18,7 +18,7 @@ def attacked(network: nn.Module, pictures: Tensor, labels: Tensor, levels: int, 
     """
     network.eval()  # or dropout and batch statistics would be attacked, which are not there when it reads
     reach = levels / 255
-    noise = (torch.rand(pictures.shape, generator=generator) * 2 - 1) * reach
+    noise = (torch.rand(pictures.shape, generator=generator, device=generator.device) * 2 - 1) * reach
     changed = step(network, pictures, (pictures + noise).clamp(0, 1), labels, reach, LONG_STEP * reach)
     network.train()
     return changed

@@ -45,7 +45,7 @@ def augment(pictures: Tensor, augmentation: Augmentation, generator: torch.Gener
     count = len(pictures)
 
     def uniform(most: float) -> Tensor:
-        return (torch.rand(count, generator=generator) * 2 - 1) * most
+        return (torch.rand(count, generator=generator, device=generator.device) * 2 - 1) * most
 
     angle, lean = uniform(math.radians(augmentation.rotation)), uniform(augmentation.shear)
     wide, high = 1 + uniform(augmentation.zoom), 1 + uniform(augmentation.zoom)
@@ -58,7 +58,8 @@ def augment(pictures: Tensor, augmentation: Augmentation, generator: torch.Gener
     ]
     grid = functional.affine_grid(torch.stack(rows, dim=1), [count, 1, SIDE, SIDE], align_corners=False)
     if augmentation.elastic:
-        knots = (torch.rand(count, 2, KNOTS, KNOTS, generator=generator) * 2 - 1) * augmentation.elastic * 2 / SIDE
+        field = torch.rand(count, 2, KNOTS, KNOTS, generator=generator, device=generator.device)
+        knots = (field * 2 - 1) * augmentation.elastic * 2 / SIDE
         bends = functional.interpolate(knots, (SIDE, SIDE), mode="bicubic", align_corners=True)
         grid = grid + bends.permute(0, 2, 3, 1)
     moved = functional.grid_sample(pictures, grid, align_corners=False)

@@ -1,12 +1,14 @@
 """Real ink to learn from: labelled drawings, and new pictures of them for every epoch."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
+from torch.utils.data import DataLoader, Dataset
 
 from mnist_app.data.dataset import Digits
 from mnist_app.data.inkfiles import InkFileError, collections, read_records
@@ -22,6 +24,7 @@ SOURCES = {
     "unipen": "UNIPEN train_r01_v07, category 1a (Guyon et al. 1994; CC BY 4.0)",
 }
 THINNEST, THICKEST = 1.8, 4.1  # pixels on 28x28: the 5th and 95th percentile of MNIST's pens
+AT_ONCE = 512  # pictures that a process hands over together
 
 
 @dataclass(frozen=True)
@@ -81,18 +84,40 @@ def sources_of(names: Collection[str]) -> list[str]:
     return [*sorted(known), *others]
 
 
-def fresh_digits(ink: Ink, config: InkConfig, random: Generator) -> Digits:
-    """Pictures for one epoch: every drawing restyled ``copies`` times, and drawings that are no digit (NO_DIGIT)."""
-    pictures, labels = [], []
-    for _ in range(config.copies):
-        for drawing, label in zip(ink.drawings, ink.labels.tolist(), strict=True):
-            pictures.append(_picture(restyle(drawing, label, config.restyling, random), random))
-            labels.append(label)
-    for _ in range(round(config.nondigits * len(pictures))):
-        pictures.append(_picture(nondigit(ink.drawings, random), random))
-        labels.append(NO_DIGIT)
-    return Digits(np.stack(pictures), np.array(labels))
+def fresh_digits(ink: Ink, config: InkConfig, seed: int, epoch: int, workers: int = 0) -> Iterator[Digits]:
+    """Pictures for one epoch, in parts: every drawing restyled ``copies`` times, and drawings that are no digit.
+
+    Begun at once by processes beside this one if there are ``workers``. Whoever paints them, they are the same.
+    """
+    everything = _Pictures(ink, config, seed, epoch)
+    ahead = -(-len(everything) // (AT_ONCE * workers)) if workers else None
+    return iter(DataLoader(everything, AT_ONCE, num_workers=workers, prefetch_factor=ahead, collate_fn=_together))
+
+
+class _Pictures(Dataset[tuple[NDArray[np.uint8], int]]):
+    """Each picture of an epoch with its label, by number."""
+
+    def __init__(self, ink: Ink, config: InkConfig, seed: int, epoch: int) -> None:
+        self._ink, self._config, self._seed = ink, config, (seed, epoch)
+        self._digits = config.copies * len(ink)
+
+    def __len__(self) -> int:
+        return self._digits + round(self._config.nondigits * self._digits)
+
+    def __getitem__(self, number: int) -> tuple[NDArray[np.uint8], int]:
+        if number >= self._digits:
+            random = np.random.default_rng((*self._seed, number - self._digits))
+            return _picture(nondigit(self._ink.drawings, random), random), NO_DIGIT
+        copy, at = divmod(number, len(self._ink))
+        drawing, label = self._ink.drawings[at], int(self._ink.labels[at])
+        # By what was drawn, not by its place: it looks the same to networks that learn without some of the others.
+        random = np.random.default_rng((*self._seed, copy, crc32(np.concatenate(drawing.strokes).tobytes())))
+        return _picture(restyle(drawing, label, self._config.restyling, random), random), label
 
 
 def _picture(drawing: Drawing, random: Generator) -> NDArray[np.uint8]:
     return pixels_of_drawing(drawing, pen=random.triangular(THINNEST, PEN, THICKEST))
+
+
+def _together(pictures: Sequence[tuple[NDArray[np.uint8], int]]) -> Digits:
+    return Digits(np.stack([picture for picture, _ in pictures]), np.array([label for _, label in pictures]))

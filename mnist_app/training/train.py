@@ -1,5 +1,6 @@
 """Train a network: recipes, and a plain generator of reports that knows no files, no processes and no screen."""
 
+import itertools
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -29,6 +30,8 @@ SCHEDULES = ("one-cycle", "constant")
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
+DEVICES = ("cpu", "cuda")
+
 _Tensors = tuple[Tensor, ...] | list[Tensor]
 
 
@@ -52,6 +55,7 @@ class TrainConfig:
     schedule: str = "one-cycle"  # of SCHEDULES; one cycle needs half the epochs that a constant rate does
     attack_levels: int = 0  # of 255 that each pixel may be changed by, against the network; 0 leaves digits alone
     precision: str = "float32"  # of PRECISIONS, of what is multiplied; bfloat16 halves the time where the CPU knows it
+    device: str = "cpu"  # of DEVICES
 
     def __post_init__(self) -> None:
         if self.architecture not in ARCHITECTURES:
@@ -62,6 +66,8 @@ class TrainConfig:
             raise AppError(f"No schedule {self.schedule!r}. Available: {', '.join(SCHEDULES)}.")
         if self.precision not in PRECISIONS:
             raise AppError(f"No precision {self.precision!r}. Available: {', '.join(PRECISIONS)}.")
+        if self.device not in DEVICES:
+            raise AppError(f"No device {self.device!r}. Available: {', '.join(DEVICES)}.")
         whole = ("epochs", "batch_size", "seed", "checks", "attack_levels")
         for name in (*whole, *(["digits"] if self.digits is not None else [])):
             if not isinstance(getattr(self, name), int):
@@ -145,20 +151,28 @@ def fresh_network(config: TrainConfig) -> nn.Module:
 
 
 def train(
-    network: nn.Module, config: TrainConfig, digits: Digits, validation: Digits, ink: Ink | None = None
+    network: nn.Module,
+    config: TrainConfig,
+    digits: Digits,
+    validation: Digits,
+    ink: Ink | None = None,
+    workers: int = 0,
 ) -> Iterator[BatchReport | EpochReport]:
     """Train ``network`` in place, a report after each batch and each epoch.
 
-    With ``ink``, as ``config.ink`` says, each epoch has new pictures of it besides the digits.
+    With ``ink``, as ``config.ink`` says, each epoch has new pictures of it besides the digits, painted ahead by
+    ``workers``, if any.
 
     After an EpochReport and until the next BatchReport the network holds the averaged weights, the ones it was
     measured with and the ones to keep. Stop by not asking for the next report. The same config, digits and number of
-    torch threads give the same weights on the same kind of processor.
+    torch threads give the same weights on the same kind of processor. Raises AppError where there is no such device.
     """
+    if config.device == "cuda" and not torch.cuda.is_available():
+        raise AppError("There is no graphics card here that PyTorch can use. Train without --device.")
     torch.manual_seed(config.seed)  # dropout draws from the global generator
-    generator = torch.Generator().manual_seed(config.seed)
-    course = _course(config, _chosen(digits, config), ink)
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a fifth quicker on a CPU
+    generator = torch.Generator(config.device).manual_seed(config.seed)
+    course = _course(config, _chosen(digits, config), ink, workers)
+    network.to(config.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # a fifth quicker
     lesson = next(course)
     batches = max(1, len(lesson) // config.batch_size)
     checked = {max(1, round(batches * check / config.checks)) for check in range(1, config.checks + 1)}
@@ -168,8 +182,9 @@ def train(
     began = time.monotonic()
     for epoch in range(1, config.epochs + 1):
         network.train()
-        images, labels = torch.from_numpy(lesson.images.copy()), torch.from_numpy(lesson.labels)
-        order = torch.randperm(len(labels), generator=generator)
+        images = torch.from_numpy(lesson.images.copy()).to(config.device)
+        labels = torch.from_numpy(lesson.labels).to(config.device)
+        order = torch.randperm(len(labels), generator=generator, device=config.device)
         losses: list[float] = []
         right = seen = 0
         for batch in range(1, batches + 1):
@@ -177,7 +192,7 @@ def train(
             pictures = augment(batch_of(images[chosen]), config.augmentation, generator)
             if config.attack_levels:
                 pictures = attacked(network, pictures, labels[chosen], config.attack_levels, generator)
-            with torch.autocast("cpu", PRECISIONS[config.precision], enabled=config.precision != "float32"):
+            with torch.autocast(config.device, PRECISIONS[config.precision], enabled=config.precision != "float32"):
                 logits = network(pictures).float()
             loss = functional.cross_entropy(logits, labels[chosen], label_smoothing=config.label_smoothing)
             optimiser.zero_grad()
@@ -195,7 +210,7 @@ def train(
                 continue
             learning = {name: value.clone() for name, value in network.state_dict().items()}
             network.load_state_dict(average.module.state_dict())
-            logits = logits_of(network, validation.images)
+            logits = logits_of(network, validation.images, device=config.device)
             read = logits[:, :CLASSES].argmax(dim=1)
             answers = torch.from_numpy(validation.labels)
             yield EpochReport(
@@ -242,15 +257,19 @@ def _chosen(digits: Digits, config: TrainConfig) -> Digits:
     return digits[np.random.default_rng(config.seed).permutation(len(digits))[: config.digits]]
 
 
-def _course(config: TrainConfig, digits: Digits, ink: Ink | None) -> Iterator[Digits]:
+def _course(config: TrainConfig, digits: Digits, ink: Ink | None, workers: int) -> Iterator[Digits]:
     """What is learned from in one epoch after another."""
-    random = np.random.default_rng(config.seed)
-    while True:
-        if ink is None or config.ink is None:
-            yield digits
-        else:
-            fresh = fresh_digits(ink, config.ink, random)
-            yield Digits(np.concatenate([digits.images, fresh.images]), np.concatenate([digits.labels, fresh.labels]))
+    if ink is None or config.ink is None:
+        yield from itertools.repeat(digits, config.epochs)
+        return
+    coming = fresh_digits(ink, config.ink, config.seed, 1, workers)
+    for epoch in range(1, config.epochs + 1):
+        fresh = list(coming)
+        if epoch < config.epochs:
+            coming = fresh_digits(ink, config.ink, config.seed, epoch + 1, workers)
+        yield Digits(
+            *(np.concatenate([getattr(part, name) for part in (digits, *fresh)]) for name in ("images", "labels"))
+        )
 
 
 def _moving_average(decay: float) -> Callable[[_Tensors, _Tensors, Tensor | int], None]:

@@ -29,11 +29,11 @@ Watch = Callable[[BatchReport | EpochReport, nn.Module], None]
 
 
 def train_model(
-    folder: Path, config: TrainConfig, watch: Watch, command: str, ink_folder: Path | None = None
+    folder: Path, config: TrainConfig, watch: Watch, command: str, ink_folder: Path | None = None, workers: int = 0
 ) -> ModelCard:
-    """Train on one thread, measure on validation and test, and save the model with its card in ``folder``.
+    """Train on one thread or a graphics card, measure on validation and test, and save model and card in ``folder``.
 
-    ``command`` is what makes it again. Raises AppError.
+    ``command`` is what makes it again; ``workers`` paint ink beside it, if any. Raises AppError.
     """
     check_replaceable(folder)
     torch.set_num_threads(1)  # the same weights whatever the number of cores: each number rounds sums differently
@@ -42,11 +42,11 @@ def train_model(
     ink = load_ink(ink_folder, config.ink.without) if ink_folder and config.ink else None
     network = fresh_network(config)
     course = []
-    for report in train(network, config, digits, validation, ink):
+    for report in train(network, config, digits, validation, ink, workers):
         watch(report, network)
         if isinstance(report, EpochReport):
             course.append(report)
-    network.half().float()  # as precise as its file, half as large: the figures below are of these weights
+    network.cpu().half().float()  # as precise as its file, half as large: the figures below are of these weights
     card = ModelCard(
         name=folder.name,
         summary=_summary(config, is_ink=ink is not None),
@@ -57,12 +57,16 @@ def train_model(
         command=command,
         config=asdict(config),
         seconds=round(course[-1].seconds, 1),
-        machine=f"{platform.machine()}, 1 thread, torch {torch.__version__}, Python {platform.python_version()}",
+        machine=f"{_processor(config.device)}, torch {torch.__version__}, Python {platform.python_version()}",
         metrics=metrics_of(network, {"validation": validation, "test": test}),
         curves=[{name: getattr(report, name) for name in CURVES} for report in course],
     )
     save_model(folder, network, card)
     return card
+
+
+def _processor(device: str) -> str:
+    return torch.cuda.get_device_name() if device == "cuda" else f"{platform.machine()}, 1 thread"
 
 
 def _summary(config: TrainConfig, is_ink: bool) -> str:

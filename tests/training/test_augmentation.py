@@ -22,7 +22,7 @@ def pictures(tiny_digits: Digits) -> Tensor:
 def at_most(monkeypatch: pytest.MonkeyPatch, *, angle: float = 0, right: float = 0, down: float = 0) -> None:
     """Let the next draws, each between -1 and 1, be these, in the order that `augment` makes them."""
     draws = iter([angle, 0.0, 0.0, 0.0, right, down])
-    monkeypatch.setattr(torch, "rand", lambda count, generator: torch.full((count,), (next(draws) + 1) / 2))
+    monkeypatch.setattr(torch, "rand", lambda count, generator, device: torch.full((count,), (next(draws) + 1) / 2))
 
 
 def test_no_augmentation_changes_nothing(pictures: Tensor) -> None:
@@ -63,7 +63,7 @@ def test_strokes_get_as_many_pixels_thicker_or_thinner_as_is_said(monkeypatch: p
     bar = torch.zeros(1, 1, 28, 28)
     bar[:, :, 4:24, 11:17] = 1
     draws = iter([0.0] * 6 + [pixels / 2])  # six for the moves, and then a share of the two pixels
-    monkeypatch.setattr(torch, "rand", lambda count, generator: torch.full((count,), (next(draws) + 1) / 2))
+    monkeypatch.setattr(torch, "rand", lambda count, generator, device: torch.full((count,), (next(draws) + 1) / 2))
     changed = augment(bar, dataclasses.replace(NOTHING, thickness=2), torch.Generator())
     assert changed[0, 0, 14].sum() == pytest.approx(6 + pixels, abs=1e-4)
     assert changed[0, 0, :, 14].sum() == pytest.approx(20 + pixels, abs=1e-4)

@@ -4,10 +4,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mnist_app.data.dataset import Digits
 from mnist_app.data.inkfiles import InkFileError
 from mnist_app.errors import AppError
 from mnist_app.models.networks import NO_DIGIT
-from mnist_app.training.inkset import InkConfig, fresh_digits, load_ink, sources_of
+from mnist_app.training import inkset
+from mnist_app.training.inkset import Ink, InkConfig, fresh_digits, load_ink, sources_of
 
 from ..conftest import ONE, SEVEN, ZERO
 
@@ -45,13 +47,32 @@ def test_ink_without_a_labelled_drawing_is_refused(ink_folder: Path) -> None:
         load_ink(ink_folder, without=["first", "second"])
 
 
+def epoch_of(ink: Ink, config: InkConfig, seed: int, epoch: int, workers: int = 0) -> Digits:
+    parts = list(fresh_digits(ink, config, seed, epoch, workers))
+    return Digits(np.concatenate([part.images for part in parts]), np.concatenate([part.labels for part in parts]))
+
+
 def test_an_epoch_has_new_copies_and_drawings_that_are_no_digit(ink_folder: Path) -> None:
-    ink, random = load_ink(ink_folder), np.random.default_rng(0)
-    config = InkConfig(copies=4, nondigits=0.5)
-    first, second = fresh_digits(ink, config, random), fresh_digits(ink, config, random)
-    assert first.labels.tolist() == [7, 0, 1] * 4 + [NO_DIGIT] * 6
-    assert first.images.shape == (18, 28, 28)
-    assert len({picture.tobytes() for picture in [*first.images, *second.images]}) == 36
+    ink, config = load_ink(ink_folder), InkConfig(copies=4, nondigits=0.5)
+    epochs = [epoch_of(ink, config, *which) for which in ((0, 1), (0, 2), (1, 1))]
+    assert epochs[0].labels.tolist() == [7, 0, 1] * 4 + [NO_DIGIT] * 6
+    assert epochs[0].images.shape == (18, 28, 28)
+    assert len({picture.tobytes() for epoch in epochs for picture in epoch.images}) == 54
+
+
+def test_workers_paint_the_same_pictures(ink_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inkset, "AT_ONCE", 4)
+    ink, config = load_ink(ink_folder), InkConfig(copies=4, nondigits=0.5)
+    alone, together = epoch_of(ink, config, 0, 1), epoch_of(ink, config, 0, 1, workers=2)
+    assert np.array_equal(alone.images, together.images)
+    assert np.array_equal(alone.labels, together.labels)
+
+
+def test_a_drawing_looks_the_same_to_who_learns_without_the_others(ink_folder: Path) -> None:
+    config = InkConfig(copies=2, nondigits=0)
+    every = epoch_of(load_ink(ink_folder), config, 0, 1)
+    some = epoch_of(load_ink(ink_folder, without=["first"]), config, 0, 1)
+    assert np.array_equal(every.images[every.labels == 1], some.images)
 
 
 @pytest.mark.parametrize(

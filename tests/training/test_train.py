@@ -152,6 +152,19 @@ def test_an_unknown_schedule_is_refused_with_those_there_are() -> None:
         TrainConfig(schedule="sawtooth")
 
 
+def test_an_unknown_device_is_refused_with_those_there_are() -> None:
+    with pytest.raises(AppError, match=r"No device 'abacus'\. Available: cpu, cuda\."):
+        TrainConfig(device="abacus")
+
+
+def test_that_there_is_no_graphics_card_is_said_before_any_work(
+    tiny_digits: Digits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(AppError, match="There is no graphics card here"):
+        next(train(fresh_network(quick()), quick(device="cuda"), tiny_digits, tiny_digits))
+
+
 def test_an_unknown_precision_is_refused_with_those_there_are() -> None:
     with pytest.raises(AppError, match=r"No precision 'float8'\. Available: float32, bfloat16\."):
         TrainConfig(precision="float8")
