@@ -14,10 +14,14 @@ from unittest.mock import Mock
 
 import numpy as np
 import pytest
+import streamlit
 from safetensors.torch import save as save_tensors
 from streamlit.testing.v1 import AppTest
 
+from mnist_app.data.corrections import keep
 from mnist_app.data.dataset import Digits
+from mnist_app.errors import AppError
+from mnist_app.ink.strokes import Drawing
 from mnist_app.models.exchange import to_zip
 from mnist_app.models.registry import (
     CURVES,
@@ -36,7 +40,7 @@ from mnist_app.training.jobs import RUNNING, list_jobs
 from mnist_app.training.train import PRESETS, EpochReport, fresh_network
 from mnist_app.web import session
 from mnist_app.web.charts import Curve, counts_html, curves_html, readings_html
-from mnist_app.web.notice import without_traceback
+from mnist_app.web.notice import plain, without_traceback
 from mnist_app.web.pages import models
 
 from ..conftest import SEVEN, full_mnist
@@ -338,20 +342,38 @@ def test_an_import_leaves_a_deleted_model_its_name(two_models: None, tmp_path: P
     assert {"one", "one-2"} <= set(model_folders())
 
 
-def test_why_an_export_fails_is_on_the_page_and_a_line_in_the_log(two_models: None) -> None:
-    (find_model("one") / "model.safetensors").write_bytes(b"")
-    script = """
-        from mnist_app.errors import AppError
-        from mnist_app.models.exchange import to_onnx
-        from mnist_app.web.pages import models
-        make = models._export(to_onnx, "one")
-        try:
-            make()
-        except AppError:
-            models.page()
-        """
-    at = AppTest.from_string(textwrap.dedent(script)).run()
-    assert [warning.value for warning in at.warning if "model.safetensors" in warning.value] and not at.exception
+@pytest.mark.parametrize(
+    ("page", "key", "kept_from"),
+    [
+        ("models", "onnx_one", "mnist_app.web.pages.models.to_onnx"),
+        ("teach", "teach_export", "mnist_app.web.pages.teach.to_json_lines"),
+    ],
+)
+def test_why_an_export_fails_is_said_by_the_next_run(
+    two_models: None, monkeypatch: pytest.MonkeyPatch, page: str, key: str, kept_from: str
+) -> None:
+    keep(Drawing.from_points(SEVEN), 4, "7", "ink-cnn", "somebody")
+    files = {}
+
+    def button(*arguments: Any, **options: Any) -> None:
+        files[options["key"]] = arguments[1]
+        assert options["on_click"] == "ignore"
+
+    def broken(*_: object) -> bytes:
+        raise AppError("It is broken.")
+
+    monkeypatch.setattr(streamlit, "download_button", button)
+    monkeypatch.setattr(kept_from, broken)
+    at = opened(page)
+    assert "not exported" not in text_of(at)
+    with pytest.raises(AppError):
+        files[key]()
+    name = "one" if page == "models" else "corrections.jsonl"
+    assert [warning.value for warning in at.run().warning] == [plain(f"{name} was not exported: It is broken.")]
+    assert not at.run().warning and not at.exception
+
+
+def test_an_export_that_fails_is_a_line_in_the_log() -> None:
     for cause, has_traceback in ((ModelError("It is broken."), False), (KeyError("a bug of ours"), True)):
         failed = ValueError("The callable failed")
         failed.__cause__ = cause
@@ -388,7 +410,7 @@ def test_a_model_that_cannot_be_shown_can_be_deleted(two_models: None, monkeypat
     monkeypatch.setattr(models, "_show", show_or_fail)
     at = opened("models")
     assert "This model cannot be shown" in text_of(at)
-    assert [metric.value for metric in at.metric].count("99.71%") == 2, "of mnist-cnn and two"
+    assert [metric.value for metric in at.metric].count("72,666") == 2, "of mnist-cnn and two"
     press(at, "delete_one")
     assert "one" not in model_folders() and "cannot be shown" not in text_of(at)
 

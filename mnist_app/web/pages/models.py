@@ -30,6 +30,7 @@ from mnist_app.models.shelf import (
 )
 from mnist_app.web import session
 from mnist_app.web.charts import COMPARED, Curve, counts_html, curves_html, readings_html
+from mnist_app.web.exports import made_on_press, say_failed
 from mnist_app.web.gallery import image_sheet
 from mnist_app.web.notice import plain, problem_notice
 from mnist_app.web.pictures import png_url
@@ -43,7 +44,6 @@ MOST_COMPARED = len(COMPARED)
 PATIENCE = 0.7  # seconds that the page waits before it shows a progress bar instead
 MOST_LOSS = 2.5  # nats: a training that begins badly is not to flatten the rest
 MOST_PICTURES = 40  # of those that one model reads right and another wrong
-UNEXPORTED = "models_unexported"  # why exports failed, until a run says so
 
 
 def page() -> None:
@@ -51,9 +51,7 @@ def page() -> None:
     terms("calibration")
     if problem := st.session_state.pop("models_problem", None):
         problem_notice(problem)
-    unexported = _unexported()
-    while unexported:
-        problem_notice(unexported.pop())
+    say_failed()
     if said := st.session_state.pop("models_said", None):
         st.success(plain(said), icon=":material/check:")
     who_may()
@@ -180,15 +178,15 @@ def _actions(name: str, shelf: Shelf) -> None:
         with st.popover("Export", icon=":material/download:", key=f"export_{name}"):
             st.download_button(
                 "Weights and card (ZIP with safetensors)",
-                _export(to_zip, name),
+                made_on_press(name, partial(to_zip, name)),
                 f"{name}.zip",
                 "application/zip",
                 key=f"zip_{name}",
-                on_click="ignore",  # as _export says
+                on_click="ignore",
             )
             st.download_button(
                 "ONNX, checked against PyTorch to 0.0001",
-                _export(to_onnx, name),
+                made_on_press(name, partial(to_onnx, name)),
                 f"{name}.onnx",
                 "application/octet-stream",
                 key=f"onnx_{name}",
@@ -196,31 +194,6 @@ def _actions(name: str, shelf: Shelf) -> None:
             )
         if not is_shipped(name) and not is_default and session.is_teacher():
             st.button("Delete", icon=":material/delete:", key=f"delete_{name}", on_click=_do, args=(put_away, name))
-
-
-def _unexported() -> set[str]:
-    """One set for the whole session: an export that began before a run may fail after it."""
-    problems: set[str] = st.session_state.setdefault(UNEXPORTED, set())
-    return problems
-
-
-def _export(export: Callable[[str], bytes], name: str) -> Callable[[], bytes]:
-    """What makes a model's file once the button is pressed. Of a failure the button says no more than that it was one.
-
-    The reason waits for the next run, for the press may ask for none: a whole run throws away what Streamlit has not
-    sent yet, the file's address too, and at its end all files that the buttons before it stood for. Where it is the
-    quicker one, the press is lost.
-    """
-    problems = _unexported()
-
-    def file() -> bytes:
-        try:
-            return export(name)
-        except AppError as error:
-            problems.add(str(error))
-            raise
-
-    return file
 
 
 def _do(action: Callable[[str], None], name: str) -> None:

@@ -1,6 +1,7 @@
 """What visitors said they drew: review it, export it, teach it to a model, and see what that model does otherwise."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import streamlit as st
 
@@ -19,6 +20,7 @@ from mnist_app.training import jobs
 from mnist_app.training.jobs import DONE, Job
 from mnist_app.training.teach import MOST_TAUGHT, REPLAYED, Change, Taught, lesson, pictures_of
 from mnist_app.web import session
+from mnist_app.web.exports import made_on_press, say_failed
 from mnist_app.web.gallery import before_after_html, corrections_html
 from mnist_app.web.notice import plain, problem_notice
 from mnist_app.web.pages.train import POLL_EVERY, PROBLEM, job_line, say_problem
@@ -41,6 +43,7 @@ def page() -> None:
     who_may()
     if problem := st.session_state.pop(PROBLEM, None):
         problem_notice(problem)
+    say_failed()
     whose = _whose()
     try:
         count = count_corrections(whose)
@@ -90,11 +93,11 @@ def _gallery(whose: str | None, count: int) -> None:
         )
         st.download_button(
             "Export (JSON lines)",
-            lambda: to_json_lines(whose),
+            made_on_press("corrections.jsonl", partial(to_json_lines, whose)),
             "corrections.jsonl",
             "application/jsonl",
             icon=":material/download:",
-            on_click="ignore",  # a run may overtake the file: the Models page's _export says how
+            on_click="ignore",
             key="teach_export",
         )
         if pages > 1:
