@@ -122,6 +122,10 @@ def train_command(arguments: argparse.Namespace) -> None:
 
         sys.exit(0 if work(arguments.job) else 1)
     config = _config(arguments)
+    if arguments.workers < 0:
+        raise AppError(f"workers is a whole number from 0, not {arguments.workers}.")
+    if arguments.workers and not arguments.ink:
+        raise AppError("Workers paint ink: name its folder with --ink.")
     where = ["--output", str(arguments.output)] if arguments.output else ["--name", arguments.name]
     command = command_of(config, where)
 

@@ -15,7 +15,7 @@ from mnist_app.models.networks import CLASSES, count_parameters, logits_of
 from mnist_app.models.registry import CURVES, ModelCard, check_replaceable, save_model
 from mnist_app.reading.evaluation import evaluate
 from mnist_app.training.inkset import load_ink, sources_of
-from mnist_app.training.train import BatchReport, EpochReport, TrainConfig, fresh_network, train
+from mnist_app.training.train import BatchReport, EpochReport, TrainConfig, check_device, fresh_network, train
 
 MNIST_ONLY = "A small convolutional network that has seen nothing but MNIST."
 WITH_INK = "A small convolutional network that has learned from MNIST and from real pen strokes."
@@ -36,6 +36,7 @@ def train_model(
     ``command`` is what makes it again; ``workers`` paint ink beside it, if any. Raises AppError.
     """
     check_replaceable(folder)
+    check_device(config)
     torch.set_num_threads(1)  # the same weights whatever the number of cores: each number rounds sums differently
     # All three at once: that one is missing is better said before the training than after.
     digits, validation, test = (load_split(split) for split in SPLITS)
@@ -46,7 +47,9 @@ def train_model(
         watch(report, network)
         if isinstance(report, EpochReport):
             course.append(report)
-    network.cpu().half().float()  # as precise as its file, half as large: the figures below are of these weights
+    for value in network.cpu().state_dict().values():
+        if value.is_floating_point():  # as precise as its file, half as large: the figures below are of these weights
+            value.copy_(value.half())
     card = ModelCard(
         name=folder.name,
         summary=_summary(config, is_ink=ink is not None),

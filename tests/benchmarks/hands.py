@@ -1,7 +1,8 @@
 """What a model makes of real ink under strain, of numbers and of what is no digit.
 
 ``python -m tests.benchmarks.hands --ink FOLDER [--models MODEL …]``: shares in percent, with how many drawings each was
-counted on; macro means over collections. Twins are asked about what they learned without. Of a model that has learned
+counted on; macro means over collections, but for single digits, which are counted together. Twins, trained with
+``--name``, are asked about what they learned without. Of a model that has learned
 from all collections this says little.
 """
 
@@ -119,7 +120,7 @@ def singles_read_as_numbers(model: Recogniser, drawings: Sequence[Drawing]) -> i
     return sum(getattr(reading, "is_number", False) for reading in read_each(model, drawings))
 
 
-def unseen(name: str, folder: Path) -> Iterator[tuple[Recogniser, Ink]]:
+def asked_about(name: str, folder: Path) -> Iterator[tuple[Recogniser, Ink]]:
     """A twin with each collection that it learned without; any other model with every collection there is."""
     every = set(collections(folder))
     kept_out = (load_card(find_model(name)).config.get("ink") or {}).get("without") or sorted(every)
@@ -134,7 +135,7 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=[DEFAULT_MODEL], metavar="MODEL", help="their names")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    pairs = [pair for name in arguments.models for pair in unseen(name, arguments.ink)]
+    pairs = [pair for name in arguments.models for pair in asked_about(name, arguments.ink)]
 
     def say(what: str, shares: Sequence[float], count: int) -> None:
         print(f"{what:<60}{np.mean(shares):>8.2%}  of {count:,}", flush=True)

@@ -1,4 +1,6 @@
 import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,11 +11,16 @@ from torch.nn import functional
 
 from mnist_app.data.dataset import Digits, load_split
 from mnist_app.errors import AppError
+from mnist_app.ink.strokes import Drawing
 from mnist_app.models.networks import logits_of
+from mnist_app.training import train as training
+from mnist_app.training import trainer
 from mnist_app.training.augmentation import Augmentation
+from mnist_app.training.inkset import Ink, InkConfig, fresh_digits
 from mnist_app.training.train import OPTIMISERS, PRESETS, BatchReport, EpochReport, TrainConfig, fresh_network, train
+from mnist_app.training.trainer import train_model
 
-from ..conftest import full_mnist
+from ..conftest import ONE, SEVEN, ZERO, full_mnist
 
 STILL = Augmentation(rotation=0, shift=0, zoom=0, shear=0)
 
@@ -158,11 +165,37 @@ def test_an_unknown_device_is_refused_with_those_there_are() -> None:
 
 
 def test_that_there_is_no_graphics_card_is_said_before_any_work(
-    tiny_digits: Digits, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(trainer, "load_split", None)  # whoever begins fails otherwise
     with pytest.raises(AppError, match="There is no graphics card here"):
-        next(train(fresh_network(quick()), quick(device="cuda"), tiny_digits, tiny_digits))
+        train_model(tmp_path / "model", quick(device="cuda"), lambda report, network: None, "a command")
+
+
+def test_each_epoch_has_ink_of_its_own_and_workers_change_nothing(
+    tiny_digits: Digits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawings = tuple(Drawing.from_points(strokes) for strokes in (ZERO, ONE, SEVEN))
+    ink = Ink(drawings, np.array([0, 1, 7]), ("three",))
+    config = quick(architecture="handnet", epochs=3, ink=InkConfig(copies=2, nondigits=0))
+    learned, painted = [], []
+
+    def fresh(*arguments: Any) -> Iterator[Digits]:
+        for part in fresh_digits(*arguments):
+            painted.append((arguments[-1], part.images.tobytes()))
+            yield part
+
+    monkeypatch.setattr(training, "fresh_digits", fresh)
+    for workers in (0, 1):
+        network = fresh_network(config)
+        reports = list(train(network, config, tiny_digits, tiny_digits, ink, workers))
+        assert sum(isinstance(report, EpochReport) for report in reports) == 3
+        learned.append(torch.cat([value.flatten().float() for value in network.state_dict().values()]))
+    assert torch.equal(*learned)
+    assert [workers for workers, _ in painted] == [0] * 3 + [1] * 3
+    assert len({pictures for _, pictures in painted}) == 3
+    assert [pictures for _, pictures in painted[:3]] == [pictures for _, pictures in painted[3:]]
 
 
 def test_an_unknown_precision_is_refused_with_those_there_are() -> None:
