@@ -22,7 +22,7 @@ from mnist_app.errors import AppError
 from mnist_app.ink.preprocessing import prepare_image
 from mnist_app.lab import effects
 from mnist_app.lab.contender import NETWORK, Contender, Fitted, Lesson
-from mnist_app.models.networks import logits_of
+from mnist_app.models.networks import Ensemble, batch_of, logits_of
 from mnist_app.models.registry import find_model, load_card, load_model
 from mnist_app.models.shelf import make_default, put_away
 from mnist_app.storage import lab_folder, user_models_folder
@@ -303,25 +303,41 @@ def test_the_cards_command_makes_the_same_weights_again(run: Run, tiny_splits: D
 
 def test_members_answer_together(run: Run, tiny_splits: Digits, tmp_path: Path, files: Path) -> None:
     start = ["train", "--architecture", "handnet", "--epochs", "1", "--batch-size", "16"]
-    for seed in ("0", "1"):
-        assert run(*start, "--output", tmp_path / seed, "--seed", seed)[0] == 0
-    members = [tmp_path / "0", tmp_path / "1"]
+    members = [tmp_path / seed for seed in ("0", "1", "2")]
+    for member in members:
+        assert run(*start, "--output", member, "--seed", member.name)[0] == 0
     together = user_models_folder() / "together"
     assert run("combine", *members, "--output", together)[0] == 0
     card, first = load_card(together), load_card(members[0])
-    assert card.parameters == 2 * first.parameters
+    assert card.parameters == 3 * first.parameters
     assert card.config["members"] == [load_card(member).command for member in members]
     assert card.command == f"python -m mnist_app combine {' '.join(map(str, members))} --output {together}"
     assert (card.data, card.temperature) == (first.data, first.temperature)
-    logits = [logits_of(load_model(member).network, tiny_splits.images) for member in members]
-    mean = torch.stack([each.softmax(dim=1) for each in logits]).mean(dim=0)
-    torch.testing.assert_close(logits_of(load_model(together).network, tiny_splits.images).exp(), mean)
+    networks, network = [load_model(member).network for member in members], load_model(together).network
+    assert isinstance(network, Ensemble)
+    with torch.inference_mode():
+        views = network.views(batch_of(torch.from_numpy(tiny_splits.images)))
+        mean = torch.stack([one(view).softmax(dim=1) for one in networks for view in views]).mean(dim=0)
+    torch.testing.assert_close(logits_of(network, tiny_splits.images).exp(), mean)
     assert json.loads(run("predict", files / "seven.png", "--model", "together")[1])["model"] == "together"
 
 
 def test_other_networks_are_no_members(run: Run, tmp_path: Path) -> None:
     code, _, err = run("combine", find_model("mnist-cnn"), find_model("robust-cnn"), "--output", tmp_path / "x")
-    assert (code, err) == (1, "An ensemble is made of 2 models of the architecture 'handnet'.\n")
+    assert (code, err) == (1, "An ensemble is made of 3 models of the architecture 'handnet'.\n")
+    assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize(
+    ("workers", "sentence"),
+    [
+        ("-1", "workers is a whole number from 0, not -1."),
+        ("2", "Workers paint ink: name its folder with --ink."),
+    ],
+)
+def test_workers_that_have_nothing_to_do_are_refused(run: Run, tmp_path: Path, workers: str, sentence: str) -> None:
+    arguments = ("train", "--output", tmp_path / "x", "--preset", "quick", "--workers", workers)
+    assert run(*arguments)[::2] == (1, f"{sentence}\n")
     assert not (tmp_path / "x").exists()
 
 

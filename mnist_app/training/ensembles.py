@@ -7,13 +7,14 @@ import torch
 
 from mnist_app.data.dataset import load_split
 from mnist_app.errors import AppError
-from mnist_app.models.networks import Ensemble, build, count_parameters
+from mnist_app.models.networks import TURN, Ensemble, build, count_parameters
 from mnist_app.models.registry import Model, ModelCard, check_replaceable, save_model
 from mnist_app.training.trainer import metrics_of
 
 SUMMARY = (
-    "Networks that answer together, each trained from another start: the mean of their probabilities. "
-    "Confidence and refusal are calibrated for the first one alone."
+    "Networks that answer together, each trained from another start, each asked about the picture as it is and turned "
+    f"by {TURN} degrees to either side: the mean of all their probabilities. Confidence and refusal are calibrated for "
+    "the first one alone."
 )
 ARCHITECTURE = "ensemble"
 

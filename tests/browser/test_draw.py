@@ -187,7 +187,7 @@ def test_the_drawing_survives_a_visit_to_another_page(visitor: Visitor) -> None:
     visitor.settle()
     drawn = visitor.inked_pixels()
     visitor.visit("Models")
-    expect(visitor.page.get_by_text("99.71%")).to_be_visible()
+    expect(visitor.page.get_by_text("72,666")).to_be_visible()
     visitor.visit("Draw")
     visitor.wait_for_pad()
     visitor.settle()

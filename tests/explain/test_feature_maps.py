@@ -16,11 +16,13 @@ def test_the_stations_have_the_shapes_that_the_network_has(validation: Digits, s
     assert kinds == [
         ("convolution", (16, 28, 28), 3),
         ("halving", (16, 14, 14), 6),
-        ("convolution", (64, 14, 14), 10),
-        ("halving", (64, 7, 7), 16),
-        ("convolution", (112, 7, 7), 24),
-        ("convolution", (112, 7, 7), 32),
-        ("average", (112,), 28),
+        ("convolution", (48, 14, 14), 10),
+        ("convolution", (48, 14, 14), 14),
+        ("halving", (48, 7, 7), 20),
+        ("convolution", (96, 7, 7), 28),
+        ("convolution", (96, 7, 7), 36),
+        ("convolution", (96, 7, 7), 44),
+        ("average", (96,), 28),
     ]
 
 

@@ -259,7 +259,7 @@ def test_favourites_are_kept_and_the_same(
     own_home: Path, nothing_shipped: None, tiny_digits: Digits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = favourites.favourites_of(DEFAULT_MODEL, "train", tiny_digits)
-    assert [found.patches.shape[0] for found in first] == [16, 16, 64, 64, 112, 112]
+    assert [found.patches.shape[0] for found in first] == [16, 16, 48, 48, 48, 96, 96, 96]
     monkeypatch.setattr(favourites, "favourites", None)  # whoever computes again fails
     again = favourites.favourites_of(DEFAULT_MODEL, "train", tiny_digits)
     for one, other in zip(first, again, strict=True):

@@ -1,13 +1,16 @@
 import itertools
 
+import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 
 from mnist_app.errors import AppError
 from mnist_app.models.networks import (
     ARCHITECTURES,
     NO_DIGIT,
     REFUSING,
+    TURN,
     Ensemble,
     batch_of,
     build,
@@ -39,7 +42,7 @@ def test_folding_changes_the_layers_but_not_the_answers(architecture: str) -> No
     folded = fold_batch_norm(network.eval())
     torch.testing.assert_close(folded(pictures), network(pictures), atol=1e-5, rtol=1e-4)
     norms = sum(isinstance(module, torch.nn.BatchNorm2d) for module in folded.modules())
-    after_pooling = {"quicknet": 2, "handnet": 2, "ensemble": 4}  # where a norm cannot be folded
+    after_pooling = {"quicknet": 2, "handnet": 2, "ensemble": 6}  # where a norm cannot be folded
     assert norms == after_pooling.get(architecture, 0)
     for block in folded.modules():
         if isinstance(block, torch.nn.Sequential):
@@ -49,9 +52,21 @@ def test_folding_changes_the_layers_but_not_the_answers(architecture: str) -> No
 
 def test_an_ensemble_answers_with_the_mean_of_probabilities() -> None:
     network, pictures = build("ensemble").eval(), torch.rand(5, 1, 28, 28)
-    assert isinstance(network, Ensemble) and len(network.members) == 2
-    mean = torch.stack([member(pictures).softmax(dim=1) for member in network.members]).mean(dim=0)
-    torch.testing.assert_close(network(pictures).exp(), mean)
+    assert isinstance(network, Ensemble) and len(network.members) == 3
+    answers = [member(view).softmax(dim=1) for member in network.members for view in network.views(pictures)]
+    assert len(answers) == 9
+    torch.testing.assert_close(network(pictures).exp(), torch.stack(answers).mean(dim=0))
+
+
+def test_an_ensemble_looks_at_a_picture_as_it_is_and_turned_to_the_left_and_to_the_right() -> None:
+    network, picture = build("ensemble"), torch.zeros(2, 1, 28, 28)
+    assert isinstance(network, Ensemble)
+    picture[:, :, 3:25, 10:14] = 1
+    straight, *turned = network.views(picture)
+    assert torch.equal(straight, picture)
+    for view, degrees in zip(turned, (TURN, -TURN), strict=True):  # SciPy turns to the left
+        expected = ndimage.rotate(picture[0, 0].numpy(), degrees, reshape=False, order=1)
+        np.testing.assert_allclose(view[1, 0].numpy(), expected, atol=1e-4)
 
 
 def test_those_that_refuse_have_a_logit_for_it() -> None:

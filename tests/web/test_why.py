@@ -124,10 +124,10 @@ def test_it_shows_what_was_seen() -> None:
         at.run()
     assert html_of(at).count('class="tile"') == 5
     at.toggle(session.WHY_LAYERS).set_value(True).run()
-    assert html_of(at).count('type="radio"') == 6 * 6 and "among all 5,000 pictures of the sample" in html_of(at)
+    assert html_of(at).count('type="radio"') == 8 * 6 and "among all 5,000 pictures of the sample" in html_of(at)
     assert session.maps_favourites(DEFAULT_MODEL).result(60)
-    assert html_of(at.run()).count("--likes:") == 6
-    assert "16 × 28 × 28" in html_of(at) and "112 numbers" in html_of(at) and "112 → 11 numbers" in html_of(at)
+    assert html_of(at.run()).count("--likes:") == 8
+    assert "16 × 28 × 28" in html_of(at) and "96 numbers" in html_of(at) and "96 → 11 numbers" in html_of(at)
 
 
 def test_a_training_picture_is_no_neighbour_of_its_own() -> None:
@@ -208,7 +208,7 @@ def opened_in_explore(question: str) -> AppTest:
 def test_a_picture_in_explore_is_asked_the_same_but_when() -> None:
     at = opened_in_explore(SEE)
     assert at.pills[0].options == [SEE, WHERE, CHANGE]
-    assert html_of(at).count('type="radio"') == 6 * 6
+    assert html_of(at).count('type="radio"') == 8 * 6
     session.maps_favourites(DEFAULT_MODEL).result(60)
 
 
