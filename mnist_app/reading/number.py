@@ -21,7 +21,8 @@ OVERLAP = 0.25  # share of the narrower neighbour's width that two digits may ha
 DOUBTFUL = 0.05  # doubt about one digit from which a number is looked for
 WIDE = 1.3  # width over height from which a drawing is likelier a number, whatever one digit reads like
 LEAST = math.log(0.3)  # of the likelihood that each group of a number is the digit that was read, in nats
-SPLITTING = 1.0  # nats by which a number must read better than one digit: a digit in two is worse than two in one
+# Nats by which a number must read better than one digit that is not wide: a digit in two is worse than two in one.
+SPLITTING = 1.0
 
 
 Readable = Drawing | NDArray[np.uint8] | AppError  # a drawing, a picture (28, 28) of one digit, or why there is none
@@ -137,7 +138,8 @@ def _reading(model: Recogniser, drawing: Drawing, pixels: NDArray[np.uint8], sin
     number = _best_number(model, drawing)
     if number is None or min(_log_likelihood(digit.prediction) for digit in number.digits) < LEAST:
         return alone
-    return number if _score(number) > _score(alone) + SPLITTING else alone
+    ahead = _score(number) - _score(alone)
+    return number if ahead > (0 if whole.is_wide else SPLITTING) else alone
 
 
 def _best_number(model: Recogniser, drawing: Drawing) -> Reading | None:

@@ -1,11 +1,13 @@
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from mnist_app.ink.preprocessing import BlankError, pixels_of_drawing
 from mnist_app.ink.strokes import Drawing, DrawingError
 from mnist_app.models.registry import DEFAULT_MODEL
+from mnist_app.reading import number as number_module
 from mnist_app.reading.number import Reading, read_drawing, read_each, read_picture
-from mnist_app.reading.recognition import Recogniser, load_recogniser
+from mnist_app.reading.recognition import Prediction, Recogniser, load_recogniser
 
 from ..compositions import heart, line_across, number, one_dot, scribble
 from ..conftest import ONE, SEVEN, TWO, ZERO
@@ -35,6 +37,20 @@ def test_digits_side_by_side_are_one_number(model: Recogniser, digits: str) -> N
 def test_a_single_digit_is_not_read_as_two(model: Recogniser, digit: int, strokes: list[list[list[float]]]) -> None:
     reading = read_drawing(model, Drawing.from_points(strokes))
     assert (reading.text, reading.is_number) == (str(digit), False)
+
+
+@pytest.mark.parametrize(("apart", "text"), [(300, "11"), (40, "0")])
+def test_two_digits_that_read_hardly_better_than_one_are_a_number_where_they_are_wide(
+    model: Recogniser, monkeypatch: pytest.MonkeyPatch, apart: float, text: str
+) -> None:
+    def answers(_: Recogniser, pictures: NDArray[np.uint8]) -> list[Prediction]:
+        if len(pictures) == 1:  # of the whole
+            return [Prediction((0.9, 0.1, *[0.0] * 8), "model", doubt=0.3)]
+        return [Prediction((0.1, 0.9, *[0.0] * 8), "model", doubt=0.1) for _ in pictures]
+
+    monkeypatch.setattr(number_module, "recognise", answers)
+    drawing = Drawing.from_points([[[0, 0], [0, 100]], [[apart, 0], [apart, 100]]])
+    assert read_drawing(model, drawing).text == text
 
 
 def test_the_order_of_writing_does_not_matter(model: Recogniser) -> None:
