@@ -182,8 +182,8 @@ def _lesson(whose: str | None, count: int) -> None:
     which = "the drawing" if taught == 1 else f"the {taught} drawings" if taught == count else f"the latest {taught}"
     st.write(
         f"A copy of **{plain(read_shelf().title(name))}**, which you read with, learns {which} above, mixed with "
-        f"{REPLAYED:,} training digits, in half a minute. Nobody reads with the copy until you have seen what it got "
-        "better and worse at."
+        f"{REPLAYED:,} training digits, in half a minute; an ensemble takes about three. Nobody reads with the copy "
+        "until you have seen what it got better and worse at."
     )
     st.button(
         "Teach it",
