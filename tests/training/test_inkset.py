@@ -60,6 +60,7 @@ def test_an_epoch_has_new_copies_and_drawings_that_are_no_digit(ink_folder: Path
     assert len({picture.tobytes() for epoch in epochs for picture in epoch.images}) == 54
 
 
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # Python 3.12, of any fork beside threads
 def test_a_worker_paints_the_same_pictures(ink_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inkset, "AT_ONCE", 4)
     ink, config = load_ink(ink_folder), InkConfig(copies=4, nondigits=0.5)

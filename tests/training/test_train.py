@@ -173,6 +173,7 @@ def test_that_there_is_no_graphics_card_is_said_before_any_work(
         train_model(tmp_path / "model", quick(device="cuda"), lambda report, network: None, "a command")
 
 
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # Python 3.12, of any fork beside threads
 def test_each_epoch_has_ink_of_its_own_and_workers_change_nothing(
     tiny_digits: Digits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
