@@ -26,12 +26,13 @@ def test_a_graph_answers_what_its_network_answers(architecture: str, validation:
         np.testing.assert_allclose(ours, theirs.numpy(), atol=1e-4)
 
 
-def test_an_ensembles_features_are_those_of_all_its_members(validation: Digits) -> None:
+def test_an_ensembles_logits_are_its_answer_and_its_features_those_of_all_its_members(validation: Digits) -> None:
     network, pictures = build("ensemble").eval(), batch_of(torch.from_numpy(validation.images[:5]))
     assert isinstance(network, Ensemble)
     with torch.inference_mode():
         apart = [read_features(member, pictures)[1] for member in network.members]
-        assert torch.equal(read_features(network, pictures)[1], torch.hstack(apart))
+        logits, features = read_features(network, pictures)
+        assert torch.equal(logits, network(pictures)) and torch.equal(features, torch.hstack(apart))
 
 
 @pytest.mark.parametrize("was_learning", [True, False])
