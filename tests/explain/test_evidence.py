@@ -67,7 +67,7 @@ def test_deleting_all_ink_leaves_the_answer_for_blank_paper(validation: Digits, 
 def test_deleting_what_was_marked_hurts_more_than_deleting_at_random(
     validation: Digits, shipped_model: Recogniser
 ) -> None:
-    rng, shares = np.random.default_rng(0), np.array([0.2])
+    rng, shares = np.random.default_rng(0), np.array([0.3])
     marked, random = [], []
     for index in rng.choice(5000, 12, replace=False):
         pixels, digit = validation.images[index], int(validation.labels[index])
@@ -76,4 +76,4 @@ def test_deleting_what_was_marked_hurts_more_than_deleting_at_random(
         values = found.values.ravel()[ink]
         marked += deletion(shipped_model, pixels, digit, ink[np.argsort(-values)], shares).tolist()
         random += deletion(shipped_model, pixels, digit, rng.permutation(ink), shares).tolist()
-    assert np.mean(marked) < np.mean(random) - 0.1
+    assert np.mean(marked) < np.mean(random) - 0.2
