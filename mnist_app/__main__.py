@@ -233,6 +233,33 @@ def _warn(sentence: str) -> None:
     tqdm.write(sentence, file=sys.stderr)
 
 
+def pen_command(arguments: argparse.Namespace) -> None:
+    """Have a model that has learned from ink read drawings by how they were written, too: train what follows the pen.
+
+    It learns from the collections that the model has learned from, and is saved beside the model.
+    """
+    from tqdm import tqdm
+
+    from mnist_app.training.pen import PenConfig, give_pen
+
+    if arguments.workers < 0:
+        raise AppError(f"workers is a whole number from 0, not {arguments.workers}.")
+    words = ["pen", str(arguments.folder), "--ink", "INK_FOLDER"]
+    words += ["--seed", str(arguments.seed)] if arguments.seed else []
+    command = shlex.join(["python", "-m", "mnist_app", *words])
+    with tqdm(unit="batch", mininterval=1, delay=0.1) as bar:
+
+        def watch(report: "BatchReport") -> None:
+            bar.total = report.batches * PenConfig.epochs
+            bar.update()
+            bar.set_postfix(loss=f"{report.loss:.3f}", refresh=False)
+
+        folder = arguments.folder.resolve()
+        card = give_pen(folder, arguments.ink, arguments.seed, watch, command, arguments.workers)
+    assert card.pen
+    print(f"Saved {folder}: {card.pen.parameters:,} parameters follow the pen. Calibrate it before it is used.")
+
+
 def combine_command(arguments: argparse.Namespace) -> None:
     """Put trained models together to one that answers with the mean of their probabilities."""
     from mnist_app.models.registry import load_model
@@ -266,8 +293,10 @@ def calibrate_command(arguments: argparse.Namespace) -> None:
             raise AppError(f"{twin.card.name!r} is no twin of {model.card.name!r}: it is another kind of network.")
     ink = unseen_ink(twins, arguments.ink)
     card = calibrated(model.card, answers_of(model, load_split("validation")), ink)
-    save_model(arguments.folder.resolve(), model.network, card)
+    save_model(arguments.folder.resolve(), model.network, card, model.pen)
     print(f"Temperature {card.temperature:.3f}, refused above a doubt of {card.refusal:.3f}: {_figures(card.metrics)}.")
+    if card.pen:
+        print(f"With the pen {card.pen.temperature:.3f}, and above {card.pen.refusal:.3f}.")
 
 
 def prepare_command(arguments: argparse.Namespace) -> None:
@@ -425,6 +454,13 @@ def _parser() -> argparse.ArgumentParser:
     teach.add_argument("--ink", type=Path, metavar="FOLDER", required=True, help="labelled drawings, .jsonl")
     teach.add_argument("--seed", type=int, default=0)
     teach.set_defaults(run=teach_command)
+
+    pen = commands.add_parser("pen", help="have a model follow the pen", description=pen_command.__doc__)
+    pen.add_argument("folder", type=Path, metavar="MODEL", help="the model's folder; its card is rewritten")
+    pen.add_argument("--ink", type=Path, metavar="FOLDER", required=True, help="collections of drawings")
+    pen.add_argument("--seed", type=int, default=0)
+    pen.add_argument("--workers", type=int, default=0, metavar="N", help="processes that write drawings ahead")
+    pen.set_defaults(run=pen_command)
 
     combine = commands.add_parser("combine", help="make an ensemble", description=combine_command.__doc__)
     combine.add_argument("members", nargs="+", type=Path, metavar="MODEL", help="folder of a model trained by `train`")

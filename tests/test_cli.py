@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from mnist_app.ink.preprocessing import prepare_image
 from mnist_app.lab import effects
 from mnist_app.lab.contender import NETWORK, Contender, Fitted, Lesson
 from mnist_app.models.networks import Ensemble, batch_of, logits_of
-from mnist_app.models.registry import find_model, load_card, load_model
+from mnist_app.models.registry import find_model, load_card, load_model, save_model
 from mnist_app.models.shelf import make_default, put_away
 from mnist_app.storage import lab_folder, user_models_folder
 from mnist_app.training.train import BatchReport, EpochReport, TrainConfig, train
@@ -339,6 +339,38 @@ def test_workers_that_have_nothing_to_do_are_refused(run: Run, tmp_path: Path, w
     arguments = ("train", "--output", tmp_path / "x", "--preset", "quick", "--workers", workers)
     assert run(*arguments)[::2] == (1, f"{sentence}\n")
     assert not (tmp_path / "x").exists()
+
+
+def test_a_model_is_given_a_pen_and_calibrated_with_it(run: Run, tmp_path: Path, tiny_splits: Digits) -> None:
+    for name in ("first", "second"):
+        digits = ((ONE, 1), (SEVEN, 7), (TWO, 2), (ZERO, 0))
+        lines = "\n".join(json.dumps({"strokes": strokes, "label": label}) for strokes, label in digits)
+        (tmp_path / f"{name}.jsonl").write_text(lines)
+    shipped, folder = load_model(find_model("ink-cnn")), user_models_folder() / "mine"
+    learned = {**shipped.card.config["ink"], "without": ["second"]}
+    bare = replace(shipped.card, name="mine", pen=None, config={**shipped.card.config, "ink": learned}, metrics={})
+    save_model(folder, shipped.network, bare)
+    code, out, _ = run("pen", folder, "--ink", tmp_path, "--seed", "3")
+    assert code == 0 and "parameters follow the pen" in out
+    pen = load_card(folder).pen
+    assert pen and pen.command == f"python -m mnist_app pen {folder} --ink INK_FOLDER --seed 3"
+    code, out, _ = run("calibrate", folder, folder, "--ink", tmp_path)
+    card = load_card(folder)
+    assert code == 0 and card.pen and card.pen.temperature != pen.temperature
+    assert set(card.metrics["second, unseen"]) == {"accuracy", "by pictures alone"}
+    assert f"With the pen {card.pen.temperature:.3f}" in out
+    assert run("predict", tmp_path / "first.jsonl", "--model", "mine")[0] == 0
+
+
+def test_a_pen_that_cannot_be_given_is_refused(run: Run, tmp_path: Path) -> None:
+    assert run("pen", find_model("mnist-cnn"), "--ink", tmp_path)[::2] == (
+        1,
+        "'mnist-cnn' has learned from no ink, so there is none for a pen to learn from.\n",
+    )
+    assert run("pen", find_model("ink-cnn"), "--ink", tmp_path, "--workers", "-1")[::2] == (
+        1,
+        "workers is a whole number from 0, not -1.\n",
+    )
 
 
 def test_a_training_under_attack_says_so_on_its_card_and_is_calibrated(run: Run, tiny_splits: Digits) -> None:

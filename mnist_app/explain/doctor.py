@@ -12,7 +12,7 @@ from mnist_app.explain.distortions import closed, sheared, shifted, thickened
 from mnist_app.ink.morphometry import slant, thickness
 from mnist_app.ink.preprocessing import SIDE, pixels_of_drawing
 from mnist_app.ink.strokes import Drawing, Stroke, distance_along, resampled
-from mnist_app.reading.recognition import Prediction, Recogniser, recognise
+from mnist_app.reading.recognition import Glyph, Prediction, Recogniser, recognise_glyphs
 
 Images = NDArray[np.uint8]  # (N, 28, 28), 0 = paper, 255 = ink
 
@@ -148,6 +148,10 @@ class Change:
     pixels: NDArray[np.uint8]  # (28, 28)
     drawing: Drawing | None = None
 
+    @property
+    def glyph(self) -> Glyph:
+        return Glyph.seen(self.pixels, self.drawing)
+
 
 @dataclass(frozen=True, eq=False)
 class Remedy:
@@ -168,9 +172,9 @@ def smallest_change(model: Recogniser, pixels: NDArray[np.uint8], drawing: Drawi
         return None
     after = np.stack([change.pixels for change in changes])
     sizes = np.abs(after.astype(np.float64) - pixels).sum(axis=(1, 2)) / max(1.0, float(pixels.sum(dtype=np.float64)))
-    read = recognise(model, after)
+    read = recognise_glyphs(model, [change.glyph for change in changes])
     fitting = [at for at, prediction in enumerate(read) if prediction.digit == digit and prediction.is_digit]
-    fitting = [at for at in fitting if read[at].confidence >= 0.5]
+    fitting = [at for at in fitting if read[at].confidence >= 0.5 and sizes[at]]  # what nobody can see is no change
     if not fitting:
         return None
     best = min(fitting, key=lambda at: float(sizes[at]))

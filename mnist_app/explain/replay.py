@@ -5,10 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_app.ink.preprocessing import pixels_of_drawing
 from mnist_app.ink.strokes import Drawing, Stroke, distance_along
 from mnist_app.models.networks import CLASSES
-from mnist_app.reading.recognition import Prediction, Recogniser, recognise
+from mnist_app.reading.recognition import Glyph, Prediction, Recogniser, recognise_glyphs
 
 MOST_POINTS = 1_000  # ten seconds of a quick mouse
 FRAMES = 48  # as many as fit on a phone; each costs half a millisecond
@@ -61,9 +60,9 @@ def replay(model: Recogniser, drawing: Drawing, count: int = FRAMES) -> Replay:
     total = sum(lengths)
     shares = np.arange(1, count + 1) / count
     prefixes = [*(_prefix(thinned, lengths, share * total) for share in shares[:-1]), drawing]
-    pixels = np.stack([pixels_of_drawing(prefix) for prefix in prefixes])
-    read = recognise(model, pixels)
-    return Replay(tuple(Frame(float(s), p, r) for s, p, r in zip(shares, pixels, read, strict=True)))
+    glyphs = [Glyph.of(prefix) for prefix in prefixes]
+    read = recognise_glyphs(model, glyphs)
+    return Replay(tuple(Frame(float(s), g.pixels, r) for s, g, r in zip(shares, glyphs, read, strict=True)))
 
 
 def _thinned(drawing: Drawing) -> Drawing:

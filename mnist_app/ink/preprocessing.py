@@ -166,7 +166,7 @@ def prepare_drawing(drawing: Drawing) -> Prepared:
         Step("Your ink", "The strokes as the pen left them.", paint(drawing, _share_of_pen(drawing))),
         Step("MNIST's pen", "Redrawn as thick as the pens that MNIST was written with.", repainted),
         Step("20 × 20", "Shrunk so that the longer side is 20 pixels, each as dark as its share of ink.", fitted),
-        Step("28 × 28", "Moved so that the centre of mass is in the middle: all that the network sees.", centred),
+        Step("28 × 28", "Moved so that the centre of mass is in the middle: the picture that is read.", centred),
     )
     return Prepared(quantise(centred), steps)
 

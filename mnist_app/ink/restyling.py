@@ -54,6 +54,12 @@ def deform(strokes: Strokes, restyling: Restyling, random: Generator) -> Strokes
     return strokes
 
 
+def reordered(strokes: Sequence[Stroke], random: Generator) -> Strokes:
+    """The same strokes as few write them: one the other way now and then, or in another order."""
+    strokes = [stroke[::-1] if random.random() < 0.08 else stroke for stroke in strokes]
+    return [strokes[at] for at in random.permutation(len(strokes))] if random.random() < 0.08 else strokes
+
+
 def unit(strokes: Sequence[Stroke]) -> Strokes:
     """The strokes at the size that this module speaks of: longer side 1, centred at the origin; a dot stays a dot."""
     points = np.concatenate(strokes)

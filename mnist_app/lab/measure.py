@@ -100,7 +100,7 @@ def _learned_and_measured(
         raise AppError("It answers with what is no number.")
     found = evaluate(test.labels, seen.argmax(axis=1))
     card = fitted.card or _card(contender, fitted, len(digits), seconds, fit_temperature(known, validation.labels))
-    model = Recogniser(Opaque(graph), card, graph)
+    model = Recogniser(Opaque(graph), card, graph=graph)
     measured = evaluate_ink(model, ink) if ink and not contender.knows_ink else None
     latency, throughput = speed(model, test)
     figures = Figures(

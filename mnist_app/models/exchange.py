@@ -13,11 +13,14 @@ import torch
 from numpy.typing import NDArray
 
 from mnist_app.ink.preprocessing import VERSION
+from mnist_app.ink.strokes import Drawing
+from mnist_app.ink.trajectory import trajectory_of
 from mnist_app.models.graph import Graph, to_graph
 from mnist_app.models.networks import count_parameters, logits_of
 from mnist_app.models.registry import (
     CARD,
     LARGEST_FILE,
+    PEN,
     WEIGHTS,
     Model,
     ModelError,
@@ -34,27 +37,32 @@ COLDEST, WARMEST = 0.01, 100.0  # temperatures that a calibration might find
 AGREEMENT = 1e-4  # logits: how far ONNX Runtime may be from PyTorch
 CHECKED = 64  # pictures that both are asked about
 
+_LINE = Drawing.from_points([[[0, 0], [1, 1]]])  # that a pen is asked about
+
 
 def to_zip(name: str) -> bytes:
-    """A model's weights and card as a ZIP file that `from_zip` takes. Raises ModelError."""
+    """A model's files as a ZIP file that `from_zip` takes. Raises ModelError."""
     folder = find_model(name)
     load_model(folder)  # nothing that is broken goes out
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        for part in (WEIGHTS, CARD):
-            archive.write(folder / part, f"{name}/{part}")
+        for part in (WEIGHTS, PEN, CARD):
+            if (folder / part).exists():  # not every model follows the pen
+                archive.write(folder / part, f"{name}/{part}")
     return file.getvalue()
 
 
 def from_zip(content: bytes, taken: Collection[str] = ()) -> str:
     """Take in a model, checked and never executed, under a name that is free, and return that name.
 
-    Only the two files that a model is made of are read, and only as JSON and as numbers. Raises ModelError.
+    Only the files that a model is made of are read, and only as JSON and as numbers. Raises ModelError.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive, tempfile.TemporaryDirectory() as workshop:
-            for part, largest in ((WEIGHTS, LARGEST_FILE), (CARD, LARGEST_CARD)):
+            for part, largest in ((WEIGHTS, LARGEST_FILE), (PEN, LARGEST_FILE), (CARD, LARGEST_CARD)):
                 found = [entry for entry in archive.infolist() if Path(entry.filename).name == part]
+                if part == PEN and not found:
+                    continue  # its card says whether it needs one
                 if len(found) != 1:
                     raise ModelError(f"A model's ZIP file has one {part}, and this one has {len(found)}.")
                 if found[0].compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
@@ -73,10 +81,12 @@ def from_zip(content: bytes, taken: Collection[str] = ()) -> str:
         raise ModelError("This is no ZIP file that can be read.") from None
     name = free_name(model.card.name, taken)
     card = dataclasses.replace(model.card, name=name, parameters=count_parameters(model.network))
+    if model.pen and card.pen:
+        card = dataclasses.replace(card, pen=dataclasses.replace(card.pen, parameters=count_parameters(model.pen)))
     try:
         user_models_folder().mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=user_models_folder(), prefix=".") as workshop:
-            save_model(Path(workshop, name), model.network, card)
+            save_model(Path(workshop, name), model.network, card, model.pen)
             return put_in_place(Path(workshop, name), taken)
     except OSError as error:
         raise ModelError(f"{user_models_folder()} could not be written: {error.strerror}.") from None
@@ -95,11 +105,16 @@ def _checked(folder: Path) -> Model:
             f"here it is {VERSION}), and would misread these."
         )
     shares = [measures["accuracy"] for measures in card.metrics.values()]
-    if not all(0 <= share <= 1 for share in (*shares, card.refusal)):
+    calibrations = [(each.temperature, each.refusal) for each in (card, card.pen) if each]
+    if not all(0 <= share <= 1 for share in (*shares, *(refusal for _, refusal in calibrations))):
         raise ModelError("Its card names an accuracy or a refusal that is not between 0 and 1.")
-    if not COLDEST <= card.temperature <= WARMEST:
+    if not all(COLDEST <= temperature <= WARMEST for temperature, _ in calibrations):
         raise ModelError(f"Its card's temperature is not between {COLDEST:g} and {WARMEST:g}.")
-    if not torch.isfinite(logits_of(model.network, _pictures())).all():
+    said = [logits_of(model.network, _pictures())]
+    if model.pen:
+        with torch.inference_mode():
+            said.append(model.pen(torch.from_numpy(trajectory_of(_LINE)[None])))
+    if not all(torch.isfinite(logits).all() for logits in said):
         raise ModelError("Its weights give answers that are no numbers.")
     return model
 

@@ -1,6 +1,7 @@
 """Networks as ONNX graphs, and ONNX Runtime to run them: sooner done than by PyTorch, above all for one picture."""
 
 import warnings
+from collections.abc import Sequence
 from io import BytesIO
 from threading import Lock
 
@@ -11,10 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mnist_app.errors import AppError
+from mnist_app.ink.trajectory import POINTS, Trajectory
 from mnist_app.models.networks import Ensemble
+from mnist_app.models.pennet import PenNet
 
 CHUNK = 100  # pictures at once: more take no less time for each, and more memory
 ENDS = [["pictures"], ["logits", "features"]]  # what goes in, what comes out
+PEN_ENDS = [["trajectories"], ["logits"]]
 
 _exporting = Lock()  # PyTorch's exporter works for one at a time
 
@@ -55,18 +59,27 @@ def to_graph(network: nn.Module) -> bytes:
 
     It is frozen as it answers, and left in evaluation mode.
     """
+    return _exported(_Reader(network), torch.zeros(2, 1, 28, 28), ENDS)
+
+
+def pen_to_graph(pen: PenNet) -> bytes:
+    """The network that follows the pen as ONNX: "trajectories", float32 (N, POINTS, 3), to "logits"."""
+    return _exported(pen, torch.zeros(2, POINTS, 3), PEN_ENDS)
+
+
+def _exported(network: nn.Module, example: Tensor, ends: list[list[str]]) -> bytes:
     file = BytesIO()
     with _exporting, warnings.catch_warnings():
         # The newer exporter needs packages of 40 MB more for the same graph.
         warnings.simplefilter("ignore", DeprecationWarning)
         torch.onnx.export(
-            _Reader(network).eval(),  # the exporter gives all of it back in the mode of the whole
-            (torch.zeros(2, 1, 28, 28),),
+            network.eval(),  # the exporter gives all of it back in the mode of the whole
+            (example,),
             file,  # type: ignore[arg-type]  # it takes a file too
             dynamo=False,
-            input_names=ENDS[0],
-            output_names=ENDS[1],
-            dynamic_axes={name: {0: "count"} for end in ENDS for name in end},
+            input_names=ends[0],
+            output_names=ends[1],
+            dynamic_axes={name: {0: "count"} for end in ends for name in end},
         )
     return file.getvalue()
 
@@ -80,17 +93,7 @@ class Graph:
 
     def __init__(self, content: bytes) -> None:
         """Raises GraphError."""
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.enable_cpu_mem_arena = False  # no slower, and less memory for each model
-        try:
-            self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # of its own, a kind for each thing that can be wrong with a graph
-            raise GraphError(f"It is no graph that can be run ({str(error)[:200]}).") from None
-        ends = [[each.name for each in end] for end in (self._session.get_inputs(), self._session.get_outputs())]
-        if ends != ENDS:
-            found, wanted = (" to ".join(map(" and ".join, each)) for each in (ends, ENDS))
-            raise GraphError(f"It goes from {found}, not from {wanted}.")
+        self._session = _at_work(content, ENDS)
 
     def read(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Logits (N, 10 or 11) and last features (N, F) of at least one picture (N, 28, 28), 0 to 255."""
@@ -102,6 +105,35 @@ class Graph:
         """The same of pictures (N, 1, 28, 28), 0 to 1, all at once."""
         logits, features = self._session.run(None, {"pictures": pictures})
         return logits, features
+
+
+class PenGraph:
+    """A graph of `pen_to_graph` at work, likewise."""
+
+    def __init__(self, content: bytes) -> None:
+        """Raises GraphError."""
+        self._session = _at_work(content, PEN_ENDS)
+
+    def read(self, trajectories: Sequence[Trajectory]) -> NDArray[np.float32]:
+        """Logits (N, 11) of at least one trajectory."""
+        chunks = (np.stack(trajectories[first : first + CHUNK]) for first in range(0, len(trajectories), CHUNK))
+        return np.concatenate([self._session.run(None, {"trajectories": chunk})[0] for chunk in chunks])
+
+
+def _at_work(content: bytes, wanted: list[list[str]]) -> onnxruntime.InferenceSession:
+    """A graph ready to run. Raises GraphError where it is none, or has other ends."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.enable_cpu_mem_arena = False  # no slower, and less memory for each model
+    try:
+        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # of its own, a kind for each thing that can be wrong with a graph
+        raise GraphError(f"It is no graph that can be run ({str(error)[:200]}).") from None
+    ends = [[each.name for each in end] for end in (session.get_inputs(), session.get_outputs())]
+    if ends != wanted:
+        found, asked = (" to ".join(map(" and ".join, each)) for each in (ends, wanted))
+        raise GraphError(f"It goes from {found}, not from {asked}.")
+    return session
 
 
 class Opaque(nn.Module):

@@ -21,11 +21,13 @@ from torch import Tensor, nn
 
 from mnist_app.errors import AppError
 from mnist_app.models.networks import ARCHITECTURES, build
+from mnist_app.models.pennet import PenNet
 from mnist_app.storage import SHIPPED_LAB, SHIPPED_WEIGHTS, lab_folder, user_models_folder, write_whole
 
 DEFAULT_MODEL = "ink-cnn"
 ROBUST_MODEL = "robust-cnn"  # learned under attack
 WEIGHTS, CARD = "model.safetensors", "card.json"
+PEN = "pen.safetensors"  # the weights that follow the pen, of a model that does
 GRAPH = "model.onnx.gz"  # in place of weights, where a model of the lab is no network of ours
 ONLY_A_GRAPH = "onnx"  # the architecture of such a model
 CURVES = ("passes", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "seconds")
@@ -39,6 +41,19 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 class ModelError(AppError):
     """The model asked for cannot be had; the message says what was found and what there is."""
+
+
+@dataclass(frozen=True)
+class PenCard:
+    """What there is to know of the part of a model that follows the pen."""
+
+    parameters: int
+    command: str  # makes it again
+    config: Mapping[str, Any]  # the whole PenConfig
+    seconds: float  # of training
+    machine: str
+    temperature: float = 1.0  # of what picture and pen say together
+    refusal: float = 1.0  # doubt of the two together above which a drawing is refused
 
 
 @dataclass(frozen=True)
@@ -60,6 +75,7 @@ class ModelCard:
     temperature: float = 1.0  # the logits are divided by it, so that confidence is neither too high nor too low
     refusal: float = 1.0  # probability of being no digit above which a drawing is refused; 1 never refuses
     curves: Sequence[Mapping[str, float]] = field(default_factory=list)  # the training's EpochReports, in order
+    pen: PenCard | None = None  # of a model that reads drawings by how they were written, too
 
     def __post_init__(self) -> None:
         """Raises TypeError or ValueError where people could not be shown a field: a card may come from anywhere."""
@@ -69,25 +85,33 @@ class ModelCard:
         json.dumps(asdict(self), ensure_ascii=False).encode()
 
     def _check_kinds(self) -> None:
-        texts = (self.name, self.summary, self.architecture, self.data, self.command, self.machine)
+        texts = [self.name, self.summary, self.architecture, self.data, self.command, self.machine]
         numbers = [self.parameters, self.preprocessing, self.seconds, self.temperature, self.refusal]
+        temperatures = [self.temperature]
+        if pen := self.pen:
+            texts += [pen.command, pen.machine]
+            numbers += [pen.parameters, pen.seconds, pen.temperature, pen.refusal]
+            temperatures.append(pen.temperature)
         for measures in self.metrics.values() if isinstance(self.metrics, Mapping) else [None]:
             numbers += [measures["accuracy"], *measures.values()] if isinstance(measures, Mapping) else [math.nan]
         for report in self.curves if isinstance(self.curves, Sequence) else [None]:
             numbers += [report[name] for name in CURVES] if isinstance(report, Mapping) else [math.nan]
-        if not all(isinstance(text, str) for text in texts) or not isinstance(self.config, Mapping):
+        configs = [self.config, *([pen.config] if pen else [])]
+        if not all(isinstance(text, str) for text in texts) or not all(isinstance(one, Mapping) for one in configs):
             raise TypeError("a text or the config is of another kind")
         if not isinstance(self.parent, str | None):
             raise TypeError("the parent is no name")
         if not all(isinstance(number, int | float) and math.isfinite(number) for number in numbers):
             raise TypeError("a number is missing or no number")
-        if self.temperature <= 0:
+        if min(temperatures) <= 0:
             raise TypeError("the temperature is not above 0")
 
     def _check_sizes(self) -> None:
-        texts = (self.name, self.summary, self.architecture, self.data, self.command, self.machine, self.parent or "")
+        texts = [self.name, self.summary, self.architecture, self.data, self.command, self.machine, self.parent or ""]
+        texts += [self.pen.command, self.pen.machine] if self.pen else []
+        configs = [self.config, *([self.pen.config] if self.pen else [])]
         splits = (self.metrics, *self.metrics.values())
-        if any(len(text) > LONGEST_TEXT for text in texts) or len(json.dumps(dict(self.config))) > LONGEST_CONFIG:
+        if any(len(text) > LONGEST_TEXT for text in texts) or len(json.dumps([*map(dict, configs)])) > LONGEST_CONFIG:
             raise ValueError("a text or the config is too long")
         if any(len(str(name)) > LONGEST_MEASURE for names in splits for name in names):
             raise ValueError("what was measured has too long a name")
@@ -97,31 +121,35 @@ class ModelCard:
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A network with its card."""
+    """A network with its card, and with what follows the pen where the card tells of it."""
 
     network: nn.Module
     card: ModelCard
+    pen: PenNet | None = None
 
 
-def save_model(folder: Path, network: nn.Module, card: ModelCard) -> None:
-    """Write weights and card as a pair: the folder appears whole or, on any failure, is as it was.
+def save_model(folder: Path, network: nn.Module, card: ModelCard, pen: PenNet | None = None) -> None:
+    """Write weights and card together: the folder appears whole or, on any failure, is as it was.
 
-    Raises ModelError where the folder is something else or the disk refuses.
+    ``pen`` is there where the card tells of it. Raises ModelError where the folder is something else or the disk
+    refuses.
     """
+    assert (pen is None) == (card.pen is None)
     check_replaceable(folder)
     try:
-        _write_pair(folder, network, card)
+        _write_together(folder, network, card, pen)
     except OSError as error:
         raise ModelError(f"{folder} could not be written: {error.strerror}.") from None
 
 
-def _write_pair(folder: Path, network: nn.Module, card: ModelCard) -> None:
+def _write_together(folder: Path, network: nn.Module, card: ModelCard, pen: PenNet | None) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as workshop:
         new, old = Path(workshop, "new"), Path(workshop, "old")
         new.mkdir()
-        tensors = {name: _narrowed(tensor).contiguous() for name, tensor in network.state_dict().items()}
-        (new / WEIGHTS).write_bytes(save_tensors(tensors))
+        (new / WEIGHTS).write_bytes(_packed(network))
+        if pen is not None:
+            (new / PEN).write_bytes(_packed(pen))
         (new / CARD).write_text(json.dumps(asdict(card), indent=2) + "\n")
         if folder.exists():
             os.replace(folder, old)
@@ -133,6 +161,11 @@ def _write_pair(folder: Path, network: nn.Module, card: ModelCard) -> None:
             raise
 
 
+def _packed(network: nn.Module) -> bytes:
+    """The weights as safetensors."""
+    return save_tensors({name: _narrowed(tensor).contiguous() for name, tensor in network.state_dict().items()})
+
+
 def _narrowed(tensor: Tensor) -> Tensor:
     """The same numbers in 16 bits, where those hold each exactly."""
     narrow = tensor.half() if tensor.dtype == torch.float32 else tensor
@@ -141,7 +174,7 @@ def _narrowed(tensor: Tensor) -> Tensor:
 
 def check_replaceable(folder: Path) -> None:
     """Raises ModelError where saving a model would destroy something that is no model."""
-    if folder.exists() and not (folder.is_dir() and {path.name for path in folder.iterdir()} <= {WEIGHTS, CARD}):
+    if folder.exists() and not (folder.is_dir() and {path.name for path in folder.iterdir()} <= {WEIGHTS, PEN, CARD}):
         raise ModelError(f"{folder} is there already and is no model. Choose another folder.")
 
 
@@ -152,8 +185,17 @@ def load_model(folder: Path) -> Model:
         raise ModelError(
             f"{card.name!r} is only a graph: it answers, but cannot be taught, exported or made the default."
         )
-    path = folder / WEIGHTS
     network = build(card.architecture)
+    _fill(network, folder / WEIGHTS, f"of the architecture {card.architecture!r}")
+    pen = PenNet() if card.pen else None
+    if pen:
+        _fill(pen, folder / PEN, "of what follows the pen")
+        pen.eval()
+    return Model(network.eval(), card, pen)
+
+
+def _fill(network: nn.Module, path: Path, whose: str) -> None:
+    """Give a network the weights in a file. Raises ModelError."""
     try:
         if path.stat().st_size > LARGEST_FILE:
             raise ModelError(f"{path} is larger than {LARGEST_FILE // 2**20} MB, too large to be one of our models.")
@@ -163,15 +205,14 @@ def load_model(folder: Path) -> Model:
     except SafetensorError as error:
         raise ModelError(f"{path} is not a whole safetensors file ({error}).") from None
     except RuntimeError:  # PyTorch's word for tensors of other names or shapes
-        raise ModelError(f"{path} does not hold the weights of the architecture {card.architecture!r}.") from None
-    return Model(network.eval(), card)
+        raise ModelError(f"{path} does not hold the weights {whose}.") from None
 
 
 def load_card(folder: Path) -> ModelCard:
     """A model's card alone, which is quick. Raises ModelError naming the file at fault."""
     path = folder / CARD
     try:
-        card = ModelCard(**json.loads(path.read_text()))
+        card = _card_of(json.loads(path.read_text()))
     except FileNotFoundError:
         raise ModelError(f"{path} is missing, so {folder.name!r} is no model.") from None
     except OSError as error:
@@ -182,6 +223,13 @@ def load_card(folder: Path) -> ModelCard:
     if card.architecture not in (*ARCHITECTURES, ONLY_A_GRAPH):
         raise ModelError(f"{path} names the architecture {card.architecture!r}, which this version does not know.")
     return card
+
+
+def _card_of(content: Any) -> ModelCard:
+    """Raises TypeError or ValueError where it is not what a card is written as."""
+    fields = dict(content)
+    pen = fields.get("pen")
+    return ModelCard(**{**fields, "pen": None if pen is None else PenCard(**pen)})
 
 
 def save_graph(folder: Path, graph: bytes) -> None:

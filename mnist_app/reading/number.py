@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_app.errors import AppError
-from mnist_app.ink.preprocessing import pixels_of_drawing
 from mnist_app.ink.strokes import Drawing, Stroke
-from mnist_app.reading.recognition import Prediction, Recogniser, readable, recognise, recognise_each
+from mnist_app.reading.recognition import Glyph, Prediction, Recogniser, readable, recognise_each, recognise_glyphs
 
 MOST_STROKES = 30  # drawings of more are no numbers that anyone would write here
 MOST_IN_A_DIGIT = 5  # strokes; in real ink none has more
@@ -37,6 +36,10 @@ class ReadDigit:
     pixels: NDArray[np.uint8]  # (28, 28)
     box: Box | None = None  # in the drawing's unit; None in an image
     drawing: Drawing | None = None  # the strokes of this digit, in writing order; None in an image
+
+    @property
+    def glyph(self) -> Glyph:
+        return Glyph.seen(self.pixels, self.drawing)
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,36 +106,36 @@ class _Group:
 
 def read_drawing(model: Recogniser, drawing: Drawing) -> Reading:
     """Read a drawing as one digit or as a number, whichever is likelier. Raises BlankError."""
-    pixels = pixels_of_drawing(drawing)
-    return _reading(model, drawing, pixels, recognise(model, pixels[None])[0])
+    glyph = Glyph.of(drawing)
+    return _reading(model, drawing, glyph, recognise_glyphs(model, [glyph])[0])
 
 
 def read_picture(model: Recogniser, pixels: NDArray[np.uint8]) -> Reading:
     """Read a picture (28, 28), 0 = paper, 255 = ink, as one digit."""
-    return Reading((ReadDigit(recognise(model, pixels[None])[0], pixels),))
+    return Reading((ReadDigit(recognise_glyphs(model, [Glyph(pixels)])[0], pixels),))
 
 
 def read_each(model: Recogniser, batch: Sequence[Readable]) -> list[Reading | AppError]:
     """Read what can be read, all at once; what came as an error stays one, in its place."""
-    pictures = [readable(item) if isinstance(item, Drawing) else item for item in batch]
+    glyphs = [Glyph(item) if isinstance(item, np.ndarray) else readable(item) for item in batch]
     readings: list[Reading | AppError] = []
-    for item, pixels, answer in zip(batch, pictures, recognise_each(model, pictures), strict=True):
+    for item, glyph, answer in zip(batch, glyphs, recognise_each(model, glyphs), strict=True):
         if isinstance(answer, AppError):
             readings.append(answer)
             continue
-        assert not isinstance(pixels, AppError)  # or it would be the answer
-        single = Reading((ReadDigit(answer, pixels),))
-        readings.append(_reading(model, item, pixels, answer) if isinstance(item, Drawing) else single)
+        assert not isinstance(glyph, AppError)  # or it would be the answer
+        single = Reading((ReadDigit(answer, glyph.pixels),))
+        readings.append(_reading(model, item, glyph, answer) if isinstance(item, Drawing) else single)
     return readings
 
 
-def _reading(model: Recogniser, drawing: Drawing, pixels: NDArray[np.uint8], single: Prediction) -> Reading:
+def _reading(model: Recogniser, drawing: Drawing, glyph: Glyph, single: Prediction) -> Reading:
     """The drawing as a number, if that is likelier than the ``single`` digit that it was read as.
 
     A number is looked for only where one digit is doubted: most drawings take no longer than without.
     """
     whole = _Group(drawing.strokes)
-    alone = Reading((ReadDigit(single, pixels, whole.box, drawing),))
+    alone = Reading((ReadDigit(single, glyph.pixels, whole.box, drawing),))
     if not 2 <= len(drawing.strokes) <= MOST_STROKES or (single.doubt < DOUBTFUL and not whole.is_wide):
         return alone
     number = _best_number(model, drawing)
@@ -147,8 +150,9 @@ def _best_number(model: Recogniser, drawing: Drawing) -> Reading | None:
     groups = _plausible_groups(drawing)
     if not groups:
         return None
-    pictures = {span: pixels_of_drawing(Drawing(group.strokes)) for span, group in groups.items()}
-    read = dict(zip(groups, recognise(model, np.stack(list(pictures.values()))), strict=True))
+    written = {span: _as_written(drawing, group) for span, group in groups.items()}
+    glyphs = {span: Glyph.of(part) for span, part in written.items()}
+    read = dict(zip(groups, recognise_glyphs(model, list(glyphs.values())), strict=True))
     # The best way to each group: its score, and the groups along it. Groups come in the order of their starts, so
     # that all the ways to one are known when it is reached.
     best: dict[_Span, tuple[float, tuple[_Span, ...]]] = {}
@@ -163,10 +167,7 @@ def _best_number(model: Recogniser, drawing: Drawing) -> Reading | None:
     if not complete:
         return None
     return Reading(
-        tuple(
-            ReadDigit(read[span], pictures[span], groups[span].box, _as_written(drawing, groups[span]))
-            for span in max(complete)[1]
-        )
+        tuple(ReadDigit(read[span], glyphs[span].pixels, groups[span].box, written[span]) for span in max(complete)[1])
     )
 
 

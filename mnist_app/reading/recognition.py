@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from mnist_app.errors import AppError
 from mnist_app.ink.preprocessing import BlankError, pixels_of_drawing
 from mnist_app.ink.strokes import Drawing
-from mnist_app.models.graph import Graph, GraphError, Opaque, to_graph
+from mnist_app.ink.trajectory import POINTS, Trajectory, trajectory_of
+from mnist_app.models.graph import Graph, GraphError, Opaque, PenGraph, pen_to_graph, to_graph
 from mnist_app.models.networks import CLASSES, NO_DIGIT, fold_batch_norm, logits_of
 from mnist_app.models.registry import (
     GRAPH,
@@ -25,10 +26,26 @@ from mnist_app.models.registry import (
     load_model,
 )
 
-Picture = NDArray[np.uint8] | AppError  # (28, 28), or why there is none
-
 CERTAIN, CONFIDENT = 0.95, 0.75  # probabilities from which the words change
 RIVAL = 0.15  # probability from which the runner-up is worth a word
+
+
+@dataclass(frozen=True, eq=False)
+class Glyph:
+    """What is read as one digit: what it looks like and, of a drawing, how it was written."""
+
+    pixels: NDArray[np.uint8]  # (28, 28), 0 = paper, 255 = ink
+    trajectory: Trajectory | None = None  # None of an image: nobody saw the pen
+
+    @classmethod
+    def of(cls, drawing: Drawing) -> "Glyph":
+        """Raises BlankError."""
+        return cls.seen(pixels_of_drawing(drawing), drawing)
+
+    @classmethod
+    def seen(cls, pixels: NDArray[np.uint8], drawing: Drawing | None) -> "Glyph":
+        """Of a picture, and the drawing that it was painted from, if any."""
+        return cls(pixels, trajectory_of(drawing) if drawing else None)
 
 
 @dataclass(frozen=True)
@@ -83,7 +100,7 @@ class Prediction:
         }
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Recogniser(Model):
     """A model arranged to answer as quickly as it can; its network still gives gradients and feature maps.
 
@@ -91,6 +108,7 @@ class Recogniser(Model):
     """
 
     graph: Graph
+    pen_graph: PenGraph | None = None
 
     @property
     def is_opaque(self) -> bool:
@@ -99,7 +117,8 @@ class Recogniser(Model):
     @classmethod
     def of(cls, model: Model) -> "Recogniser":
         network = fold_batch_norm(model.network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        return cls(network, model.card, Graph(to_graph(network)))
+        pen_graph = PenGraph(pen_to_graph(model.pen)) if model.pen else None
+        return cls(network, model.card, model.pen, graph=Graph(to_graph(network)), pen_graph=pen_graph)
 
 
 def load_recogniser(name: str) -> Recogniser:
@@ -116,20 +135,55 @@ def recogniser_in(folder: Path) -> Recogniser:
         graph = Graph(load_graph(folder))
     except GraphError as error:
         raise ModelError(f"{folder / GRAPH} cannot be used. {error}") from None
-    return Recogniser(Opaque(graph), card, graph)
+    return Recogniser(Opaque(graph), card, graph=graph)
 
 
 def recognise(model: Recogniser, images: NDArray[np.uint8]) -> list[Prediction]:
-    """Read pictures of shape (N, 28, 28), 0 = paper, 255 = ink: a prediction each, in order."""
+    """Read pictures of shape (N, 28, 28), 0 = paper, 255 = ink, by what they look like: a prediction each, in order."""
     if not len(images):
         return []
     logits = torch.from_numpy(model.graph.read(images)[0]).double()
-    probabilities = (logits[:, :CLASSES] / model.card.temperature).softmax(dim=1)
-    doubts = doubts_of(logits)
-    refusal = model.card.refusal
+    return _predictions(model, logits, model.card.temperature, model.card.refusal)
+
+
+def recognise_glyphs(model: Recogniser, glyphs: Sequence[Glyph]) -> list[Prediction]:
+    """Read each by its picture and, where that is known and the model follows it, by the way of the pen, in order."""
+    if not glyphs:
+        return []
+    pen = model.card.pen
+    logits = torch.from_numpy(model.graph.read(np.stack([glyph.pixels for glyph in glyphs]))[0]).double()
+    answers = _predictions(model, logits, model.card.temperature, model.card.refusal)
+    written = [at for at, glyph in enumerate(glyphs) if glyph.trajectory is not None]
+    if model.pen_graph and pen and written:
+        ways = [way for glyph in glyphs if (way := glyph.trajectory) is not None]
+        both = together(logits[written], torch.from_numpy(model.pen_graph.read(ways)).double())
+        for at, answer in zip(written, _predictions(model, both, pen.temperature, pen.refusal), strict=True):
+            answers[at] = answer
+    return answers
+
+
+def opinions(model: Recogniser, glyph: Glyph) -> tuple[Prediction, Prediction] | None:
+    """What is read by the look alone, and by the way of the pen alone; None where only one of them is known."""
+    pen = model.card.pen
+    if not model.pen_graph or pen is None or glyph.trajectory is None:
+        return None
+    logits = torch.from_numpy(model.pen_graph.read([glyph.trajectory])).double()
+    return recognise(model, glyph.pixels[None])[0], _predictions(model, logits, pen.temperature, pen.refusal)[0]
+
+
+def together(picture: Tensor, pen: Tensor) -> Tensor:
+    """Logits (N, 11) of two who know different things of the same digits: the mean of their log probabilities.
+
+    That is a product of experts (Hinton, doi 10.1162/089976602760128018): what either rules out is ruled out.
+    """
+    return (picture.log_softmax(dim=1) + pen.log_softmax(dim=1)) / 2
+
+
+def _predictions(model: Model, logits: Tensor, temperature: float, refusal: float) -> list[Prediction]:
+    probabilities = (logits[:, :CLASSES] / temperature).softmax(dim=1)
     return [
         Prediction(tuple(row), model.card.name, doubt, doubt <= refusal)
-        for row, doubt in zip(probabilities.tolist(), doubts.tolist(), strict=True)
+        for row, doubt in zip(probabilities.tolist(), doubts_of(logits).tolist(), strict=True)
     ]
 
 
@@ -155,23 +209,22 @@ def doubts_of(logits: Tensor) -> Tensor:
     return logits.softmax(dim=1)[:, NO_DIGIT]
 
 
-def readable(drawing: Drawing | AppError) -> Picture:
-    """A drawing's picture, or why there is none."""
+def readable(drawing: Drawing | AppError) -> Glyph | AppError:
+    """What of a drawing is read, or why nothing can be."""
     if isinstance(drawing, AppError):
         return drawing
     try:
-        return pixels_of_drawing(drawing)
+        return Glyph.of(drawing)
     except BlankError as error:
         return error
 
 
-def recognise_each(model: Recogniser, batch: Sequence[Picture]) -> list[Prediction | AppError]:
+def recognise_each(model: Recogniser, batch: Sequence[Glyph | AppError]) -> list[Prediction | AppError]:
     """Read what can be read, all at once; what came as an error stays one, in its place."""
-    pictures = [picture for picture in batch if not isinstance(picture, AppError)]
-    answers = iter(recognise(model, np.stack(pictures)) if pictures else [])
-    return [picture if isinstance(picture, AppError) else next(answers) for picture in batch]
+    answers = iter(recognise_glyphs(model, [item for item in batch if not isinstance(item, AppError)]))
+    return [item if isinstance(item, AppError) else next(answers) for item in batch]
 
 
 def warm_up(model: Recogniser) -> None:
     """Make the first answer as quick as the next: the libraries set themselves up on first use."""
-    recognise(model, np.zeros((1, 28, 28), np.uint8))
+    recognise_glyphs(model, [Glyph(np.zeros((28, 28), np.uint8), np.zeros((POINTS, 3), np.float32))])

@@ -13,8 +13,8 @@ from mnist_app.training.trainer import metrics_of
 
 SUMMARY = (
     "Networks that answer together, each trained from another start, each asked about the picture as it is and turned "
-    f"by {TURN} degrees to either side: the mean of all their probabilities. Confidence and refusal are calibrated for "
-    "the first one alone."
+    f"by {TURN} degrees to either side: the mean of all their probabilities. What follows the pen is the first one's, "
+    "and so are confidence and refusal."
 )
 ARCHITECTURE = "ensemble"
 
@@ -22,8 +22,8 @@ ARCHITECTURE = "ensemble"
 def combine(folder: Path, members: Sequence[Model], command: str) -> ModelCard:
     """Save an ensemble of models with its card in ``folder``, measured on validation and test.
 
-    ``command`` is what combines them again. Temperature and refusal are the first one's. Raises AppError where they are
-    not the networks an ensemble is made of.
+    ``command`` is what combines them again. Pen, temperature and refusal are the first one's. Raises AppError where
+    they are not the networks an ensemble is made of.
     """
     check_replaceable(folder)
     torch.set_num_threads(1)
@@ -47,6 +47,7 @@ def combine(folder: Path, members: Sequence[Model], command: str) -> ModelCard:
         metrics=metrics_of(network, {split: load_split(split) for split in ("validation", "test")}),
         temperature=first.temperature,
         refusal=first.refusal,
+        pen=first.pen,
     )
-    save_model(folder, network, card)
+    save_model(folder, network, card, members[0].pen)
     return card

@@ -1,8 +1,9 @@
-"""Real ink to learn from: labelled drawings, and new pictures of them for every epoch."""
+"""Real ink to learn from: labelled drawings, and what is seen of them, anew for every epoch."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from zlib import crc32
 
 import numpy as np
@@ -15,8 +16,9 @@ from mnist_app.data.inkfiles import InkFileError, collections, read_records
 from mnist_app.errors import AppError
 from mnist_app.ink.nondigits import nondigit
 from mnist_app.ink.preprocessing import PEN, pixels_of_drawing
-from mnist_app.ink.restyling import Restyling, restyle
+from mnist_app.ink.restyling import Restyling, reordered, restyle
 from mnist_app.ink.strokes import Drawing
+from mnist_app.ink.trajectory import trajectory_of
 from mnist_app.models.networks import NO_DIGIT
 
 SOURCES = {
@@ -24,7 +26,7 @@ SOURCES = {
     "unipen": "UNIPEN train_r01_v07, category 1a (Guyon et al. 1994; CC BY 4.0)",
 }
 THINNEST, THICKEST = 1.8, 4.1  # pixels on 28x28: the 5th and 95th percentile of MNIST's pens
-AT_ONCE = 512  # pictures that a process hands over together
+AT_ONCE = 512  # drawings that a process hands over together
 
 
 @dataclass(frozen=True)
@@ -89,35 +91,59 @@ def fresh_digits(ink: Ink, config: InkConfig, seed: int, epoch: int, workers: in
 
     Begun at once by processes beside this one if there are ``workers``. Whoever paints them, they are the same.
     """
-    everything = _Pictures(ink, config, seed, epoch)
+    return map(_to_digits, _fresh(ink, config, (seed, epoch), workers, _painted))
+
+
+def fresh_trajectories(
+    ink: Ink, config: InkConfig, seed: int, epoch: int, workers: int = 0
+) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
+    """The same as trajectories (N, POINTS, 3) with labels (N,): some strokes in another order, or the other way."""
+    return _fresh(ink, config, (seed, epoch), workers, _followed)
+
+
+Seen = Callable[[Drawing, Generator], NDArray[Any]]  # what a network is given of a drawing
+
+
+def _fresh(
+    ink: Ink, config: InkConfig, seed: tuple[int, int], workers: int, seen: Seen
+) -> Iterator[tuple[NDArray[Any], NDArray[np.int64]]]:
+    everything = _Restyled(ink, config, seed, seen)
     ahead = -(-len(everything) // (AT_ONCE * workers)) if workers else None
-    return iter(DataLoader(everything, AT_ONCE, num_workers=workers, prefetch_factor=ahead, collate_fn=_together))
+    return iter(DataLoader(everything, AT_ONCE, num_workers=workers, prefetch_factor=ahead, collate_fn=_stacked))
 
 
-class _Pictures(Dataset[tuple[NDArray[np.uint8], int]]):
-    """Each picture of an epoch with its label, by number."""
+class _Restyled(Dataset[tuple[NDArray[Any], int]]):
+    """What is seen of each drawing of an epoch, with its label, by number."""
 
-    def __init__(self, ink: Ink, config: InkConfig, seed: int, epoch: int) -> None:
-        self._ink, self._config, self._seed = ink, config, (seed, epoch)
+    def __init__(self, ink: Ink, config: InkConfig, seed: tuple[int, int], seen: Seen) -> None:
+        self._ink, self._config, self._seed, self._seen = ink, config, seed, seen
         self._digits = config.copies * len(ink)
 
     def __len__(self) -> int:
         return self._digits + round(self._config.nondigits * self._digits)
 
-    def __getitem__(self, number: int) -> tuple[NDArray[np.uint8], int]:
+    def __getitem__(self, number: int) -> tuple[NDArray[Any], int]:
         if number >= self._digits:
             random = np.random.default_rng((*self._seed, number - self._digits))
-            return _picture(nondigit(self._ink.drawings, random), random), NO_DIGIT
+            return self._seen(nondigit(self._ink.drawings, random), random), NO_DIGIT
         copy, at = divmod(number, len(self._ink))
         drawing, label = self._ink.drawings[at], int(self._ink.labels[at])
         # By what was drawn, not by its place: it looks the same to networks that learn without some of the others.
         random = np.random.default_rng((*self._seed, copy, crc32(np.concatenate(drawing.strokes).tobytes())))
-        return _picture(restyle(drawing, label, self._config.restyling, random), random), label
+        return self._seen(restyle(drawing, label, self._config.restyling, random), random), label
 
 
-def _picture(drawing: Drawing, random: Generator) -> NDArray[np.uint8]:
+def _painted(drawing: Drawing, random: Generator) -> NDArray[np.uint8]:
     return pixels_of_drawing(drawing, pen=random.triangular(THINNEST, PEN, THICKEST))
 
 
-def _together(pictures: Sequence[tuple[NDArray[np.uint8], int]]) -> Digits:
-    return Digits(np.stack([picture for picture, _ in pictures]), np.array([label for _, label in pictures]))
+def _followed(drawing: Drawing, random: Generator) -> NDArray[np.float32]:
+    return trajectory_of(Drawing(tuple(reordered(drawing.strokes, random))))
+
+
+def _stacked(items: Sequence[tuple[NDArray[Any], int]]) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    return np.stack([seen for seen, _ in items]), np.array([label for _, label in items])
+
+
+def _to_digits(part: tuple[NDArray[np.uint8], NDArray[np.int64]]) -> Digits:
+    return Digits(*part)

@@ -8,7 +8,6 @@ What came of it is told digit by digit, so that somebody can decide whether to u
 
 import copy
 import json
-import platform
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -43,7 +42,7 @@ from mnist_app.reading.recognition import Recogniser
 from mnist_app.training.augmentation import Augmentation
 from mnist_app.training.inkset import InkConfig, load_ink
 from mnist_app.training.train import EpochReport, TrainConfig, train
-from mnist_app.training.trainer import Watch
+from mnist_app.training.trainer import Watch, machine_with
 
 MOST_TAUGHT = 500  # drawings in one lesson; of more, the latest
 PICTURES, MOST_COPIES = 300, 30  # of the drawings in a lesson, and of each, changed anew each: enough for ten
@@ -194,7 +193,7 @@ def teach_model(
         command=command,
         config=asdict(config),
         seconds=round(course[-1].seconds, 1),
-        machine=f"{platform.machine()}, 1 thread, torch {torch.__version__}, Python {platform.python_version()}",
+        machine=machine_with("cpu"),
         metrics={change.split: {"accuracy": change.after / change.count} for change in changes},
         parent=parent,
         temperature=teacher.card.temperature,
@@ -205,7 +204,7 @@ def teach_model(
         parent,
         tuple(ink.labels.tolist()),
         _answers(Recogniser.of(teacher), ink.drawings),
-        _answers(Recogniser(taken, card, graphs[share]), ink.drawings),
+        _answers(Recogniser(taken, card, graph=graphs[share]), ink.drawings),
         changes,
         share,
     )

@@ -60,7 +60,7 @@ def train_model(
         command=command,
         config=asdict(config),
         seconds=round(course[-1].seconds, 1),
-        machine=f"{_processor(config.device)}, torch {torch.__version__}, Python {platform.python_version()}",
+        machine=machine_with(config.device),
         metrics=metrics_of(network, {"validation": validation, "test": test}),
         curves=[{name: getattr(report, name) for name in CURVES} for report in course],
     )
@@ -68,8 +68,10 @@ def train_model(
     return card
 
 
-def _processor(device: str) -> str:
-    return torch.cuda.get_device_name() if device == "cuda" else f"{platform.machine()}, 1 thread"
+def machine_with(device: str) -> str:
+    """What a training ran on, as a card says it."""
+    processor = torch.cuda.get_device_name() if device == "cuda" else f"{platform.machine()}, 1 thread"
+    return f"{processor}, torch {torch.__version__}, Python {platform.python_version()}"
 
 
 def _summary(config: TrainConfig, is_ink: bool) -> str:

@@ -5,22 +5,24 @@ each without some collections, and asked to read just those.
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.special import softmax
+from torch import Tensor
 
 from mnist_app.data.dataset import Digits
 from mnist_app.data.inkfiles import collections
 from mnist_app.errors import AppError
-from mnist_app.ink.preprocessing import pixels_of_drawing
 from mnist_app.models.networks import CLASSES, logits_of
+from mnist_app.models.pennet import PenNet
 from mnist_app.models.registry import Model, ModelCard
 from mnist_app.reading.calibration import Floats, calibration_error, fit_temperature, refusal_threshold
-from mnist_app.reading.recognition import doubts_of
+from mnist_app.reading.recognition import Glyph, doubts_of, together
 from mnist_app.training.inkset import load_ink
 
 REFUSED = 0.005  # share of unseen writers' digits that may be refused: half of what the app promises
@@ -28,7 +30,7 @@ REFUSED = 0.005  # share of unseen writers' digits that may be refused: half of 
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """What a network says of labelled pictures that it has not learned from, before any calibration."""
+    """What a model says of labelled digits that it has not learned from, before any calibration."""
 
     logits: Floats  # (N, 10)
     doubts: Floats  # (N,), the probability of being no digit
@@ -38,13 +40,29 @@ class Answers:
     def accuracy(self) -> float:
         return float((self.logits.argmax(axis=1) == self.labels).mean())
 
+    @classmethod
+    def of(cls, logits: Tensor, labels: NDArray[np.int64]) -> "Answers":
+        return cls(logits[:, :CLASSES].numpy(), doubts_of(logits).numpy(), labels)
+
+    @classmethod
+    def of_all(cls, parts: Iterable["Answers"]) -> "Answers":
+        columns = zip(*((part.logits, part.doubts, part.labels) for part in parts), strict=True)
+        return cls(*(np.concatenate(column) for column in columns))
+
+
+@dataclass(frozen=True, eq=False)
+class Unseen:
+    """What a twin says of the drawings of one collection, by their pictures, and by these and the pen together."""
+
+    pictures: Answers
+    both: Answers | None
+
 
 def answers_of(model: Model, digits: Digits) -> Answers:
-    logits = logits_of(model.network, digits.images).double()
-    return Answers(logits[:, :CLASSES].numpy(), doubts_of(logits).numpy(), digits.labels)
+    return Answers.of(logits_of(model.network, digits.images).double(), digits.labels)
 
 
-def unseen_ink(twins: Sequence[Model], folder: Path) -> dict[str, Answers]:
+def unseen_ink(twins: Sequence[Model], folder: Path) -> dict[str, Unseen]:
     """What twins answer on the collections they learned without, by collection.
 
     Raises AppError for a twin that learned from all, InkFileError where a collection is not in ``folder``.
@@ -56,32 +74,53 @@ def unseen_ink(twins: Sequence[Model], folder: Path) -> dict[str, Answers]:
             raise AppError(f"{twin.card.name!r} is no twin: train it --without some of the collections.")
         for name in without:
             ink = load_ink(folder, set(collections(folder)) - {name})
-            pictures = np.stack([pixels_of_drawing(drawing) for drawing in ink.drawings])
-            answers[name] = answers_of(twin, Digits(pictures, ink.labels))
+            glyphs = [Glyph.of(drawing) for drawing in ink.drawings]
+            seen = logits_of(twin.network, np.stack([glyph.pixels for glyph in glyphs])).double()
+            both = together(seen, _followed(twin.pen, glyphs)) if twin.pen else None
+            answers[name] = Unseen(Answers.of(seen, ink.labels), None if both is None else Answers.of(both, ink.labels))
     return answers
 
 
-def calibrated(card: ModelCard, validation: Answers, ink: Mapping[str, Answers]) -> ModelCard:
-    """The card with temperature, refusal and figures on unseen ink.
+@torch.inference_mode()
+def _followed(pen: PenNet, glyphs: Sequence[Glyph]) -> Tensor:
+    ways = torch.from_numpy(np.stack([glyph.trajectory for glyph in glyphs if glyph.trajectory is not None]))
+    return torch.cat([pen(part) for part in ways.split(500)]).double()
 
-    The temperature is fitted on validation digits and drawings that weigh the same; the refusal on drawings alone.
-    Where there are no drawings, for it has never learned from any, validation digits have to do.
+
+def calibrated(card: ModelCard, validation: Answers, ink: Mapping[str, Unseen]) -> ModelCard:
+    """The card with temperatures, refusals and figures on unseen ink.
+
+    The temperature of pictures is fitted on validation digits and drawings that weigh the same, that of pictures and
+    pen together on drawings; the refusals on drawings alone. Where there are no drawings, for it has never learned from
+    any, validation digits have to do. Raises AppError where a model follows the pen and its twins do not.
     """
     if not ink:
         return dataclasses.replace(card, temperature=fit_temperature(validation.logits, validation.labels))
-    logits, doubts, labels = (
-        np.concatenate([getattr(answers, part) for answers in ink.values()]) for part in ("logits", "doubts", "labels")
-    )
-    share = np.random.default_rng(0).permutation(len(labels))[: len(validation.labels)]
+    seen = Answers.of_all(unseen.pictures for unseen in ink.values())
+    share = np.random.default_rng(0).permutation(len(seen.labels))[: len(validation.labels)]
     temperature = fit_temperature(
-        np.concatenate([validation.logits, logits[share]]), np.concatenate([validation.labels, labels[share]])
+        np.concatenate([validation.logits, seen.logits[share]]), np.concatenate([validation.labels, seen.labels[share]])
     )
-    refusal = refusal_threshold(doubts, REFUSED)
-    unseen = {
-        "accuracy": float(np.mean([answers.accuracy for answers in ink.values()])),
-        "calibration_error": calibration_error(softmax(logits / temperature, axis=1), labels),
-        "refused": float((doubts > refusal).mean()),
+    refusal = refusal_threshold(seen.doubts, REFUSED)
+    by_picture = {name: unseen.pictures.accuracy for name, unseen in ink.items()}
+    pen, said, by_all = card.pen, seen, by_picture
+    if pen:
+        both = {name: unseen.both for name, unseen in ink.items() if unseen.both}
+        if len(both) < len(ink):
+            raise AppError(f"{card.name!r} follows the pen, and not each of its twins does. Train that of all of them.")
+        said, by_all = Answers.of_all(both.values()), {name: answers.accuracy for name, answers in both.items()}
+        fitted = fit_temperature(said.logits, said.labels)
+        pen = dataclasses.replace(pen, temperature=fitted, refusal=refusal_threshold(said.doubts, REFUSED))
+    warmth, doubtful = (pen.temperature, pen.refusal) if pen else (temperature, refusal)
+    figures = {
+        "accuracy": float(np.mean(list(by_all.values()))),
+        "calibration_error": calibration_error(softmax(said.logits / warmth, axis=1), said.labels),
+        "refused": float((said.doubts > doubtful).mean()),
     }
-    measured = {f"{name}, unseen": {"accuracy": answers.accuracy} for name, answers in ink.items()}
-    metrics = {**card.metrics, **measured, "ink, unseen": unseen}
-    return dataclasses.replace(card, temperature=temperature, refusal=refusal, metrics=metrics)
+    measured = {f"{name}, unseen": {"accuracy": accuracy} for name, accuracy in by_all.items()}
+    if pen:
+        figures["by pictures alone"] = float(np.mean(list(by_picture.values())))
+        for name, accuracy in by_picture.items():
+            measured[f"{name}, unseen"]["by pictures alone"] = accuracy
+    metrics = {**card.metrics, **measured, "ink, unseen": figures}
+    return dataclasses.replace(card, temperature=temperature, refusal=refusal, metrics=metrics, pen=pen)

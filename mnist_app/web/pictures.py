@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mnist_app.ink.preprocessing import BOX, Step
+from mnist_app.ink.strokes import Drawing
+from mnist_app.ink.trajectory import painted, trajectory_of
 from mnist_app.reading.number import Reading
 from mnist_app.web.answer import percent
 
@@ -25,11 +27,18 @@ def png_url(pixels: NDArray[np.uint8]) -> str:
 def steps_html(steps: Sequence[Step]) -> str:
     """The way from ink to pixels as a strip of captioned pictures."""
     figures = "".join(
-        f'<figure><img src="{png_url(_on_black(step.picture))}" alt="{html.escape(step.why)}">'
+        f'<figure><img src="{png_url(on_black(step.picture))}" alt="{html.escape(step.why)}">'
         f"<figcaption><strong>{html.escape(step.name)}</strong> {html.escape(step.why)}</figcaption></figure>"
         for step in steps
     )
     return f'<section class="steps" aria-label="What the network sees">{figures}</section>'
+
+
+def pen_step(drawing: Drawing) -> Step:
+    """What a model that follows the pen knows of a drawing besides."""
+    return Step(
+        "The pen", "How it was written, brighter and brighter: that is read, too.", painted(trajectory_of(drawing))
+    )
 
 
 def digits_html(reading: Reading) -> str:
@@ -42,7 +51,7 @@ def digits_html(reading: Reading) -> str:
     return f'<section class="steps" aria-label="What the network sees, digit by digit">{figures}</section>'
 
 
-def _on_black(ink: NDArray[np.float32]) -> NDArray[np.uint8]:
+def on_black(ink: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Ink in white on a black square, as the network gets it, in the middle with a little room around."""
     height, width = ink.shape
     side = max(height, width) + 2 * (max(height, width) // BOX)

@@ -28,13 +28,13 @@ from mnist_app.explore.neighbours import Neighbours, Sketch, known_neighbours, s
 from mnist_app.explore.predictions import predict, predictions_of
 from mnist_app.explore.projection import Layout, Places, known_tsne, pca
 from mnist_app.ink.photo import open_image
-from mnist_app.ink.preprocessing import Prepared, Step, pixels_of_drawing, prepare_image
+from mnist_app.ink.preprocessing import Prepared, Step, prepare_image
 from mnist_app.ink.strokes import Drawing, DrawingError
 from mnist_app.models.registry import DEFAULT_MODEL, ModelError, answering_file, find_model
 from mnist_app.models.shelf import default_model, restorable
 from mnist_app.reading.evaluation import Evaluation, evaluate
 from mnist_app.reading.number import ReadDigit, read_drawing
-from mnist_app.reading.recognition import Prediction, Recogniser, load_recogniser, read_with, recognise
+from mnist_app.reading.recognition import Glyph, Prediction, Recogniser, load_recogniser, read_with, recognise_glyphs
 from mnist_app.training.jobs import Job, JobError, snapshot_network
 from mnist_app.training.queue import Queue
 from mnist_app.work import Progress, Work
@@ -346,19 +346,21 @@ def read_at(job: Job, passes: float, pixels: NDArray[np.uint8]) -> Prediction:
 
 
 @lru_cache(maxsize=MOST_READ)  # two dozen models at once, whenever the page of the lab runs
-def _read_by(name: str, stamp: tuple[int, int], pixels: bytes) -> Prediction:
-    return recognise(model(name), np.frombuffer(pixels, np.uint8).reshape(1, 28, 28))[0]
+def _read_by(name: str, stamp: tuple[int, int], pixels: bytes, trajectory: bytes) -> Prediction:
+    way = np.frombuffer(trajectory, np.float32).reshape(-1, 3)
+    return recognise_glyphs(model(name), [Glyph(np.frombuffer(pixels, np.uint8).reshape(28, 28), way)])[0]
 
 
-def read_by(name: str, pixels: NDArray[np.uint8]) -> Prediction:
-    """What a model reads in a picture (28, 28). Raises ModelError."""
-    return _read_by(name, stamp_of(name), pixels.tobytes())
+def read_by(name: str, drawn: Glyph) -> Prediction:
+    """What a model reads in what was drawn, as one digit. Raises ModelError."""
+    assert drawn.trajectory is not None  # of an image
+    return _read_by(name, stamp_of(name), drawn.pixels.tobytes(), drawn.trajectory.tobytes())
 
 
-def own_drawing() -> NDArray[np.uint8] | None:
-    """What is on this visitor's pad, as the network sees it (28, 28); None of a blank one."""
+def own_drawing() -> Glyph | None:
+    """What is on this visitor's pad, as one digit; None of a blank one."""
     drawing = pad().drawing
-    return None if drawing.is_blank else pixels_of_drawing(drawing)
+    return None if drawing.is_blank else Glyph.of(drawing)
 
 
 def own_digits() -> Sequence[ReadDigit]:

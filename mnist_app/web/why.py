@@ -19,7 +19,9 @@ from mnist_app.explain.replay import Replay, replay
 from mnist_app.explore.explorer import NAMES
 from mnist_app.explore.neighbours import Neighbours, Sketch
 from mnist_app.ink.strokes import Drawing
+from mnist_app.ink.trajectory import POINTS, painted, trajectory_of
 from mnist_app.reading.number import ReadDigit, read_drawing
+from mnist_app.reading.recognition import Prediction, opinions
 from mnist_app.web import session
 from mnist_app.web.answer import a_digit, percent
 from mnist_app.web.charts import evidence_rgb, findings_html
@@ -27,7 +29,7 @@ from mnist_app.web.curves import Growth, Plot, curves
 from mnist_app.web.gallery import image_sheet, neighbours_html
 from mnist_app.web.live_ink import hear_pen_up, ink_ahead
 from mnist_app.web.notice import plain, problem_notice
-from mnist_app.web.pictures import png_url, row_html
+from mnist_app.web.pictures import on_black, png_url, row_html
 from mnist_app.web.terms import terms
 from mnist_app.web.waiting import wait_for
 
@@ -138,15 +140,28 @@ def _see(read: ReadDigit, model: str, is_beside_neighbours: bool) -> None:
     if is_beside_neighbours:
         _layers(read, model)
         return
-    pictures = [(png_url(read.pixels), "all that the network sees: 28 × 28 pixels")]
+    pictures = [(png_url(read.pixels), "the picture that is read: 28 × 28 pixels")]
+    if read.drawing and session.model(model).pen:
+        pictures.append((png_url(on_black(painted(trajectory_of(read.drawing)))), "how it was written"))
     if read.prediction.is_digit:
         digit = read.prediction.digit
         pictures.append((png_url(session.norms().averages[digit]), f"the average {NAMES[digit]}"))
-    st.html(row_html(pictures))
+    st.html(_disagreement(read, model) + row_html(pictures))
     _nearest(read, model)
     terms("pixel", "training picture", "features")
     if not _is_opaque(model) and st.toggle("Layer by layer", key=session.WHY_LAYERS, persist_state="session"):
         _layers(read, model)
+
+
+def _disagreement(read: ReadDigit, model: str) -> str:
+    """What look and pen say each alone, in a sentence, where they do not say the same."""
+    apart = opinions(session.model(model), read.glyph)
+    if apart is None:
+        return ""
+    look, pen = (a_digit(each.digit) if each.is_digit else "no digit" for each in apart)
+    return (
+        "" if look == pen else f'<p class="sentence">By its look alone it is {look}, by how it was written {pen}.</p>'
+    )
 
 
 def _nearest(read: ReadDigit, model: str) -> None:
@@ -212,7 +227,8 @@ def _layers(read: ReadDigit, model: str) -> None:
         "it, or take Tab and the arrow keys, to enlarge it.</p>"
     )
     linear = [part for part in recogniser.network.modules() if isinstance(part, nn.Linear)]
-    st.html(layers_html(read, stations, liked, [(layer.in_features, layer.out_features) for layer in linear]))
+    sizes = [(layer.in_features, layer.out_features) for layer in linear]
+    st.html(layers_html(read, stations, liked, sizes, opinions(recogniser, read.glyph)))
     terms("convolution", "feature map", "pooling", "softmax")
     if liked is None:
         doing = "What each map responds to most is being looked for, once for everybody"
@@ -224,10 +240,12 @@ def layers_html(
     stations: Sequence[Station],
     liked: Sequence[Favourites] | None,
     linear: Sequence[tuple[int, int]],
+    apart: tuple[Prediction, Prediction] | None,
 ) -> str:
     """A diagram of the network: a row a layer, with its shape, its strongest maps, and their favourite patterns.
 
-    ``linear`` are the numbers that go in and come out of each layer that is fully connected.
+    ``linear`` are the numbers that go in and come out of each layer that is fully connected. ``apart`` is what look and
+    pen say each alone, of a drawing that is read by both.
     """
     picture = f'<img class="map" src="{png_url(read.pixels)}" alt="The picture">'
     rows = _station("The picture", "28 × 28 pixels", picture)
@@ -243,14 +261,21 @@ def layers_html(
             strongest = station.strongest(MAPS).tolist()
             name = "Convolution" if station.kind == "convolution" else "Convolution, halved"
             rows += _station(name, shape, _maps(station, strongest, found, number))
-    prediction = read.prediction
-    answer = f'<span class="reads">{prediction.digit}</span> {percent(prediction.confidence)}'
-    if not prediction.is_digit:
-        answer = f"no digit: {percent(prediction.doubt)}"
     for inputs, outputs in linear:
         rows += _station("Fully connected", f"{inputs} → {outputs} numbers", "")
-    rows += _station("The answer", "10 probabilities", answer)
+    if apart:
+        rows += _station("By its look", "10 probabilities", _answered(apart[0]))
+        rows += _station("By how it was written", f"{POINTS} points, another network", _answered(apart[1]))
+    rows += _station(
+        "The answer", "10 probabilities, of both" if apart else "10 probabilities", _answered(read.prediction)
+    )
     return f'<ol class="network" aria-label="The network, layer by layer">{rows}</ol>'
+
+
+def _answered(prediction: Prediction) -> str:
+    if not prediction.is_digit:
+        return f"no digit: {percent(prediction.doubt)}"
+    return f'<span class="reads">{prediction.digit}</span> {percent(prediction.confidence)}'
 
 
 def _station(name: str, shape: str, content: str) -> str:
@@ -311,7 +336,8 @@ def _where(read: ReadDigit, model: str) -> None:
     refused = (
         "" if prediction.is_digit else f"It is no digit to the network; likest it is to {a_digit(found[0].digit)}. "
     )
-    st.html(f'<p class="sentence">{refused}{_looked(found[0])}</p>' + row_html(pictures, "large"))
+    sentence = f'<p class="sentence">{refused}{_looked(found[0])}</p>'
+    st.html(_disagreement(read, model) + sentence + row_html(pictures, "large"))
     terms("evidence", "integrated gradients")
 
 

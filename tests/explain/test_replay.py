@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from mnist_app.explain.replay import MOST_POINTS, Frame, Replay, _thinned, replay
+from mnist_app.explain.replay import MOST_POINTS, Frame, Replay, _prefix, _thinned, replay
 from mnist_app.ink.preprocessing import BlankError, pixels_of_drawing
-from mnist_app.ink.strokes import Drawing, resampled
-from mnist_app.reading.recognition import Prediction, Recogniser, recognise
+from mnist_app.ink.strokes import Drawing, distance_along, resampled
+from mnist_app.reading.recognition import Glyph, Prediction, Recogniser, recognise_glyphs
 
 from ..conftest import SEVEN
 
@@ -13,13 +13,18 @@ def test_the_replay_ends_with_the_whole_drawing(shipped_model: Recogniser, a_sev
     last = replay(shipped_model, a_seven).frames[-1]
     assert last.share == 1
     assert (last.pixels == pixels_of_drawing(a_seven)).all()
-    assert np.allclose(last.prediction.probabilities, recognise(shipped_model, last.pixels[None])[0].probabilities)
+    assert np.allclose(
+        last.prediction.probabilities, recognise_glyphs(shipped_model, [Glyph.of(a_seven)])[0].probabilities
+    )
 
 
 def test_every_frame_is_read_as_if_it_were_alone(shipped_model: Recogniser, a_seven: Drawing) -> None:
     found = replay(shipped_model, a_seven, 7)
+    lengths = [float(distance_along(stroke)[-1]) for stroke in a_seven.strokes]
     for frame in found.frames:
-        alone = recognise(shipped_model, frame.pixels[None])[0]
+        glyph = Glyph.of(_prefix(a_seven, lengths, frame.share * sum(lengths)))
+        assert (glyph.pixels == frame.pixels).all()
+        alone = recognise_glyphs(shipped_model, [glyph])[0]
         assert np.allclose(alone.probabilities, frame.prediction.probabilities, atol=1e-5)
     assert found.probabilities.shape == (7, 10)
 

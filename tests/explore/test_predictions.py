@@ -160,10 +160,10 @@ def test_a_broken_file_is_computed_again(
 def test_a_full_disk_costs_one_sentence_and_no_result(
     own_home: Path, nothing_shipped: None, tiny_digits: Digits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(file: object, **arrays: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("mnist_app.explore.kept.np.savez_compressed", full)
+    monkeypatch.setattr("mnist_app.explore.kept.np.lib.format.write_array", full)
     found, problem = predictions_of(DEFAULT_MODEL, "test", tiny_digits)
     assert len(found) == 64
     assert problem == (

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from mnist_app.ink import restyling
-from mnist_app.ink.restyling import COMMON_HABITS, HABITS, Restyling, deform, restyle, unit
+from mnist_app.ink.restyling import COMMON_HABITS, HABITS, Restyling, deform, reordered, restyle, unit
 from mnist_app.ink.strokes import Drawing, Stroke
 
 from ..conftest import ONE, SEVEN, TWO, ZERO
@@ -113,3 +113,17 @@ def test_every_habit_leaves_sound_strokes_of_anything(digit: int) -> None:
                 changed = deform(changed, Restyling(), np.random.default_rng(seed))
                 assert changed
                 assert all(stroke.ndim == 2 and len(stroke) and np.isfinite(stroke).all() for stroke in changed)
+
+
+def test_strokes_are_reordered_and_turned_round_now_and_then_and_never_changed() -> None:
+    strokes = [np.array([[0.0, 0.0], [1.0, 0.0]]), np.array([[0.0, 1.0], [1.0, 1.0]]), np.array([[5.0, 0.0]])]
+    outcomes = [reordered(strokes, np.random.default_rng(seed)) for seed in range(400)]
+    as_written = sum(all(map(np.array_equal, outcome, strokes)) for outcome in outcomes)
+    assert 250 < as_written < 350
+    turned = sum(any(np.array_equal(stroke, strokes[0][::-1]) for stroke in outcome) for outcome in outcomes)
+    moved = sum(len(outcome[0]) == 1 for outcome in outcomes)
+    assert 15 < turned < 60 and 3 < moved < 30
+    for outcome in outcomes:
+        assert sorted(map(sorted, (stroke.tolist() for stroke in outcome))) == sorted(
+            map(sorted, (stroke.tolist() for stroke in strokes))
+        )

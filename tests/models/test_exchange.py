@@ -16,10 +16,11 @@ import torch
 from safetensors.torch import load, save
 
 from mnist_app.data.dataset import Digits
+from mnist_app.ink.trajectory import POINTS
 from mnist_app.models import exchange
 from mnist_app.models.exchange import from_zip, to_onnx, to_zip
 from mnist_app.models.networks import ARCHITECTURES, build, logits_of
-from mnist_app.models.registry import CARD, WEIGHTS, ModelError, find_model, load_model, model_folders, save_model
+from mnist_app.models.registry import CARD, PEN, WEIGHTS, ModelError, find_model, load_model, model_folders, save_model
 from mnist_app.storage import user_models_folder
 
 
@@ -124,6 +125,55 @@ def not_a_number(parts: dict[str, bytes]) -> dict[str, bytes]:
     tensors = load(parts["mnist-cnn/" + WEIGHTS])
     tensors["classifier.bias"][3] = torch.nan
     return {**parts, "mnist-cnn/" + WEIGHTS: save(tensors)}
+
+
+def test_what_follows_the_pen_goes_and_comes_with_its_model() -> None:
+    back, original = load_model(find_model(from_zip(to_zip("ink-cnn")))), load_model(find_model("ink-cnn"))
+    assert back.card.pen == original.card.pen is not None
+    assert back.pen and original.pen
+    way = torch.rand(3, POINTS, 3)
+    with torch.inference_mode():
+        assert torch.equal(back.pen(way), original.pen(way))
+
+
+def without_its_pen(parts: dict[str, bytes]) -> dict[str, bytes]:
+    return {name: content for name, content in parts.items() if not name.endswith(PEN)}
+
+
+def with_two_pens(parts: dict[str, bytes]) -> dict[str, bytes]:
+    return {**parts, PEN: b""}
+
+
+def with_a_pen_that_is_no_number(parts: dict[str, bytes]) -> dict[str, bytes]:
+    tensors = load(parts["ink-cnn/" + PEN])
+    tensors["classifier.bias"][3] = torch.nan
+    return {**parts, "ink-cnn/" + PEN: save(tensors)}
+
+
+def with_a_pen_that_says(**changes: object) -> Callable[[dict[str, bytes]], dict[str, bytes]]:
+    def change(parts: dict[str, bytes]) -> dict[str, bytes]:
+        card = json.loads(parts["ink-cnn/" + CARD])
+        return {**parts, "ink-cnn/" + CARD: renamed(json.dumps(card).encode(), pen=card["pen"] | changes)}
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (without_its_pen, "Its pen.safetensors is missing"),
+        (with_two_pens, "has one pen.safetensors, and this one has 2"),
+        (with_a_pen_that_is_no_number, "Its weights give answers that are no numbers"),
+        (with_a_pen_that_says(refusal=2), "a refusal that is not between 0 and 1"),
+        (with_a_pen_that_says(temperature=1e9), "temperature is not between"),
+    ],
+)
+def test_a_model_with_a_damaged_pen_is_not_taken_in(
+    damage: Callable[[dict[str, bytes]], dict[str, bytes]], says: str
+) -> None:
+    with pytest.raises(ModelError, match=says):
+        from_zip(packed(damage(parts_of(to_zip("ink-cnn")))))
+    assert not user_models_folder().exists() or not list(user_models_folder().iterdir())
 
 
 def claiming(**changes: object) -> Callable[[dict[str, bytes]], dict[str, bytes]]:

@@ -14,15 +14,18 @@ from torch import nn
 
 from mnist_app.data.dataset import Digits
 from mnist_app.models.networks import build, logits_of
+from mnist_app.models.pennet import PenNet
 from mnist_app.models.registry import (
     CARD,
     CURVES,
     DEFAULT_MODEL,
     GRAPH,
     LARGEST_FILE,
+    PEN,
     WEIGHTS,
     ModelCard,
     ModelError,
+    PenCard,
     answering_file,
     find_model,
     free_name,
@@ -59,6 +62,25 @@ def a_card() -> ModelCard:
         machine="this one",
         metrics={"validation": {"accuracy": 0.1}},
     )
+
+
+@pytest.fixture
+def pen() -> PenNet:
+    torch.manual_seed(0)
+    return PenNet().eval()
+
+
+@pytest.fixture
+def a_pen_card() -> PenCard:
+    return PenCard(parameters=7, command="none", config={"epochs": 1}, seconds=2.5, machine="this one", temperature=0.5)
+
+
+@pytest.fixture
+def writing(network: nn.Module, pen: PenNet, a_card: ModelCard, a_pen_card: PenCard) -> Path:
+    """The folder of a saved model that follows the pen."""
+    folder = new_model_folder("writing")
+    save_model(folder, network, dataclasses.replace(a_card, name="writing", pen=a_pen_card), pen)
+    return folder
 
 
 @pytest.fixture
@@ -245,6 +267,64 @@ def test_a_damaged_model_is_refused_with_the_file_at_fault(
     damage(mine)
     with pytest.raises(ModelError, match=f"mine/{file} .*{says}|mine/{file} {says}"):
         load_model(mine)
+
+
+def test_what_follows_the_pen_comes_back_as_it_was_saved(writing: Path, pen: PenNet, a_pen_card: PenCard) -> None:
+    model = load_model(writing)
+    assert model.pen and model.card.pen == a_pen_card
+    assert all(torch.equal(one, other) for one, other in zip(model.pen.parameters(), pen.parameters(), strict=True))
+
+
+def test_a_model_that_does_not_follow_the_pen_any_more_leaves_nothing_of_it(
+    writing: Path, network: nn.Module, a_card: ModelCard
+) -> None:
+    save_model(writing, network, a_card)
+    assert sorted(content(writing)) == [CARD, WEIGHTS]
+    assert load_model(writing).pen is None
+
+
+def pen_that_says(**changes: object) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        card = json.loads((folder / CARD).read_text())
+        (folder / CARD).write_text(json.dumps(card | {"pen": card["pen"] | changes}))
+
+    return change
+
+
+def no_pen(folder: Path) -> None:
+    (folder / PEN).unlink()
+
+
+def truncated_pen(folder: Path) -> None:
+    (folder / PEN).write_bytes((folder / PEN).read_bytes()[:-1])
+
+
+def another_pen(folder: Path) -> None:
+    (folder / PEN).write_bytes((folder / WEIGHTS).read_bytes())
+
+
+@pytest.mark.parametrize(
+    ("damage", "file", "says"),
+    [
+        (no_pen, PEN, "is missing: the card is there without its weights"),
+        (truncated_pen, PEN, "is not a whole safetensors file"),
+        (another_pen, PEN, "does not hold the weights of what follows the pen"),
+        (pen_that_says(colour="red"), CARD, "is not a model card.*colour"),
+        (pen_that_says(temperature=0), CARD, "the temperature is not above 0"),
+        (pen_that_says(temperature="1"), CARD, "number"),
+        (pen_that_says(command=7), CARD, "is of another kind"),
+        (pen_that_says(config=7), CARD, "is of another kind"),
+        (pen_that_says(command="x" * 4_001), CARD, "too long"),
+        (card_that_says(pen=7), CARD, "is not a model card"),
+        (card_that_says(pen=[]), CARD, "is not a model card"),
+    ],
+)
+def test_a_damaged_pen_is_refused_with_the_file_at_fault(
+    writing: Path, damage: Callable[[Path], None], file: str, says: str
+) -> None:
+    damage(writing)
+    with pytest.raises(ModelError, match=f"writing/{file} .*{says}|writing/{file} {says}"):
+        load_model(writing)
 
 
 @pytest.mark.parametrize("name", ["../x", "a/b", "A", "", "a" * 65, ".hidden", "-x", "a b", "ü", "..", "x\n"])

@@ -1,13 +1,14 @@
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from mnist_app.ink.preprocessing import BlankError, pixels_of_drawing
 from mnist_app.ink.strokes import Drawing, DrawingError
 from mnist_app.models.registry import DEFAULT_MODEL
 from mnist_app.reading import number as number_module
 from mnist_app.reading.number import Reading, read_drawing, read_each, read_picture
-from mnist_app.reading.recognition import Prediction, Recogniser, load_recogniser
+from mnist_app.reading.recognition import Glyph, Prediction, Recogniser, load_recogniser
 
 from ..compositions import heart, line_across, number, one_dot, scribble
 from ..conftest import ONE, SEVEN, TWO, ZERO
@@ -43,12 +44,12 @@ def test_a_single_digit_is_not_read_as_two(model: Recogniser, digit: int, stroke
 def test_two_digits_that_read_hardly_better_than_one_are_a_number_where_they_are_wide(
     model: Recogniser, monkeypatch: pytest.MonkeyPatch, apart: float, text: str
 ) -> None:
-    def answers(_: Recogniser, pictures: NDArray[np.uint8]) -> list[Prediction]:
-        if len(pictures) == 1:  # of the whole
+    def answers(_: Recogniser, glyphs: Sequence[Glyph]) -> list[Prediction]:
+        if len(glyphs) == 1:  # of the whole
             return [Prediction((0.9, 0.1, *[0.0] * 8), "model", doubt=0.3)]
-        return [Prediction((0.1, 0.9, *[0.0] * 8), "model", doubt=0.1) for _ in pictures]
+        return [Prediction((0.1, 0.9, *[0.0] * 8), "model", doubt=0.1) for _ in glyphs]
 
-    monkeypatch.setattr(number_module, "recognise", answers)
+    monkeypatch.setattr(number_module, "recognise_glyphs", answers)
     drawing = Drawing.from_points([[[0, 0], [0, 100]], [[apart, 0], [apart, 100]]])
     assert read_drawing(model, drawing).text == text
 

@@ -4,21 +4,27 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from scipy.special import softmax
 from torch import nn
 
 from mnist_app.data.dataset import Digits
 from mnist_app.ink.preprocessing import BlankError, pixels_of_drawing
 from mnist_app.ink.strokes import Drawing, DrawingError
 from mnist_app.models.networks import logits_of
-from mnist_app.models.registry import DEFAULT_MODEL, GRAPH, ModelError
+from mnist_app.models.registry import DEFAULT_MODEL, GRAPH, ModelError, find_model, load_model
 from mnist_app.reading.recognition import (
+    Glyph,
     Prediction,
     Recogniser,
     load_recogniser,
+    opinions,
     readable,
     recognise,
     recognise_each,
+    recognise_glyphs,
     recogniser_in,
+    together,
     warm_up,
 )
 
@@ -67,6 +73,52 @@ def test_what_cannot_be_read_keeps_its_place(
     answers = recognise_each(shipped_model, batch)
     assert [getattr(answer, "digit", type(answer)) for answer in answers] == [BlankError, 7, DrawingError, 2]
     assert answers[2] is broken
+
+
+def by_both(model: Recogniser, glyph: Glyph) -> list[float]:
+    """The probabilities of look and pen together, worked out by hand."""
+    assert model.pen and model.card.pen and glyph.trajectory is not None
+    with torch.inference_mode():
+        pen = model.pen(torch.from_numpy(glyph.trajectory)[None]).double()[0].numpy()
+    look = logits_of(load_model(find_model(model.card.name)).network, glyph.pixels[None]).double()[0].numpy()
+    odds = (np.log(softmax(look)) + np.log(softmax(pen)))[:10] / 2 / model.card.pen.temperature
+    return list(softmax(odds))
+
+
+def test_a_drawing_is_read_by_its_look_and_by_the_way_of_the_pen(shipped_model: Recogniser, a_seven: Drawing) -> None:
+    glyphs = [Glyph.of(a_seven), Glyph(pixels_of_drawing(a_seven)), Glyph.of(Drawing.from_points(TWO))]
+    first, image, second = recognise_glyphs(shipped_model, glyphs)
+    np.testing.assert_allclose(first.probabilities, by_both(shipped_model, glyphs[0]), atol=1e-5)
+    np.testing.assert_allclose(second.probabilities, by_both(shipped_model, glyphs[2]), atol=1e-5)
+    np.testing.assert_allclose(image.probabilities, recognise(shipped_model, glyphs[1].pixels[None])[0].probabilities)
+    assert first.probabilities != image.probabilities
+
+
+def test_a_model_without_a_pen_reads_a_drawing_by_its_look(a_seven: Drawing) -> None:
+    model, glyph = load_recogniser("mnist-cnn"), Glyph.of(a_seven)
+    assert recognise_glyphs(model, [glyph]) == recognise(model, glyph.pixels[None])
+    assert opinions(model, glyph) is None
+
+
+def test_look_and_pen_can_be_asked_apart(shipped_model: Recogniser, a_seven: Drawing) -> None:
+    glyph = Glyph.of(a_seven)
+    look, pen = opinions(shipped_model, glyph) or pytest.fail("they were not asked")
+    assert [look] == recognise(shipped_model, glyph.pixels[None])
+    assert (look.digit, pen.digit) == (7, 7) and look.probabilities != pen.probabilities
+    assert opinions(shipped_model, Glyph(glyph.pixels)) is None  # an image
+
+
+def test_what_one_of_two_rules_out_is_ruled_out() -> None:
+    either, one = torch.zeros(1, 11), torch.zeros(1, 11)
+    either[0, [2, 7]] = 10  # a 2 or a 7
+    one[0, [1, 7]] = 10  # a 1 or a 7
+    assert together(either, one).softmax(dim=1)[0, 7] > 0.95
+
+
+def test_a_pen_that_went_backwards_does_not_spoil_the_reading(shipped_model: Recogniser) -> None:
+    drawings = [Drawing.from_points(strokes) for strokes in DIGITS.values()]
+    backwards = [Drawing(tuple(stroke[::-1] for stroke in drawing.strokes[::-1])) for drawing in drawings]
+    assert [read.digit for read in recognise_glyphs(shipped_model, list(map(Glyph.of, backwards)))] == list(DIGITS)
 
 
 def test_only_blanks_give_only_errors(shipped_model: Recogniser, blank_drawing: Drawing) -> None:

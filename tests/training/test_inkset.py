@@ -3,13 +3,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from mnist_app.data.dataset import Digits
 from mnist_app.data.inkfiles import InkFileError
 from mnist_app.errors import AppError
+from mnist_app.ink.trajectory import POINTS
 from mnist_app.models.networks import NO_DIGIT
 from mnist_app.training import inkset
-from mnist_app.training.inkset import Ink, InkConfig, fresh_digits, load_ink, sources_of
+from mnist_app.training.inkset import Ink, InkConfig, fresh_digits, fresh_trajectories, load_ink, sources_of
 
 from ..conftest import ONE, SEVEN, ZERO
 
@@ -67,6 +69,22 @@ def test_a_worker_paints_the_same_pictures(ink_folder: Path, monkeypatch: pytest
     alone, together = epoch_of(ink, config, 0, 1), epoch_of(ink, config, 0, 1, workers=1)
     assert np.array_equal(alone.images, together.images)
     assert np.array_equal(alone.labels, together.labels)
+
+
+def ways_of(ink: Ink, config: InkConfig, seed: int, epoch: int, workers: int = 0) -> NDArray[np.float32]:
+    return np.concatenate([ways for ways, _ in fresh_trajectories(ink, config, seed, epoch, workers)])
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_the_ways_of_the_pen_are_those_of_the_same_drawings(ink_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inkset, "AT_ONCE", 4)
+    ink, config = load_ink(ink_folder), InkConfig(copies=4, nondigits=0.5)
+    labels = np.concatenate([labels for _, labels in fresh_trajectories(ink, config, 0, 1)])
+    assert labels.tolist() == [7, 0, 1] * 4 + [NO_DIGIT] * 6
+    ways = ways_of(ink, config, 0, 1)
+    assert ways.shape == (18, POINTS, 3)
+    assert len({way.tobytes() for way in (*ways, *ways_of(ink, config, 0, 2))}) == 36
+    assert np.array_equal(ways, ways_of(ink, config, 0, 1, workers=1))
 
 
 def test_a_drawing_looks_the_same_to_who_learns_without_the_others(ink_folder: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from mnist_app.data.dataset import Digits
 from mnist_app.errors import AppError
 from mnist_app.models.registry import Model, find_model, load_model
-from mnist_app.training.twins import Answers, answers_of, calibrated, unseen_ink
+from mnist_app.training.twins import Answers, Unseen, answers_of, calibrated, unseen_ink
 
 from ..conftest import ONE, SEVEN
 
@@ -18,7 +18,7 @@ def twin() -> Model:
     """The shipped model, as if it had learned without the collection "held"."""
     model = load_model(find_model("ink-cnn"))
     ink = {**model.card.config["ink"], "without": ["held"]}
-    return Model(model.network, replace(model.card, config={**model.card.config, "ink": ink}))
+    return Model(model.network, replace(model.card, config={**model.card.config, "ink": ink}), model.pen)
 
 
 @pytest.fixture
@@ -31,8 +31,18 @@ def ink_folder(tmp_path: Path) -> Path:
 def test_a_twin_is_asked_for_what_it_has_not_seen_alone(twin: Model, ink_folder: Path) -> None:
     answers = unseen_ink([twin], ink_folder)
     assert list(answers) == ["held"]
-    assert answers["held"].labels.tolist() == [7]
-    assert answers["held"].accuracy == 1
+    both = answers["held"].both
+    assert both and both.labels.tolist() == answers["held"].pictures.labels.tolist() == [7]
+    assert both.accuracy == answers["held"].pictures.accuracy == 1
+    assert not np.allclose(both.logits, answers["held"].pictures.logits)
+
+
+def test_of_a_twin_without_a_pen_pictures_are_all_there_is(twin: Model, ink_folder: Path) -> None:
+    blind = Model(twin.network, replace(twin.card, pen=None))
+    answers = unseen_ink([blind], ink_folder)
+    assert answers["held"].both is None
+    with pytest.raises(AppError, match="'ink-cnn' follows the pen, and not each of its twins does"):
+        calibrated(twin.card, answers["held"].pictures, answers)
 
 
 def test_a_model_that_has_seen_all_is_no_twin(ink_folder: Path) -> None:
@@ -51,11 +61,18 @@ def test_the_card_says_what_was_fitted_and_measured(twin: Model) -> None:
     labels = random.integers(10, size=4000)
     logits = 20 * np.eye(10)[labels] + random.normal(0, 4, (4000, 10))
     answers = Answers(logits, random.random(4000), labels)
-    card = calibrated(twin.card, answers, {"a": answers, "b": answers})
+    both = Answers(logits + 10 * np.eye(10)[labels], random.random(4000) / 2, labels)
+    card = calibrated(twin.card, answers, {"a": Unseen(answers, both), "b": Unseen(answers, both)})
     assert card.refusal == pytest.approx(0.995, abs=0.003)
+    assert card.pen and card.pen.refusal == pytest.approx(0.4975, abs=0.003)
     assert card.metrics["ink, unseen"]["refused"] == pytest.approx(0.005, abs=0.001)
-    assert card.metrics["a, unseen"]["accuracy"] == answers.accuracy == card.metrics["ink, unseen"]["accuracy"]
+    assert card.metrics["a, unseen"]["accuracy"] == both.accuracy == card.metrics["ink, unseen"]["accuracy"]
+    assert card.metrics["b, unseen"]["by pictures alone"] == answers.accuracy < both.accuracy
+    assert card.metrics["ink, unseen"]["by pictures alone"] == answers.accuracy
     assert card.metrics["test"] == twin.card.metrics["test"]
+    blind = calibrated(replace(twin.card, pen=None), answers, {"a": Unseen(answers, None)})
+    assert blind.metrics["a, unseen"] == {"accuracy": answers.accuracy}
+    assert blind.metrics["ink, unseen"]["accuracy"] == answers.accuracy
 
 
 def test_without_ink_validation_alone_decides_and_nothing_is_refused(twin: Model) -> None:

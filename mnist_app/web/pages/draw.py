@@ -12,7 +12,7 @@ from mnist_app.web.answer import answer_html, boxes_html
 from mnist_app.web.live_ink import ink_ahead, live_ink
 from mnist_app.web.notice import problem_notice
 from mnist_app.web.pad import drawing_pad
-from mnist_app.web.pictures import digits_html, steps_html
+from mnist_app.web.pictures import digits_html, pen_step, steps_html
 from mnist_app.web.terms import terms
 from mnist_app.web.that_was import that_was
 from mnist_app.web.why import why
@@ -70,7 +70,8 @@ def _below_the_answer(drawing: Drawing, picture: Prepared | None, reading: Readi
     elif reading.is_number:
         st.html(digits_html(reading))
     else:
-        st.html(steps_html(prepare_drawing(drawing).steps))
+        steps = prepare_drawing(drawing).steps
+        st.html(steps_html([*steps, pen_step(drawing)] if session.model(session.using()).pen else steps))
     return meant
 
 

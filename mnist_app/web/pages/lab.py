@@ -237,7 +237,7 @@ def _own_drawing(found: Sequence[Figures]) -> None:
         if st.button("Draw something", icon=":material/draw:", key="lab_draw"):
             session.go_to("Draw")
         return
-    pixels = digits[0].pixels
+    drawn = digits[0].glyph
     if len(digits) > 1:
         st.caption("On the pad is a number. These read one digit at a time: here its first.")
     there = lab_models()
@@ -246,11 +246,11 @@ def _own_drawing(found: Sequence[Figures]) -> None:
     with st.spinner("All of them read it"):
         for each in able:
             try:
-                reads.append((each.title, session.read_by(each.name, pixels)))
+                reads.append((each.title, session.read_by(each.name, drawn)))
             except AppError as error:  # the others can answer all the same
                 problem_notice(str(error))
     if reads:
-        st.html(_answers_html(pixels, reads))
+        st.html(_answers_html(drawn.pixels, reads))
     missing = [each.title for each in found if each not in able]
     if missing:
         st.caption(

@@ -125,17 +125,29 @@ def _show(card: ModelCard) -> None:
                 f"read right of {SPLITS.get(split) or plain(split)}", f"{measures['accuracy']:.2%}", width="content"
             )
         st.metric("parameters", f"{card.parameters:,}", width="content")
-    took = f"{card.seconds:.0f} seconds" if card.seconds < 100 else f"{card.seconds / 60:.0f} minutes"
+        if card.pen:
+            st.metric("parameters that follow the pen", f"{card.pen.parameters:,}", width="content")
     parent = f" It began as {plain(card.parent)}." if card.parent else ""
     seed = f" Seed {plain(str(card.config['seed']))}." if "seed" in card.config else ""
-    st.caption(f"Learned from {plain(card.data)}, in {took} on {plain(card.machine)}.{seed}{parent}")
+    pen = (
+        f" What follows the pen learned in {_took(card.pen.seconds)}, on {plain(card.pen.machine)}." if card.pen else ""
+    )
+    st.caption(
+        f"Learned from {plain(card.data)}, in {_took(card.seconds)} on {plain(card.machine)}.{seed}{parent}{pen}"
+    )
     with st.expander("How to make it again"):
         if card.curves:
             _curves({"": card})
-        st.code(card.command, language="bash")
-        st.json(dict(card.config), expanded=False)
+        for made in (card, card.pen):
+            if made:
+                st.code(made.command, language="bash")
+                st.json(dict(made.config), expanded=False)
     if lesson := _lesson(card):
         st.caption(lesson)
+
+
+def _took(seconds: float) -> str:
+    return f"{seconds:.0f} seconds" if seconds < 100 else f"{seconds / 60:.0f} minutes"
 
 
 def _lesson(card: ModelCard) -> str:
@@ -310,21 +322,21 @@ def _curves_html(cards: dict[str, ModelCard], measure: str) -> str:
 
 
 def _own_drawing(chosen: list[str], shelf: Shelf) -> None:
-    pixels = session.own_drawing()
-    if pixels is None:
+    drawn = session.own_drawing()
+    if drawn is None:
         st.caption("Draw something on the Draw page, and all of them read it here.")
         return
     rows: dict[str, list[str]] = {"reads your drawing as": [], "sure": []}
     try:
         for name in chosen:
-            read = session.read_by(name, pixels)
+            read = session.read_by(name, drawn)
             rows["reads your drawing as"].append(str(read.digit) if read.is_digit else "no digit")
             rows["sure"].append(f"{read.confidence:.1%}")
     except AppError as error:
         problem_notice(str(error))
         return
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.html(f'<img class="watched" src="{png_url(pixels)}" alt="Your drawing">', width="content")
+        st.html(f'<img class="watched" src="{png_url(drawn.pixels)}" alt="Your drawing">', width="content")
         st.html(readings_html([shelf.title(name) for name in chosen], rows), width="stretch")
 
 

@@ -343,7 +343,7 @@ def _watched() -> tuple[NDArray[np.uint8], str]:
         kinds = kinds[1:]
     kind = st.segmented_control("Watch", kinds, default=kinds[0], required=True, key=f"watch_{len(kinds)}")
     if drawing is not None and kind == kinds[0]:
-        return drawing, "Your drawing"
+        return drawing.pixels, "Your drawing"
     digits = session.split("test", find_source())
     index = st.number_input("Which of the test digits?", 0, len(digits) - 1, 247, key="watch_index", width=200)
     return digits.images[index], f"Test digit {index}, a {digits.labels[index]}"

@@ -1,0 +1,110 @@
+"""Train the part of a model that follows the pen, beside a network that has learned from pictures of the same ink."""
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.nn import functional
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from mnist_app.errors import AppError
+from mnist_app.models.networks import REFUSING, count_parameters
+from mnist_app.models.pennet import PenNet
+from mnist_app.models.registry import ModelCard, PenCard, load_model, save_model
+from mnist_app.training.inkset import Ink, InkConfig, fresh_trajectories, load_ink
+from mnist_app.training.train import BatchReport
+from mnist_app.training.trainer import machine_with
+
+PRECISION = torch.bfloat16  # of what is multiplied: half the time
+
+
+@dataclass(frozen=True)
+class PenConfig:
+    """Everything that decides what is learned."""
+
+    ink: InkConfig
+    epochs: int = 24
+    batch_size: int = 128
+    learning_rate: float = 0.004  # the peak of one cycle
+    weight_decay: float = 0.05
+    label_smoothing: float = 0.05
+    average: float = 0.995  # decay a batch of the moving average of weights that is kept in the end
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.seed < 2**32:
+            raise AppError(f"seed is between 0 and {2**32 - 1}, not {self.seed!r}.")
+
+
+def train_pen(config: PenConfig, ink: Ink, pen: PenNet, workers: int = 0) -> Iterator[BatchReport]:
+    """Train ``pen`` in place, a report after each batch; after the last it holds the averaged weights.
+
+    Each epoch has every drawing written anew, ahead by ``workers``, if any.
+    """
+    torch.manual_seed(config.seed)  # the order, and what dropout leaves out
+    pen.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    average = AveragedModel(pen, multi_avg_fn=get_ema_multi_avg_fn(config.average), use_buffers=True)
+    optimiser = torch.optim.AdamW(pen.parameters(), config.learning_rate, weight_decay=config.weight_decay)
+    schedule = None
+    coming = fresh_trajectories(ink, config.ink, config.seed, 1, workers)
+    for epoch in range(1, config.epochs + 1):
+        parts = list(coming)
+        if epoch < config.epochs:
+            coming = fresh_trajectories(ink, config.ink, config.seed, epoch + 1, workers)
+        ways, labels = (torch.from_numpy(np.concatenate(column)) for column in zip(*parts, strict=True))
+        batches = max(1, len(labels) // config.batch_size)
+        schedule = schedule or torch.optim.lr_scheduler.OneCycleLR(
+            optimiser, config.learning_rate, total_steps=max(5, batches * config.epochs), pct_start=0.25
+        )
+        order = torch.randperm(len(labels))
+        pen.train()
+        for batch in range(1, batches + 1):
+            chosen = order[(batch - 1) * config.batch_size : batch * config.batch_size]
+            with torch.autocast("cpu", PRECISION):
+                logits = pen(ways[chosen]).float()
+            loss = functional.cross_entropy(logits, labels[chosen], label_smoothing=config.label_smoothing)
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            schedule.step()
+            average.update_parameters(pen)
+            if not math.isfinite(loss.item()):
+                raise AppError("The learning went astray: its loss is no number. Choose another seed.")
+            yield BatchReport(epoch, batch, batches, loss.item())
+    pen.load_state_dict(average.module.state_dict())
+
+
+def give_pen(
+    folder: Path, ink_folder: Path, seed: int, watch: Callable[[BatchReport], None], command: str, workers: int = 0
+) -> ModelCard:
+    """Have the model in ``folder`` follow the pen from now on: train that on one thread, and save it beside the model.
+
+    It learns from the collections that the model has learned from. ``command`` is what makes it again. Raises AppError
+    for a model that has learned from no ink, or cannot refuse.
+    """
+    torch.set_num_threads(1)
+    model = load_model(folder)
+    learned = model.card.config.get("ink")
+    if not learned or model.card.architecture not in REFUSING:
+        raise AppError(f"{model.card.name!r} has learned from no ink, so there is none for a pen to learn from.")
+    config = PenConfig(InkConfig(without=tuple(learned["without"])), seed=seed)
+    ink = load_ink(ink_folder, config.ink.without)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        pen = PenNet()
+    began = time.monotonic()
+    for report in train_pen(config, ink, pen, workers):
+        watch(report)
+    for value in pen.state_dict().values():
+        if value.is_floating_point():  # as precise as its file
+            value.copy_(value.half())
+    seconds = round(time.monotonic() - began, 1)
+    card = PenCard(count_parameters(pen), command, asdict(config), seconds, machine_with("cpu"))
+    saved = dataclasses.replace(model.card, pen=card)
+    save_model(folder, model.network, saved, pen.eval())
+    return saved
