@@ -23,7 +23,8 @@ from mnist_app.ink.preprocessing import prepare_image
 from mnist_app.lab import effects
 from mnist_app.lab.contender import NETWORK, Contender, Fitted, Lesson
 from mnist_app.models.networks import Ensemble, batch_of, logits_of
-from mnist_app.models.registry import find_model, load_card, load_model, save_model
+from mnist_app.models.pennet import PenNet
+from mnist_app.models.registry import PenCard, find_model, load_card, load_model, save_model
 from mnist_app.models.shelf import make_default, put_away
 from mnist_app.storage import lab_folder, user_models_folder
 from mnist_app.training.train import BatchReport, EpochReport, TrainConfig, train
@@ -306,13 +307,17 @@ def test_members_answer_together(run: Run, tiny_splits: Digits, tmp_path: Path, 
     members = [tmp_path / seed for seed in ("0", "1", "2")]
     for member in members:
         assert run(*start, "--output", member, "--seed", member.name)[0] == 0
+    trained = load_model(members[0])
+    pen = PenCard(parameters=7, command="none", config={}, seconds=1, machine="this one")
+    save_model(members[0], trained.network, replace(trained.card, pen=pen), PenNet())
     together = user_models_folder() / "together"
     assert run("combine", *members, "--output", together)[0] == 0
     card, first = load_card(together), load_card(members[0])
     assert card.parameters == 3 * first.parameters
     assert card.config["members"] == [load_card(member).command for member in members]
     assert card.command == f"python -m mnist_app combine {' '.join(map(str, members))} --output {together}"
-    assert (card.data, card.temperature) == (first.data, first.temperature)
+    assert (card.data, card.temperature, card.pen) == (first.data, first.temperature, pen)
+    assert (together / "pen.safetensors").read_bytes() == (members[0] / "pen.safetensors").read_bytes()
     networks, network = [load_model(member).network for member in members], load_model(together).network
     assert isinstance(network, Ensemble)
     with torch.inference_mode():

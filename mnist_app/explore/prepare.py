@@ -1,5 +1,6 @@
 """Everything about a model that takes time, computed ahead: for the next visitor, or to be shipped with the model."""
 
+import zipfile
 from pathlib import Path
 
 from mnist_app.data.dataset import find_source, load_split
@@ -59,5 +60,5 @@ def ship(model: str) -> list[Path]:
     if model == ROBUST_MODEL:
         arrays = {name: content for name, content in arrays.items() if name.split(".")[2] in KINDS_OF_ROBUST}
     for name, content in arrays.items():
-        keep(SHIPPED_WEIGHTS / name, content)
+        keep(SHIPPED_WEIGHTS / name, content, zipfile.ZIP_LZMA)
     return [SHIPPED_WEIGHTS / name for name in arrays]

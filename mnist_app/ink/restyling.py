@@ -5,6 +5,7 @@ the pen was lifted, how often it was sampled, whether a zero has its slash. Ever
 longer side is 1, centred at the origin, and takes a NumPy generator, so that a seed decides it all.
 """
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +17,10 @@ from mnist_app.ink.strokes import Drawing, Stroke, distance_along, resampled
 from mnist_app.ink.styles import is_plain_line
 
 Strokes = list[Stroke]
+
+# Chances: of a stroke the other way, of another order, of strokes in pieces. The first two are what real ink shows now
+# and then. Whoever lifts the pen on the way is rare there, and not on a screen: half of what is learned from is cut.
+REVERSED, SHUFFLED, CUT = 0.08, 0.08, 0.5
 
 
 @dataclass(frozen=True)
@@ -55,9 +60,22 @@ def deform(strokes: Strokes, restyling: Restyling, random: Generator) -> Strokes
 
 
 def reordered(strokes: Sequence[Stroke], random: Generator) -> Strokes:
-    """The same strokes as few write them: one the other way now and then, or in another order."""
-    strokes = [stroke[::-1] if random.random() < 0.08 else stroke for stroke in strokes]
-    return [strokes[at] for at in random.permutation(len(strokes))] if random.random() < 0.08 else strokes
+    """The same strokes as few write them: some the other way, in another order, with the pen lifted on the way."""
+    strokes = [stroke[::-1] if random.random() < REVERSED else stroke for stroke in strokes]
+    if random.random() < SHUFFLED:
+        strokes = [strokes[at] for at in random.permutation(len(strokes))]
+    if random.random() < CUT:
+        strokes = [piece for stroke in strokes for piece in _pieces(stroke, random)]
+    return strokes
+
+
+def _pieces(stroke: Stroke, random: Generator) -> Strokes:
+    """A stroke in one to three pieces, each of which begins where the last one ended; a short one stays whole."""
+    dense = resampled(stroke, 0.03)  # of the longer side
+    if len(dense) < 12:
+        return [stroke]
+    cuts = sorted(random.choice(np.arange(3, len(dense) - 3), int(random.integers(3)), replace=False).tolist())
+    return [dense[start : end + 1] for start, end in itertools.pairwise([0, *cuts, len(dense) - 1])]
 
 
 def unit(strokes: Sequence[Stroke]) -> Strokes:

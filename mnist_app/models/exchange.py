@@ -13,8 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from mnist_app.ink.preprocessing import VERSION
-from mnist_app.ink.strokes import Drawing
-from mnist_app.ink.trajectory import trajectory_of
+from mnist_app.ink.trajectory import POINTS
 from mnist_app.models.graph import Graph, to_graph
 from mnist_app.models.networks import count_parameters, logits_of
 from mnist_app.models.registry import (
@@ -37,18 +36,15 @@ COLDEST, WARMEST = 0.01, 100.0  # temperatures that a calibration might find
 AGREEMENT = 1e-4  # logits: how far ONNX Runtime may be from PyTorch
 CHECKED = 64  # pictures that both are asked about
 
-_LINE = Drawing.from_points([[[0, 0], [1, 1]]])  # that a pen is asked about
-
 
 def to_zip(name: str) -> bytes:
     """A model's files as a ZIP file that `from_zip` takes. Raises ModelError."""
     folder = find_model(name)
-    load_model(folder)  # nothing that is broken goes out
+    model = load_model(folder)  # nothing that is broken goes out
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        for part in (WEIGHTS, PEN, CARD):
-            if (folder / part).exists():  # not every model follows the pen
-                archive.write(folder / part, f"{name}/{part}")
+        for part in (WEIGHTS, *([PEN] if model.pen else []), CARD):
+            archive.write(folder / part, f"{name}/{part}")
     return file.getvalue()
 
 
@@ -113,7 +109,7 @@ def _checked(folder: Path) -> Model:
     said = [logits_of(model.network, _pictures())]
     if model.pen:
         with torch.inference_mode():
-            said.append(model.pen(torch.from_numpy(trajectory_of(_LINE)[None])))
+            said.append(model.pen(_trajectories()))
     if not all(torch.isfinite(logits).all() for logits in said):
         raise ModelError("Its weights give answers that are no numbers.")
     return model
@@ -131,6 +127,13 @@ def to_onnx(name: str) -> bytes:
     if not apart <= AGREEMENT:
         raise ModelError(f"ONNX Runtime and PyTorch differ by {apart:.1g} on this model, so that it is not exported.")
     return content
+
+
+def _trajectories() -> torch.Tensor:
+    """Ways of a pen to check by, to and fro at random (CHECKED, POINTS, 3), lifted a tenth of the time."""
+    random = np.random.default_rng(0)
+    at, on_paper = random.uniform(-1, 1, (CHECKED, POINTS, 2)), random.random((CHECKED, POINTS, 1)) > 0.1
+    return torch.from_numpy(np.concatenate([at, on_paper], axis=2).astype(np.float32))
 
 
 def _pictures() -> NDArray[np.uint8]:

@@ -1,4 +1,4 @@
-"""Models on disk: a folder each, weights and card saved and loaded as a pair."""
+"""Models on disk: a folder each, weights and card saved and loaded together."""
 
 import gzip
 import itertools
@@ -20,7 +20,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
 from mnist_app.errors import AppError
-from mnist_app.models.networks import ARCHITECTURES, build
+from mnist_app.models.networks import ARCHITECTURES, REFUSING, build
 from mnist_app.models.pennet import PenNet
 from mnist_app.storage import SHIPPED_LAB, SHIPPED_WEIGHTS, lab_folder, user_models_folder, write_whole
 
@@ -55,6 +55,25 @@ class PenCard:
     temperature: float = 1.0  # of what picture and pen say together
     refusal: float = 1.0  # doubt of the two together above which a drawing is refused
 
+    def __post_init__(self) -> None:
+        """Raises TypeError or ValueError as ModelCard does."""
+        numbers = [self.parameters, self.seconds, self.temperature, self.refusal]
+        if (
+            not isinstance(self.command, str)
+            or not isinstance(self.machine, str)
+            or not isinstance(self.config, Mapping)
+        ):
+            raise TypeError("a text or the config is of another kind")
+        if not all(isinstance(number, int | float) and math.isfinite(number) for number in numbers):
+            raise TypeError("a number is missing or no number")
+        if self.temperature <= 0:
+            raise TypeError("the temperature is not above 0")
+        if (
+            max(len(self.command), len(self.machine)) > LONGEST_TEXT
+            or len(json.dumps(dict(self.config))) > LONGEST_CONFIG
+        ):
+            raise ValueError("a text or the config is too long")
+
 
 @dataclass(frozen=True)
 class ModelCard:
@@ -85,33 +104,25 @@ class ModelCard:
         json.dumps(asdict(self), ensure_ascii=False).encode()
 
     def _check_kinds(self) -> None:
-        texts = [self.name, self.summary, self.architecture, self.data, self.command, self.machine]
+        texts = (self.name, self.summary, self.architecture, self.data, self.command, self.machine)
         numbers = [self.parameters, self.preprocessing, self.seconds, self.temperature, self.refusal]
-        temperatures = [self.temperature]
-        if pen := self.pen:
-            texts += [pen.command, pen.machine]
-            numbers += [pen.parameters, pen.seconds, pen.temperature, pen.refusal]
-            temperatures.append(pen.temperature)
         for measures in self.metrics.values() if isinstance(self.metrics, Mapping) else [None]:
             numbers += [measures["accuracy"], *measures.values()] if isinstance(measures, Mapping) else [math.nan]
         for report in self.curves if isinstance(self.curves, Sequence) else [None]:
             numbers += [report[name] for name in CURVES] if isinstance(report, Mapping) else [math.nan]
-        configs = [self.config, *([pen.config] if pen else [])]
-        if not all(isinstance(text, str) for text in texts) or not all(isinstance(one, Mapping) for one in configs):
+        if not all(isinstance(text, str) for text in texts) or not isinstance(self.config, Mapping):
             raise TypeError("a text or the config is of another kind")
         if not isinstance(self.parent, str | None):
             raise TypeError("the parent is no name")
         if not all(isinstance(number, int | float) and math.isfinite(number) for number in numbers):
             raise TypeError("a number is missing or no number")
-        if min(temperatures) <= 0:
+        if self.temperature <= 0:
             raise TypeError("the temperature is not above 0")
 
     def _check_sizes(self) -> None:
-        texts = [self.name, self.summary, self.architecture, self.data, self.command, self.machine, self.parent or ""]
-        texts += [self.pen.command, self.pen.machine] if self.pen else []
-        configs = [self.config, *([self.pen.config] if self.pen else [])]
+        texts = (self.name, self.summary, self.architecture, self.data, self.command, self.machine, self.parent or "")
         splits = (self.metrics, *self.metrics.values())
-        if any(len(text) > LONGEST_TEXT for text in texts) or len(json.dumps([*map(dict, configs)])) > LONGEST_CONFIG:
+        if any(len(text) > LONGEST_TEXT for text in texts) or len(json.dumps(dict(self.config))) > LONGEST_CONFIG:
             raise ValueError("a text or the config is too long")
         if any(len(str(name)) > LONGEST_MEASURE for names in splits for name in names):
             raise ValueError("what was measured has too long a name")
@@ -222,6 +233,8 @@ def load_card(folder: Path) -> ModelCard:
         raise ModelError(f"{path} is not a model card ({reason}).") from None
     if card.architecture not in (*ARCHITECTURES, ONLY_A_GRAPH):
         raise ModelError(f"{path} names the architecture {card.architecture!r}, which this version does not know.")
+    if card.pen and card.architecture not in REFUSING:
+        raise ModelError(f"{path} tells of a pen, and {card.architecture!r} cannot read together with one.")
     return card
 
 
@@ -248,7 +261,7 @@ def load_graph(folder: Path) -> bytes:
 
 
 def answering_file(folder: Path) -> Path:
-    """The file that a model's answers depend on: its graph where it is no network of ours, else its weights."""
+    """The file that answers to pictures depend on: a model's graph where it is no network of ours, else its weights."""
     graph = folder / GRAPH
     return graph if graph.exists() else folder / WEIGHTS
 

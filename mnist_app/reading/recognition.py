@@ -28,6 +28,7 @@ from mnist_app.models.registry import (
 
 CERTAIN, CONFIDENT = 0.95, 0.75  # probabilities from which the words change
 RIVAL = 0.15  # probability from which the runner-up is worth a word
+MOST_FOLLOWED = 5  # strokes: in real ink no digit has more, and what no network has learned from it should not judge
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +36,7 @@ class Glyph:
     """What is read as one digit: what it looks like and, of a drawing, how it was written."""
 
     pixels: NDArray[np.uint8]  # (28, 28), 0 = paper, 255 = ink
-    trajectory: Trajectory | None = None  # None of an image: nobody saw the pen
+    trajectory: Trajectory | None = None  # None of an image, nobody saw the pen; or of more than MOST_FOLLOWED strokes
 
     @classmethod
     def of(cls, drawing: Drawing) -> "Glyph":
@@ -45,7 +46,7 @@ class Glyph:
     @classmethod
     def seen(cls, pixels: NDArray[np.uint8], drawing: Drawing | None) -> "Glyph":
         """Of a picture, and the drawing that it was painted from, if any."""
-        return cls(pixels, trajectory_of(drawing) if drawing else None)
+        return cls(pixels, trajectory_of(drawing) if drawing and len(drawing.strokes) <= MOST_FOLLOWED else None)
 
 
 @dataclass(frozen=True)
@@ -150,25 +151,31 @@ def recognise_glyphs(model: Recogniser, glyphs: Sequence[Glyph]) -> list[Predict
     """Read each by its picture and, where that is known and the model follows it, by the way of the pen, in order."""
     if not glyphs:
         return []
-    pen = model.card.pen
     logits = torch.from_numpy(model.graph.read(np.stack([glyph.pixels for glyph in glyphs]))[0]).double()
     answers = _predictions(model, logits, model.card.temperature, model.card.refusal)
-    written = [at for at, glyph in enumerate(glyphs) if glyph.trajectory is not None]
-    if model.pen_graph and pen and written:
-        ways = [way for glyph in glyphs if (way := glyph.trajectory) is not None]
-        both = together(logits[written], torch.from_numpy(model.pen_graph.read(ways)).double())
-        for at, answer in zip(written, _predictions(model, both, pen.temperature, pen.refusal), strict=True):
+    ways = {at: glyph.trajectory for at, glyph in enumerate(glyphs) if glyph.trajectory is not None}
+    if (pen := model.card.pen) and model.pen_graph and ways:
+        said = torch.from_numpy(model.pen_graph.read(list(ways.values()))).double()
+        both = _predictions(model, together(logits[list(ways)], said), pen.temperature, pen.refusal)
+        for at, answer in zip(ways, both, strict=True):
             answers[at] = answer
     return answers
 
 
+def follows(model: Recogniser, drawing: Drawing) -> bool:
+    """Whether a drawing, read as one digit, is read by the way of the pen, too."""
+    return model.pen_graph is not None and len(drawing.strokes) <= MOST_FOLLOWED
+
+
 def opinions(model: Recogniser, glyph: Glyph) -> tuple[Prediction, Prediction] | None:
-    """What is read by the look alone, and by the way of the pen alone; None where only one of them is known."""
-    pen = model.card.pen
-    if not model.pen_graph or pen is None or glyph.trajectory is None:
+    """What is read by the look alone, and by the way of the pen alone; None where only one of them is asked.
+
+    Of the pen alone the confidence is not calibrated: it is no digit where that is likelier than all digits together.
+    """
+    if not model.pen_graph or glyph.trajectory is None:
         return None
     logits = torch.from_numpy(model.pen_graph.read([glyph.trajectory])).double()
-    return recognise(model, glyph.pixels[None])[0], _predictions(model, logits, pen.temperature, pen.refusal)[0]
+    return recognise(model, glyph.pixels[None])[0], _predictions(model, logits, temperature=1, refusal=0.5)[0]
 
 
 def together(picture: Tensor, pen: Tensor) -> Tensor:

@@ -13,8 +13,8 @@ from mnist_app.training.trainer import metrics_of
 
 SUMMARY = (
     "Networks that answer together, each trained from another start, each asked about the picture as it is and turned "
-    f"by {TURN} degrees to either side: the mean of all their probabilities. What follows the pen is the first one's, "
-    "and so are confidence and refusal."
+    f"by {TURN} degrees to either side: the mean of all their probabilities. Confidence and refusal are calibrated for "
+    "the first one alone."
 )
 ARCHITECTURE = "ensemble"
 

@@ -101,13 +101,13 @@ def fresh_trajectories(
     return _fresh(ink, config, (seed, epoch), workers, _followed)
 
 
-Seen = Callable[[Drawing, Generator], NDArray[Any]]  # what a network is given of a drawing
+View = Callable[[Drawing, Generator], NDArray[Any]]  # what a network is given of a drawing
 
 
 def _fresh(
-    ink: Ink, config: InkConfig, seed: tuple[int, int], workers: int, seen: Seen
+    ink: Ink, config: InkConfig, seed: tuple[int, int], workers: int, view: View
 ) -> Iterator[tuple[NDArray[Any], NDArray[np.int64]]]:
-    everything = _Restyled(ink, config, seed, seen)
+    everything = _Restyled(ink, config, seed, view)
     ahead = -(-len(everything) // (AT_ONCE * workers)) if workers else None
     return iter(DataLoader(everything, AT_ONCE, num_workers=workers, prefetch_factor=ahead, collate_fn=_stacked))
 
@@ -115,8 +115,8 @@ def _fresh(
 class _Restyled(Dataset[tuple[NDArray[Any], int]]):
     """What is seen of each drawing of an epoch, with its label, by number."""
 
-    def __init__(self, ink: Ink, config: InkConfig, seed: tuple[int, int], seen: Seen) -> None:
-        self._ink, self._config, self._seed, self._seen = ink, config, seed, seen
+    def __init__(self, ink: Ink, config: InkConfig, seed: tuple[int, int], view: View) -> None:
+        self._ink, self._config, self._seed, self._view = ink, config, seed, view
         self._digits = config.copies * len(ink)
 
     def __len__(self) -> int:
@@ -125,12 +125,12 @@ class _Restyled(Dataset[tuple[NDArray[Any], int]]):
     def __getitem__(self, number: int) -> tuple[NDArray[Any], int]:
         if number >= self._digits:
             random = np.random.default_rng((*self._seed, number - self._digits))
-            return self._seen(nondigit(self._ink.drawings, random), random), NO_DIGIT
+            return self._view(nondigit(self._ink.drawings, random), random), NO_DIGIT
         copy, at = divmod(number, len(self._ink))
         drawing, label = self._ink.drawings[at], int(self._ink.labels[at])
         # By what was drawn, not by its place: it looks the same to networks that learn without some of the others.
         random = np.random.default_rng((*self._seed, copy, crc32(np.concatenate(drawing.strokes).tobytes())))
-        return self._seen(restyle(drawing, label, self._config.restyling, random), random), label
+        return self._view(restyle(drawing, label, self._config.restyling, random), random), label
 
 
 def _painted(drawing: Drawing, random: Generator) -> NDArray[np.uint8]:

@@ -15,10 +15,11 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from mnist_app.errors import AppError
 from mnist_app.models.networks import REFUSING, count_parameters
 from mnist_app.models.pennet import PenNet
-from mnist_app.models.registry import ModelCard, PenCard, load_model, save_model
+from mnist_app.models.registry import ModelCard, PenCard, check_replaceable, load_model, save_model
 from mnist_app.training.inkset import Ink, InkConfig, fresh_trajectories, load_ink
 from mnist_app.training.train import BatchReport
 from mnist_app.training.trainer import machine_with
+from mnist_app.training.twins import UNSEEN
 
 PRECISION = torch.bfloat16  # of what is multiplied: half the time
 
@@ -28,11 +29,11 @@ class PenConfig:
     """Everything that decides what is learned."""
 
     ink: InkConfig
-    epochs: int = 24
+    epochs: int = 24  # with 15 the last of what it can learn is still to come
     batch_size: int = 128
     learning_rate: float = 0.004  # the peak of one cycle
-    weight_decay: float = 0.05
-    label_smoothing: float = 0.05
+    weight_decay: float = 0.05  # as what sees pictures of ink has
+    label_smoothing: float = 0.05  # keeps confidence honest, likewise
     average: float = 0.995  # decay a batch of the moving average of weights that is kept in the end
     seed: int = 0
 
@@ -59,7 +60,7 @@ def train_pen(config: PenConfig, ink: Ink, pen: PenNet, workers: int = 0) -> Ite
         ways, labels = (torch.from_numpy(np.concatenate(column)) for column in zip(*parts, strict=True))
         batches = max(1, len(labels) // config.batch_size)
         schedule = schedule or torch.optim.lr_scheduler.OneCycleLR(
-            optimiser, config.learning_rate, total_steps=max(5, batches * config.epochs), pct_start=0.25
+            optimiser, config.learning_rate, total_steps=batches * config.epochs, pct_start=0.25
         )
         order = torch.randperm(len(labels))
         pen.train()
@@ -84,19 +85,23 @@ def give_pen(
 ) -> ModelCard:
     """Have the model in ``folder`` follow the pen from now on: train that on one thread, and save it beside the model.
 
-    It learns from the collections that the model has learned from. ``command`` is what makes it again. Raises AppError
-    for a model that has learned from no ink, or cannot refuse.
+    It learns from the collections that the model has learned from. Until they are calibrated the two are as sure and as
+    soon in doubt as the model was. ``command`` makes the pen again. Raises AppError where a model cannot have one.
     """
+    check_replaceable(folder)
     torch.set_num_threads(1)
     model = load_model(folder)
     learned = model.card.config.get("ink")
+    if model.card.parent:
+        raise AppError(f"{model.card.name!r} was taught by a lesson, of which a pen would know nothing.")
+    if "members" in model.card.config:
+        raise AppError(f"{model.card.name!r} is made of others: give the first of them a pen, and combine them again.")
     if not learned or model.card.architecture not in REFUSING:
         raise AppError(f"{model.card.name!r} has learned from no ink, so there is none for a pen to learn from.")
     config = PenConfig(InkConfig(without=tuple(learned["without"])), seed=seed)
     ink = load_ink(ink_folder, config.ink.without)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        pen = PenNet()
+    torch.manual_seed(seed)
+    pen = PenNet()
     began = time.monotonic()
     for report in train_pen(config, ink, pen, workers):
         watch(report)
@@ -104,7 +109,9 @@ def give_pen(
         if value.is_floating_point():  # as precise as its file
             value.copy_(value.half())
     seconds = round(time.monotonic() - began, 1)
-    card = PenCard(count_parameters(pen), command, asdict(config), seconds, machine_with("cpu"))
-    saved = dataclasses.replace(model.card, pen=card)
-    save_model(folder, model.network, saved, pen.eval())
-    return saved
+    known = model.card.temperature, model.card.refusal
+    pen_card = PenCard(count_parameters(pen), command, asdict(config), seconds, machine_with("cpu"), *known)
+    metrics = {split: measures for split, measures in model.card.metrics.items() if not split.endswith(UNSEEN)}
+    card = dataclasses.replace(model.card, metrics=metrics, pen=pen_card)
+    save_model(folder, model.network, card, pen.eval())
+    return card

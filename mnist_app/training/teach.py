@@ -81,6 +81,7 @@ class Taught:
     after: tuple[str | None, ...]
     changes: tuple[Change, ...]  # validation, then test
     share: float  # of the way to what was learned that the weights went, one of SHARES
+    gives_up_pen: bool = False  # whether the parent follows the pen, which the copy does not
 
     def right(self, read: Sequence[str | None]) -> int:
         """How many drawings are read right: as the digit, and no number."""
@@ -97,10 +98,10 @@ class Taught:
 
     @property
     def way(self) -> str:
-        """Why it learned less than it could have, in a sentence; nothing where it did not."""
-        if self.share == 1:
-            return ""
-        return f"It went {self.share:.0%} of the way to what it learned, for more would have cost too much."
+        """Why it learned less than it could have, and what it has given up, in a sentence each; nothing of neither."""
+        far = f"It went {self.share:.0%} of the way to what it learned, for more would have cost too much."
+        pen = f"It reads drawings by their look alone, which {self.parent} reads by how they were written, too."
+        return " ".join([far] * (self.share < 1) + [pen] * self.gives_up_pen)
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
@@ -117,7 +118,9 @@ class Taught:
             tuple(None if read is None else str(read) for read in found[name])  # a number in accounts of old
             for name in ("before", "after")
         )
-        return cls(str(found["parent"]), tuple(found["labels"]), before, after, changes, float(found["share"]))
+        gives_up_pen = bool(found.get("gives_up_pen"))  # accounts of old tell of none
+        parent, share = str(found["parent"]), float(found["share"])
+        return cls(parent, tuple(found["labels"]), before, after, changes, share, gives_up_pen)
 
 
 def lesson(card: ModelCard, drawings: int, seed: int = 0) -> TrainConfig:
@@ -207,6 +210,8 @@ def teach_model(
         _answers(Recogniser(taken, card, graph=graphs[share]), ink.drawings),
         changes,
         share,
+        # What it was taught are pictures: a pen that knows nothing of the lesson would go on to contradict it.
+        gives_up_pen=teacher.pen is not None,
     )
     save_model(folder, taken, card)
     return card, taught

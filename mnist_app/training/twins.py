@@ -18,13 +18,17 @@ from torch import Tensor
 from mnist_app.data.dataset import Digits
 from mnist_app.data.inkfiles import collections
 from mnist_app.errors import AppError
+from mnist_app.ink.preprocessing import pixels_of_drawing
+from mnist_app.ink.strokes import Drawing
+from mnist_app.ink.trajectory import trajectory_of
 from mnist_app.models.networks import CLASSES, logits_of
 from mnist_app.models.pennet import PenNet
 from mnist_app.models.registry import Model, ModelCard
 from mnist_app.reading.calibration import Floats, calibration_error, fit_temperature, refusal_threshold
-from mnist_app.reading.recognition import Glyph, doubts_of, together
+from mnist_app.reading.recognition import doubts_of, together
 from mnist_app.training.inkset import load_ink
 
+UNSEEN = ", unseen"  # ends the name of what was measured on twins
 REFUSED = 0.005  # share of unseen writers' digits that may be refused: half of what the app promises
 
 
@@ -74,16 +78,18 @@ def unseen_ink(twins: Sequence[Model], folder: Path) -> dict[str, Unseen]:
             raise AppError(f"{twin.card.name!r} is no twin: train it --without some of the collections.")
         for name in without:
             ink = load_ink(folder, set(collections(folder)) - {name})
-            glyphs = [Glyph.of(drawing) for drawing in ink.drawings]
-            seen = logits_of(twin.network, np.stack([glyph.pixels for glyph in glyphs])).double()
-            both = together(seen, _followed(twin.pen, glyphs)) if twin.pen else None
-            answers[name] = Unseen(Answers.of(seen, ink.labels), None if both is None else Answers.of(both, ink.labels))
+            pictures = np.stack([pixels_of_drawing(drawing) for drawing in ink.drawings])
+            look = logits_of(twin.network, pictures).double()
+            both = together(look, _followed(twin.pen, ink.drawings)) if twin.pen else None
+            answers[name] = Unseen(
+                Answers.of(look, ink.labels), Answers.of(both, ink.labels) if both is not None else None
+            )
     return answers
 
 
 @torch.inference_mode()
-def _followed(pen: PenNet, glyphs: Sequence[Glyph]) -> Tensor:
-    ways = torch.from_numpy(np.stack([glyph.trajectory for glyph in glyphs if glyph.trajectory is not None]))
+def _followed(pen: PenNet, drawings: Sequence[Drawing]) -> Tensor:
+    ways = torch.from_numpy(np.stack([trajectory_of(drawing) for drawing in drawings]))
     return torch.cat([pen(part) for part in ways.split(500)]).double()
 
 
@@ -96,31 +102,36 @@ def calibrated(card: ModelCard, validation: Answers, ink: Mapping[str, Unseen]) 
     """
     if not ink:
         return dataclasses.replace(card, temperature=fit_temperature(validation.logits, validation.labels))
-    seen = Answers.of_all(unseen.pictures for unseen in ink.values())
-    share = np.random.default_rng(0).permutation(len(seen.labels))[: len(validation.labels)]
+    pictures = {name: unseen.pictures for name, unseen in ink.items()}
+    look = Answers.of_all(pictures.values())
+    share = np.random.default_rng(0).permutation(len(look.labels))[: len(validation.labels)]
     temperature = fit_temperature(
-        np.concatenate([validation.logits, seen.logits[share]]), np.concatenate([validation.labels, seen.labels[share]])
+        np.concatenate([validation.logits, look.logits[share]]), np.concatenate([validation.labels, look.labels[share]])
     )
-    refusal = refusal_threshold(seen.doubts, REFUSED)
-    by_picture = {name: unseen.pictures.accuracy for name, unseen in ink.items()}
-    pen, said, by_all = card.pen, seen, by_picture
-    if pen:
-        both = {name: unseen.both for name, unseen in ink.items() if unseen.both}
-        if len(both) < len(ink):
-            raise AppError(f"{card.name!r} follows the pen, and not each of its twins does. Train that of all of them.")
-        said, by_all = Answers.of_all(both.values()), {name: answers.accuracy for name, answers in both.items()}
-        fitted = fit_temperature(said.logits, said.labels)
-        pen = dataclasses.replace(pen, temperature=fitted, refusal=refusal_threshold(said.doubts, REFUSED))
-    warmth, doubtful = (pen.temperature, pen.refusal) if pen else (temperature, refusal)
-    figures = {
-        "accuracy": float(np.mean(list(by_all.values()))),
-        "calibration_error": calibration_error(softmax(said.logits / warmth, axis=1), said.labels),
-        "refused": float((said.doubts > doubtful).mean()),
+    card = dataclasses.replace(card, temperature=temperature, refusal=refusal_threshold(look.doubts, REFUSED))
+    by_pictures = _figures(pictures, card.temperature, card.refusal)
+    if not card.pen:
+        return dataclasses.replace(card, metrics={**card.metrics, **by_pictures})
+    both = {name: unseen.both for name, unseen in ink.items() if unseen.both}
+    if len(both) < len(ink):
+        raise AppError(f"{card.name!r} follows the pen, and not each of its twins does. Train that of all of them.")
+    said = Answers.of_all(both.values())
+    fitted = fit_temperature(said.logits, said.labels)
+    pen = dataclasses.replace(card.pen, temperature=fitted, refusal=refusal_threshold(said.doubts, REFUSED))
+    measured = {
+        name: {**figures, "by pictures alone": by_pictures[name]["accuracy"]}
+        for name, figures in _figures(both, pen.temperature, pen.refusal).items()
     }
-    measured = {f"{name}, unseen": {"accuracy": accuracy} for name, accuracy in by_all.items()}
-    if pen:
-        figures["by pictures alone"] = float(np.mean(list(by_picture.values())))
-        for name, accuracy in by_picture.items():
-            measured[f"{name}, unseen"]["by pictures alone"] = accuracy
-    metrics = {**card.metrics, **measured, "ink, unseen": figures}
-    return dataclasses.replace(card, temperature=temperature, refusal=refusal, metrics=metrics, pen=pen)
+    return dataclasses.replace(card, metrics={**card.metrics, **measured}, pen=pen)
+
+
+def _figures(answers: Mapping[str, Answers], temperature: float, refusal: float) -> dict[str, dict[str, float]]:
+    """What a card says of unseen ink: the accuracy on each collection, and more of all of them."""
+    every = Answers.of_all(answers.values())
+    accuracies = {name: part.accuracy for name, part in answers.items()}
+    overall = {
+        "accuracy": float(np.mean(list(accuracies.values()))),
+        "calibration_error": calibration_error(softmax(every.logits / temperature, axis=1), every.labels),
+        "refused": float((every.doubts > refusal).mean()),
+    }
+    return {**{name + UNSEEN: {"accuracy": share} for name, share in accuracies.items()}, "ink" + UNSEEN: overall}

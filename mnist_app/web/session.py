@@ -30,7 +30,7 @@ from mnist_app.explore.projection import Layout, Places, known_tsne, pca
 from mnist_app.ink.photo import open_image
 from mnist_app.ink.preprocessing import Prepared, Step, prepare_image
 from mnist_app.ink.strokes import Drawing, DrawingError
-from mnist_app.models.registry import DEFAULT_MODEL, ModelError, answering_file, find_model
+from mnist_app.models.registry import CARD, DEFAULT_MODEL, PEN, ModelError, answering_file, find_model
 from mnist_app.models.shelf import default_model, restorable
 from mnist_app.reading.evaluation import Evaluation, evaluate
 from mnist_app.reading.number import ReadDigit, read_drawing
@@ -70,7 +70,9 @@ MOST_EXPLORED = 8  # splits as models read them that stay in memory; each takes 
 
 T = TypeVar("T")
 
-_loading: dict[tuple[str, tuple[int, int]], Lock] = {}  # by model and stamp: of one, the first to ask loads it for all
+Stamp = tuple[tuple[int, int], ...]  # when each file was written, in nanoseconds, and its size
+
+_loading: dict[tuple[str, Stamp], Lock] = {}  # by model and stamp: of one, the first to ask loads it for all
 _beginning = Lock()  # two visitors may ask for the same map at once
 _reading_all = Lock()  # of the pictures to learn from by one model after the other: they are half a minute's work
 _attacking = Lock()  # a class may ask about as many attacks as it likes: one after the other
@@ -80,7 +82,7 @@ _decoding = Lock()  # one picture at a time: decoded, a large one takes a quarte
 
 
 @lru_cache(maxsize=MOST_MODELS)  # asked several times in every run, and a tenth of what st.cache_resource costs
-def _model(name: str, stamp: tuple[int, int]) -> Recogniser:
+def _model(name: str, stamp: Stamp) -> Recogniser:
     return load_recogniser(name)
 
 
@@ -346,15 +348,15 @@ def read_at(job: Job, passes: float, pixels: NDArray[np.uint8]) -> Prediction:
 
 
 @lru_cache(maxsize=MOST_READ)  # two dozen models at once, whenever the page of the lab runs
-def _read_by(name: str, stamp: tuple[int, int], pixels: bytes, trajectory: bytes) -> Prediction:
-    way = np.frombuffer(trajectory, np.float32).reshape(-1, 3)
+def _read_by(name: str, stamp: Stamp, pixels: bytes, trajectory: bytes) -> Prediction:
+    way = np.frombuffer(trajectory, np.float32).reshape(-1, 3) if trajectory else None
     return recognise_glyphs(model(name), [Glyph(np.frombuffer(pixels, np.uint8).reshape(28, 28), way)])[0]
 
 
 def read_by(name: str, drawn: Glyph) -> Prediction:
     """What a model reads in what was drawn, as one digit. Raises ModelError."""
-    assert drawn.trajectory is not None  # of an image
-    return _read_by(name, stamp_of(name), drawn.pixels.tobytes(), drawn.trajectory.tobytes())
+    way = b"" if drawn.trajectory is None else drawn.trajectory.tobytes()
+    return _read_by(name, stamp_of(name), drawn.pixels.tobytes(), way)
 
 
 def own_drawing() -> Glyph | None:
@@ -512,14 +514,17 @@ def write_address(view: View) -> None:
         st.query_params.from_dict(query)
 
 
-def stamp_of(model: str) -> tuple[int, int]:
-    """Changes whenever a model's weights do. Raises ModelError."""
-    path = answering_file(find_model(model))
+def stamp_of(model: str) -> Stamp:
+    """Changes whenever what a model answers does: weights, those of the pen, the card. Raises ModelError."""
+    folder = find_model(model)
+    path = answering_file(folder)
     try:
-        found = path.stat()
+        found = [path.stat()]
+        for path in (folder / PEN, folder / CARD):
+            found += [path.stat()] if path.exists() else []
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {error.strerror}.") from None
-    return found.st_mtime_ns, found.st_size
+    return tuple((each.st_mtime_ns, each.st_size) for each in found)
 
 
 @dataclass(frozen=True, eq=False)
@@ -532,7 +537,7 @@ class Explored:
 
 
 @st.cache_resource(show_spinner=False, max_entries=MOST_EXPLORED)
-def _exploring(model: str, stamp: tuple[int, int], name: str, source: Source) -> Work[Explored]:
+def _exploring(model: str, stamp: Stamp, name: str, source: Source) -> Work[Explored]:
     def explore(progress: Progress) -> Explored:
         digits = split(name, source)
         predictions, problem = predictions_of(model, name, digits, progress)
@@ -563,7 +568,7 @@ def norms() -> Norms:
 
 
 @st.cache_resource(show_spinner=False, max_entries=MOST_MODELS)
-def _favourites(model: str, stamp: tuple[int, int], source: Source) -> Work[tuple[Favourites, ...]]:
+def _favourites(model: str, stamp: Stamp, source: Source) -> Work[tuple[Favourites, ...]]:
     name = source.splits[0]  # to learn from, or the sample
 
     def compute(progress: Progress) -> tuple[Favourites, ...]:
@@ -579,7 +584,7 @@ def maps_favourites(model: str) -> Work[tuple[Favourites, ...]]:
 
 
 @st.cache_resource(show_spinner=False, max_entries=MOST_ATTACKS)
-def _under_attack(model_name: str, stamp: tuple[int, int], source: Source, attack: Attack) -> Work[float]:
+def _under_attack(model_name: str, stamp: Stamp, source: Source, attack: Attack) -> Work[float]:
     digits = split(source.splits[-1], source)
     some = digits[slice(0, len(digits), len(digits) // ATTACKED)]  # spread out, for the sample is in order
 
@@ -599,12 +604,12 @@ def under_attack(model: str, attack: Attack) -> Work[float]:
 
 
 @st.cache_resource(show_spinner=False, max_entries=MOST_EXPLORED)
-def _pca(model: str, stamp: tuple[int, int], name: str, source: Source, _readings: Readings) -> Places:
+def _pca(model: str, stamp: Stamp, name: str, source: Source, _readings: Readings) -> Places:
     return pca(_readings.predictions.features)[0]
 
 
 @st.cache_resource(show_spinner=False, max_entries=MOST_EXPLORED)
-def _known_tsne(model: str, stamp: tuple[int, int], name: str, source: Source) -> Places | None:
+def _known_tsne(model: str, stamp: Stamp, name: str, source: Source) -> Places | None:
     return known_tsne(model, name, split(name, source))
 
 
@@ -644,7 +649,7 @@ def see_drawing() -> None:
 
 
 @st.cache_resource(show_spinner=False, max_entries=MOST_MODELS)
-def _sketch(model: str, stamp: tuple[int, int], source: Source) -> Work[Sketch]:
+def _sketch(model: str, stamp: Stamp, source: Source) -> Work[Sketch]:
     name = source.splits[0]  # to learn from, or the sample
 
     def compute(progress: Progress) -> Sketch:
@@ -660,7 +665,7 @@ def sketch(model: str) -> Work[Sketch]:
 
 
 @st.cache_resource(show_spinner=False, max_entries=MOST_EXPLORED)
-def _known_neighbours(model: str, stamp: tuple[int, int], name: str, source: Source) -> Neighbours | None:
+def _known_neighbours(model: str, stamp: Stamp, name: str, source: Source) -> Neighbours | None:
     return known_neighbours(model, name, split(name, source), split("train", source))
 
 

@@ -26,8 +26,8 @@ STOPS = (
     ),
     Stop(
         "Draw",
-        "Below the answer, press **What did it see?** All that the network gets is 28 × 28 numbers. Are the five "
-        "digits that it finds most alike also those that you would have picked?",
+        "Below the answer, press **What did it see?** Your digit as 28 × 28 numbers, and how the pen went. Are the "
+        "five digits that it finds most alike also those that you would have picked?",
     ),
     Stop(
         "Draw",

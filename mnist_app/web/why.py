@@ -21,7 +21,7 @@ from mnist_app.explore.neighbours import Neighbours, Sketch
 from mnist_app.ink.strokes import Drawing
 from mnist_app.ink.trajectory import POINTS, painted, trajectory_of
 from mnist_app.reading.number import ReadDigit, read_drawing
-from mnist_app.reading.recognition import Prediction, opinions
+from mnist_app.reading.recognition import Prediction, follows, opinions
 from mnist_app.web import session
 from mnist_app.web.answer import a_digit, percent
 from mnist_app.web.charts import evidence_rgb, findings_html
@@ -141,7 +141,7 @@ def _see(read: ReadDigit, model: str, is_beside_neighbours: bool) -> None:
         _layers(read, model)
         return
     pictures = [(png_url(read.pixels), "the picture that is read: 28 × 28 pixels")]
-    if read.drawing and session.model(model).pen:
+    if read.drawing and follows(session.model(model), read.drawing):
         pictures.append((png_url(on_black(painted(trajectory_of(read.drawing)))), "how it was written"))
     if read.prediction.is_digit:
         digit = read.prediction.digit
@@ -219,7 +219,7 @@ def _layers(read: ReadDigit, model: str) -> None:
         return
     work = session.maps_favourites(model)
     liked = work.result(PATIENCE)
-    source, count = find_source(), recogniser.card.parameters
+    source, count = find_source(), recogniser.card.parameters  # of what sees pictures
     among = f"{len(session.split(source.splits[0], source)):,} {_learnable(source)}"
     st.html(
         f'<p class="sentence">{count:,} learned numbers turn pixels into probabilities, layer by layer. Each map is '
@@ -265,7 +265,8 @@ def layers_html(
         rows += _station("Fully connected", f"{inputs} → {outputs} numbers", "")
     if apart:
         rows += _station("By its look", "10 probabilities", _answered(apart[0]))
-        rows += _station("By how it was written", f"{POINTS} points, another network", _answered(apart[1]))
+        pen = "no digit" if not apart[1].is_digit else f'<span class="reads">{apart[1].digit}</span>'
+        rows += _station("By how it was written", f"{POINTS} points, another network", pen)
     rows += _station(
         "The answer", "10 probabilities, of both" if apart else "10 probabilities", _answered(read.prediction)
     )
@@ -336,7 +337,9 @@ def _where(read: ReadDigit, model: str) -> None:
     refused = (
         "" if prediction.is_digit else f"It is no digit to the network; likest it is to {a_digit(found[0].digit)}. "
     )
-    sentence = f'<p class="sentence">{refused}{_looked(found[0])}</p>'
+    is_half = read.drawing is not None and follows(recogniser, read.drawing)
+    half = "How it was written is half of the answer; this is the other half. " if is_half else ""
+    sentence = f'<p class="sentence">{half}{refused}{_looked(found[0])}</p>'
     st.html(_disagreement(read, model) + sentence + row_html(pictures, "large"))
     terms("evidence", "integrated gradients")
 

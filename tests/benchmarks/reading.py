@@ -7,9 +7,10 @@ from torch import Tensor
 
 from mnist_app.ink.preprocessing import pixels_of_drawing
 from mnist_app.ink.strokes import Drawing
+from mnist_app.ink.trajectory import trajectory_of
 from mnist_app.models.networks import batch_of
 from mnist_app.models.registry import DEFAULT_MODEL
-from mnist_app.reading.recognition import digit_logits, load_recogniser, recognise
+from mnist_app.reading.recognition import Glyph, digit_logits, load_recogniser, recognise, recognise_glyphs
 
 from .figures import Figure, timed
 from .ink import drawings
@@ -20,6 +21,8 @@ def measure() -> list[Figure]:
     model, together = load_recogniser(DEFAULT_MODEL), load_recogniser("ensemble")
     subjects = [Drawing.from_points(strokes) for strokes in drawings(505)]
     pixels = [pixels_of_drawing(drawing)[None] for drawing in subjects]
+    ways, pen = [trajectory_of(drawing) for drawing in subjects], model.pen_graph
+    assert pen  # of the default
     batch = np.concatenate(pixels)[:500]
 
     @torch.inference_mode()
@@ -28,13 +31,12 @@ def measure() -> list[Figure]:
 
     return [
         timed("strokes to pixels", pixels_of_drawing, subjects),
+        timed("strokes to the way of the pen", trajectory_of, subjects),
         timed("pixels to prediction, one at a time", lambda picture: recognise(model, picture), pixels),
         timed("the same by the ensemble", lambda picture: recognise(together, picture), pixels),
-        timed(
-            "strokes to prediction, one at a time",
-            lambda drawing: recognise(model, pixels_of_drawing(drawing)[None]),
-            subjects,
-        ),
+        timed("the way of the pen to what it says", lambda way: pen.read([way]), ways),
+        timed("strokes to prediction, one at a time", lambda d: recognise_glyphs(model, [Glyph.of(d)]), subjects),
+        timed("the same by the ensemble", lambda d: recognise_glyphs(together, [Glyph.of(d)]), subjects),
         timed("baseline: pixels to logits by PyTorch, one at a time", by_pytorch, pixels),
         timed("baseline: pixels to prediction, 500 at once", lambda _: recognise(model, batch), range(25)),
     ]

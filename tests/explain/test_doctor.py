@@ -5,6 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from mnist_app.data.dataset import Digits
+from mnist_app.explain import doctor
 from mnist_app.explain.doctor import (
     MEASURES,
     Change,
@@ -115,6 +116,17 @@ def test_of_strokes_too_the_smallest_change_is_the_smallest(shipped_model: Recog
         assert found.change.drawing is not None
         again = recognise_glyphs(shipped_model, [Glyph.of(found.change.drawing)])[0]
         assert again.digit == digit and again.is_digit
+
+
+def test_a_change_that_nobody_can_see_is_none(shipped_model: Recogniser, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawing = Drawing.from_points(ONE)
+    pixels = pixels_of_drawing(drawing)
+    unseen = Change("lift the pen", pixels, Drawing.from_points(SEVEN))
+    seen = Change("draw a seven", pixels_of_drawing(Drawing.from_points(SEVEN)), Drawing.from_points(SEVEN))
+    monkeypatch.setattr(doctor, "changes_of_drawing", lambda _: [unseen, seen])
+    monkeypatch.setattr(doctor, "recognise_glyphs", lambda *_: recognise_glyphs(shipped_model, [seen.glyph] * 2))
+    found = smallest_change(shipped_model, pixels, drawing, 7)
+    assert found and found.change is seen
 
 
 def test_a_gap_is_closed_so_that_paper_is_enclosed() -> None:

@@ -1,9 +1,11 @@
+import itertools
+
 import numpy as np
 import pytest
 
 from mnist_app.ink import restyling
 from mnist_app.ink.restyling import COMMON_HABITS, HABITS, Restyling, deform, reordered, restyle, unit
-from mnist_app.ink.strokes import Drawing, Stroke
+from mnist_app.ink.strokes import Drawing, Stroke, distance_along
 
 from ..conftest import ONE, SEVEN, TWO, ZERO
 
@@ -115,15 +117,23 @@ def test_every_habit_leaves_sound_strokes_of_anything(digit: int) -> None:
                 assert all(stroke.ndim == 2 and len(stroke) and np.isfinite(stroke).all() for stroke in changed)
 
 
-def test_strokes_are_reordered_and_turned_round_now_and_then_and_never_changed() -> None:
+def test_strokes_are_reordered_turned_round_and_cut_now_and_then_and_never_bent() -> None:
     strokes = [np.array([[0.0, 0.0], [1.0, 0.0]]), np.array([[0.0, 1.0], [1.0, 1.0]]), np.array([[5.0, 0.0]])]
     outcomes = [reordered(strokes, np.random.default_rng(seed)) for seed in range(400)]
-    as_written = sum(all(map(np.array_equal, outcome, strokes)) for outcome in outcomes)
-    assert 250 < as_written < 350
-    turned = sum(any(np.array_equal(stroke, strokes[0][::-1]) for stroke in outcome) for outcome in outcomes)
-    moved = sum(len(outcome[0]) == 1 for outcome in outcomes)
-    assert 15 < turned < 60 and 3 < moved < 30
+    as_written = sum(len(outcome) == 3 and all(map(np.array_equal, outcome, strokes)) for outcome in outcomes)
+    cut = sum(len(outcome) > 3 for outcome in outcomes)
+    backwards = sum(stroke[0, 0] > stroke[-1, 0] for outcome in outcomes for stroke in outcome)
+    first_is_last = sum(len(outcome[0]) == 1 for outcome in outcomes)
+    assert 100 < as_written < 250 and 130 < cut < 230 and 40 < backwards < 150 and 3 < first_is_last < 30
     for outcome in outcomes:
-        assert sorted(map(sorted, (stroke.tolist() for stroke in outcome))) == sorted(
-            map(sorted, (stroke.tolist() for stroke in strokes))
-        )
+        assert {(float(x), float(y)) for x, y in strokes[0]} <= {tuple(point) for stroke in outcome for point in stroke}
+        lengths = sum(float(distance_along(stroke)[-1]) for stroke in outcome)
+        assert lengths == pytest.approx(2)
+
+
+def test_a_piece_of_a_stroke_begins_where_the_last_one_ended() -> None:
+    stroke = np.array([[0.0, 0.0], [1.0, 0.0]])
+    outcomes = [reordered([stroke], np.random.default_rng(seed)) for seed in range(40)]
+    assert {len(pieces) for pieces in outcomes} == {1, 2, 3}
+    for pieces in outcomes:
+        assert all(np.array_equal(last[-1], following[0]) for last, following in itertools.pairwise(pieces))

@@ -150,6 +150,19 @@ def with_a_pen_that_is_no_number(parts: dict[str, bytes]) -> dict[str, bytes]:
     return {**parts, "ink-cnn/" + PEN: save(tensors)}
 
 
+def with_a_pen_that_is_too_strong(parts: dict[str, bytes]) -> dict[str, bytes]:
+    tensors = load(parts["ink-cnn/" + PEN])
+    tensors["features.0.shortcut.weight"] = torch.full_like(tensors["features.0.shortcut.weight"].float(), 3e38)
+    tensors["features.0.shortcut.weight"][:, 0] *= -1
+    return {**parts, "ink-cnn/" + PEN: save(tensors)}
+
+
+def of_another_architecture(parts: dict[str, bytes]) -> dict[str, bytes]:
+    other = parts_of(to_zip("mnist-cnn"))
+    card = renamed(other["mnist-cnn/" + CARD], pen=json.loads(parts["ink-cnn/" + CARD])["pen"])
+    return {**other, "mnist-cnn/" + CARD: card, PEN: parts["ink-cnn/" + PEN]}
+
+
 def with_a_pen_that_says(**changes: object) -> Callable[[dict[str, bytes]], dict[str, bytes]]:
     def change(parts: dict[str, bytes]) -> dict[str, bytes]:
         card = json.loads(parts["ink-cnn/" + CARD])
@@ -164,6 +177,8 @@ def with_a_pen_that_says(**changes: object) -> Callable[[dict[str, bytes]], dict
         (without_its_pen, "Its pen.safetensors is missing"),
         (with_two_pens, "has one pen.safetensors, and this one has 2"),
         (with_a_pen_that_is_no_number, "Its weights give answers that are no numbers"),
+        (with_a_pen_that_is_too_strong, "Its weights give answers that are no numbers"),
+        (of_another_architecture, "tells of a pen, and 'convnet' cannot read together with one"),
         (with_a_pen_that_says(refusal=2), "a refusal that is not between 0 and 1"),
         (with_a_pen_that_says(temperature=1e9), "temperature is not between"),
     ],

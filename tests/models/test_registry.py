@@ -76,10 +76,11 @@ def a_pen_card() -> PenCard:
 
 
 @pytest.fixture
-def writing(network: nn.Module, pen: PenNet, a_card: ModelCard, a_pen_card: PenCard) -> Path:
+def writing(pen: PenNet, a_card: ModelCard, a_pen_card: PenCard) -> Path:
     """The folder of a saved model that follows the pen."""
     folder = new_model_folder("writing")
-    save_model(folder, network, dataclasses.replace(a_card, name="writing", pen=a_pen_card), pen)
+    card = dataclasses.replace(a_card, name="writing", architecture="handnet", pen=a_pen_card)
+    save_model(folder, build("handnet"), card, pen)
     return folder
 
 
@@ -316,6 +317,7 @@ def another_pen(folder: Path) -> None:
         (pen_that_says(config=7), CARD, "is of another kind"),
         (pen_that_says(command="x" * 4_001), CARD, "too long"),
         (card_that_says(pen=7), CARD, "is not a model card"),
+        (card_that_says(architecture="convnet"), CARD, "tells of a pen, and 'convnet' cannot read together with one"),
         (card_that_says(pen=[]), CARD, "is not a model card"),
     ],
 )

@@ -10,13 +10,14 @@ from torch import nn
 
 from mnist_app.data.dataset import Digits
 from mnist_app.ink.preprocessing import BlankError, pixels_of_drawing
-from mnist_app.ink.strokes import Drawing, DrawingError
+from mnist_app.ink.strokes import Drawing, DrawingError, resampled
 from mnist_app.models.networks import logits_of
 from mnist_app.models.registry import DEFAULT_MODEL, GRAPH, ModelError, find_model, load_model
 from mnist_app.reading.recognition import (
     Glyph,
     Prediction,
     Recogniser,
+    follows,
     load_recogniser,
     opinions,
     readable,
@@ -113,6 +114,15 @@ def test_what_one_of_two_rules_out_is_ruled_out() -> None:
     either[0, [2, 7]] = 10  # a 2 or a 7
     one[0, [1, 7]] = 10  # a 1 or a 7
     assert together(either, one).softmax(dim=1)[0, 7] > 0.95
+
+
+def test_of_more_strokes_than_any_digit_has_the_pen_is_not_asked(shipped_model: Recogniser, a_seven: Drawing) -> None:
+    pieces = [piece for stroke in a_seven.strokes for piece in np.array_split(resampled(stroke, 2), 20)]
+    drawing = Drawing(tuple(pieces))
+    assert follows(shipped_model, a_seven) and not follows(shipped_model, drawing)
+    glyph = Glyph.of(drawing)
+    assert recognise_glyphs(shipped_model, [glyph]) == recognise(shipped_model, glyph.pixels[None])
+    assert opinions(shipped_model, glyph) is None
 
 
 def test_a_pen_that_went_backwards_does_not_spoil_the_reading(shipped_model: Recogniser) -> None:

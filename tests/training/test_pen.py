@@ -90,6 +90,8 @@ def test_a_model_is_given_a_pen_that_has_learned_from_the_same_collections(a_mod
     assert card.pen and model.pen and given.pen
     assert (card.pen.command, card.pen.config["seed"]) == ("python -m mnist_app pen …", 5)
     assert card.pen.config["ink"]["without"] == ["second"]
+    assert (card.pen.temperature, card.pen.refusal) == (card.temperature, card.refusal)
+    assert set(card.metrics) == {"validation", "test"}  # what was measured with another pen, or none, is of another
     assert given.pen.parameters == card.pen.parameters == count_parameters(model.pen)
     assert (a_model / "pen.safetensors").stat().st_size < 2.1 * card.pen.parameters + 20_000  # 16 bits a weight
 
@@ -97,6 +99,21 @@ def test_a_model_is_given_a_pen_that_has_learned_from_the_same_collections(a_mod
 def test_who_has_learned_from_no_ink_is_given_no_pen(ink_folder: Path) -> None:
     with pytest.raises(AppError, match="'mnist-cnn' has learned from no ink"):
         give_pen(find_model("mnist-cnn"), ink_folder, 0, lambda _: None, "")
+
+
+def test_who_was_taught_or_is_made_of_others_is_given_no_pen(a_model: Path, ink_folder: Path) -> None:
+    model = load_model(a_model)
+    save_model(a_model, model.network, dataclasses.replace(model.card, parent="ink-cnn"))
+    with pytest.raises(AppError, match="'mine' was taught by a lesson"):
+        give_pen(a_model, ink_folder, 0, lambda _: None, "")
+    with pytest.raises(AppError, match="'ensemble' is made of others: give the first of them a pen"):
+        give_pen(find_model("ensemble"), ink_folder, 0, lambda _: None, "")
+
+
+def test_a_file_in_the_way_is_found_before_anything_is_learned(a_model: Path, ink_folder: Path) -> None:
+    (a_model / "notes.txt").write_text("mine")
+    with pytest.raises(AppError, match="is no model"):
+        give_pen(a_model, ink_folder, 0, lambda _: pytest.fail("it learned"), "")
 
 
 def test_a_seed_that_is_none_is_refused() -> None:

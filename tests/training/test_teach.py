@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +54,13 @@ def test_a_lesson_teaches_its_drawings_and_says_what_else_has_changed(
     for split in ("validation", "test"):
         assert card.metrics[split]["accuracy"] > parent.metrics[split]["accuracy"] - 0.002
     assert load_model(find_model("taught")).card.temperature == parent.temperature
+
+
+def test_what_is_given_up_is_said() -> None:
+    taught = Taught("ink-cnn", (7,), (None,), ("7",), (Change("test", 10, 9, 9, (), (), ()),), 1.0, gives_up_pen=True)
+    assert taught.sentence.endswith("look alone, which ink-cnn reads by how they were written, too.")
+    assert Taught.from_json(taught.to_json()) == taught
+    assert not replace(taught, gives_up_pen=False).way
 
 
 def test_a_model_of_the_lab_cannot_be_taught(a_toy: Path) -> None:

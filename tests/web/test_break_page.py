@@ -70,6 +70,14 @@ def test_the_curves_are_what_the_model_reads() -> None:
         assert np.allclose(plot["probabilities"][frame], read.probabilities, atol=1e-3)
 
 
+def test_a_drawing_is_broken_by_its_look_alone_and_that_is_said() -> None:
+    at = open_page("break_it")
+    at.session_state["pad"] = session.Pad(latest=ink(SEVEN))
+    said = "by its look alone"
+    assert any(said in caption.value for caption in at.run().caption)
+    assert not any(said in caption.value for caption in opened("Attack it").caption)
+
+
 def test_an_attack_says_how_far_it_went_and_what_was_read() -> None:
     at = opened("Attack it")
     text = html_of(at)

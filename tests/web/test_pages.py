@@ -2,6 +2,7 @@ import base64
 import html
 import io
 import re
+import shutil
 import textwrap
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+import torch
 from anyio.from_thread import start_blocking_portal
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,9 +24,9 @@ from streamlit.testing.v1 import AppTest
 from mnist_app.data.dataset import DatasetError
 from mnist_app.ink.preprocessing import Step
 from mnist_app.ink.strokes import Drawing
-from mnist_app.models.registry import load_card, model_folders
+from mnist_app.models.registry import load_card, load_model, model_folders, save_model
 from mnist_app.reading.number import ReadDigit, Reading
-from mnist_app.reading.recognition import Prediction, Recogniser, load_recogniser
+from mnist_app.reading.recognition import Glyph, Prediction, Recogniser, load_recogniser
 from mnist_app.web import session
 from mnist_app.web.answer import answer_html, percent
 from mnist_app.web.compression import ASSETS, CompressedAssets
@@ -405,7 +407,27 @@ def test_a_picture_s_url_holds_its_pixels() -> None:
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(content))), pixels)
 
 
+def test_of_more_strokes_than_a_digit_has_how_they_were_written_is_not_shown() -> None:
+    at = open_page("draw")
+    at.session_state[FIRST_PAD] = state([[[60.0 + 9 * at, 60.0], [62.0 + 9 * at, 260.0]] for at in range(6)])
+    assert html_of(at.run()).count("<figure>") == 4
+
+
 # Models and data
+
+
+def test_a_model_whose_pen_has_changed_is_loaded_again(own_home: Path) -> None:
+    folder = own_home / "models" / "mine"
+    shutil.copytree(model_folders()["ink-cnn"], folder)
+    before = session.stamp_of("mine")
+    model, drawn = load_model(folder), Glyph.of(Drawing.from_points(SEVEN))
+    assert model.pen
+    told = session.read_by("mine", drawn).probabilities
+    with torch.no_grad():
+        model.pen.classifier.bias[3] += 9
+    save_model(folder, model.network, model.card, model.pen)
+    assert session.stamp_of("mine") != before
+    assert session.read_by("mine", drawn).probabilities[3] > told[3]
 
 
 def test_the_models_page_shows_every_model_with_its_figures() -> None:
@@ -415,6 +437,10 @@ def test_the_models_page_shows_every_model_with_its_figures() -> None:
     cards = [load_card(folder) for folder in model_folders().values()]
     assert figures == [f"{card.metrics['test']['accuracy']:.2%}" for card in cards]
     assert not at.exception and not at.warning
+    following = [metric.value for metric in at.metric if metric.label == "parameters that follow the pen"]
+    assert following == [f"{card.pen.parameters:,}" for card in cards if card.pen] and len(following) == 2
+    commands = [code.value for code in at.code]
+    assert all(card.pen.command in commands for card in cards if card.pen)
 
 
 @pytest.mark.parametrize("card", [None, "", "[1]", "{}", "\ud800"])

@@ -130,6 +130,33 @@ def test_it_shows_what_was_seen() -> None:
     assert "16 × 28 × 28" in html_of(at) and "96 numbers" in html_of(at) and "96 → 11 numbers" in html_of(at)
 
 
+def test_look_and_pen_are_told_apart_in_the_last_layers() -> None:
+    at = asked(SEE)
+    at.toggle(session.WHY_LAYERS).set_value(True).run()
+    shown = html_of(at)
+    assert "how it was written" in shown
+    assert "By its look" in shown and "By how it was written" in shown and "10 probabilities, of both" in shown
+    assert shown.count('<span class="reads">7</span>') == 3
+    assert "By its look alone it is" not in shown  # they agree
+    at.session_state[session._MODEL] = "mnist-cnn"  # which follows no pen
+    shown = html_of(at.run())
+    assert "By its look" not in shown and "how it was written" not in shown.lower()
+
+
+def test_that_look_and_pen_disagree_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def apart(*_: object) -> list[Prediction]:
+        return [Prediction(tuple(np.eye(10)[digit]), "any", is_digit=digit != 8) for digit in (1, 8)]
+
+    monkeypatch.setattr("mnist_app.web.why.opinions", apart)
+    said = "By its look alone it is a 1, by how it was written no digit."
+    assert said in html_of(asked(SEE)) and said in html_of(asked(WHERE))
+
+
+def test_where_it_looked_is_half_of_the_answer_where_the_pen_was_followed() -> None:
+    assert "How it was written is half of the answer" in html_of(asked(WHERE))
+    assert "half of the answer" not in html_of(opened_in_explore(WHERE))
+
+
 def test_a_training_picture_is_no_neighbour_of_its_own() -> None:
     source = find_source()
     name = source.splits[0]

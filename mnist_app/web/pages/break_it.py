@@ -14,7 +14,7 @@ from mnist_app.explain.distortions import DISTORTIONS
 from mnist_app.ink.strokes import Drawing
 from mnist_app.models.registry import DEFAULT_MODEL, ROBUST_MODEL, model_folders
 from mnist_app.reading.number import read_drawing
-from mnist_app.reading.recognition import Prediction, Recogniser, recognise
+from mnist_app.reading.recognition import Prediction, Recogniser, follows, recognise
 from mnist_app.web import session
 from mnist_app.web.answer import a_digit, percent
 from mnist_app.web.charts import perturbation
@@ -47,6 +47,8 @@ def page() -> None:
             subject = _subject()
             models = _models()
             how = st.segmented_control("How", [DISTORT, ATTACK], default=DISTORT, required=True, key=session.BREAK_HOW)
+        if subject.drawing and any(follows(model, subject.drawing) for model in models):
+            st.caption("Here your drawing is read by its look alone, and not by how it was written.")
         if how == ATTACK:
             _attack(subject, models)
         else:
@@ -63,10 +65,12 @@ def _subject() -> Subject:
             "Which digit", ["My drawing", "A test digit"], default="My drawing", required=True, key=session.BREAK_WHICH
         )
         if chosen == "My drawing":
-            reading = read_drawing(session.model(session.using()), drawing)
+            model = session.model(session.using())
+            reading = read_drawing(model, drawing)
             read = reading.digits[0]
             name = "the first digit of your drawing" if reading.is_number else "your drawing"
-            return Subject(read.pixels, name, read.prediction.digit, read.drawing)
+            # By its look, as everything here: what is broken are pictures.
+            return Subject(read.pixels, name, recognise(model, read.pixels[None])[0].digit, read.drawing)
     source = find_source()
     digits = session.split(source.splits[-1], source)
     digit = st.selectbox("Digit", range(CLASSES), index=5, key=session.BREAK_DIGIT, width=90)

@@ -1,4 +1,4 @@
-"""Draw a digit, see it read, see what the network really saw."""
+"""Draw a digit, see it read, see what was really read."""
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -7,6 +7,7 @@ from mnist_app.errors import AppError
 from mnist_app.ink.preprocessing import Prepared, prepare_drawing
 from mnist_app.ink.strokes import Drawing
 from mnist_app.reading.number import Reading, read_drawing, read_picture
+from mnist_app.reading.recognition import follows
 from mnist_app.web import session
 from mnist_app.web.answer import answer_html, boxes_html
 from mnist_app.web.live_ink import ink_ahead, live_ink
@@ -71,7 +72,8 @@ def _below_the_answer(drawing: Drawing, picture: Prepared | None, reading: Readi
         st.html(digits_html(reading))
     else:
         steps = prepare_drawing(drawing).steps
-        st.html(steps_html([*steps, pen_step(drawing)] if session.model(session.using()).pen else steps))
+        is_followed = follows(session.model(session.using()), drawing)
+        st.html(steps_html([*steps, pen_step(drawing)] if is_followed else steps))
     return meant
 
 

@@ -118,7 +118,7 @@ def _model(name: str, shelf: Shelf) -> None:
 
 
 def _show(card: ModelCard) -> None:
-    st.write(plain(card.summary))
+    st.write(plain(card.summary) + (" Another one follows the pen: drawings are read by both." if card.pen else ""))
     with st.container(horizontal=True, gap="large"):
         for split, measures in card.metrics.items():
             st.metric(
@@ -197,7 +197,7 @@ def _actions(name: str, shelf: Shelf) -> None:
                 on_click="ignore",
             )
             st.download_button(
-                "ONNX, checked against PyTorch to 0.0001",
+                "ONNX of what reads pictures, checked against PyTorch to 0.0001",
                 made_on_press(name, partial(to_onnx, name)),
                 f"{name}.onnx",
                 "application/octet-stream",
@@ -228,7 +228,7 @@ def _relabel(name: str) -> None:
 def _import() -> None:
     with st.expander("Import a model", icon=":material/upload:"):
         with st.form("import", clear_on_submit=True, border=False):
-            st.file_uploader("A ZIP file with model.safetensors and card.json, as exported here", "zip", key="import")
+            st.file_uploader("A ZIP file with a model, as exported here", "zip", key="import")
             st.form_submit_button("Take it in", on_click=_take_in)
         st.caption("It is read as numbers and text only, and nothing in it is run.")
 
@@ -277,7 +277,9 @@ def _table_html(cards: dict[str, ModelCard], shelf: Shelf) -> str:
     rows = {
         "validation": [_share(card, "validation") for card in cards.values()],
         "test": [_share(card, "test") for card in cards.values()],
+        "ink, unseen": [_share(card, "ink, unseen") for card in cards.values()],
         "parameters": [f"{card.parameters:,}" for card in cards.values()],
+        "that follow the pen": [f"{card.pen.parameters:,}" if card.pen else "" for card in cards.values()],
         "seconds of training": [f"{card.seconds:,.0f}" for card in cards.values()],
         "network": [card.architecture for card in cards.values()],
         "epochs": [str(card.config.get("epochs", "")) for card in cards.values()],
