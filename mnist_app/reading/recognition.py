@@ -151,15 +151,18 @@ def recognise_glyphs(model: Recogniser, glyphs: Sequence[Glyph]) -> list[Predict
     """Read each by its picture and, where that is known and the model follows it, by the way of the pen, in order."""
     if not glyphs:
         return []
-    logits = torch.from_numpy(model.graph.read(np.stack([glyph.pixels for glyph in glyphs]))[0]).double()
-    answers = _predictions(model, logits, model.card.temperature, model.card.refusal)
+    look = torch.from_numpy(model.graph.read(np.stack([glyph.pixels for glyph in glyphs]))[0]).double()
     ways = {at: glyph.trajectory for at, glyph in enumerate(glyphs) if glyph.trajectory is not None}
-    if (pen := model.card.pen) and model.pen_graph and ways:
-        said = torch.from_numpy(model.pen_graph.read(list(ways.values()))).double()
-        both = _predictions(model, together(logits[list(ways)], said), pen.temperature, pen.refusal)
-        for at, answer in zip(ways, both, strict=True):
-            answers[at] = answer
-    return answers
+    pen = model.card.pen
+    if not pen or not model.pen_graph or not ways:
+        return _predictions(model, look, model.card.temperature, model.card.refusal)
+    said = torch.from_numpy(model.pen_graph.read(list(ways.values()))).double()
+    by_both = _predictions(model, together(look[list(ways)], said), pen.temperature, pen.refusal)
+    answers = dict(zip(ways, by_both, strict=True))
+    if others := [at for at in range(len(glyphs)) if at not in ways]:
+        by_look = _predictions(model, look[others], model.card.temperature, model.card.refusal)
+        answers |= dict(zip(others, by_look, strict=True))
+    return [answers[at] for at in range(len(glyphs))]
 
 
 def follows(model: Recogniser, drawing: Drawing) -> bool:
