@@ -32,7 +32,7 @@ def test_a_digit_drawn_with_the_mouse_is_read(visitor: Visitor, strokes: list[St
     expect(visitor.digit).to_have_text(digit)
     visitor.settle()
     expect(visitor.digit).to_have_text(digit)
-    expect(visitor.page.locator(".steps figure")).to_have_count(4)
+    expect(visitor.page.locator(".steps figure")).to_have_count(5)  # the way to 28 by 28, and the pen
     assert not visitor.errors
 
 
