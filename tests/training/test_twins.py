@@ -8,6 +8,7 @@ import pytest
 from mnist_app.data.dataset import Digits
 from mnist_app.errors import AppError
 from mnist_app.models.registry import Model, find_model, load_model
+from mnist_app.reading.calibration import fit_temperature
 from mnist_app.training.twins import Answers, Unseen, answers_of, calibrated, unseen_ink
 
 from ..conftest import ONE, SEVEN
@@ -65,6 +66,8 @@ def test_the_card_says_what_was_fitted_and_measured(twin: Model) -> None:
     card = calibrated(twin.card, answers, {"a": Unseen(answers, both), "b": Unseen(answers, both)})
     assert card.refusal == pytest.approx(0.995, abs=0.003)
     assert card.pen and card.pen.refusal == pytest.approx(0.4975, abs=0.003)
+    assert card.pen.temperature == pytest.approx(fit_temperature(both.logits, labels), rel=1e-3)
+    assert card.pen.temperature != pytest.approx(card.temperature, rel=0.01)
     assert card.metrics["ink, unseen"]["refused"] == pytest.approx(0.005, abs=0.001)
     assert card.metrics["a, unseen"]["accuracy"] == both.accuracy == card.metrics["ink, unseen"]["accuracy"]
     assert card.metrics["b, unseen"]["by pictures alone"] == answers.accuracy < both.accuracy
