@@ -6,6 +6,7 @@ that some hand uses for a digit are left out: O, I, l, S, Z, B, b, q, g, and lin
 
 import itertools
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.random import Generator
@@ -34,9 +35,6 @@ SKELETONS: tuple[str, ...] = (
     "00-44 40-04",  # X
     "00-22-40 22-24",  # Y
     "~42-21-02-13-34-42 40-44",  # d
-    "~42-21-02-13-34-42 41-44",  # a
-    "~41-20-02-14-34-41-43-54",  # a, without lifting the pen
-    "~00-20-31-44 ~32-12-03-14-34-42",  # a, as it is printed
     "~02-42-31-11-03-24-43",  # e
     "~40-30-21-24 02-42",  # f
     "00-04 ~03-12-32-44",  # h
@@ -69,18 +67,33 @@ SKELETONS: tuple[str, ...] = (
     "24-20-31 20-11",  # arrow, upwards
     "~00-04-24 ~24-20-40-44",  # a cursive u and n
 )
+# These, too, where the pen is followed: of all letters they are most like digits, and pictures are learned without.
+WRITTEN: tuple[str, ...] = (
+    *SKELETONS,
+    "~42-21-02-13-34-42 41-44",  # a
+    "~41-20-02-14-34-41-43-54",  # a, without lifting the pen
+    "~00-20-31-44 ~32-12-03-14-34-42",  # a, as it is printed
+)
 
 
-def nondigit(drawings: Sequence[Drawing], random: Generator) -> Drawing:
-    """One drawing that is no digit; ``drawings`` are real digits to make nonsense of."""
+@dataclass(frozen=True)
+class Material:
+    """What nonsense is made of."""
+
+    digits: Sequence[Drawing]  # real ones
+    skeletons: Sequence[str] = SKELETONS
+
+
+def nondigit(material: Material, random: Generator) -> Drawing:
+    """One drawing that is no digit."""
     kinds, chances = zip(*KINDS, strict=True)
     make = kinds[int(random.choice(len(kinds), p=chances))]
-    return Drawing(tuple(make(drawings, random)))
+    return Drawing(tuple(make(material, random)))
 
 
-def _figure(_: Sequence[Drawing], random: Generator) -> Strokes:
+def _figure(material: Material, random: Generator) -> Strokes:
     """A letter or a shape."""
-    strokes = _strokes_of(SKELETONS[int(random.integers(len(SKELETONS)))])
+    strokes = _strokes_of(material.skeletons[int(random.integers(len(material.skeletons)))])
     return deform(unit(strokes), WILDER, random)
 
 
@@ -110,7 +123,7 @@ def _straight(points: Stroke, between: int = 6) -> Stroke:
     return np.concatenate([*pieces, points[-1:]])
 
 
-def _scribble(_: Sequence[Drawing], random: Generator) -> Strokes:
+def _scribble(_: Material, random: Generator) -> Strokes:
     """A pen that wanders: turns at random, smooth or jagged, in one to three strokes."""
     return unit([_wander(random) for _stroke in range(int(random.choice([1, 1, 2, 3])))])
 
@@ -123,7 +136,7 @@ def _wander(random: Generator) -> Stroke:
     return np.cumsum(way, axis=0) * home + random.normal(0, 1, 2)
 
 
-def _hatching(_: Sequence[Drawing], random: Generator) -> Strokes:
+def _hatching(_: Material, random: Generator) -> Strokes:
     """To and fro, at least five times, as one fills an area or strikes something out."""
     turns = int(random.integers(5, 14))
     across = np.linspace(0, random.uniform(0.5, 2.0), turns)
@@ -135,7 +148,7 @@ def _hatching(_: Sequence[Drawing], random: Generator) -> Strokes:
     return deform(unit([curve @ turn]), WILDER, random)
 
 
-def _line_across(_: Sequence[Drawing], random: Generator) -> Strokes:
+def _line_across(_: Material, random: Generator) -> Strokes:
     """One line, within 25 degrees of level: too flat for a one."""
     angle = np.radians(random.uniform(-25, 25))
     line = np.linspace(-0.5, 0.5, 12)[:, None] * np.array([np.cos(angle), np.sin(angle)])
@@ -143,28 +156,28 @@ def _line_across(_: Sequence[Drawing], random: Generator) -> Strokes:
     return [line + np.stack([np.zeros(12), bow], axis=1) + random.normal(0, 0.004, line.shape)]
 
 
-def _dots(_: Sequence[Drawing], random: Generator) -> Strokes:
+def _dots(_: Material, random: Generator) -> Strokes:
     """A dot, or a few apart."""
     return [random.uniform(0, 1, (1, 2)) for _ in range(int(random.choice([1, 2, 3, 4])))]
 
 
-def _blob(_: Sequence[Drawing], random: Generator) -> Strokes:
+def _blob(_: Material, random: Generator) -> Strokes:
     """A dot that was rubbed in: nearly all ink once it is enlarged."""
     turns = np.linspace(0, random.uniform(4, 16) * np.pi, 60)
     radius = np.linspace(0.05, 0.5, 60) if random.random() < 0.5 else random.uniform(0, 0.5, 60)
     return [np.stack([np.cos(turns), np.sin(turns)], axis=1) * radius[:, None] + random.normal(0, 0.02, (60, 2))]
 
 
-def _some_digit(drawings: Sequence[Drawing], random: Generator) -> Strokes:
-    return unit(drawings[int(random.integers(len(drawings)))].strokes)
+def _some_digit(material: Material, random: Generator) -> Strokes:
+    return unit(material.digits[int(random.integers(len(material.digits)))].strokes)
 
 
-def _side_by_side(drawings: Sequence[Drawing], random: Generator) -> Strokes:
+def _side_by_side(material: Material, random: Generator) -> Strokes:
     """Two or three digits in a row, or two one above the other."""
-    first, second = _some_digit(drawings, random), _some_digit(drawings, random)
+    first, second = _some_digit(material, random), _some_digit(material, random)
     upright = random.random() < 0.2
     strokes, end = first, np.concatenate(first).max(axis=0)
-    for following in [second] if upright or random.random() < 0.8 else [second, _some_digit(drawings, random)]:
+    for following in [second] if upright or random.random() < 0.8 else [second, _some_digit(material, random)]:
         size = np.exp(random.normal(0, 0.15))
         points = np.concatenate(following) * size
         place = random.normal(0, 0.08, 2)
@@ -176,25 +189,25 @@ def _side_by_side(drawings: Sequence[Drawing], random: Generator) -> Strokes:
     return deform(unit(strokes), Restyling(rotation=5.0), random)
 
 
-def _overlaid(drawings: Sequence[Drawing], random: Generator) -> Strokes:
+def _overlaid(material: Material, random: Generator) -> Strokes:
     """Two digits on top of one another."""
-    second = _some_digit(drawings, random)
+    second = _some_digit(material, random)
     away = random.uniform(0.3, 0.6) * np.array([random.choice([-1, 1]), random.normal(0, 0.5)])
-    return _some_digit(drawings, random) + [stroke * random.uniform(0.6, 1.3) + away for stroke in second]
+    return _some_digit(material, random) + [stroke * random.uniform(0.6, 1.3) + away for stroke in second]
 
 
-def _struck_out(drawings: Sequence[Drawing], random: Generator) -> Strokes:
+def _struck_out(material: Material, random: Generator) -> Strokes:
     """A digit with hatching or a cross over it."""
     if random.random() < 0.5:
-        over = [stroke * random.uniform(0.8, 1.3) for stroke in _hatching(drawings, random)]
+        over = [stroke * random.uniform(0.8, 1.3) for stroke in _hatching(material, random)]
     else:
         over = [
             stroke * random.uniform(0.8, 1.2) for stroke in deform(unit(_strokes_of("00-44 40-04")), WILDER, random)
         ]
-    return _some_digit(drawings, random) + over
+    return _some_digit(material, random) + over
 
 
-Kind = Callable[[Sequence[Drawing], Generator], Strokes]
+Kind = Callable[[Material, Generator], Strokes]
 
 KINDS: tuple[tuple[Kind, float], ...] = (
     (_figure, 0.45),

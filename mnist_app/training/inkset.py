@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 from mnist_app.data.dataset import Digits
 from mnist_app.data.inkfiles import InkFileError, collections, read_records
 from mnist_app.errors import AppError
-from mnist_app.ink.nondigits import nondigit
+from mnist_app.ink.nondigits import SKELETONS, WRITTEN, Material, nondigit
 from mnist_app.ink.preprocessing import PEN, pixels_of_drawing
 from mnist_app.ink.restyling import Restyling, reordered, restyle
 from mnist_app.ink.strokes import Drawing
@@ -91,17 +91,22 @@ def fresh_digits(ink: Ink, config: InkConfig, seed: int, epoch: int, workers: in
 
     Begun at once by processes beside this one if there are ``workers``. Whoever paints them, they are the same.
     """
-    return map(_to_digits, _fresh(ink, config, (seed, epoch), workers, _painted))
+    return map(_to_digits, _fresh(ink, config, (seed, epoch), workers, View(_painted, SKELETONS)))
 
 
 def fresh_trajectories(
     ink: Ink, config: InkConfig, seed: int, epoch: int, workers: int = 0
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
     """The same as trajectories (N, POINTS, 3) with labels (N,): some strokes in another order, or the other way."""
-    return _fresh(ink, config, (seed, epoch), workers, _followed)
+    return _fresh(ink, config, (seed, epoch), workers, View(_followed, WRITTEN))
 
 
-View = Callable[[Drawing, Generator], NDArray[Any]]  # what a network is given of a drawing
+@dataclass(frozen=True)
+class View:
+    """What a network is given of a drawing, and which figures it learns to refuse."""
+
+    seen: Callable[[Drawing, Generator], NDArray[Any]]
+    skeletons: Sequence[str]
 
 
 def _fresh(
@@ -118,6 +123,7 @@ class _Restyled(Dataset[tuple[NDArray[Any], int]]):
     def __init__(self, ink: Ink, config: InkConfig, seed: tuple[int, int], view: View) -> None:
         self._ink, self._config, self._seed, self._view = ink, config, seed, view
         self._digits = config.copies * len(ink)
+        self._nonsense = Material(ink.drawings, view.skeletons)
 
     def __len__(self) -> int:
         return self._digits + round(self._config.nondigits * self._digits)
@@ -125,12 +131,12 @@ class _Restyled(Dataset[tuple[NDArray[Any], int]]):
     def __getitem__(self, number: int) -> tuple[NDArray[Any], int]:
         if number >= self._digits:
             random = np.random.default_rng((*self._seed, number - self._digits))
-            return self._view(nondigit(self._ink.drawings, random), random), NO_DIGIT
+            return self._view.seen(nondigit(self._nonsense, random), random), NO_DIGIT
         copy, at = divmod(number, len(self._ink))
         drawing, label = self._ink.drawings[at], int(self._ink.labels[at])
         # By what was drawn, not by its place: it looks the same to networks that learn without some of the others.
         random = np.random.default_rng((*self._seed, copy, crc32(np.concatenate(drawing.strokes).tobytes())))
-        return self._view(restyle(drawing, label, self._config.restyling, random), random), label
+        return self._view.seen(restyle(drawing, label, self._config.restyling, random), random), label
 
 
 def _painted(drawing: Drawing, random: Generator) -> NDArray[np.uint8]:

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from mnist_app.ink import nondigits
-from mnist_app.ink.nondigits import KINDS, SKELETONS, nondigit
+from mnist_app.ink.nondigits import KINDS, WRITTEN, Material, nondigit
 from mnist_app.ink.preprocessing import pixels_of_drawing
 from mnist_app.ink.strokes import Drawing
 
 from ..conftest import ONE, SEVEN, TWO, ZERO
 
-REAL = [Drawing.from_points(strokes) for strokes in (ZERO, ONE, TWO, SEVEN)]
+REAL = Material([Drawing.from_points(strokes) for strokes in (ZERO, ONE, TWO, SEVEN)])
 
 
 def test_the_chances_of_the_kinds_sum_to_1() -> None:
@@ -25,7 +25,7 @@ def test_every_kind_gives_ink_that_can_be_painted_and_seldom_twice_the_same(kind
     assert Counter(picture.tobytes() for picture in pictures).most_common(1)[0][1] < 25
 
 
-@pytest.mark.parametrize("skeleton", SKELETONS)
+@pytest.mark.parametrize("skeleton", WRITTEN)
 def test_every_skeleton_lies_on_the_grid(skeleton: str) -> None:
     points = np.concatenate(nondigits._strokes_of(skeleton))
     assert points.min() >= -1
