@@ -18,6 +18,7 @@ from mnist_app.ink.nondigits import SKELETONS, WRITTEN, Material, nondigit
 from mnist_app.ink.preprocessing import PEN, pixels_of_drawing
 from mnist_app.ink.restyling import Restyling, reordered, restyle
 from mnist_app.ink.strokes import Drawing
+from mnist_app.ink.tracing import traced
 from mnist_app.ink.trajectory import trajectory_of
 from mnist_app.models.networks import NO_DIGIT
 
@@ -55,6 +56,11 @@ class Ink:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+
+def traced_ink(digits: Digits) -> Ink:
+    """Pictures of digits as a pen might have drawn them."""
+    return Ink(tuple(traced(digits.images)), digits.labels, ())
 
 
 def load_ink(folder: Path, without: Collection[str] = ()) -> Ink:

@@ -1,14 +1,16 @@
 """Train the part of a model that follows the pen, beside a network that has learned from pictures of the same ink."""
 
-import dataclasses
+import copy
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -54,10 +56,9 @@ def train_pen(config: PenConfig, ink: Ink, pen: PenNet, workers: int = 0) -> Ite
     schedule = None
     coming = fresh_trajectories(ink, config.ink, config.seed, 1, workers)
     for epoch in range(1, config.epochs + 1):
-        parts = list(coming)
+        ways, labels = _whole(coming)
         if epoch < config.epochs:
             coming = fresh_trajectories(ink, config.ink, config.seed, epoch + 1, workers)
-        ways, labels = (torch.from_numpy(np.concatenate(column)) for column in zip(*parts, strict=True))
         batches = max(1, len(labels) // config.batch_size)
         schedule = schedule or torch.optim.lr_scheduler.OneCycleLR(
             optimiser, config.learning_rate, total_steps=batches * config.epochs, pct_start=0.25
@@ -78,6 +79,58 @@ def train_pen(config: PenConfig, ink: Ink, pen: PenNet, workers: int = 0) -> Ite
                 raise AppError("The learning went astray: its loss is no number. Choose another seed.")
             yield BatchReport(epoch, batch, batches, loss.item())
     pen.load_state_dict(average.module.state_dict())
+
+
+@dataclass(frozen=True)
+class PenLesson:
+    """Everything that decides what a pen is taught by a few drawings."""
+
+    ink: InkConfig
+    rehearsed: int = 1_200  # training digits, as a pen might have drawn them: as many as the pictures' lesson repeats
+    epochs: int = 3
+    batch_size: int = 128
+    learning_rate: float = 0.001  # a quarter of that by which it has learned, and constant
+    weight_decay: float = 0.05
+    seed: int = 0
+
+
+def teach_pen(config: PenLesson, ink: Ink, rehearsed: Ink, pen: PenNet) -> PenNet:
+    """A copy of ``pen`` that has learned ``ink``, too.
+
+    So that it forgets nothing it rehearses its own answers to other drawings, right or wrong (Li and Hoiem, "Learning
+    without forgetting", arXiv:1606.09282): where the ink is not at hand that it once learned from, traced digits do.
+    """
+    torch.manual_seed(config.seed)
+    pupil, teacher = copy.deepcopy(pen), copy.deepcopy(pen).eval()
+    optimiser = torch.optim.AdamW(pupil.parameters(), config.learning_rate, weight_decay=config.weight_decay)
+    old = replace(config.ink, copies=1, nondigits=0)
+    for epoch in range(1, config.epochs + 1):
+        new_ways, labels = _whole(fresh_trajectories(ink, config.ink, config.seed, epoch))
+        old_ways, _ = _whole(fresh_trajectories(rehearsed, old, config.seed, epoch))
+        with torch.no_grad():
+            answers = teacher(old_ways).softmax(dim=1)
+        ways = torch.cat([new_ways, old_ways])
+        targets = torch.cat([functional.one_hot(labels, answers.shape[1]), answers])
+        pupil.train()
+        for chosen in torch.randperm(len(ways)).split(config.batch_size):
+            loss = functional.cross_entropy(pupil(ways[chosen]), targets[chosen])
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+    return pupil.eval()
+
+
+def _whole(parts: Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]) -> list[Tensor]:
+    """An epoch's trajectories and labels."""
+    return [torch.from_numpy(np.concatenate(column)) for column in zip(*parts, strict=True)]
+
+
+def rounded(pen: PenNet) -> PenNet:
+    """The same, in place, with weights as precise as its file has them."""
+    for value in pen.state_dict().values():
+        if value.is_floating_point():
+            value.copy_(value.half())
+    return pen
 
 
 def give_pen(
@@ -105,13 +158,10 @@ def give_pen(
     began = time.monotonic()
     for report in train_pen(config, ink, pen, workers):
         watch(report)
-    for value in pen.state_dict().values():
-        if value.is_floating_point():  # as precise as its file
-            value.copy_(value.half())
     seconds = round(time.monotonic() - began, 1)
     known = model.card.temperature, model.card.refusal
     pen_card = PenCard(count_parameters(pen), command, asdict(config), seconds, machine_with("cpu"), *known)
     metrics = {split: measures for split, measures in model.card.metrics.items() if not split.endswith(UNSEEN)}
-    card = dataclasses.replace(model.card, metrics=metrics, pen=pen_card)
-    save_model(folder, model.network, card, pen.eval())
+    card = replace(model.card, metrics=metrics, pen=pen_card)
+    save_model(folder, model.network, card, rounded(pen).eval())
     return card

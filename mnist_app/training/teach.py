@@ -3,16 +3,18 @@
 The drawings come changed in many ways, mixed with training digits. The weights then go only as far towards what was
 learned as validation allows (Wortsman et al., "Robust fine-tuning of zero-shot models", arXiv:2109.01903): where even a
 little of it costs too much, nothing is kept.
+What follows the pen learns the drawings, too, and goes as far.
 What came of it is told digit by digit, so that somebody can decide whether to use it.
 """
 
 import copy
 import json
 import shlex
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -28,10 +30,13 @@ from mnist_app.ink.restyling import Restyling
 from mnist_app.ink.strokes import Drawing
 from mnist_app.models.graph import Graph, to_graph
 from mnist_app.models.networks import REFUSING
+from mnist_app.models.pennet import PenNet
 from mnist_app.models.registry import (
     CURVES,
     ONLY_A_GRAPH,
+    Model,
     ModelCard,
+    PenCard,
     check_replaceable,
     find_model,
     load_model,
@@ -40,7 +45,8 @@ from mnist_app.models.registry import (
 from mnist_app.reading.number import read_each
 from mnist_app.reading.recognition import Recogniser
 from mnist_app.training.augmentation import Augmentation
-from mnist_app.training.inkset import InkConfig, load_ink
+from mnist_app.training.inkset import Ink, InkConfig, load_ink, traced_ink
+from mnist_app.training.pen import PenLesson, rounded, teach_pen
 from mnist_app.training.train import EpochReport, TrainConfig, train
 from mnist_app.training.trainer import Watch, machine_with
 
@@ -51,6 +57,9 @@ REPLAYED = 1_200  # digits of the train split, which most models have learned fr
 SHARES = (1.0, 0.6, 0.3, 0.15)  # of the way to what was learned: the largest that costs no more than …
 ALLOWED = 0.0006  # … this share of validation, 3 of 5,000, is taken
 MEASURED = 1_000  # validation digits that are read while it learns; all of them are read before and after
+
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -81,7 +90,6 @@ class Taught:
     after: tuple[str | None, ...]
     changes: tuple[Change, ...]  # validation, then test
     share: float  # of the way to what was learned that the weights went, one of SHARES
-    gives_up_pen: bool = False  # whether the parent follows the pen, which the copy does not
 
     def right(self, read: Sequence[str | None]) -> int:
         """How many drawings are read right: as the digit, and no number."""
@@ -98,10 +106,10 @@ class Taught:
 
     @property
     def way(self) -> str:
-        """Why it learned less than it could have, and what it has given up, in a sentence each; nothing of neither."""
-        far = f"It went {self.share:.0%} of the way to what it learned, for more would have cost too much."
-        pen = f"It reads drawings by their look alone, which {self.parent} reads by how they were written, too."
-        return " ".join([far] * (self.share < 1) + [pen] * self.gives_up_pen)
+        """Why it learned less than it could have, in a sentence; nothing where it did not."""
+        if self.share == 1:
+            return ""
+        return f"It went {self.share:.0%} of the way to what it learned, for more would have cost too much."
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
@@ -118,9 +126,7 @@ class Taught:
             tuple(None if read is None else str(read) for read in found[name])  # a number in accounts of old
             for name in ("before", "after")
         )
-        gives_up_pen = bool(found.get("gives_up_pen"))  # accounts of old tell of none
-        parent, share = str(found["parent"]), float(found["share"])
-        return cls(parent, tuple(found["labels"]), before, after, changes, share, gives_up_pen)
+        return cls(str(found["parent"]), tuple(found["labels"]), before, after, changes, float(found["share"]))
 
 
 def lesson(card: ModelCard, drawings: int, seed: int = 0) -> TrainConfig:
@@ -181,6 +187,7 @@ def teach_model(
 
     share = affordable_share(lost_at, len(validation))
     taken = blend(teacher.network, network, share)
+    pen, pen_card = _taught_pen(teacher, ink, known, config, share, command)
     after = {"validation": read[share], "test": _read(graphs[share], test)}
     changes = tuple(
         _change(name, split.labels, before[name], after[name]) for name, split in _known(validation, test).items()
@@ -202,19 +209,34 @@ def teach_model(
         temperature=teacher.card.temperature,
         refusal=teacher.card.refusal,
         curves=[{name: getattr(report, name) for name in CURVES} for report in course],
+        pen=pen_card,
     )
     taught = Taught(
         parent,
         tuple(ink.labels.tolist()),
         _answers(Recogniser.of(teacher), ink.drawings),
-        _answers(Recogniser(taken, card, graph=graphs[share]), ink.drawings),
+        _answers(Recogniser.of(Model(taken, card, pen)), ink.drawings),
         changes,
         share,
-        # What it was taught are pictures: a pen that knows nothing of the lesson would go on to contradict it.
-        gives_up_pen=teacher.pen is not None,
     )
-    save_model(folder, taken, card)
+    save_model(folder, taken, card, pen)
     return card, taught
+
+
+def _taught_pen(
+    teacher: Model, ink: Ink, known: Digits, config: TrainConfig, share: float, command: str
+) -> tuple[PenNet, PenCard] | tuple[None, None]:
+    """What follows the pen, ``share`` of the way to what the lesson teaches it; nothing beside who follows none."""
+    if not teacher.pen or not teacher.card.pen or not config.ink:
+        return None, None
+    began = time.monotonic()
+    course = PenLesson(config.ink, len(known), seed=config.seed)
+    taught = teach_pen(course, ink, traced_ink(known), teacher.pen)
+    pen = rounded(blend(teacher.pen, taught, share))
+    seconds = round(time.monotonic() - began, 1)
+    return pen, replace(
+        teacher.card.pen, command=command, config=asdict(course), seconds=seconds, machine=machine_with("cpu")
+    )
 
 
 def affordable_share(lost_at: Callable[[float], int], count: int) -> float:
@@ -233,7 +255,7 @@ def affordable_share(lost_at: Callable[[float], int], count: int) -> float:
     )
 
 
-def blend(old: nn.Module, new: nn.Module, share: float) -> nn.Module:
+def blend(old: Network, new: Network, share: float) -> Network:
     """A network whose weights are a share of the way from those of one to those of another like it."""
     between, ends = copy.deepcopy(old), new.state_dict()
     between.load_state_dict(

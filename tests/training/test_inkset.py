@@ -11,7 +11,7 @@ from mnist_app.errors import AppError
 from mnist_app.ink.trajectory import POINTS
 from mnist_app.models.networks import NO_DIGIT
 from mnist_app.training import inkset
-from mnist_app.training.inkset import Ink, InkConfig, fresh_digits, fresh_trajectories, load_ink, sources_of
+from mnist_app.training.inkset import Ink, InkConfig, fresh_digits, fresh_trajectories, load_ink, sources_of, traced_ink
 
 from ..conftest import ONE, SEVEN, ZERO
 
@@ -92,6 +92,15 @@ def test_a_drawing_looks_the_same_to_who_learns_without_the_others(ink_folder: P
     every = epoch_of(load_ink(ink_folder), config, 0, 1)
     some = epoch_of(load_ink(ink_folder, without=["first"]), config, 0, 1)
     assert np.array_equal(every.images[every.labels == 1], some.images)
+
+
+def test_pictures_of_digits_become_drawings_of_them(tiny_digits: Digits) -> None:
+    ink = traced_ink(tiny_digits)
+    assert np.array_equal(ink.labels, tiny_digits.labels)
+    for drawing, label in zip(ink.drawings, ink.labels, strict=True):
+        (bar,) = drawing.strokes
+        assert np.ptp(bar[:, 0]) > 10 * np.ptp(bar[:, 1])
+        assert abs(bar[:, 1].mean() / 3 - (2 + 3 + 2 * label)) < 1.5  # three times as large, two pixels from the edge
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from mnist_app.models.pennet import PenNet
 from mnist_app.models.registry import find_model, load_model, save_model
 from mnist_app.storage import user_models_folder
 from mnist_app.training.inkset import Ink, InkConfig, load_ink
-from mnist_app.training.pen import PenConfig, give_pen, train_pen
+from mnist_app.training.pen import PenConfig, PenLesson, give_pen, teach_pen, train_pen
 from mnist_app.training.train import BatchReport
 
 from ..conftest import ONE, SEVEN, TWO, ZERO
@@ -77,6 +77,25 @@ def test_the_same_seed_gives_the_same_weights(ink_folder: Path) -> None:
     (one, _), (same, _), (other, _) = (learned(ink, epochs=2, seed=seed) for seed in (3, 3, 4))
     assert torch.equal(one.classifier.weight, same.classifier.weight)
     assert not torch.equal(one.classifier.weight, other.classifier.weight)
+
+
+def test_a_pen_is_taught_without_forgetting(ink_folder: Path) -> None:
+    ink = load_ink(ink_folder)
+    pen, _ = learned(ink, epochs=30, average=0.9)
+    pen.eval()
+    before = {name: value.clone() for name, value in pen.state_dict().items()}
+    spiral = np.linspace(0, 4 * np.pi, 60)
+    new = Drawing((np.stack([spiral * np.cos(spiral), spiral * np.sin(spiral)], axis=1),))
+    lesson = PenLesson(InkConfig(copies=30), epochs=6)
+    wrongly = Ink(ink.drawings * 4, np.full(4 * len(ink), 3), ())  # what it rehearses are its own answers
+    taught, again = (teach_pen(lesson, Ink((new,), np.array([8]), ()), wrongly, pen) for _ in range(2))
+    drawings = [new, *(Drawing.from_points(strokes) for strokes in DIGITS.values())]
+    ways = torch.from_numpy(np.stack([trajectory_of(drawing) for drawing in drawings]))
+    with torch.inference_mode():
+        assert pen(ways)[0].argmax() != 8
+        assert taught(ways).argmax(dim=1).tolist() == [8, *DIGITS]
+    assert all(torch.equal(value, before[name]) for name, value in pen.state_dict().items())
+    assert torch.equal(taught.classifier.weight, again.classifier.weight)
 
 
 def test_a_model_is_given_a_pen_that_has_learned_from_the_same_collections(a_model: Path, ink_folder: Path) -> None:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +13,11 @@ from mnist_app.__main__ import _parser
 from mnist_app.data.corrections import keep, to_json_lines
 from mnist_app.errors import AppError
 from mnist_app.ink.strokes import Drawing
+from mnist_app.ink.trajectory import trajectory_of
 from mnist_app.models.networks import build
 from mnist_app.models.registry import find_model, load_card, load_model
+from mnist_app.reading.number import read_drawing
+from mnist_app.reading.recognition import load_recogniser
 from mnist_app.training.jobs import Request
 from mnist_app.training.teach import SHARES, Change, Taught, _change, affordable_share, blend, lesson
 
@@ -56,11 +59,22 @@ def test_a_lesson_teaches_its_drawings_and_says_what_else_has_changed(
     assert load_model(find_model("taught")).card.temperature == parent.temperature
 
 
-def test_what_is_given_up_is_said() -> None:
-    taught = Taught("ink-cnn", (7,), (None,), ("7",), (Change("test", 10, 9, 9, (), (), ()),), 1.0, gives_up_pen=True)
-    assert taught.sentence.endswith("look alone, which ink-cnn reads by how they were written, too.")
-    assert Taught.from_json(taught.to_json()) == taught
-    assert not replace(taught, gives_up_pen=False).way
+def test_what_follows_the_pen_is_taught_too(three_ones: Path) -> None:
+    full_mnist()
+    run("teach", "ink-cnn", "--name", "taught", "--ink", str(three_ones))
+    parent, taught = (load_model(find_model(name)) for name in ("ink-cnn", "taught"))
+    assert parent.pen and taught.pen and parent.card.pen and taught.card.pen
+    assert taught.card.pen.command == taught.card.command
+    assert (taught.card.pen.temperature, taught.card.pen.refusal) == (
+        parent.card.pen.temperature,
+        parent.card.pen.refusal,
+    )
+    drawing = Drawing.from_points(FLAGGED)
+    ways = torch.from_numpy(trajectory_of(drawing)[None])
+    with torch.inference_mode():
+        before, after = (model.pen(ways).softmax(dim=1)[0, 1] for model in (parent, taught) if model.pen)
+    assert after > max(before, 0.9)
+    assert read_drawing(load_recogniser("taught"), drawing).text == "1"
 
 
 def test_a_model_of_the_lab_cannot_be_taught(a_toy: Path) -> None:

@@ -1,0 +1,78 @@
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.spatial.distance import cdist
+
+from mnist_app.ink.preprocessing import pixels_of_drawing
+from mnist_app.ink.strokes import Drawing
+from mnist_app.ink.tracing import thinned, traced
+
+from ..conftest import ONE, SEVEN, TWO, ZERO
+
+ROUND = np.ones((3, 3))  # neighbours of eight sides
+
+
+def picture_of(strokes: list[list[list[float]]]) -> NDArray[np.uint8]:
+    return pixels_of_drawing(Drawing.from_points(strokes))
+
+
+def drawing_of(picture: NDArray[np.uint8]) -> Drawing:
+    (drawing,) = traced(picture[None])
+    return drawing
+
+
+@pytest.mark.parametrize("strokes", [ZERO, ONE, TWO, SEVEN])
+def test_what_is_traced_looks_like_the_picture(strokes: list[list[list[float]]]) -> None:
+    picture = picture_of(strokes)
+    again = pixels_of_drawing(drawing_of(picture))
+    inked, inked_again = (np.argwhere(pixels > 127) for pixels in (picture, again))
+    apart = cdist(inked, inked_again)
+    assert apart.min(axis=0).max() < 2  # pixels
+    assert apart.min(axis=1).max() <= 3  # thinning takes a little from the tips of thick lines
+
+
+def test_lines_that_cross_squarely_are_drawn_straight_through() -> None:
+    drawing = drawing_of(picture_of([[[50, 0], [50, 100]], [[0, 45], [95, 50]]]))
+    assert len(drawing.strokes) == 2
+    for stroke in drawing.strokes:
+        chord = np.hypot(*(stroke[-1] - stroke[0]))
+        assert chord > 0.95 * np.hypot(*np.diff(stroke, axis=0).T).sum()
+
+
+def test_a_line_is_one_stroke_from_the_top() -> None:
+    drawing = drawing_of(picture_of([[[20, 100], [50, 0]]]))
+    (stroke,) = drawing.strokes
+    assert stroke[0, 1] < stroke[-1, 1]
+
+
+def test_a_stroke_reaches_the_one_that_it_was_drawn_up_to() -> None:
+    stem, bar = [[50.0, 0.0], [50.0, 100.0]], [[0.0, 50.0], [50.0, 50.0]]
+    first, second = sorted(drawing_of(picture_of([stem, bar])).strokes, key=len, reverse=True)
+    assert min(cdist(first, second[[0, -1]]).min(axis=0)) < 2
+
+
+def test_thin_lines_join_what_was_joined() -> None:
+    ink = np.zeros((2, 40, 40), bool)
+    ink[0, 5:35, 5:35] = True
+    ink[0, 12:28, 12:28] = False  # a ring
+    ink[1, 4:10, 4:36] = ink[1, 20:30, 4:36] = True  # two bars
+    lines = thinned(ink)
+    assert (lines <= ink).all()
+    for before, after in zip(ink, lines, strict=True):
+        assert ndimage.label(before, ROUND)[1] == ndimage.label(after, ROUND)[1]
+        assert ndimage.label(~before)[1] == ndimage.label(~after)[1]  # as many holes
+    assert not (lines[:, 1:, 1:] & lines[:, 1:, :-1] & lines[:, :-1, 1:] & lines[:, :-1, :-1]).any()
+
+
+def test_a_blank_picture_is_a_blank_drawing_and_a_dot_a_stroke() -> None:
+    pictures = np.stack([np.zeros((28, 28), np.uint8), picture_of([[[5, 5]]])])
+    blank, dot = traced(pictures)
+    assert blank.is_blank
+    assert len(dot.strokes) == 1
+
+
+def test_every_picture_has_its_drawing_in_order() -> None:
+    pictures = np.stack([picture_of(strokes) for strokes in (ZERO, ONE) * 150])
+    drawings = list(traced(pictures))
+    assert [len(drawing.strokes[0]) for drawing in drawings] == [len(d.strokes[0]) for d in drawings[:2]] * 150
