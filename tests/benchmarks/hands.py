@@ -111,9 +111,11 @@ def numbers_right(model: Recogniser, ink: Ink, count: int) -> float:
     return float(np.mean(right))
 
 
-def refused(model: Recogniser, kind: Nondigit, drawings: Sequence[Drawing]) -> float:
+def made_of(model: Recogniser, kind: Nondigit, drawings: Sequence[Drawing]) -> tuple[float, float]:
+    """What is made of nonsense: the share that is refused, and the share that is taken for one digit."""
     random = np.random.default_rng(SEED)
-    return float(np.mean([read_drawing(model, kind(drawings, random)).text is None for _ in range(NONDIGIT_EACH)]))
+    texts = [read_drawing(model, kind(drawings, random)).text for _ in range(NONDIGIT_EACH)]
+    return texts.count(None) / len(texts), sum(len(text or "") == 1 for text in texts) / len(texts)
 
 
 def singles_read_as_numbers(model: Recogniser, drawings: Sequence[Drawing]) -> int:
@@ -148,8 +150,9 @@ def main() -> None:
     as_numbers = sum(singles_read_as_numbers(model, ink.drawings) for model, ink in pairs)
     say("single digits read as a number", [as_numbers / singles], singles)
     for kind in NONDIGITS:
-        shares = [refused(model, kind, ink.drawings) for model, ink in pairs]
-        say(f"{kind.__name__.replace('_', ' ')}: refused", shares, NONDIGIT_EACH * len(pairs))
+        outcomes = zip(*(made_of(model, kind, ink.drawings) for model, ink in pairs), strict=True)
+        for outcome, shares in zip(("refused", "taken for one digit"), outcomes, strict=True):
+            say(f"{kind.__name__.replace('_', ' ')}: {outcome}", shares, NONDIGIT_EACH * len(pairs))
 
 
 if __name__ == "__main__":
