@@ -19,7 +19,7 @@ SHORTEST = 0.4  # height of a digit, over that of the number
 OVERLAP = 0.25  # share of the narrower neighbour's width that two digits may have in common
 DOUBTFUL = 0.05  # doubt about one digit from which a number is looked for
 WIDE = 1.3  # width over height from which a drawing is likelier a number, whatever one digit reads like
-LEAST = math.log(0.3)  # of the likelihood that a group of a number is the digit that was read, in nats
+LEAST = math.log(0.3)  # of the likelihood that each group of a number is the digit that was read, in nats
 # Nats by which a number must read better than one digit that is not wide: a digit in two is worse than two in one.
 SPLITTING = 1.0
 
@@ -54,8 +54,8 @@ class Reading:
 
     @property
     def weakest(self) -> Prediction:
-        """The digit that is least likely to be what was read: a number is no surer than that."""
-        return min((digit.prediction for digit in self.digits), key=_log_likelihood)
+        """The digit that was read with the least confidence: a number is no surer than that."""
+        return min((digit.prediction for digit in self.digits), key=lambda read: read.confidence)
 
     @property
     def text(self) -> str | None:
@@ -139,7 +139,7 @@ def _reading(model: Recogniser, drawing: Drawing, glyph: Glyph, single: Predicti
     if not 2 <= len(drawing.strokes) <= MOST_STROKES or (single.doubt < DOUBTFUL and not whole.is_wide):
         return alone
     number = _best_number(model, drawing)
-    if number is None or not _is_plausible(number):
+    if number is None or min(_log_likelihood(digit.prediction) for digit in number.digits) < LEAST:
         return alone
     ahead = _score(number) - _score(alone)
     return number if ahead > (0 if whole.is_wide else SPLITTING) else alone
@@ -193,15 +193,6 @@ def _plausible_groups(drawing: Drawing) -> dict[_Span, _Group]:
 def _log_likelihood(read: Prediction) -> float:
     """How well a group reads as one digit, in nats."""
     return math.log(max(read.confidence * (1 - read.doubt), 1e-12))
-
-
-def _is_plausible(number: Reading) -> bool:
-    """Whether its digits read like digits: both of two, for letters fall into two, and of more all on the whole.
-
-    Among others one that is written strangely is still a digit.
-    """
-    likelihoods = [_log_likelihood(digit.prediction) for digit in number.digits]
-    return (min(likelihoods) if len(likelihoods) == 2 else sum(likelihoods) / len(likelihoods)) >= LEAST
 
 
 def _score(reading: Reading) -> float:
