@@ -67,7 +67,7 @@ SKELETONS: tuple[str, ...] = (
     "24-20-31 20-11",  # arrow, upwards
     "~00-04-24 ~24-20-40-44",  # a cursive u and n
 )
-# These, too, where the pen is followed: of all letters they are most like digits, and pictures are learned without.
+# With an a, which of all letters looks most like digits: it is refused by how it is written, not by its look.
 WRITTEN: tuple[str, ...] = (
     *SKELETONS,
     "~42-21-02-13-34-42 41-44",  # a
@@ -81,7 +81,7 @@ class Material:
     """What nonsense is made of."""
 
     digits: Sequence[Drawing]  # real ones
-    skeletons: Sequence[str] = SKELETONS
+    skeletons: Sequence[str]
 
 
 def nondigit(material: Material, random: Generator) -> Drawing:

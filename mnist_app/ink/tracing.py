@@ -34,17 +34,17 @@ _FURTHER = [(down, right) for down in _REACH for right in _REACH if max(abs(down
 
 
 def traced(pictures: Pictures) -> Iterator[Drawing]:
-    """A drawing of each picture, in the pixels of the enlarged one; a blank one of a picture without ink."""
+    """A drawing of each picture, in the pixels of the enlarged one; a blank one of no ink, or of but a speck."""
     for first in range(0, len(pictures), AT_ONCE):
         for skeleton in thinned(_ink_of(pictures[first : first + AT_ONCE])):
             yield Drawing(tuple(_strokes_along(skeleton)))
 
 
 def thinned(ink: Mask) -> Mask:
-    """Ink (N, H, W), none of it on the border, thinned to lines one pixel wide: what is joined stays joined.
+    """Ink (N, H, W), none of it on the border, thinned to lines one pixel wide: lines that are joined stay joined.
 
     Pixels of the border of the ink are taken away as long as any may go, in two turns, so that the line stays in the
-    middle (Zhang and Suen, doi 10.1145/357994.358023).
+    middle (Zhang and Suen, doi 10.1145/357994.358023). Of a square of two by two pixels nothing is left.
     """
     ink = ink.copy()
     while True:
@@ -125,7 +125,7 @@ def _drawn_up_to(path: Stroke, paths: Sequence[Stroke]) -> Stroke:
 
 
 def _touched(end: Stroke, path: Stroke, paths: Sequence[Stroke]) -> Stroke:
-    """The nearest pixel of another path that is at least as long: (1, 2), or (0, 2) where none is TOUCHING."""
+    """The nearest pixel (1, 2) of the first path as long or longer that comes within TOUCHING; (0, 2) if none does."""
     for other in paths:
         if other is not path and len(other) >= len(path):
             distances = np.hypot(*(other - end).T)

@@ -49,7 +49,7 @@ class PenCard:
 
     parameters: int
     command: str  # makes it again
-    config: Mapping[str, Any]  # the whole PenConfig
+    config: Mapping[str, Any]  # the whole PenConfig, or of what a lesson taught the whole PenLesson
     seconds: float  # of training
     machine: str
     temperature: float = 1.0  # of what picture and pen say together

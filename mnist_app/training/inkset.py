@@ -59,8 +59,10 @@ class Ink:
 
 
 def traced_ink(digits: Digits) -> Ink:
-    """Pictures of digits as a pen might have drawn them."""
-    return Ink(tuple(traced(digits.images)), digits.labels, ())
+    """Pictures of digits as a pen might have drawn them, but for those of which nothing is left to draw."""
+    drawings = list(traced(digits.images))
+    drawn = [at for at, drawing in enumerate(drawings) if not drawing.is_blank]
+    return Ink(tuple(drawings[at] for at in drawn), digits.labels[drawn], ())
 
 
 def load_ink(folder: Path, without: Collection[str] = ()) -> Ink:
@@ -97,26 +99,26 @@ def fresh_digits(ink: Ink, config: InkConfig, seed: int, epoch: int, workers: in
 
     Begun at once by processes beside this one if there are ``workers``. Whoever paints them, they are the same.
     """
-    return map(_to_digits, _fresh(ink, config, (seed, epoch), workers, View(_painted, SKELETONS)))
+    return map(_to_digits, _fresh(ink, config, (seed, epoch), workers, _View(_painted, SKELETONS)))
 
 
 def fresh_trajectories(
     ink: Ink, config: InkConfig, seed: int, epoch: int, workers: int = 0
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
     """The same as trajectories (N, POINTS, 3) with labels (N,): some strokes in another order, or the other way."""
-    return _fresh(ink, config, (seed, epoch), workers, View(_followed, WRITTEN))
+    return _fresh(ink, config, (seed, epoch), workers, _View(_followed, WRITTEN))
 
 
 @dataclass(frozen=True)
-class View:
+class _View:
     """What a network is given of a drawing, and which figures it learns to refuse."""
 
-    seen: Callable[[Drawing, Generator], NDArray[Any]]
+    of: Callable[[Drawing, Generator], NDArray[Any]]
     skeletons: Sequence[str]
 
 
 def _fresh(
-    ink: Ink, config: InkConfig, seed: tuple[int, int], workers: int, view: View
+    ink: Ink, config: InkConfig, seed: tuple[int, int], workers: int, view: _View
 ) -> Iterator[tuple[NDArray[Any], NDArray[np.int64]]]:
     everything = _Restyled(ink, config, seed, view)
     ahead = -(-len(everything) // (AT_ONCE * workers)) if workers else None
@@ -126,7 +128,7 @@ def _fresh(
 class _Restyled(Dataset[tuple[NDArray[Any], int]]):
     """What is seen of each drawing of an epoch, with its label, by number."""
 
-    def __init__(self, ink: Ink, config: InkConfig, seed: tuple[int, int], view: View) -> None:
+    def __init__(self, ink: Ink, config: InkConfig, seed: tuple[int, int], view: _View) -> None:
         self._ink, self._config, self._seed, self._view = ink, config, seed, view
         self._digits = config.copies * len(ink)
         self._nonsense = Material(ink.drawings, view.skeletons)
@@ -137,12 +139,12 @@ class _Restyled(Dataset[tuple[NDArray[Any], int]]):
     def __getitem__(self, number: int) -> tuple[NDArray[Any], int]:
         if number >= self._digits:
             random = np.random.default_rng((*self._seed, number - self._digits))
-            return self._view.seen(nondigit(self._nonsense, random), random), NO_DIGIT
+            return self._view.of(nondigit(self._nonsense, random), random), NO_DIGIT
         copy, at = divmod(number, len(self._ink))
         drawing, label = self._ink.drawings[at], int(self._ink.labels[at])
         # By what was drawn, not by its place: it looks the same to networks that learn without some of the others.
         random = np.random.default_rng((*self._seed, copy, crc32(np.concatenate(drawing.strokes).tobytes())))
-        return self._view.seen(restyle(drawing, label, self._config.restyling, random), random), label
+        return self._view.of(restyle(drawing, label, self._config.restyling, random), random), label
 
 
 def _painted(drawing: Drawing, random: Generator) -> NDArray[np.uint8]:

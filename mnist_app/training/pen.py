@@ -1,4 +1,4 @@
-"""Train the part of a model that follows the pen, beside a network that has learned from pictures of the same ink."""
+"""Train what follows the pen beside a network that has learned from pictures of the same ink, and teach it lessons."""
 
 import copy
 import math
@@ -75,8 +75,7 @@ def train_pen(config: PenConfig, ink: Ink, pen: PenNet, workers: int = 0) -> Ite
             optimiser.step()
             schedule.step()
             average.update_parameters(pen)
-            if not math.isfinite(loss.item()):
-                raise AppError("The learning went astray: its loss is no number. Choose another seed.")
+            _check_finite(loss)
             yield BatchReport(epoch, batch, batches, loss.item())
     pen.load_state_dict(average.module.state_dict())
 
@@ -86,7 +85,6 @@ class PenLesson:
     """Everything that decides what a pen is taught by a few drawings."""
 
     ink: InkConfig
-    rehearsed: int = 1_200  # training digits, as a pen might have drawn them: as many as the pictures' lesson repeats
     epochs: int = 3
     batch_size: int = 128
     learning_rate: float = 0.001  # a quarter of that by which it has learned, and constant
@@ -117,7 +115,13 @@ def teach_pen(config: PenLesson, ink: Ink, rehearsed: Ink, pen: PenNet) -> PenNe
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
+            _check_finite(loss)
     return pupil.eval()
+
+
+def _check_finite(loss: Tensor) -> None:
+    if not math.isfinite(loss.item()):
+        raise AppError("The learning went astray: its loss is no number. Choose another seed.")
 
 
 def _whole(parts: Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]) -> list[Tensor]:
@@ -146,7 +150,10 @@ def give_pen(
     model = load_model(folder)
     learned = model.card.config.get("ink")
     if model.card.parent:
-        raise AppError(f"{model.card.name!r} was taught by a lesson, of which a pen would know nothing.")
+        raise AppError(
+            f"{model.card.name!r} was taught by a lesson, of which a pen would know nothing. Teach its parent "
+            "again: what follows the pen is taught, too."
+        )
     if "members" in model.card.config:
         raise AppError(f"{model.card.name!r} is made of others: give the first of them a pen, and combine them again.")
     if not learned or model.card.architecture not in REFUSING:

@@ -3,7 +3,8 @@
 The drawings come changed in many ways, mixed with training digits. The weights then go only as far towards what was
 learned as validation allows (Wortsman et al., "Robust fine-tuning of zero-shot models", arXiv:2109.01903): where even a
 little of it costs too much, nothing is kept.
-What follows the pen learns the drawings, too, and goes as far.
+What follows the pen learns the drawings, too, and goes at most half of the way: what a lesson costs it shows on pen
+strokes alone, which are seldom at hand.
 What came of it is told digit by digit, so that somebody can decide whether to use it.
 """
 
@@ -43,7 +44,7 @@ from mnist_app.models.registry import (
     save_model,
 )
 from mnist_app.reading.number import read_each
-from mnist_app.reading.recognition import Recogniser
+from mnist_app.reading.recognition import MOST_FOLLOWED, Recogniser
 from mnist_app.training.augmentation import Augmentation
 from mnist_app.training.inkset import Ink, InkConfig, load_ink, traced_ink
 from mnist_app.training.pen import PenLesson, rounded, teach_pen
@@ -55,11 +56,9 @@ PICTURES, MOST_COPIES = 300, 30  # of the drawings in a lesson, and of each, cha
 PLAIN, MOST_PLAIN = 100, 10  # likewise, as they were drawn: just what the visitor who corrected them tries again
 REPLAYED = 1_200  # digits of the train split, which most models have learned from before
 SHARES = (1.0, 0.6, 0.3, 0.15)  # of the way to what was learned: the largest that costs no more than …
+PEN_SHARE = 0.5  # of the way that what follows the pen goes at most
 ALLOWED = 0.0006  # … this share of validation, 3 of 5,000, is taken
 MEASURED = 1_000  # validation digits that are read while it learns; all of them are read before and after
-
-
-Network = TypeVar("Network", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -170,6 +169,7 @@ def teach_model(
         np.concatenate([known.images, np.repeat(pictures, times, axis=0)]),
         np.concatenate([known.labels, np.repeat(ink.labels, times)]),
     )
+    taught_pen = _taught_pen(teacher, ink, known, config, command)
     network = copy.deepcopy(teacher.network)
     course = []
     step = max(1, len(validation) // MEASURED)
@@ -187,7 +187,9 @@ def teach_model(
 
     share = affordable_share(lost_at, len(validation))
     taken = blend(teacher.network, network, share)
-    pen, pen_card = _taught_pen(teacher, ink, known, config, share, command)
+    pen, pen_card = teacher.pen, teacher.card.pen
+    if pen and taught_pen:
+        pen, pen_card = rounded(blend(pen, taught_pen[0], min(share, PEN_SHARE))), taught_pen[1]
     after = {"validation": read[share], "test": _read(graphs[share], test)}
     changes = tuple(
         _change(name, split.labels, before[name], after[name]) for name, split in _known(validation, test).items()
@@ -224,19 +226,23 @@ def teach_model(
 
 
 def _taught_pen(
-    teacher: Model, ink: Ink, known: Digits, config: TrainConfig, share: float, command: str
-) -> tuple[PenNet, PenCard] | tuple[None, None]:
-    """What follows the pen, ``share`` of the way to what the lesson teaches it; nothing beside who follows none."""
-    if not teacher.pen or not teacher.card.pen or not config.ink:
-        return None, None
+    teacher: Model, ink: Ink, known: Digits, config: TrainConfig, command: str
+) -> tuple[PenNet, PenCard] | None:
+    """What follows the pen, taught the drawings that it would be asked about, with its card; None if there are none.
+
+    It rehearses the ``known`` digits.
+    """
+    written = [at for at, drawing in enumerate(ink.drawings) if len(drawing.strokes) <= MOST_FOLLOWED]
+    if not teacher.pen or not teacher.card.pen or not written:
+        return None
+    assert config.ink
     began = time.monotonic()
-    course = PenLesson(config.ink, len(known), seed=config.seed)
-    taught = teach_pen(course, ink, traced_ink(known), teacher.pen)
-    pen = rounded(blend(teacher.pen, taught, share))
+    recipe = PenLesson(config.ink, seed=config.seed)
+    followed = Ink(tuple(ink.drawings[at] for at in written), ink.labels[written], ink.names)
+    pen = teach_pen(recipe, followed, traced_ink(known), teacher.pen)
     seconds = round(time.monotonic() - began, 1)
-    return pen, replace(
-        teacher.card.pen, command=command, config=asdict(course), seconds=seconds, machine=machine_with("cpu")
-    )
+    machine = machine_with("cpu")
+    return pen, replace(teacher.card.pen, command=command, config=asdict(recipe), seconds=seconds, machine=machine)
 
 
 def affordable_share(lost_at: Callable[[float], int], count: int) -> float:
@@ -253,6 +259,9 @@ def affordable_share(lost_at: Callable[[float], int], count: int) -> float:
         f"Even {SHARES[-1]:.0%} of the way to what was learned costs {lost:,} of {count:,} validation digits, and a "
         f"lesson may cost {allowed}. Nothing was kept. See whether each drawing is corrected to what it is."
     )
+
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 def blend(old: Network, new: Network, share: float) -> Network:

@@ -10,7 +10,7 @@ from mnist_app.ink.strokes import Drawing
 
 from ..conftest import ONE, SEVEN, TWO, ZERO
 
-REAL = Material([Drawing.from_points(strokes) for strokes in (ZERO, ONE, TWO, SEVEN)])
+REAL = Material([Drawing.from_points(strokes) for strokes in (ZERO, ONE, TWO, SEVEN)], WRITTEN)
 
 
 def test_the_chances_of_the_kinds_sum_to_1() -> None:

@@ -101,6 +101,9 @@ def test_pictures_of_digits_become_drawings_of_them(tiny_digits: Digits) -> None
         (bar,) = drawing.strokes
         assert np.ptp(bar[:, 0]) > 10 * np.ptp(bar[:, 1])
         assert abs(bar[:, 1].mean() / 3 - (2 + 3 + 2 * label)) < 1.5  # three times as large, two pixels from the edge
+    speck = tiny_digits[:2]
+    speck.images[0] = 0
+    assert np.array_equal(traced_ink(speck).labels, tiny_digits.labels[1:2])
 
 
 @pytest.mark.parametrize(

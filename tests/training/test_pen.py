@@ -7,14 +7,17 @@ import numpy as np
 import pytest
 import torch
 
+from mnist_app.data.dataset import Digits
 from mnist_app.errors import AppError
+from mnist_app.ink.preprocessing import pixels_of_drawing
+from mnist_app.ink.restyling import Restyling
 from mnist_app.ink.strokes import Drawing
 from mnist_app.ink.trajectory import trajectory_of
 from mnist_app.models.networks import count_parameters
 from mnist_app.models.pennet import PenNet
 from mnist_app.models.registry import find_model, load_model, save_model
 from mnist_app.storage import user_models_folder
-from mnist_app.training.inkset import Ink, InkConfig, load_ink
+from mnist_app.training.inkset import Ink, InkConfig, load_ink, traced_ink
 from mnist_app.training.pen import PenConfig, PenLesson, give_pen, teach_pen, train_pen
 from mnist_app.training.train import BatchReport
 
@@ -84,11 +87,11 @@ def test_a_pen_is_taught_without_forgetting(ink_folder: Path) -> None:
     pen, _ = learned(ink, epochs=30, average=0.9)
     pen.eval()
     before = {name: value.clone() for name, value in pen.state_dict().items()}
-    spiral = np.linspace(0, 4 * np.pi, 60)
-    new = Drawing((np.stack([spiral * np.cos(spiral), spiral * np.sin(spiral)], axis=1),))
-    lesson = PenLesson(InkConfig(copies=30), epochs=6)
-    wrongly = Ink(ink.drawings * 4, np.full(4 * len(ink), 3), ())  # what it rehearses are its own answers
-    taught, again = (teach_pen(lesson, Ink((new,), np.array([8]), ()), wrongly, pen) for _ in range(2))
+    new = Drawing.from_points([[[20 * step, 60 * (step % 2)] for step in range(9)]])  # a zigzag
+    lesson = PenLesson(InkConfig(copies=30, restyling=Restyling(habits=0)))
+    pictures = np.stack([pixels_of_drawing(drawing) for drawing in ink.drawings] * 4)
+    traces = traced_ink(Digits(pictures, np.full(len(pictures), 3)))  # what it rehearses are its own answers
+    taught, again = (teach_pen(lesson, Ink((new,), np.array([8]), ()), traces, pen) for _ in range(2))
     drawings = [new, *(Drawing.from_points(strokes) for strokes in DIGITS.values())]
     ways = torch.from_numpy(np.stack([trajectory_of(drawing) for drawing in drawings]))
     with torch.inference_mode():
@@ -123,7 +126,7 @@ def test_who_has_learned_from_no_ink_is_given_no_pen(ink_folder: Path) -> None:
 def test_who_was_taught_or_is_made_of_others_is_given_no_pen(a_model: Path, ink_folder: Path) -> None:
     model = load_model(a_model)
     save_model(a_model, model.network, dataclasses.replace(model.card, parent="ink-cnn"))
-    with pytest.raises(AppError, match="'mine' was taught by a lesson"):
+    with pytest.raises(AppError, match=r"'mine' was taught by a lesson, .* Teach its parent again"):
         give_pen(a_model, ink_folder, 0, lambda _: None, "")
     with pytest.raises(AppError, match="'ensemble' is made of others: give the first of them a pen"):
         give_pen(find_model("ensemble"), ink_folder, 0, lambda _: None, "")
@@ -143,5 +146,8 @@ def test_a_seed_that_is_none_is_refused() -> None:
 def test_a_loss_that_is_no_number_ends_the_training(ink_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     nothing = torch.tensor(torch.nan, requires_grad=True)
     monkeypatch.setattr("torch.nn.functional.cross_entropy", lambda *_, **__: nothing)
+    ink = load_ink(ink_folder)
     with pytest.raises(AppError, match="its loss is no number"):
-        learned(load_ink(ink_folder), epochs=1)
+        learned(ink, epochs=1)
+    with pytest.raises(AppError, match="its loss is no number"):
+        teach_pen(PenLesson(InkConfig()), ink, ink, PenNet())

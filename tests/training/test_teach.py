@@ -4,6 +4,7 @@ import dataclasses
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,15 +12,19 @@ import torch
 
 from mnist_app.__main__ import _parser
 from mnist_app.data.corrections import keep, to_json_lines
+from mnist_app.data.dataset import Digits
 from mnist_app.errors import AppError
 from mnist_app.ink.strokes import Drawing
 from mnist_app.ink.trajectory import trajectory_of
 from mnist_app.models.networks import build
+from mnist_app.models.pennet import PenNet
 from mnist_app.models.registry import find_model, load_card, load_model
 from mnist_app.reading.number import read_drawing
 from mnist_app.reading.recognition import load_recogniser
+from mnist_app.training.inkset import Ink
 from mnist_app.training.jobs import Request
-from mnist_app.training.teach import SHARES, Change, Taught, _change, affordable_share, blend, lesson
+from mnist_app.training.pen import teach_pen
+from mnist_app.training.teach import SHARES, Change, Taught, _change, _taught_pen, affordable_share, blend, lesson
 
 from ..conftest import full_mnist
 
@@ -59,8 +64,17 @@ def test_a_lesson_teaches_its_drawings_and_says_what_else_has_changed(
     assert load_model(find_model("taught")).card.temperature == parent.temperature
 
 
-def test_what_follows_the_pen_is_taught_too(three_ones: Path) -> None:
+def test_what_follows_the_pen_is_taught_too_and_goes_half_of_the_way(
+    three_ones: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     full_mnist()
+    all_the_way: list[PenNet] = []
+
+    def watched(*arguments: Any) -> PenNet:
+        all_the_way.append(teach_pen(*arguments))
+        return all_the_way[-1]
+
+    monkeypatch.setattr("mnist_app.training.teach.teach_pen", watched)
     run("teach", "ink-cnn", "--name", "taught", "--ink", str(three_ones))
     parent, taught = (load_model(find_model(name)) for name in ("ink-cnn", "taught"))
     assert parent.pen and taught.pen and parent.card.pen and taught.card.pen
@@ -73,8 +87,20 @@ def test_what_follows_the_pen_is_taught_too(three_ones: Path) -> None:
     ways = torch.from_numpy(trajectory_of(drawing)[None])
     with torch.inference_mode():
         before, after = (model.pen(ways).softmax(dim=1)[0, 1] for model in (parent, taught) if model.pen)
-    assert after > max(before, 0.9)
+    assert after > before
+    start, end, pen = (one.classifier.weight for one in (parent.pen, all_the_way[0], taught.pen))
+    assert 0.1 < torch.dist(pen, start) / torch.dist(end, start) < 0.51
     assert read_drawing(load_recogniser("taught"), drawing).text == "1"
+
+
+def test_who_follows_no_pen_or_is_taught_what_no_pen_is_asked_about_is_taught_pictures_alone(
+    tiny_digits: Digits,
+) -> None:
+    one, of_six = Drawing.from_points(FLAGGED), Drawing.from_points([[[x, 0], [x, 100]] for x in range(6)])
+    for model, drawing in (("mnist-cnn", one), ("ink-cnn", of_six)):
+        teacher = load_model(find_model(model))
+        ink = Ink((drawing,), np.array([1]), ())
+        assert _taught_pen(teacher, ink, tiny_digits, lesson(teacher.card, 1), "") is None
 
 
 def test_a_model_of_the_lab_cannot_be_taught(a_toy: Path) -> None:
@@ -141,7 +167,7 @@ def test_what_a_lesson_has_done_survives_the_disk() -> None:
     assert Taught.from_json(taught.to_json()) == taught
     assert taught.sentence.startswith("Of 2 drawings it reads 2 right, 0 before; of the test digits 80.00%, 90.00%")
     assert "It went 60% of the way" in taught.sentence
-    of_old = json.dumps({**json.loads(taught.to_json()), "before": [1, None], "after": [7, 1]})
+    of_old = json.dumps({**json.loads(taught.to_json()), "before": [1, None], "after": [7, 1], "gives_up_pen": True})
     assert Taught.from_json(of_old) == taught
     assert dataclasses.replace(taught, share=1.0).sentence.endswith("90.00% before.")
     for broken in ("", "{}", '{"parent": 1, "labels": 3}', "[]"):

@@ -129,19 +129,22 @@ def _show(card: ModelCard) -> None:
             st.metric("parameters that follow the pen", f"{card.pen.parameters:,}", width="content")
     parent = f" It began as {plain(card.parent)}." if card.parent else ""
     seed = f" Seed {plain(str(card.config['seed']))}." if "seed" in card.config else ""
-    pen = (
-        f" What follows the pen learned in {_took(card.pen.seconds)}, on {plain(card.pen.machine)}." if card.pen else ""
-    )
+    pen = ""
+    if card.pen:
+        learned = "was taught" if card.parent else "learned"
+        pen = f" What follows the pen {learned} in {_took(card.pen.seconds)}, on {plain(card.pen.machine)}."
     st.caption(
         f"Learned from {plain(card.data)}, in {_took(card.seconds)} on {plain(card.machine)}.{seed}{parent}{pen}"
     )
     with st.expander("How to make it again"):
         if card.curves:
             _curves({"": card})
-        for made in (card, card.pen):
-            if made:
-                st.code(made.command, language="bash")
-                st.json(dict(made.config), expanded=False)
+        st.code(card.command, language="bash")
+        st.json(dict(card.config), expanded=False)
+        if card.pen:
+            if card.pen.command != card.command:  # a lesson teaches both
+                st.code(card.pen.command, language="bash")
+            st.json(dict(card.pen.config), expanded=False)
     if lesson := _lesson(card):
         st.caption(lesson)
 
