@@ -42,7 +42,8 @@ def to_zip(name: str) -> bytes:
     folder = find_model(name)
     model = load_model(folder)  # nothing that is broken goes out
     file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+    # Files of before 1980, as reproducible images of a system have them, get that year.
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, strict_timestamps=False) as archive:
         for part in (WEIGHTS, *([PEN] if model.pen else []), CARD):
             archive.write(folder / part, f"{name}/{part}")
     return file.getvalue()

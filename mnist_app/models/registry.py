@@ -28,6 +28,7 @@ DEFAULT_MODEL = "ink-cnn"
 ROBUST_MODEL = "robust-cnn"  # learned under attack
 WEIGHTS, CARD = "model.safetensors", "card.json"
 PEN = "pen.safetensors"  # the weights that follow the pen, of a model that does
+FILES = {WEIGHTS, CARD, PEN}
 GRAPH = "model.onnx.gz"  # in place of weights, where a model of the lab is no network of ours
 ONLY_A_GRAPH = "onnx"  # the architecture of such a model
 CURVES = ("passes", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "seconds")
@@ -114,6 +115,8 @@ class ModelCard:
             raise TypeError("a text or the config is of another kind")
         if not isinstance(self.parent, str | None):
             raise TypeError("the parent is no name")
+        if not isinstance(self.config.get("ink"), Mapping | None):
+            raise TypeError("the config's ink is of another kind")
         if not all(isinstance(number, int | float) and math.isfinite(number) for number in numbers):
             raise TypeError("a number is missing or no number")
         if self.temperature <= 0:
@@ -146,7 +149,7 @@ def save_model(folder: Path, network: nn.Module, card: ModelCard, pen: PenNet | 
     refuses.
     """
     assert (pen is None) == (card.pen is None)
-    check_replaceable(folder)
+    check_saveable(folder)
     try:
         _write_together(folder, network, card, pen)
     except OSError as error:
@@ -154,7 +157,6 @@ def save_model(folder: Path, network: nn.Module, card: ModelCard, pen: PenNet | 
 
 
 def _write_together(folder: Path, network: nn.Module, card: ModelCard, pen: PenNet | None) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as workshop:
         new, old = Path(workshop, "new"), Path(workshop, "old")
         new.mkdir()
@@ -183,10 +185,19 @@ def _narrowed(tensor: Tensor) -> Tensor:
     return narrow if torch.equal(narrow.to(tensor.dtype), tensor) else tensor
 
 
-def check_replaceable(folder: Path) -> None:
-    """Raises ModelError where saving a model would destroy something that is no model."""
-    if folder.exists() and not (folder.is_dir() and {path.name for path in folder.iterdir()} <= {WEIGHTS, PEN, CARD}):
-        raise ModelError(f"{folder} is there already and is no model. Choose another folder.")
+def check_saveable(folder: Path) -> None:
+    """Raises ModelError where saving a model would destroy something that is no model, or nothing can be written.
+
+    The folder that it is to lie in is made: to be asked before a training, after which it would be too late.
+    """
+    try:
+        if folder.exists() and not (folder.is_dir() and {path.name for path in folder.iterdir()} <= FILES):
+            raise ModelError(f"{folder} is there already and is no model. Choose another folder.")
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}."):
+            pass
+    except OSError as error:
+        raise ModelError(f"{folder} could not be written: {error.strerror}.") from None
 
 
 def load_model(folder: Path) -> Model:
@@ -213,7 +224,9 @@ def _fill(network: nn.Module, path: Path, whose: str) -> None:
         network.load_state_dict(load_tensors(path.read_bytes()))
     except FileNotFoundError:
         raise ModelError(f"{path} is missing: the card is there without its weights.") from None
-    except SafetensorError as error:
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error.strerror}.") from None
+    except (SafetensorError, KeyError) as error:  # KeyError of a kind of number that PyTorch has not
         raise ModelError(f"{path} is not a whole safetensors file ({error}).") from None
     except RuntimeError:  # PyTorch's word for tensors of other names or shapes
         raise ModelError(f"{path} does not hold the weights {whose}.") from None
@@ -269,8 +282,7 @@ def answering_file(folder: Path) -> Path:
 def model_folders() -> dict[str, Path]:
     """Every model to read with by its name: the default, the other shipped ones, the users' own; none of the lab's."""
     found = _folders(SHIPPED_WEIGHTS, user_models_folder())
-    names = sorted(found, key=lambda name: name != DEFAULT_MODEL)
-    return {name: found[name] for name in names if found[name] != SHIPPED_LAB}
+    return {name: found[name] for name in sorted(found, key=lambda name: name != DEFAULT_MODEL)}
 
 
 def lab_models() -> dict[str, Path]:
@@ -286,7 +298,8 @@ def _folders(*parents: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for parent in parents:
         for folder in sorted(parent.glob("[!.]*/")):
-            found.setdefault(folder.name, folder)
+            if folder != SHIPPED_LAB:  # of many models, and none itself: a user's may be called like it
+                found.setdefault(folder.name, folder)
     return found
 
 

@@ -8,7 +8,7 @@ import torch
 from mnist_app.data.dataset import load_split
 from mnist_app.errors import AppError
 from mnist_app.models.networks import TURN, Ensemble, build, count_parameters
-from mnist_app.models.registry import Model, ModelCard, check_replaceable, save_model
+from mnist_app.models.registry import Model, ModelCard, check_saveable, save_model
 from mnist_app.training.trainer import metrics_of
 
 SUMMARY = (
@@ -25,7 +25,7 @@ def combine(folder: Path, members: Sequence[Model], command: str) -> ModelCard:
     ``command`` is what combines them again. Pen, temperature and refusal are the first one's. Raises AppError where
     they are not the networks an ensemble is made of.
     """
-    check_replaceable(folder)
+    check_saveable(folder)
     torch.set_num_threads(1)
     network = build(ARCHITECTURE)
     assert isinstance(network, Ensemble)

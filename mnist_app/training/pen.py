@@ -17,7 +17,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from mnist_app.errors import AppError
 from mnist_app.models.networks import REFUSING, count_parameters
 from mnist_app.models.pennet import PenNet
-from mnist_app.models.registry import ModelCard, PenCard, check_replaceable, load_model, save_model
+from mnist_app.models.registry import ModelCard, PenCard, check_saveable, load_model, save_model
 from mnist_app.training.inkset import Ink, InkConfig, fresh_trajectories, load_ink
 from mnist_app.training.train import BatchReport
 from mnist_app.training.trainer import machine_with
@@ -145,7 +145,7 @@ def give_pen(
     It learns from the collections that the model has learned from. Until they are calibrated the two are as sure and as
     soon in doubt as the model was. ``command`` makes the pen again. Raises AppError where a model cannot have one.
     """
-    check_replaceable(folder)
+    check_saveable(folder)
     torch.set_num_threads(1)
     model = load_model(folder)
     learned = model.card.config.get("ink")

@@ -38,7 +38,7 @@ from mnist_app.models.registry import (
     Model,
     ModelCard,
     PenCard,
-    check_replaceable,
+    check_saveable,
     find_model,
     load_model,
     save_model,
@@ -157,7 +157,7 @@ def teach_model(
 
     Raises AppError.
     """
-    check_replaceable(folder)
+    check_saveable(folder)
     torch.set_num_threads(1)
     digits, validation, test = (load_split(split) for split in SPLITS)
     teacher, ink = load_model(find_model(parent)), load_ink(ink_folder)

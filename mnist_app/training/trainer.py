@@ -12,7 +12,7 @@ from torch import nn
 from mnist_app.data.dataset import SPLITS, Digits, load_split
 from mnist_app.ink import preprocessing
 from mnist_app.models.networks import CLASSES, count_parameters, logits_of
-from mnist_app.models.registry import CURVES, ModelCard, check_replaceable, save_model
+from mnist_app.models.registry import CURVES, ModelCard, check_saveable, save_model
 from mnist_app.reading.evaluation import evaluate
 from mnist_app.training.inkset import load_ink, sources_of
 from mnist_app.training.train import BatchReport, EpochReport, TrainConfig, check_device, fresh_network, train
@@ -35,7 +35,7 @@ def train_model(
 
     ``command`` is what makes it again; ``workers`` paint ink beside it, if any. Raises AppError.
     """
-    check_replaceable(folder)
+    check_saveable(folder)
     check_device(config)
     torch.set_num_threads(1)  # the same weights whatever the number of cores: each number rounds sums differently
     # All three at once: that one is missing is better said before the training than after.

@@ -1,7 +1,9 @@
 import dataclasses
 import io
 import json
+import os
 import re
+import shutil
 import struct
 import zipfile
 from collections.abc import Callable
@@ -99,6 +101,14 @@ def test_a_name_from_outside_becomes_a_name_of_ours(name: str) -> None:
     assert set(given) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
 
 
+def test_a_model_of_before_there_were_zip_files_goes_out() -> None:
+    folder = user_models_folder() / "old"
+    shutil.copytree(find_model("mnist-cnn"), folder)
+    for path in folder.iterdir():
+        os.utime(path, (0, 0))
+    assert set(parts_of(to_zip("old"))) == {f"old/{CARD}", f"old/{WEIGHTS}"}
+
+
 def no_card(parts: dict[str, bytes]) -> dict[str, bytes]:
     return {name: content for name, content in parts.items() if not name.endswith(CARD)}
 
@@ -119,6 +129,11 @@ def a_pickle(parts: dict[str, bytes]) -> dict[str, bytes]:
     file = io.BytesIO()
     torch.save({"a": torch.zeros(3)}, file)
     return {**parts, "mnist-cnn/" + WEIGHTS: file.getvalue()}
+
+
+def numbers_of_a_kind_that_is_new(parts: dict[str, bytes]) -> dict[str, bytes]:
+    header = json.dumps({"a": {"dtype": "F4", "shape": [2], "data_offsets": [0, 1]}}).encode()
+    return {**parts, "mnist-cnn/" + WEIGHTS: struct.pack("<Q", len(header)) + header + b"\0"}
 
 
 def not_a_number(parts: dict[str, bytes]) -> dict[str, bytes]:
@@ -209,6 +224,7 @@ def test_a_card_s_own_count_of_weights_is_not_believed() -> None:
         (nonsense_for_a_card, "Its card.json is not a model card"),
         (another_architecture, "does not hold the weights of the architecture 'quicknet'"),
         (a_pickle, "Its model.safetensors is not a whole safetensors file"),
+        (numbers_of_a_kind_that_is_new, "Its model.safetensors is not a whole safetensors file"),
         (not_a_number, "give answers that are no numbers"),
         (claiming(preprocessing=2), "learned from pictures made in another way"),
         (claiming(metrics={"test": {"accuracy": 1.2}}), "not between 0 and 1"),

@@ -208,6 +208,11 @@ def weights_too_large(folder: Path) -> None:
     os.truncate(folder / WEIGHTS, LARGEST_FILE + 1)  # a hole takes no room on the disk
 
 
+def a_folder_for_weights(folder: Path) -> None:
+    (folder / WEIGHTS).unlink()
+    (folder / WEIGHTS).mkdir()
+
+
 def no_card(folder: Path) -> None:
     (folder / CARD).unlink()
 
@@ -236,6 +241,7 @@ def card_made_of(text: bytes) -> Callable[[Path], None]:
         (other_weights, WEIGHTS, "does not hold the weights of the architecture 'convnet'"),
         (weights_of_another_shape, WEIGHTS, "does not hold the weights of the architecture 'convnet'"),
         (weights_too_large, WEIGHTS, "is larger than 64 MB"),
+        (a_folder_for_weights, WEIGHTS, "cannot be read: Is a directory"),
         (no_card, CARD, "is missing, so 'mine' is no model"),
         (card_made_of(b""), CARD, "is not a model card"),
         (card_made_of(b"{"), CARD, "is not a model card"),
@@ -255,6 +261,7 @@ def card_made_of(text: bytes) -> Callable[[Path], None]:
         (card_that_says(config={"seed": [{"\ud800": 1}]}), CARD, "surrogates not allowed"),
         (card_that_says(config={"seed": ["\ud800"]}), CARD, "surrogates not allowed"),
         (card_that_says(parent=["mnist-cnn"]), CARD, "the parent is no name"),
+        (card_that_says(config={"ink": 5}), CARD, "the config's ink is of another kind"),
         (card_that_says(machine="x" * 4_001), CARD, "a text or the config is too long"),
         (card_that_says(config={"seed": "x" * 20_000}), CARD, "a text or the config is too long"),
         (card_that_says(metrics={"x" * 101: {"accuracy": 1}}), CARD, "has too long a name"),

@@ -5,9 +5,16 @@ from pathlib import Path
 import pytest
 
 from mnist_app.models import shelf
-from mnist_app.models.registry import DEFAULT_MODEL, ModelError, find_model, model_folders
+from mnist_app.models.registry import (
+    DEFAULT_MODEL,
+    ModelError,
+    find_model,
+    free_name,
+    model_folders,
+    new_model_folder,
+)
 from mnist_app.models.shelf import bring_back, default_model, label, make_default, put_away, read_shelf, restorable
-from mnist_app.storage import user_models_folder
+from mnist_app.storage import SHIPPED_LAB, user_models_folder
 
 
 @pytest.fixture(autouse=True)
@@ -79,6 +86,16 @@ def test_a_users_model_may_be_called_as_the_lab_s_folder_is(
     shutil.copytree(find_model("one"), user_models_folder() / nothing_shipped.name)
     put_away(nothing_shipped.name)
     assert restorable() == [nothing_shipped.name]
+
+
+def test_a_model_called_as_the_lab_s_folder_is_stands_among_the_others_and_keeps_its_name() -> None:
+    shutil.copytree(find_model("one"), user_models_folder() / SHIPPED_LAB.name)
+    assert model_folders()[SHIPPED_LAB.name] == find_model(SHIPPED_LAB.name) == user_models_folder() / SHIPPED_LAB.name
+    make_default(SHIPPED_LAB.name)
+    assert default_model() == SHIPPED_LAB.name
+    assert free_name("Lab") == f"{SHIPPED_LAB.name}-2"
+    with pytest.raises(ModelError, match=f"There is a model named '{SHIPPED_LAB.name}' already"):
+        new_model_folder(SHIPPED_LAB.name)
 
 
 def test_a_deletion_can_be_undone() -> None:
