@@ -4,7 +4,7 @@ import gzip
 import json
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,18 +38,26 @@ def read_records(path: Path | None) -> Iterator[Record]:
     A bad line gives a Record that says so. Raises InkFileError where the file itself fails, after what came before.
     """
     if path is None:
-        yield from map(parse_line, _lines(sys.stdin.buffer))
+        if not sys.stdin:  # as Python has it where a shell closed it
+            raise InkFileError("Nothing comes from standard input: it is closed.")
+        yield from map(parse_line, _lines(sys.stdin.buffer.readline))
         return
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            yield from map(parse_line, _lines(file))
+            yield from map(parse_line, _lines(file.readline))
     except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or "it is broken or incomplete"
         raise InkFileError(f"{path} cannot be read to its end: {reason}.") from None
 
 
-def _lines(file: "Iterator[bytes]") -> Iterator[bytes]:
-    return (line for line in file if line.strip())
+def _lines(read: Callable[[int], bytes]) -> Iterator[bytes]:
+    """Each line that is not empty; of one that is too long its beginning, which is too long as well."""
+    while line := read(LONGEST_LINE + 1):
+        part = line
+        while part and not part.endswith(b"\n"):
+            part = read(LONGEST_LINE)
+        if line.strip():
+            yield line
 
 
 def parse_line(line: bytes) -> Record:
@@ -72,8 +80,15 @@ def parse_line(line: bytes) -> Record:
 
 
 def collections(folder: Path) -> dict[str, Path]:
-    """The files of drawings in a folder by collection name, sorted. Raises InkFileError if there are none."""
-    found = {path.name.split(".jsonl")[0]: path for path in sorted(folder.glob("*")) if is_ink_file(path)}
+    """The files of drawings in a folder by collection name, sorted.
+
+    Raises InkFileError if there are none, or two of the same name.
+    """
+    found: dict[str, Path] = {}
+    for path in (path for path in sorted(folder.glob("*")) if is_ink_file(path)):
+        known = found.setdefault(path.name.split(".jsonl")[0], path)
+        if known != path:
+            raise InkFileError(f"{known} and {path.name} are of one name. Keep one of them.")
     if not found:
         raise InkFileError(f"{folder} holds no drawings: no file ends in {' or '.join(SUFFIXES)}.")
     return found

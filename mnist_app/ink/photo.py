@@ -150,6 +150,8 @@ def _shrunk(image: Image.Image) -> Image.Image:
         return image
     if image.mode == "P":
         image = image.convert("RGBA")
+    if image.mode == "1":  # of which Pillow would keep every so many pixels, whatever it is asked for
+        image = image.convert("L")
     if image.mode.startswith("I"):
         image = Image.fromarray(np.asarray(image, np.float32))
     factor = WORKING_SIDE / max(image.size)

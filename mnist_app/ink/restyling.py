@@ -83,7 +83,7 @@ def unit(strokes: Sequence[Stroke]) -> Strokes:
     points = np.concatenate(strokes)
     low, high = points.min(axis=0), points.max(axis=0)
     longer = (high - low).max() or 1.0
-    return [(stroke - (low + high) / 2) / longer for stroke in strokes]
+    return [(stroke - (low / 2 + high / 2)) / longer for stroke in strokes]
 
 
 def _matrix(restyling: Restyling, random: Generator) -> Stroke:

@@ -2,6 +2,7 @@ import gzip
 import io
 import json
 import sys
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -66,6 +67,26 @@ def test_a_bad_line_is_a_record_that_says_why(line: bytes, says: str) -> None:
     assert isinstance(error, DrawingError) and says in str(error)
 
 
+def test_of_a_line_that_is_too_long_no_more_is_read_at_once_than_tells(tmp_path: Path) -> None:
+    long = b" " * (LONGEST_LINE // 2) + b"1" * (16 * LONGEST_LINE)
+    blank = b" " * (16 * LONGEST_LINE)
+    (tmp_path / "ink.jsonl").write_bytes(b"\n".join([*[lines(DOT).strip()], long, blank, lines(DOT).strip()]))
+    tracemalloc.start()
+    try:
+        records = list(read_records(tmp_path / "ink.jsonl"))
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert [isinstance(record.drawing, DrawingError) for record in records] == [False, True, False]
+    assert most < 5 * LONGEST_LINE
+
+
+def test_standard_input_that_is_closed_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(InkFileError, match="standard input: it is closed"):
+        list(read_records(None))
+
+
 def test_a_bad_line_does_not_stop_the_rest(tmp_path: Path) -> None:
     (tmp_path / "ink.jsonl").write_bytes(lines(DOT) + b"nonsense\n" + lines(DOT))
     records = list(read_records(tmp_path / "ink.jsonl"))
@@ -120,3 +141,10 @@ def test_a_folder_without_drawings_is_an_error(tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "nowhere"):
         with pytest.raises(InkFileError, match=r"holds no drawings: no file ends in \.jsonl or \.jsonl\.gz"):
             collections(folder)
+
+
+def test_two_files_of_one_name_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(lines(DOT))
+    (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(lines(DOT)))
+    with pytest.raises(InkFileError, match=r"a\.jsonl and a\.jsonl\.gz are of one name"):
+        collections(tmp_path)

@@ -166,6 +166,12 @@ def test_paper_of_any_kind_gives_the_ink_of_black_on_white(kind: Callable[[int],
     np.testing.assert_allclose(ink_of_image(open_image(kind(2))), plain, atol=0.01)
 
 
+def test_a_large_sheet_in_two_colours_is_shrunk_by_area_as_any_other() -> None:
+    fine = sheet(7, pen=0.25, scale=12)
+    two_colours = ink_of_image(open_image(encoded(fine.convert("1"))))
+    np.testing.assert_allclose(two_colours, ink_of_image(open_image(encoded(fine))), atol=0.01)
+
+
 def test_ink_is_1_and_paper_is_0() -> None:
     ink = ink_of_image(sheet(2))
     np.testing.assert_array_equal(ink, 1 - np.asarray(sheet(2), np.float32) / 255)

@@ -45,6 +45,8 @@ def test_a_drawing_at_unit_size_is_centred_and_a_dot_stays_a_dot() -> None:
     np.testing.assert_allclose(points.min(axis=0) + points.max(axis=0), 0, atol=1e-12)
     assert np.ptp(points, axis=0).max() == pytest.approx(1)
     assert unit([np.array([[5.0, 5.0]])])[0].tolist() == [[0.0, 0.0]]
+    far_off = unit([np.array([[1e308, 0.0], [1.2e308, 1e307]])])[0]
+    np.testing.assert_allclose(far_off, [[-0.5, -0.25], [0.5, 0.25]])
 
 
 def test_a_slash_runs_through_the_middle_of_a_zero() -> None:
