@@ -136,7 +136,6 @@ class Queue:
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=said,
-                    cwd=Path(__file__).parents[2],
                     env=environment,
                 )
         except OSError as error:  # a job that cannot be started must not stand in the way of the next one

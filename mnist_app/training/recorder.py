@@ -10,7 +10,9 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from queue import SimpleQueue
+from threading import Thread
 
 SERVER, EXPERIMENT = "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"
 USUAL_EXPERIMENT = "mnist-app"
@@ -59,6 +61,19 @@ def record(lines: Iterator[str]) -> None:
         client.set_terminated(run, status)
 
 
+def _taken_in(lines: Iterable[str]) -> Iterator[str]:
+    """The same lines, each taken in as it comes: a full pipe would hold up who trains until a server has answered."""
+    waiting: SimpleQueue[str | None] = SimpleQueue()
+
+    def take_in() -> None:
+        for line in lines:
+            waiting.put(line)
+        waiting.put(None)
+
+    Thread(target=take_in, daemon=True).start()
+    return iter(waiting.get, None)
+
+
 def _reason(error: Exception) -> str:
     """What went wrong, without the server's address: pupils may read it, and it may hold a password."""
     if isinstance(error.__context__, OSError):  # of which those of HTTP are
@@ -71,7 +86,7 @@ def main() -> None:
     problem = ""
     with contextlib.redirect_stdout(sys.stderr):  # MLflow says there where the run is to be seen
         try:
-            record(sys.stdin)
+            record(_taken_in(sys.stdin))
         except Exception as error:  # of whatever kind: the training goes on
             problem = _reason(error)
     print(problem, end="", flush=True)

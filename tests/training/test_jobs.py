@@ -136,6 +136,21 @@ def test_a_job_becomes_a_model_with_its_curves(learned: Job) -> None:
     assert left_in(user_models_folder()) == ["mine"]
 
 
+def test_a_home_may_be_named_from_where_the_server_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MNIST_APP_DATA", str(full_mnist().absolute()))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MNIST_APP_HOME", "here")
+    queue = Queue()
+    queue.start()
+    try:
+        identity = jobs.submit("mine", LONG)
+        until(lambda: job(identity).status.is_over or is_learning(identity))
+        assert job(identity).status.state == RUNNING, job(identity).status.reason
+    finally:
+        queue.stop()
+    assert left_in(tmp_path) == ["here"]
+
+
 def test_each_snapshot_is_the_network_of_its_moment(learned: Job) -> None:
     reports, snapshots = learned.status.reports, learned.status.snapshots
     validation, architecture = load_split("validation"), SHORT.architecture

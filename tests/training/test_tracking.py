@@ -332,6 +332,18 @@ def test_a_recorder_that_never_ends_is_ended(monkeypatch: pytest.MonkeyPatch) ->
     assert told == [NO_ANSWER]
 
 
+def test_who_trains_does_not_wait_for_a_server_that_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracking, "LONGEST", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        monkeypatch.setenv(SERVER, f"http://127.0.0.1:{mute.getsockname()[1]}")
+        with tracked("mine", "train", {}, lambda _: None) as run:
+            began = time.monotonic()
+            for _ in range(5_000):  # reports: far more than a pipe holds
+                run.measured(dict.fromkeys(CURVES, 0.5))
+            waited = time.monotonic() - began
+    assert waited < 20, "as long as it takes to import MLflow, not until it gives up"
+
+
 def test_nobody_but_the_server_is_asked_for_anything(server: MlflowClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """A proxy stands for the rest of the world; MLflow would tell its makers of each run."""
     for name in ("CI", "PYTEST_CURRENT_TEST"):  # where it knows of these, it does not
