@@ -27,6 +27,7 @@ if TYPE_CHECKING:  # imported where they are used: torch takes two seconds that 
 
 BATCH = 256  # drawings read at once; more is no quicker
 STDIN = "-"
+INTERRUPTED = 130  # exit code of what was ended by Ctrl-C, as shells have it
 # What `train` can set: fields of TrainConfig, which has their defaults and their limits.
 TRAIN_OPTIONS = {
     **{"architecture": str, "epochs": int, "batch_size": int, "learning_rate": float, "seed": int},
@@ -126,6 +127,8 @@ def train_command(arguments: argparse.Namespace) -> None:
         raise AppError(f"workers is a whole number from 0, not {arguments.workers}.")
     if arguments.workers and not arguments.ink:
         raise AppError("Workers paint ink: name its folder with --ink.")
+    if arguments.without and not arguments.ink:
+        raise AppError("A collection is kept out of ink: name its folder with --ink.")
     where = ["--output", str(arguments.output)] if arguments.output else ["--name", arguments.name]
     command = command_of(config, where)
 
@@ -192,16 +195,23 @@ def _save_as(name: str, make: Callable[[Path], str]) -> None:
 
 
 def _config(arguments: argparse.Namespace) -> "TrainConfig":
-    """The preset, or the usual recipe, with what was asked for instead."""
+    """The preset, or the usual recipe, with what was asked for instead.
+
+    Only a network that can refuse learns from ink what is no digit: the others have no answer to it.
+    """
+    from mnist_app.models.networks import REFUSING
     from mnist_app.training.inkset import InkConfig
     from mnist_app.training.train import PRESETS, TrainConfig
 
     base = PRESETS[arguments.preset].config if arguments.preset else TrainConfig()
     given = vars(arguments)
     augmentation = dataclasses.replace(base.augmentation, **{name: given[name] for name in CHANGES if name in given})
-    ink = InkConfig(without=tuple(arguments.without)) if arguments.ink else None
     options = {name: given[name] for name in TRAIN_OPTIONS if name in given}
-    return dataclasses.replace(base, **options, augmentation=augmentation, ink=ink)
+    config = dataclasses.replace(base, **options, augmentation=augmentation)
+    if not arguments.ink:
+        return config
+    nondigits = InkConfig.nondigits if config.architecture in REFUSING else 0
+    return dataclasses.replace(config, ink=InkConfig(nondigits=nondigits, without=tuple(arguments.without)))
 
 
 @contextlib.contextmanager
@@ -287,6 +297,10 @@ def calibrate_command(arguments: argparse.Namespace) -> None:
     model = load_model(arguments.folder)
     if arguments.twins and not arguments.ink:
         raise AppError("Twins are asked about real ink: name its folder with --ink.")
+    if arguments.ink and not arguments.twins:
+        raise AppError("Real ink is what twins are asked about: name them, too.")
+    if model.card.config.get("ink") and not arguments.twins:
+        raise AppError(f"{model.card.name!r} has learned from ink: name its twins, trained --without some collections.")
     twins = [load_model(twin) for twin in arguments.twins]
     for twin in twins:
         if twin.card.architecture != model.card.architecture:
@@ -510,6 +524,8 @@ def main() -> int:
     except BrokenPipeError:  # the reader has seen enough, as `head` does
         sys.stderr.close()
         return 0
+    except KeyboardInterrupt:
+        return INTERRUPTED
     return 0
 
 

@@ -333,6 +333,59 @@ def test_other_networks_are_no_members(run: Run, tmp_path: Path) -> None:
     assert not (tmp_path / "x").exists()
 
 
+@pytest.mark.parametrize(("architecture", "answers_with"), [("convnet", 10), ("handnet", 11)])
+def test_any_network_learns_from_ink(
+    run: Run, tiny_splits: Digits, tmp_path: Path, architecture: str, answers_with: int
+) -> None:
+    (tmp_path / "some.jsonl").write_text(json.dumps({"strokes": SEVEN, "label": 7}) + "\n")
+    words = ("--architecture", architecture, "--epochs", "1", "--batch-size", "16")
+    code, _, err = run("train", "--name", "mine", "--ink", tmp_path, *words)
+    assert code == 0, err
+    model = load_model(find_model("mine"))
+    assert logits_of(model.network, tiny_splits.images).shape[1] == answers_with
+    assert (model.card.config["ink"]["nondigits"] > 0) == (answers_with == 11)
+
+
+def test_what_is_ended_by_hand_says_nothing_and_has_a_code_of_its_own(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mnist_app.__main__.models_command", interrupt)
+    assert run("models") == (130, "", "")
+
+
+def test_where_nothing_can_be_written_is_said_before_the_training(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "file" / "models" / "mine"
+    (tmp_path / "file").touch()
+    monkeypatch.setattr("mnist_app.training.trainer.train", lambda *_: pytest.fail("it trained"))
+    code, _, err = run("train", "--output", folder, "--epochs", "1")
+    assert (code, err) == (1, f"{folder} could not be written: Not a directory.\n")
+
+
+def test_a_collection_that_is_kept_out_of_nothing_is_refused(run: Run, tmp_path: Path) -> None:
+    code, _, err = run("train", "--output", tmp_path / "x", "--without", "pendigits")
+    assert (code, err) == (1, "A collection is kept out of ink: name its folder with --ink.\n")
+
+
+def test_what_has_learned_from_ink_is_calibrated_by_twins_alone(run: Run, tmp_path: Path) -> None:
+    shutil.copytree(find_model("ink-cnn"), tmp_path / "mine")
+    before = (tmp_path / "mine" / "card.json").read_bytes()
+    code, _, err = run("calibrate", tmp_path / "mine")
+    assert (code, err) == (
+        1,
+        "'ink-cnn' has learned from ink: name its twins, trained --without some collections.\n",
+    )
+    assert run("calibrate", tmp_path / "mine", "--ink", tmp_path)[::2] == (
+        1,
+        "Real ink is what twins are asked about: name them, too.\n",
+    )
+    assert (tmp_path / "mine" / "card.json").read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("workers", "sentence"),
     [
