@@ -128,14 +128,20 @@ def table() -> list[Figures]:
 
 
 def problems() -> dict[str, str]:
-    """Why contenders without figures have none, by name."""
+    """Why contenders without figures got none on this machine, by name."""
+    return _problems_in(lab_folder())
+
+
+def missing() -> list[str]:
+    """Contenders without figures that nobody has tried on this machine: why they failed elsewhere is of no use here."""
+    here = problems()
+    return [name for name in _problems_in(SHIPPED_LAB) if name not in here]
+
+
+def _problems_in(folder: Path) -> dict[str, str]:
     known = {figures.name for figures in table()}
-    found: dict[str, str] = {}
-    for parent in (lab_folder(), SHIPPED_LAB):
-        for path in sorted(parent.glob(f"*/{PROBLEM}")):
-            if path.parent.name not in known and (problem := problem_of(path.parent)):
-                found.setdefault(path.parent.name, problem)
-    return found
+    tried = [path.parent for path in sorted(folder.glob(f"*/{PROBLEM}")) if path.parent.name not in known]
+    return {each.name: problem for each in tried if (problem := problem_of(each))}
 
 
 def stands(figures: Figures | None, contender: Contender, *, with_ink: bool = False) -> bool:

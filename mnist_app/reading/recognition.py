@@ -71,6 +71,11 @@ class Prediction:
         return max(self.probabilities)
 
     @property
+    def sureness(self) -> float:
+        """How probable is what it says, 0 to 1: the digit, or that it is none."""
+        return self.confidence if self.is_digit else self.doubt
+
+    @property
     def runner_up(self) -> int:
         """The second most probable digit."""
         return int(np.argsort(-np.array(self.probabilities), kind="stable")[1])  # in a tie, not `digit` again

@@ -157,9 +157,9 @@ def neighbours_html(images: NDArray[np.uint8], labels: NDArray[np.int64], near: 
     for at, (index, distance) in enumerate(zip(near.indices[0].tolist(), near.distances[0].tolist(), strict=True)):
         inside = (
             f'<span class="ink" style="{_position(at, len(images))}"></span>'
-            f'<span class="caption"><b>{labels[at]}</b> <span class="sure">{distance:.1f}</span></span>'
+            f'<span class="caption"><b>{labels[at]}</b> <span class="sure">{distance:.2f}</span></span>'
         )
-        words = f'aria-label="Picture {index}: {labels[at]}, distance {distance:.1f}"'
+        words = f'aria-label="Picture {index}: {labels[at]}, distance {distance:.2f}"'
         tiles += (
             f'<button type="button" class="tile" data-pick="{index}" {words}>{inside}</button>'
             if are_buttons

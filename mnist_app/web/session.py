@@ -1,10 +1,12 @@
 """Every state key and every cached loader, in one place."""
 
+import re
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
+from hashlib import sha256
 from threading import Lock
 from typing import Any, TypeVar, cast
 
@@ -16,7 +18,7 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 from torch import nn
 
 from mnist_app.access import AccessError, Gate, has_password, is_from_here, is_open
-from mnist_app.data.corrections import CorrectionError, is_kept
+from mnist_app.data.corrections import CorrectionError, find_corrections, is_kept
 from mnist_app.data.dataset import Digits, Source, find_source, load_split
 from mnist_app.data.fetch import Download
 from mnist_app.explain.attacks import Attack, accuracy_under
@@ -60,9 +62,9 @@ BREAK_HOW, BREAK_WHICH, BREAK_DIGIT, BREAK_NUMBER = "break_how", "break_which", 
 BREAK_MODELS, BREAK_WHAT, BREAK_LEVELS = "break_models", "break_what", "break_levels"
 BREAK_METHOD, BREAK_TARGET, BREAK_ALL = "break_method", "break_target", "break_all"
 TOUR, TOUR_MOVED = "tour", "tour_moved"
-_PAGES, _TAKEN = "pages", "taken"
+_PAGES, _TAKEN, _UNDER = "pages", "taken", "under_picture"
 _MODEL = "model"
-_VISITOR, _TEACHER, _KEPT = "visitor", "teacher", "kept_correction"
+_VISITOR, _SECRET, _TEACHER, _KEPT = "visitor", "secret", "teacher", "kept_correction"
 SHOW_DRAWING = "show_drawing"
 TEACH_AWAY, TEACH_CHOSEN = "teach_away", "teach_chosen"  # what was deleted, a press at a time; what is chosen to be
 
@@ -177,10 +179,8 @@ class Pad:
         self.show(None)
 
     def bring_back(self, ink: Any) -> None:
-        """Show what the browser kept over a reload, if this visitor has drawn nothing since and it can be a drawing."""
-        if ink is None:  # the visitor has left the page before it came: it will be sent again
-            return
-        if self.is_untouched:
+        """Show ink from before a reload, if there was any and it can be a drawing."""
+        if ink is not None:
             with suppress(DrawingError):
                 self.accept({"drawing": {"raw": ink}})
                 self.show(self.latest)
@@ -287,7 +287,34 @@ def sign_out() -> None:
 
 def visitor() -> str:
     """What this visitor is called among corrections: a number drawn by lot, which says nothing of who it is."""
-    return cast(str, st.session_state.setdefault(_VISITOR, secrets.token_hex(4)))
+    return cast(str, st.session_state.setdefault(_VISITOR, _called(secret())))
+
+
+def secret() -> str:
+    """What this visitor's tab keeps, to be the same visitor after a reload; nobody else ever sees it."""
+    return cast(str, st.session_state.setdefault(_SECRET, secrets.token_hex(16)))
+
+
+def _called(secret: str) -> str:
+    return sha256(secret.encode()).hexdigest()[:8]
+
+
+def come_back(kept: Any) -> None:
+    """Be who this visitor was before a reload, with the ink and what was said of it, unless they have drawn since.
+
+    ``kept`` is what their browser kept, and may be anything.
+    """
+    if kept is None or not pad().is_untouched:  # None where the page was left before it came: it will be sent again
+        return
+    told = kept if isinstance(kept, dict) else {}
+    known = told.get("secret")
+    if isinstance(known, str) and re.fullmatch("[0-9a-f]{32}", known):
+        st.session_state[_SECRET], st.session_state[_VISITOR] = known, _called(known)
+    pad().bring_back(told.get("ink"))
+    with suppress(CorrectionError):  # whoever keeps something next hears what is wrong
+        for last in find_corrections(visitor(), most=1):
+            drawn = [stroke.round().tolist() for stroke in last.drawing.strokes]
+            note_kept(Kept(last.id, last.label, last.read, drawn))
 
 
 @dataclass(frozen=True)
@@ -357,12 +384,6 @@ def read_by(name: str, drawn: Glyph) -> Prediction:
     """What a model reads in what was drawn, as one digit. Raises ModelError."""
     way = b"" if drawn.trajectory is None else drawn.trajectory.tobytes()
     return _read_by(name, stamp_of(name), drawn.pixels.tobytes(), way)
-
-
-def own_drawing() -> Glyph | None:
-    """What is on this visitor's pad, as one digit; None of a blank one."""
-    drawing = pad().drawing
-    return None if drawing.is_blank else Glyph.of(drawing)
 
 
 def own_digits() -> Sequence[ReadDigit]:
@@ -469,6 +490,20 @@ def uploaded() -> str | None:
 def put_back() -> None:
     """Have the Draw page read the pad again."""
     st.session_state.pop(_TAKEN, None)
+
+
+def is_drawn_over(picture: Prepared) -> bool:
+    """Whether the pad has got strokes since a picture came to be read: then it is the drawing that is meant."""
+    strokes = len(pad().strokes)
+    known, under = cast("tuple[Prepared | None, int]", st.session_state.get(_UNDER, (None, 0)))
+    under = min(under, strokes) if known is picture else strokes
+    st.session_state[_UNDER] = picture, under
+    return strokes > under
+
+
+def read_picture_again() -> None:
+    """Have the Draw page read the picture, whatever has been drawn since it came."""
+    st.session_state.pop(_UNDER, None)
 
 
 # Exploring

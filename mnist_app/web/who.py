@@ -17,7 +17,7 @@ def who_may() -> None:
         return
     with st.container(horizontal=True, vertical_alignment="center", key="who_may"):
         if session.is_teacher():
-            st.caption(":material/school: You are the teacher, until this page is closed.", width="content")
+            st.caption(":material/school: You are the teacher until this page is closed or reloaded.", width="content")
             st.button("Sign out", key="sign_out", on_click=session.sign_out, type="tertiary")
             return
         st.caption(":material/lock: Only a teacher may change what everybody shares.", width="content")

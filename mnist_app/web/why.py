@@ -275,8 +275,8 @@ def layers_html(
 
 def _answered(prediction: Prediction) -> str:
     if not prediction.is_digit:
-        return f"no digit: {percent(prediction.doubt)}"
-    return f'<span class="reads">{prediction.digit}</span> {percent(prediction.confidence)}'
+        return f"no digit: {percent(prediction.sureness)}"
+    return f'<span class="reads">{prediction.digit}</span> {percent(prediction.sureness)}'
 
 
 def _station(name: str, shape: str, content: str) -> str:
@@ -445,7 +445,9 @@ def _change(read: ReadDigit, digits: Sequence[ReadDigit], model: str, meant: int
             st.rerun()
         return
     is_uploaded = session.uploaded() is not None
-    if st.button("Read this one" if is_uploaded else "Take it to Draw", icon=":material/draw:", key="take_remedy"):
+    if st.button(
+        "Read this one" if is_uploaded else "Take the changed one to Draw", icon=":material/draw:", key="take_remedy"
+    ):
         session.take(remedy.change.pixels, "a picture that was changed", meant)
         if is_uploaded:
             st.rerun()

@@ -223,7 +223,9 @@ def test_the_drawing_survives_a_reload_and_clear_forgets_it(visitor: Visitor) ->
     visitor.expect_ink(0)
 
 
-@pytest.mark.parametrize("kept", ["{", "5", '{"objects": 5}', '{"objects": [{"type": "Image", "src": "x"}]}'])
+@pytest.mark.parametrize(
+    "kept", ["{", "5", "null", '{"ink": 5, "secret": 5}', '{"ink": {"objects": [{"type": "Image", "src": "x"}]}}']
+)
 def test_what_no_canvas_made_is_not_brought_back(page: Page, address: str, kept: str) -> None:
     page.add_init_script(f"sessionStorage.setItem('draw-a-digit', {json.dumps(kept)})")
     visitor = Visitor(page).open(address)
@@ -257,7 +259,7 @@ def test_a_finger_on_a_phone_draws_without_scrolling(phone_visitor: Visitor) -> 
     expect(visitor.digit).to_have_text("7")
     visitor.settle()
     expect(visitor.digit).to_have_text("7")
-    assert visitor.page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert visitor.width() <= 390
     assert visitor.page.evaluate("document.querySelector('[data-testid=stMain]').scrollTop") == 0
 
 
@@ -368,6 +370,25 @@ def test_a_picture_is_read_and_removing_it_goes_back_to_the_pad(visitor: Visitor
     expect(visitor.digit).to_have_text("2")
     visitor.page.locator(".st-key-upload").get_by_role("button", name="Remove").click()
     expect(visitor.digit).to_have_text("1")
+
+
+def test_who_draws_over_a_picture_is_read_and_finds_the_picture_again(visitor: Visitor) -> None:
+    visitor.draw(ONE)
+    visitor.settle()
+    upload = visitor.page.locator(".st-key-upload input[type=file]")
+    upload.set_input_files({"name": "two.png", "mimeType": "image/png", "buffer": picture_of(TWO)})
+    expect(visitor.digit).to_have_text("2")
+    visitor.draw([[[200, 40], [300, 40], [240, 300]]])  # a seven beside the one
+    expect(visitor.digit).to_have_text("17")
+    expect(visitor.page.get_by_text("Read from the pad, for you have drawn on it.")).to_be_visible()
+    visitor.page.get_by_role("button", name="Read the picture").click()
+    expect(visitor.digit).to_have_text("2")
+    visitor.page.get_by_role("button", name="Clear").click()
+    visitor.expect_ink(0)
+    expect(visitor.digit).to_have_text("2")
+    visitor.draw(SEVEN)
+    expect(visitor.digit).to_have_text("7")
+    assert not visitor.errors
 
 
 def test_a_broken_picture_is_one_sentence_and_loses_nothing(visitor: Visitor) -> None:

@@ -63,11 +63,6 @@ class LabVisitor(Visitor):
         for row, title in enumerate(titles):
             expect(self.table.get_by_test_id(f"glide-cell-1-{row}")).to_have_text(title)
 
-    def width(self) -> int:
-        """How wide the page is, with all that is in it."""
-        parts = ("document.documentElement", "document.querySelector('[data-testid=stMain]')")
-        return max(self.page.evaluate(f"{part}.scrollWidth") for part in parts)
-
     def press_in_table(self, x: float, y: float) -> None:
         self.table.scroll_into_view_if_needed()
         box: Any = self.table.bounding_box()

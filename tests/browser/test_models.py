@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from mnist_app.models.registry import find_model
 
+from ..conftest import SEVEN
 from .conftest import serve
 from .visitor import Visitor
 
@@ -127,6 +128,32 @@ def test_models_are_compared(keeper: Visitor) -> None:
     expect(page.get_by_role("heading", level=4)).to_have_text("mnist-cnn and robust-cnn on the validation digits")
     assert page.locator("img.parted").first.get_attribute("alt") != before
     expect(page.locator("table.confusion.still")).to_have_count(1)
+    # Whoever goes to draw something for them finds them again.
+    keeper.visit("Draw")
+    keeper.draw([*SEVEN, [[320, 60], [320, 300]]])
+    keeper.settle()
+    keeper.visit("Models")
+    expect(page.get_by_role("heading", level=4)).to_have_text("mnist-cnn and robust-cnn on the validation digits")
+    expect(page.get_by_text("On the pad is a number. Here one digit is read at a time: its first.")).to_be_visible()
+    read = page.locator("table.compared").nth(1).get_by_role("row", name="reads your drawing as")
+    expect(read.get_by_role("cell")).to_have_text(["7", "7", "7"])
+
+
+def test_who_compares_a_model_that_is_deleted_meanwhile_goes_on_without_it(keeper: Visitor) -> None:
+    page, box = keeper.page, keeper.page.locator(".st-key-compared input")
+    for name in ("mine", "ink-cnn", "mnist-cnn"):
+        box.fill(name)
+        page.get_by_role("option", name=name, exact=True).click()
+        keeper.settle()
+    page.keyboard.press("Escape")
+    table = page.locator("table.compared").first
+    expect(table.locator("thead th")).to_have_text(["mine", "ink-cnn", "mnist-cnn"])
+    press(keeper, "delete_mine")
+    keeper.visit("Data")
+    keeper.visit("Models")
+    expect(table.locator("thead th")).to_have_text(["ink-cnn", "mnist-cnn"])
+    expect(page.get_by_test_id("stException")).to_have_count(0)
+    press(keeper, "undo_mine")
 
 
 def test_a_deletion_is_undone(keeper: Visitor, home: Path) -> None:

@@ -54,6 +54,15 @@ def test_a_pupil_corrects_and_the_teacher_teaches(chromium: Browser, guarded: st
     expect(pupil.page.get_by_role("button", name="Teach it")).to_be_disabled()
     pupil.page.get_by_role("link", name="Draw").click()
     expect(pupil.page.get_by_text("Kept: that was a 4.")).to_be_visible()
+    # And after a reload, of the same pupil's.
+    pupil.page.reload()
+    pupil.wait_for_pad()
+    expect(pupil.page.get_by_text("Kept: that was a 4.")).to_be_visible()
+    pupil.settle()
+    pupil.page.get_by_role("link", name="Teach").click()
+    expect(pupil.page.locator(".tile")).to_have_count(1)
+    pupil.page.get_by_role("link", name="Draw").click()
+    expect(pupil.page.get_by_text("Kept: that was a 4.")).to_be_visible()
     # Another pupil sees nothing of it, and guesses the password in vain.
     page = other.page
     page.get_by_role("link", name="Teach").click()

@@ -114,6 +114,11 @@ def test_a_class_watches_a_network_learn(chromium: Browser, server: Server) -> N
     few = page.get_by_role("spinbutton", name="Training digits")
     few.fill("20000")
     few.press("Tab")
+    pupil.settle()
+    pupil.visit("Data")  # what was chosen is still there on coming back
+    pupil.visit("Train")
+    page.get_by_text("Details").click()
+    expect(few).to_have_value("20000")
     train(pupil, "Ours")
     expect(line(page, "Ours")).to_contain_text("digits a second", timeout=PATIENCE)
     (trainer,) = server.trainers

@@ -123,7 +123,7 @@ def test_a_tap_enlarges_a_map_within_the_edges_of_a_phone(phone_visitor: Visitor
             width, height = sides_of(layer.locator(".enlarged").nth(number))
             assert width >= 160 and height - width >= 32
             expect(phone_visitor.page.locator(".enlarged:visible")).to_have_count(1)
-    assert phone_visitor.page.evaluate("document.documentElement.scrollWidth") == 390
+    assert phone_visitor.width() == 390
     phone_visitor.page.get_by_text("The answer", exact=True).tap()
     expect(phone_visitor.page.locator(".enlarged:visible")).to_have_count(0)
     assert phone_visitor.errors == []

@@ -121,6 +121,11 @@ class Visitor:
             assert monotonic() < until, f"{dark} dark pixels instead of {pixels}"
             self.page.wait_for_timeout(50)
 
+    def width(self) -> int:
+        """How wide the page is, with all that is in it: it scrolls within an element of Streamlit's."""
+        parts = ("document.documentElement", "document.querySelector('[data-testid=stMain]')")
+        return max(self.page.evaluate(f"{part}.scrollWidth") for part in parts)
+
     def settle(self) -> None:
         """Until the canvas has spoken and the script has run."""
         self._runs.settle()

@@ -16,6 +16,7 @@ from mnist_app.lab.figures import (
     PROBLEM,
     SHIPPED_UP_TO,
     Figures,
+    missing,
     problem_of,
     problems,
     read_figures,
@@ -110,7 +111,9 @@ def test_why_there_are_no_figures_is_known_of_those_who_have_none(shipped: Path)
     for lab, name in ((lab_folder(), "toy"), (shipped, "toy"), (shipped, "robot"), (lab_folder(), "ball")):
         write_json(lab / name / PROBLEM, {"problem": f"{lab.name} is shut"})
     put(shipped, figures("robot"))
+    write_json(shipped / "kite" / PROBLEM, {"problem": "there was no wind elsewhere"})
     assert problems() == {"ball": "lab is shut", "toy": "lab is shut"}
+    assert missing() == ["kite"]
 
 
 @pytest.mark.parametrize(("accuracy", "short"), [(0.95, False), (0.9, False), (0.8971, False), (0.8969, True)])

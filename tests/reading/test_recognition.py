@@ -41,6 +41,12 @@ def prediction(**probabilities: float) -> Prediction:
     return Prediction(tuple(shares.get(digit, rest) for digit in range(10)), "any")
 
 
+def test_how_sure_it_is_is_told_of_what_it_says() -> None:
+    probabilities = (0.6, *[0.4 / 9] * 9)
+    assert Prediction(probabilities, "m", doubt=0.2).sureness == 0.6
+    assert Prediction(probabilities, "m", doubt=0.9, is_digit=False).sureness == 0.9
+
+
 def test_a_drawn_digit_is_read(shipped_model: Recogniser) -> None:
     pictures = np.stack([pixels_of_drawing(Drawing.from_points(strokes)) for strokes in DIGITS.values()])
     assert [prediction.digit for prediction in recognise(shipped_model, pictures)] == list(DIGITS)

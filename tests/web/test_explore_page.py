@@ -200,6 +200,22 @@ def test_a_picture_that_is_not_there_is_not_opened(no_mnist: None) -> None:
     assert "of the validation split" not in html_of(at)
 
 
+def test_what_would_be_refused_says_so_though_it_counts(
+    no_mnist: None, said_of_validation: Callable[[str], np.ndarray]
+) -> None:
+    logits = said_of_validation(DEFAULT_MODEL).astype(np.float64)
+    doubts = np.exp(logits[:, 10] - np.logaddexp.reduce(logits, axis=1))
+    at = explore(open=str(doubts.argmax()), panel="picture")
+    said = f"It would rather not claim it: {doubts.max():.0%} sure that this is no digit."
+    assert any(written.value.startswith(said) for written in at.markdown)
+    assert "What it would rather not claim counts by its likeliest digit." in html_of(at)
+    at = explore(open=str(doubts.argmin()), panel="picture")
+    assert not any("rather not claim it" in written.value for written in at.markdown)
+    at = explore(open=str(doubts.argmax()), panel="picture", model="mnist-cnn")
+    assert not any("rather not claim" in written.value for written in at.markdown)
+    assert "rather not claim" not in html_of(at)
+
+
 def test_a_picture_is_taken_to_draw_and_read_there(no_mnist: None, validation: Digits) -> None:
     at = explore(order="index", open="3600", panel="picture")
     at.button("take").click().run()

@@ -163,6 +163,15 @@ def test_why_one_is_missing_is_told(a_lab: dict[str, Figures]) -> None:
     assert seen(notice.value) == "kite is missing. There was no *wind*."
 
 
+def test_of_what_was_not_measured_elsewhere_the_way_to_measure_it_here_is_told(
+    a_lab: dict[str, Figures], nothing_shipped: Path
+) -> None:
+    write_json(nothing_shipped / "kite" / PROBLEM, {"problem": "There was no wind there."})
+    at = opened()
+    assert not at.warning
+    assert "kite is missing. To measure it: `python -m mnist_app lab --models kite`" in captions(at)
+
+
 def test_figures_that_are_broken_take_nobody_with_them(a_lab: dict[str, Figures]) -> None:
     write_json(lab_folder() / "giant" / FIGURES, asdict(a_lab["giant"]) | {"throughput": float("nan")})
     (lab_folder() / "rebel" / FIGURES).write_text('{"name": "rebel"')
@@ -290,7 +299,7 @@ def test_all_that_can_answer_read_what_is_on_the_pad_and_who_disagrees_is_marked
 def test_of_a_number_the_first_digit_is_read(a_lab: dict[str, Figures]) -> None:
     seventeen = [[[x / 2, y] for x, y in ONE[0]], *([[x / 2 + 120, y] for x, y in stroke] for stroke in SEVEN)]
     at = opened("Read my drawing", seventeen)
-    assert "On the pad is a number. These read one digit at a time: here its first." in captions(at)
+    assert "On the pad is a number. Here one digit is read at a time: its first." in captions(at)
     assert tiles(html_of(at))["Ours"][0] == "1"
 
 

@@ -21,10 +21,11 @@ from PIL import Image
 from starlette.responses import PlainTextResponse
 from streamlit.testing.v1 import AppTest
 
+from mnist_app.data.corrections import keep
 from mnist_app.data.dataset import DatasetError
 from mnist_app.ink.preprocessing import Step
 from mnist_app.ink.strokes import Drawing
-from mnist_app.models.registry import load_card, load_model, model_folders, save_model
+from mnist_app.models.registry import DEFAULT_MODEL, load_card, load_model, model_folders, save_model
 from mnist_app.reading.number import ReadDigit, Reading
 from mnist_app.reading.recognition import Glyph, Prediction, Recogniser, load_recogniser
 from mnist_app.web import session
@@ -178,11 +179,45 @@ def test_what_was_read_ahead_stays_what_is_read_once_the_canvas_has_told_of_it(
     assert ink_ahead(pad, blank, 18) is blank, "that was another canvas"
 
 
+def come_back_with(*kept: object) -> AppTest:
+    """A session to which a browser gives back what it kept, as often as it does."""
+    script = """
+        import streamlit as st
+        from mnist_app.web import session
+        for kept in st.session_state["given_back"]:
+            session.come_back(kept)
+        st.session_state["was"] = session.visitor()
+        """
+    at = AppTest.from_string(textwrap.dedent(script))
+    at.session_state["given_back"] = kept
+    at.run()
+    assert not at.exception, at.exception
+    return at
+
+
 def test_ink_that_comes_when_its_page_was_left_is_awaited_again() -> None:
-    pad = session.Pad()
-    pad.bring_back(None)
-    pad.bring_back(ink(ONE))
-    assert len(pad.strokes) == 1
+    at = come_back_with(None, {"ink": ink(ONE)}, {"ink": ink(SEVEN)})
+    assert len(at.session_state["pad"].strokes) == 1, "what was brought back stays"
+
+
+def test_who_comes_back_is_the_same_visitor_and_what_they_said_is_known() -> None:
+    first, secret = come_back_with(), "0123456789abcdef" * 2
+    again, other = (come_back_with({"secret": secret, "ink": None}) for _ in range(2))
+    assert again.session_state["was"] == other.session_state["was"] != first.session_state["was"]
+    assert again.session_state["was"] not in secret, "who knows what a visitor is called cannot be them"
+    identity = keep(Drawing.from_points(SEVEN), 1, "7", DEFAULT_MODEL, again.session_state["was"])
+    back = come_back_with({"secret": secret, "ink": ink(SEVEN)})
+    known = back.session_state["kept_correction"]
+    assert (known.id, known.label, known.read) == (identity, 1, "7")
+    assert known.drawn == back.session_state["pad"].drawn
+
+
+@pytest.mark.parametrize("kept", [5, "x", [], {}, {"secret": 5}, {"secret": "ben"}, {"secret": "g" * 32, "ink": 5}])
+def test_what_no_page_of_ours_kept_makes_nobody_somebody(kept: object) -> None:
+    at = come_back_with(kept)
+    assert re.fullmatch("[0-9a-f]{8}", at.session_state["was"])
+    assert at.session_state["secret"] not in str(kept)
+    assert at.session_state["pad"].strokes == []
 
 
 def test_the_app_opens_on_the_draw_page() -> None:

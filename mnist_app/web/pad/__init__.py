@@ -8,7 +8,7 @@ from streamlit.delta_generator import DeltaGenerator
 from streamlit_drawable_canvas import st_canvas
 
 from mnist_app.ink.strokes import DrawingError
-from mnist_app.web.session import INK, PAD_SIDE, Pad, sent
+from mnist_app.web.session import INK, PAD_SIDE, Pad, come_back, secret, sent
 
 PAPER = "#ffffff"  # the same in both themes: another background would wipe the drawing
 SENDING = 0.02  # seconds for what a panel has just answered: what is not sent yet is lost when a page begins to run
@@ -56,11 +56,12 @@ def _canvas(pad: Pad, pen_width: int, known: object) -> None:
     _guard(
         data={
             "ink": pad.latest,
+            "secret": secret(),
             "isUntouched": pad.is_untouched,
             "version": pad.version,
             "strokes": len(pad.strokes),
         },
-        on_kept_change=lambda: pad.bring_back(sent(_GUARD, "kept")),
+        on_kept_change=lambda: come_back(sent(_GUARD, "kept")),
         key=_GUARD,
     )
 

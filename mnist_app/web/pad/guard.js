@@ -4,7 +4,7 @@
 const HIDE_TOOLBAR = ".dc-toolbar { display: none !important; } canvas { touch-action: none; }";
 const PATIENCE = 8000; // ms that Undo waits: then the canvas will not speak any more
 const LOOK_EVERY = 50; // ms
-const KEPT = "draw-a-digit"; // the ink's name in the tab's own memory, which is gone when the tab is closed
+const KEPT = "draw-a-digit"; // the name of ink and visitor in the tab's own memory, which is gone when it is closed
 
 let retry = 0;
 let finger = null; // identifier of the touch that draws
@@ -137,13 +137,12 @@ function paste(event) {
   uploader.dispatchEvent(new Event("change", { bubbles: true }));
 }
 
-/** Keep what the script knows of the ink; give it back once to a script that knows of none. */
-function keep({ ink, isUntouched }, giveBack) {
+/** Keep whose ink the script knows of; give it back once to a script that knows of none. */
+function keep({ ink, secret, isUntouched }, giveBack) {
   try {
     const kept = sessionStorage.getItem(KEPT);
-    if (isUntouched && kept) giveBack(JSON.parse(kept));
-    else if (ink) sessionStorage.setItem(KEPT, JSON.stringify(ink));
-    else sessionStorage.removeItem(KEPT);
+    if (!isUntouched) sessionStorage.setItem(KEPT, JSON.stringify({ ink, secret }));
+    else if (kept) giveBack(JSON.parse(kept));
   } catch {
     // A browser that keeps nothing, or has no more room: then a reload starts with a blank pad.
   }
@@ -161,7 +160,7 @@ const LISTENERS = [
 export default function ({ data, setTriggerValue }) {
   tend();
   hear(data);
-  keep(data, (ink) => setTriggerValue("kept", ink));
+  keep(data, (kept) => setTriggerValue("kept", kept));
   const watcher = new MutationObserver(tend);
   watcher.observe(document.querySelector(".st-key-pad"), { childList: true, subtree: true });
   for (const [name, listener] of LISTENERS) window.addEventListener(name, listener, { capture: true, passive: false });

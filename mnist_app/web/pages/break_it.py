@@ -46,7 +46,9 @@ def page() -> None:
         with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
             subject = _subject()
             models = _models()
-            how = st.segmented_control("How", [DISTORT, ATTACK], default=DISTORT, required=True, key=session.BREAK_HOW)
+            how = st.segmented_control(
+                "How", [DISTORT, ATTACK], default=DISTORT, required=True, key=session.BREAK_HOW, persist_state="session"
+            )
         if subject.drawing and any(follows(model, subject.drawing) for model in models):
             st.caption("Here your drawing is read by its look alone, and not by how it was written.")
         if how == ATTACK:
@@ -62,7 +64,12 @@ def _subject() -> Subject:
     drawing = Drawing.from_fabric(session.pad().latest or {})
     if not drawing.is_blank:
         chosen = st.segmented_control(
-            "Which digit", ["My drawing", "A test digit"], default="My drawing", required=True, key=session.BREAK_WHICH
+            "Which digit",
+            ["My drawing", "A test digit"],
+            default="My drawing",
+            required=True,
+            key=session.BREAK_WHICH,
+            persist_state="session",
         )
         if chosen == "My drawing":
             model = session.model(session.using())
@@ -73,9 +80,11 @@ def _subject() -> Subject:
             return Subject(read.pixels, name, recognise(model, read.pixels[None])[0].digit, read.drawing)
     source = find_source()
     digits = session.split(source.splits[-1], source)
-    digit = st.selectbox("Digit", range(CLASSES), index=5, key=session.BREAK_DIGIT, width=90)
+    digit = st.selectbox("Digit", range(CLASSES), index=5, key=session.BREAK_DIGIT, persist_state="session", width=90)
     of_digit = np.flatnonzero(digits.labels == digit)
-    number = st.number_input("Number", 1, len(of_digit), 1, key=session.BREAK_NUMBER, width=130)
+    number = st.number_input(
+        "Number", 1, len(of_digit), 1, key=session.BREAK_NUMBER, persist_state="session", width=130
+    )
     at = int(of_digit[number - 1])
     return Subject(digits.images[at], f"picture {at:,} of the {source.splits[-1]} split", int(digit))
 
@@ -85,7 +94,13 @@ def _models() -> list[Recogniser]:
     names, using = list(model_folders()), session.using()
     other = ROBUST_MODEL if using != ROBUST_MODEL else DEFAULT_MODEL
     chosen = st.multiselect(
-        "Models", names, default=[using, other], max_selections=2, key=session.BREAK_MODELS, width="stretch"
+        "Models",
+        names,
+        default=[using, other],
+        max_selections=2,
+        key=session.BREAK_MODELS,
+        persist_state="session",
+        width="stretch",
     )
     return [session.model(name) for name in chosen or [using]]
 
@@ -93,7 +108,9 @@ def _models() -> list[Recogniser]:
 def _distort(subject: Subject, models: list[Recogniser]) -> None:
     """One distortion over the whole range of its slider, and what each model reads along it."""
     named = {distortion.name: distortion for distortion in DISTORTIONS}
-    name = st.pills("What", list(named), default=DISTORTIONS[0].name, required=True, key=session.BREAK_WHAT)
+    name = st.pills(
+        "What", list(named), default=DISTORTIONS[0].name, required=True, key=session.BREAK_WHAT, persist_state="session"
+    )
     distortion = named[name or DISTORTIONS[0].name]
     amounts, pictures = distortion.sweep(subject.pixels, FRAMES, subject.drawing)
     read = [recognise(model, pictures) for model in models]
@@ -137,15 +154,20 @@ def _number(amount: float) -> str:
 def _attack(subject: Subject, models: list[Recogniser]) -> None:
     """A picture changed by an attack on each model, with the change made visible."""
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        levels = st.slider("Levels a pixel may change by, of 255", 0, STRONGEST, 24, key=session.BREAK_LEVELS)
+        levels = st.slider(
+            "Levels a pixel may change by, of 255", 0, STRONGEST, 24, key=session.BREAK_LEVELS, persist_state="session"
+        )
         steps = {"FGSM": 1, "PGD": Attack(1).steps}
-        method = st.segmented_control("Method", list(steps), default="PGD", required=True, key=session.BREAK_METHOD)
+        method = st.segmented_control(
+            "Method", list(steps), default="PGD", required=True, key=session.BREAK_METHOD, persist_state="session"
+        )
         others = [digit for digit in range(CLASSES) if digit != subject.digit]
         target = st.selectbox(
             "Make it",
             [None, *others],
             format_func=lambda digit: "anything else" if digit is None else a_digit(digit),
             key=session.BREAK_TARGET,
+            persist_state="session",
             width=160,
         )
     terms("perturbation", "FGSM", "PGD", "adversarial training")

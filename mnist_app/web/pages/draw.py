@@ -37,7 +37,8 @@ def _drawn_and_read() -> tuple[DeltaGenerator, Reading | None, int | None]:
         with st.container(width=session.PAD_SIDE + 2):
             drawing, boxes = _pad()
         answer = st.container(width="stretch", key="answer")
-    picture = _controls()
+    given = _controls()
+    picture = None if given and session.is_drawn_over(given) else given
     with answer:
         known = drawing
         drawing = ink_ahead(session.pad(), known, st.session_state[session.PEN_WIDTH])
@@ -47,6 +48,8 @@ def _drawn_and_read() -> tuple[DeltaGenerator, Reading | None, int | None]:
         is_awaited = known.is_blank and st.session_state.get(session.WHY) is not None
         live_ink(known, session.pad().version, reading, session.using(), follows=picture is None, is_awaited=is_awaited)
         with st.container():  # however much stands in it, what follows keeps its place and is not built anew
+            if given and not picture:
+                _picture_waits()
             meant = _below_the_answer(drawing, picture, reading) if reading else None
     return answer, reading, meant
 
@@ -61,7 +64,7 @@ def _below_the_answer(drawing: Drawing, picture: Prepared | None, reading: Readi
         meant = taken.label
         _way_back(taken)
     elif picture:
-        st.caption("Read from the picture. Remove it to go back to the pad.")
+        st.caption("Read from the picture. Draw, or remove it, to go back to the pad.")
     elif not reading.is_number:
         to_map = st.button("See it on the map", icon=":material/map:", on_click=session.see_drawing, key="to_map")
         if to_map:
@@ -116,6 +119,13 @@ def _controls() -> Prepared | None:
                 problem_notice(f"{upload.name}: {error} The pad is read instead.")
     taken = session.taken()
     return taken.prepared if taken else None
+
+
+def _picture_waits() -> None:
+    """Somebody has drawn over a picture that was read: that is read now, and here is the way back."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption("Read from the pad, for you have drawn on it.", width="content")
+        st.button("Read the picture", icon=":material/image:", on_click=session.read_picture_again, key="read_picture")
 
 
 def _way_back(taken: session.Taken) -> None:

@@ -27,9 +27,10 @@ from mnist_app.explore.neighbours import Neighbours, nearest
 from mnist_app.explore.projection import METHODS, Layout, Places, pca, place
 from mnist_app.ink.preprocessing import prepare_drawing
 from mnist_app.ink.strokes import Drawing
-from mnist_app.models.registry import model_folders
+from mnist_app.models.registry import find_model, load_card, model_folders
 from mnist_app.reading.number import read_drawing, read_picture
 from mnist_app.web import session
+from mnist_app.web.answer import percent
 from mnist_app.web.charts import ANY, confusion_html, scores_html
 from mnist_app.web.digit_map import Drawn, digit_map
 from mnist_app.web.gallery import gallery_html, neighbours_html, picture_html, sheet_png, torn
@@ -149,9 +150,11 @@ def _reads(view: View, split: str) -> str:
 
 def _summary(view: View, readings: Readings) -> str:
     right, count = int(readings.right.sum()), len(readings)
+    refuses = load_card(find_model(view.model)).refusal < 1
+    counted = " What it would rather not claim counts by its likeliest digit." if refuses else ""
     return (
         f'<p class="summary"><strong>{right / count:.2%}</strong> of the {count:,} {readings.split} digits are read '
-        f"right, <strong>{count - right:,}</strong> are misread.</p>"
+        f"right, <strong>{count - right:,}</strong> are misread.{counted}</p>"
     )
 
 
@@ -353,8 +356,13 @@ def _picture(view: View, readings: Readings, chosen: Order, opened: int) -> None
         session.take(readings.digits.images[opened], where, int(readings.digits.labels[opened]))
         session.go_to("Draw")
     st.html(picture_html(readings, opened))
-    _nearest_training(view, readings, opened)
     read = read_picture(session.model(view.model), readings.digits.images[opened])
+    if not read.weakest.is_digit:
+        st.write(
+            f"It would rather not claim it: {percent(read.weakest.sureness)} sure that this is no digit. Here the "
+            "likeliest digit counts."
+        )
+    _nearest_training(view, readings, opened)
     why(read.digits, view.model, int(readings.digits.labels[opened]), is_beside_neighbours=True)
 
 

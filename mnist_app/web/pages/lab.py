@@ -13,7 +13,7 @@ from mnist_app.errors import AppError
 from mnist_app.explore.explorer import Filters
 from mnist_app.lab.contender import COMPRESSED, OWN
 from mnist_app.lab.effects import Seen
-from mnist_app.lab.figures import TOLERANCE, Figures, problems, table
+from mnist_app.lab.figures import TOLERANCE, Figures, missing, problems, table
 from mnist_app.lab.studies import effects, transfer
 from mnist_app.lab.transfer import Direction
 from mnist_app.models.registry import lab_models
@@ -23,6 +23,7 @@ from mnist_app.web.answer import percent
 from mnist_app.web.basics import basics
 from mnist_app.web.charts import TRAINING, VALIDATION, Curve, counts_html, curves_html, readings_html
 from mnist_app.web.notice import plain, problem_notice
+from mnist_app.web.own_digit import own_digit
 from mnist_app.web.pictures import png_url
 from mnist_app.web.terms import terms
 from mnist_app.web.tradeoff import COSTS, GAINS, shares_over_samples, tradeoff
@@ -44,7 +45,13 @@ def page() -> None:
         "From pixels to numbers": basics,
     }
     chosen = st.segmented_control(
-        "Look at", list(parts), default="Compare", required=True, key="lab_part", label_visibility="collapsed"
+        "Look at",
+        list(parts),
+        default="Compare",
+        required=True,
+        key="lab_part",
+        persist_state="session",
+        label_visibility="collapsed",
     )
     parts[chosen or "Compare"]()
 
@@ -144,6 +151,8 @@ def _table(found: Sequence[Figures]) -> Figures | None:
         )
     for name, problem in problems().items():
         problem_notice(f"{name} is missing. {problem}")
+    for name in missing():
+        st.caption(f"{plain(name)} is missing. To measure it: `{COMMAND.format(name)}`")
     at = event["selection"]["rows"]
     return rows[at[0]] if at and at[0] < len(rows) else None
 
@@ -206,10 +215,22 @@ def _course_html(title: str, found: Figures, measure: str) -> str:
 def _costs(found: Sequence[Figures]) -> None:
     st.subheader("What accuracy costs", anchor=False)
     cost = st.segmented_control(
-        "Across", list(COSTS), format_func=lambda key: COSTS[key].words, default="bytes", required=True, key="lab_cost"
+        "Across",
+        list(COSTS),
+        format_func=lambda key: COSTS[key].words,
+        default="bytes",
+        required=True,
+        key="lab_cost",
+        persist_state="session",
     )
     gain = st.segmented_control(
-        "Upwards", list(GAINS), format_func=lambda key: GAINS[key].words, default="test", required=True, key="lab_gain"
+        "Upwards",
+        list(GAINS),
+        format_func=lambda key: GAINS[key].words,
+        default="test",
+        required=True,
+        key="lab_gain",
+        persist_state="session",
     )
     st.plotly_chart(
         tradeoff(found, COSTS[cost or "bytes"], GAINS[gain or "test"]),
@@ -231,15 +252,12 @@ def _own_drawing(found: Sequence[Figures]) -> None:
     if not found:
         _nothing()
         return
-    digits = session.own_digits()
-    if not digits:
+    drawn = own_digit()
+    if drawn is None:
         st.caption("There is nothing on the pad yet.")
         if st.button("Draw something", icon=":material/draw:", key="lab_draw"):
             session.go_to("Draw")
         return
-    drawn = digits[0].glyph
-    if len(digits) > 1:
-        st.caption("On the pad is a number. These read one digit at a time: here its first.")
     there = lab_models()
     able = [each for each in found if each.family == OWN or each.name in there]
     reads = []
@@ -264,7 +282,7 @@ def _answers_html(pixels: NDArray[np.uint8], reads: Sequence[tuple[str, Predicti
     [(usual, count)] = Counter(said).most_common(1)
     tiles = "".join(
         f'<li class="{"" if what == usual else "odd"}"><b>{what}</b>'
-        f'<span class="sure">{percent(read.confidence)}</span><span class="who">{html.escape(title)}</span></li>'
+        f'<span class="sure">{percent(read.sureness)}</span><span class="who">{html.escape(title)}</span></li>'
         for what, (title, read) in zip(said, reads, strict=True)
     )
     what, others = "no digit in it" if usual == "?" else usual, len(reads) - count

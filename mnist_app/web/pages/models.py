@@ -33,6 +33,7 @@ from mnist_app.web.charts import COMPARED, Curve, counts_html, curves_html, read
 from mnist_app.web.exports import made_on_press, say_failed
 from mnist_app.web.gallery import image_sheet
 from mnist_app.web.notice import plain, problem_notice
+from mnist_app.web.own_digit import own_digit
 from mnist_app.web.pictures import png_url
 from mnist_app.web.terms import terms
 from mnist_app.web.waiting import wait_for
@@ -261,6 +262,7 @@ def _compare(names: list[str], shelf: Shelf) -> None:
         format_func=shelf.title,
         max_selections=MOST_COMPARED,
         key="compared",
+        persist_state="session",
         placeholder="Choose models",
     )
     if len(chosen) < 2:
@@ -327,7 +329,7 @@ def _curves_html(cards: dict[str, ModelCard], measure: str) -> str:
 
 
 def _own_drawing(chosen: list[str], shelf: Shelf) -> None:
-    drawn = session.own_drawing()
+    drawn = own_digit()
     if drawn is None:
         st.caption("Draw something on the Draw page, and all of them read it here.")
         return
@@ -336,7 +338,7 @@ def _own_drawing(chosen: list[str], shelf: Shelf) -> None:
         for name in chosen:
             read = session.read_by(name, drawn)
             rows["reads your drawing as"].append(str(read.digit) if read.is_digit else "no digit")
-            rows["sure"].append(f"{read.confidence:.1%}")
+            rows["sure"].append(f"{read.sureness:.1%}")
     except AppError as error:
         problem_notice(str(error))
         return
@@ -351,7 +353,11 @@ def _pair(chosen: list[str], shelf: Shelf) -> tuple[str, str]:
     if len(pairs) == 1:
         return pairs[0]
     return st.selectbox(
-        "How do they differ?", pairs, format_func=lambda pair: " and ".join(map(shelf.title, pair)), key="parted"
+        "How do they differ?",
+        pairs,
+        format_func=lambda pair: " and ".join(map(shelf.title, pair)),
+        key="parted",
+        persist_state="session",
     )
 
 

@@ -180,8 +180,9 @@ def _lesson(whose: str | None, count: int) -> None:
         return
     taught = min(count, MOST_TAUGHT)
     which = "the drawing" if taught == 1 else f"the {taught} drawings" if taught == count else f"the latest {taught}"
+    what = f"{which} above" if taught else "what was corrected"
     st.write(
-        f"A copy of **{plain(read_shelf().title(name))}**, which you read with, learns {which} above, mixed with "
+        f"A copy of **{plain(read_shelf().title(name))}**, which you read with, learns {what}, mixed with "
         f"{REPLAYED:,} training digits, in half a minute; an ensemble takes about three. Nobody reads with the copy "
         "until you have seen what it got better and worse at."
     )

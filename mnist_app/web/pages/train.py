@@ -19,6 +19,7 @@ from mnist_app.web import session
 from mnist_app.web.charts import TRAINING, VALIDATION, Curve, counts_html, curves_html, minds_html
 from mnist_app.web.gallery import image_sheet
 from mnist_app.web.notice import plain, problem_notice
+from mnist_app.web.own_digit import own_digit
 from mnist_app.web.pictures import png_url
 from mnist_app.web.terms import terms
 from mnist_app.web.who import who_may
@@ -73,7 +74,12 @@ def page() -> None:
     who_may()
     config = _recipe()
     title = st.text_input(
-        "What shall it be called?", key="train_title", max_chars=60, placeholder="my network", width=400
+        "What shall it be called?",
+        key="train_title",
+        max_chars=60,
+        placeholder="my network",
+        width=400,
+        persist_state="session",
     )
     # Not by a callback, which would be given the name and recipe of the last run: one may be typed just before.
     is_pressed = st.button(
@@ -99,15 +105,13 @@ def _recipe() -> TrainConfig | None:
         default=next(iter(PRESETS)),
         required=True,
         key="train_preset",
+        persist_state="session",
         on_change=_take_preset,
     )
     st.caption(PRESETS[preset].promise)
     terms("loss", "validation", "augmentation")
     if "train_epochs" not in st.session_state:
         _take_preset()
-    for name in HELP:  # or what is out of sight is forgotten
-        if f"train_{name}" in st.session_state:
-            st.session_state[f"train_{name}"] = st.session_state[f"train_{name}"]
     with st.expander("Details", icon=":material/tune:"):
         return _details(PRESETS[preset].config)
 
@@ -131,12 +135,22 @@ def _details(base: TrainConfig) -> TrainConfig | None:
             format_func=NETWORKS.__getitem__,
             key="train_architecture",
             help=HELP["architecture"],
+            persist_state="session",
         )
-        epochs = st.number_input("Epochs", step=1, key="train_epochs", help=HELP["epochs"])
-        digits = st.number_input("Training digits", step=1000, key="train_digits", help=HELP["digits"])
-        batch_size = st.number_input("Batch size", step=16, key="train_batch_size", help=HELP["batch_size"])
+        epochs = st.number_input("Epochs", step=1, key="train_epochs", help=HELP["epochs"], persist_state="session")
+        digits = st.number_input(
+            "Training digits", step=1000, key="train_digits", help=HELP["digits"], persist_state="session"
+        )
+        batch_size = st.number_input(
+            "Batch size", step=16, key="train_batch_size", help=HELP["batch_size"], persist_state="session"
+        )
         rate = st.number_input(
-            "Learning rate", step=0.001, format="%.4f", key="train_learning_rate", help=HELP["learning_rate"]
+            "Learning rate",
+            step=0.001,
+            format="%.4f",
+            key="train_learning_rate",
+            help=HELP["learning_rate"],
+            persist_state="session",
         )
         optimiser = st.segmented_control(
             "Optimiser",
@@ -145,11 +159,16 @@ def _details(base: TrainConfig) -> TrainConfig | None:
             key="train_optimiser",
             required=True,
             help=HELP["optimiser"],
+            persist_state="session",
         )
         attack_levels = st.number_input(
-            "Attacked while it learns, levels", step=8, key="train_attack_levels", help=HELP["attack_levels"]
+            "Attacked while it learns, levels",
+            step=8,
+            key="train_attack_levels",
+            help=HELP["attack_levels"],
+            persist_state="session",
         )
-        seed = st.number_input("Seed", step=1, key="train_seed", help=HELP["seed"])
+        seed = st.number_input("Seed", step=1, key="train_seed", help=HELP["seed"], persist_state="session")
     with right:
         sliders = {
             name: st.slider(
@@ -159,6 +178,7 @@ def _details(base: TrainConfig) -> TrainConfig | None:
                 step=REACH[name] / 45 if name == "rotation" else REACH[name] / 20,
                 key=f"train_{name}",
                 help=HELP[name],
+                persist_state="session",
             )
             for name, unit in (
                 *(("rotation", "degrees"), ("shift", "pixels"), ("zoom", "share of the size")),
@@ -336,16 +356,20 @@ def _mind(job: Job, moment: float) -> None:
 
 def _watched() -> tuple[NDArray[np.uint8], str]:
     """The picture that is read again and again: the visitor's drawing, or a digit of the test split."""
-    drawing = session.own_drawing()
+    drawn = own_digit()
     kinds = ["My drawing", "A test digit"]
-    if drawing is None:
+    if drawn is None:
         st.caption("Draw something on the Draw page, and it is read here again and again.")
         kinds = kinds[1:]
-    kind = st.segmented_control("Watch", kinds, default=kinds[0], required=True, key=f"watch_{len(kinds)}")
-    if drawing is not None and kind == kinds[0]:
-        return drawing.pixels, "Your drawing"
+    kind = st.segmented_control(
+        "Watch", kinds, default=kinds[0], required=True, key=f"watch_{len(kinds)}", persist_state="session"
+    )
+    if drawn is not None and kind == kinds[0]:
+        return drawn.pixels, "Your drawing"
     digits = session.split("test", find_source())
-    index = st.number_input("Which of the test digits?", 0, len(digits) - 1, 247, key="watch_index", width=200)
+    index = st.number_input(
+        "Which of the test digits?", 0, len(digits) - 1, 247, key="watch_index", width=200, persist_state="session"
+    )
     return digits.images[index], f"Test digit {index}, a {digits.labels[index]}"
 
 
