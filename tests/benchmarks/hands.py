@@ -26,7 +26,7 @@ from mnist_app.training.inkset import Ink, load_ink
 from ..compositions import NONDIGITS, number
 
 SEED = 0
-DRAWINGS, NUMBERS, NONDIGIT_EACH = 300, 1000, 100  # of a collection; in all; of each kind for a collection
+DRAWINGS, NUMBERS, NONDIGIT_EACH = 1000, 1000, 100  # of a collection; in all; of each kind for a collection
 PAPER, DIGIT, PEN = 340, 220, 18  # pixels of the pad, of a digit's longer side, of the pen: as on the Draw page
 
 Strain = Callable[[Drawing, Generator], Drawing | Image.Image]
