@@ -12,6 +12,8 @@ from mnist_app.models.networks import count_parameters, logits_of
 from mnist_app.models.registry import CURVES
 from mnist_app.training.train import EpochReport, TrainConfig, train
 
+LATER = ("precision", "device")  # fields of TrainConfig
+
 
 def network(
     name: str, title: str, idea: str, build: Callable[[], nn.Module], config: TrainConfig, expected: Expected
@@ -26,8 +28,16 @@ def network(
 
 
 def recipe_of(config: TrainConfig) -> str:
-    """What of a config decides what is learned by a network that is given."""
-    fields = {name: value for name, value in vars(config).items() if name not in ("architecture", "ink", "checks")}
+    """What of a config decides what is learned by a network that is given.
+
+    LATER fields are named where they are not what they were before there was a choice: what was measured then stands.
+    """
+    usual = TrainConfig()
+    fields = {
+        name: value
+        for name, value in vars(config).items()
+        if name not in ("architecture", "ink", "checks", *(each for each in LATER if value == getattr(usual, each)))
+    }
     return ", ".join(f"{name}={value}" for name, value in fields.items())
 
 

@@ -12,12 +12,12 @@ from mnist_app.data.dataset import Digits
 from mnist_app.lab import contenders as folder
 from mnist_app.lab import lineup
 from mnist_app.lab.contender import COMPRESSED, FAMILIES, OWN, Contender
-from mnist_app.lab.figures import table
+from mnist_app.lab.figures import FIGURES, read_figures, table
 from mnist_app.lab.lineup import MODULES, contenders
 from mnist_app.lab.measure import learn_and_measure
 from mnist_app.models.registry import LONGEST_CONFIG, LONGEST_TEXT, model_folders
 from mnist_app.reading.recognition import load_recogniser
-from mnist_app.storage import lab_folder
+from mnist_app.storage import SHIPPED_LAB, lab_folder
 
 from ..web.test_pages import open_page
 
@@ -80,6 +80,13 @@ def test_a_recipe_is_the_same_tomorrow_and_fits_on_a_card(everybody: Sequence[Co
         assert contender.recipe and " at 0x" not in contender.recipe, "an address of today's memory"
         assert len(contender.recipe) < LONGEST_CONFIG / 2 and len(contender.idea) < LONGEST_TEXT
     assert [each.recipe for each in contenders()] == [each.recipe for each in everybody]
+
+
+def test_what_came_with_the_app_was_measured_by_the_recipes_that_there_are(everybody: Sequence[Contender]) -> None:
+    known = {contender.name: contender.recipe for contender in everybody}
+    shipped = [found for path in SHIPPED_LAB.glob(f"*/{FIGURES}") if (found := read_figures(path.parent))]
+    assert len(shipped) > 20
+    assert {found.name for found in shipped if found.recipe != known[found.name]} == set()
 
 
 def test_what_the_literature_says_is_an_accuracy_with_a_source(everybody: Sequence[Contender]) -> None:

@@ -149,6 +149,7 @@ def test_a_rehearsal_sees_no_more_digits_than_it_must(folder: Path, monkeypatch:
 
     found = learn_and_measure(replace(TOY, fit=note), folder, is_quick=True)
     assert (len(lessons[0].digits), len(lessons[0].validation), lessons[0].is_quick) == (120, 120, True)
+    assert set(lessons[0].validation.labels.tolist()) == set(range(10)), "those of validation are in order"
     assert np.sum(found.confusion) == 120
 
 

@@ -78,7 +78,11 @@ CONTENDERS = (
         "Asks one pixel after another whether it is dark: readable, and lost as soon as a digit moves.",
         lambda: DecisionTreeClassifier(min_samples_leaf=2, random_state=0),
         lambda fitted: _of_tree(fitted.tree_),
-        Expected(0.877, "the usual result of CART on raw pixels: 87 to 88.5%"),
+        Expected(
+            0.877,
+            "the usual result of CART on raw pixels: 87 to 88.5%",
+            "it learned from 55,000 digits, and the other 5,000 bring 0.2 to 0.4 points.",
+        ),
     ),
     classical(
         "random-forest",
