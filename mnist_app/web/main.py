@@ -8,6 +8,7 @@ from mnist_app.errors import AppError
 from mnist_app.web import session
 from mnist_app.web.notice import problem_notice
 from mnist_app.web.pages import break_it, data, draw, explore, lab, models, teach, train
+from mnist_app.web.reload import outlast_reloads
 from mnist_app.web.tour import offer_tour, tour
 
 st.set_page_config(page_title="Draw a digit", page_icon="✍️", layout="wide")
@@ -32,3 +33,4 @@ try:
 except AppError as error:  # files that are gone since the page asked for them last
     problem_notice(str(error))
 offer_tour()
+outlast_reloads()

@@ -296,7 +296,7 @@ def secret() -> str:
 
 
 def _called(secret: str) -> str:
-    return sha256(secret.encode()).hexdigest()[:8]
+    return sha256(secret.encode()).hexdigest()[:32]
 
 
 def come_back(kept: Any) -> None:
@@ -311,6 +311,7 @@ def come_back(kept: Any) -> None:
     if isinstance(known, str) and re.fullmatch("[0-9a-f]{32}", known):
         st.session_state[_SECRET], st.session_state[_VISITOR] = known, _called(known)
     pad().bring_back(told.get("ink"))
+    read_picture_again()  # what was brought back was not drawn over one
     with suppress(CorrectionError):  # whoever keeps something next hears what is wrong
         for last in find_corrections(visitor(), most=1):
             drawn = [stroke.round().tolist() for stroke in last.drawing.strokes]
@@ -388,8 +389,10 @@ def read_by(name: str, drawn: Glyph) -> Prediction:
 
 def own_digits() -> Sequence[ReadDigit]:
     """The digits on this visitor's pad, as the model in use tells them apart; none of a blank one."""
-    drawing = pad().drawing
-    return () if drawing.is_blank else read_drawing(model(using()), drawing).digits
+    drawing, name = pad().drawing, using()
+    if drawing.is_blank:
+        return ()
+    return once("own digits", name, drawing.to_points(), lambda: read_drawing(model(name), drawing).digits)
 
 
 # Saying why

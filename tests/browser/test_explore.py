@@ -256,6 +256,21 @@ def test_a_picture_goes_to_draw_and_back(newcomer: Explorer) -> None:
     expect(explorer.picture).to_have_attribute("aria-label", "Picture 0")
 
 
+def test_after_a_reload_a_picture_is_not_taken_for_one_that_was_drawn_over(visitor: Visitor) -> None:
+    full_mnist()
+    visitor.draw(SEVEN)
+    visitor.settle()
+    page = visitor.page
+    page.goto(f"{page.url.split('?')[0].rstrip('/')}/explore?open=2&panel=picture&order=index")
+    page.get_by_role("button", name="Take it to Draw").click()
+    expect(visitor.digit).to_have_text("1")  # the third test digit
+    visitor.settle()
+    expect(visitor.digit).to_have_text("1")
+    page.get_by_role("button", name="Draw instead").click()
+    expect(visitor.digit).to_have_text("7")
+    assert not visitor.errors
+
+
 def test_a_drawing_goes_to_the_map(visitor: Visitor) -> None:
     full_mnist()
     visitor.draw(SEVEN)

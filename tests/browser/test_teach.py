@@ -61,6 +61,8 @@ def test_a_pupil_corrects_and_the_teacher_teaches(chromium: Browser, guarded: st
     pupil.settle()
     pupil.page.get_by_role("link", name="Teach").click()
     expect(pupil.page.locator(".tile")).to_have_count(1)
+    pupil.page.reload()
+    expect(pupil.page.locator(".tile")).to_have_count(1)
     pupil.page.get_by_role("link", name="Draw").click()
     expect(pupil.page.get_by_text("Kept: that was a 4.")).to_be_visible()
     # Another pupil sees nothing of it, and guesses the password in vain.

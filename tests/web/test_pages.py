@@ -215,7 +215,7 @@ def test_who_comes_back_is_the_same_visitor_and_what_they_said_is_known() -> Non
 @pytest.mark.parametrize("kept", [5, "x", [], {}, {"secret": 5}, {"secret": "ben"}, {"secret": "g" * 32, "ink": 5}])
 def test_what_no_page_of_ours_kept_makes_nobody_somebody(kept: object) -> None:
     at = come_back_with(kept)
-    assert re.fullmatch("[0-9a-f]{8}", at.session_state["was"])
+    assert re.fullmatch("[0-9a-f]{32}", at.session_state["was"])
     assert at.session_state["secret"] not in str(kept)
     assert at.session_state["pad"].strokes == []
 

@@ -139,6 +139,7 @@ def test_nonsense_is_refused_before_it_starts(field: str, value: float, says: st
     at = opened("train")
     at.number_input(key=f"train_{field}").set_value(value).run()
     assert says in text_of(at)
+    assert not any(says in notice.value for notice in at.expander[0].warning), "it would be out of sight"
     assert at.button(key="train_start").disabled
 
 
@@ -250,6 +251,18 @@ def test_what_a_moment_read_in_a_picture_is_read_once(monkeypatch: pytest.Monkey
     assert reading.call_count == 2, "two moments, however many look on"
     at.number_input(key="watch_index").set_value(3).run()
     assert reading.call_count == 4, "another picture"
+
+
+def test_of_a_number_on_the_pad_its_first_digit_is_watched() -> None:
+    a_job_that_learns(snapshots=(0.25, 0.5))
+    at = open_page("train")
+    at.session_state["pad"] = session.Pad(latest=ink([*SEVEN, [[320, 60], [320, 300]]]))
+    at.run()
+    assert not at.exception, at.exception
+    said = "On the pad is a number. Here one digit is read at a time: its first."
+    assert said in text_of(at) and "Your drawing, as it read it" in text_of(at)
+    at.segmented_control(key="watch_2").set_value("A test digit").run()
+    assert said not in text_of(at) and "Test digit 247" in text_of(at)
 
 
 def test_moments_of_a_training_whose_request_is_spoilt_are_left_out() -> None:

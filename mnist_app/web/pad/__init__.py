@@ -1,4 +1,4 @@
-"""The drawing pad: the canvas component with its traps disarmed, its ink kept over reruns, page changes and reloads."""
+"""The drawing pad: the canvas component with its traps disarmed, its ink kept over reruns and page changes."""
 
 import time
 from pathlib import Path
@@ -8,7 +8,7 @@ from streamlit.delta_generator import DeltaGenerator
 from streamlit_drawable_canvas import st_canvas
 
 from mnist_app.ink.strokes import DrawingError
-from mnist_app.web.session import INK, PAD_SIDE, Pad, come_back, secret, sent
+from mnist_app.web.session import INK, PAD_SIDE, Pad
 
 PAPER = "#ffffff"  # the same in both themes: another background would wipe the drawing
 SENDING = 0.02  # seconds for what a panel has just answered: what is not sent yet is lost when a page begins to run
@@ -54,14 +54,7 @@ def _canvas(pad: Pad, pen_width: int, known: object) -> None:
         key=pad.key,
     )
     _guard(
-        data={
-            "ink": pad.latest,
-            "secret": secret(),
-            "isUntouched": pad.is_untouched,
-            "version": pad.version,
-            "strokes": len(pad.strokes),
-        },
-        on_kept_change=lambda: come_back(sent(_GUARD, "kept")),
+        data={"version": pad.version, "strokes": len(pad.strokes)},
         key=_GUARD,
     )
 

@@ -1,10 +1,9 @@
 // Looks after the canvas beside it: hides its toolbar, names it for screen readers, lets one finger draw at a time, holds
-// Undo back until the script knows of the last stroke, hands pasted pictures to the uploader, keeps the ink over a reload.
+// Undo back until the script knows of the last stroke, hands pasted pictures to the uploader.
 
 const HIDE_TOOLBAR = ".dc-toolbar { display: none !important; } canvas { touch-action: none; }";
 const PATIENCE = 8000; // ms that Undo waits: then the canvas will not speak any more
 const LOOK_EVERY = 50; // ms
-const KEPT = "draw-a-digit"; // the name of ink and visitor in the tab's own memory, which is gone when it is closed
 
 let retry = 0;
 let finger = null; // identifier of the touch that draws
@@ -137,17 +136,6 @@ function paste(event) {
   uploader.dispatchEvent(new Event("change", { bubbles: true }));
 }
 
-/** Keep whose ink the script knows of; give it back once to a script that knows of none. */
-function keep({ ink, secret, isUntouched }, giveBack) {
-  try {
-    const kept = sessionStorage.getItem(KEPT);
-    if (!isUntouched) sessionStorage.setItem(KEPT, JSON.stringify({ ink, secret }));
-    else if (kept) giveBack(JSON.parse(kept));
-  } catch {
-    // A browser that keeps nothing, or has no more room: then a reload starts with a blank pad.
-  }
-}
-
 const LISTENERS = [
   ...["touchstart", "touchmove", "touchend", "touchcancel"].map((name) => [name, oneFinger]),
   ["pointerdown", penDown],
@@ -157,10 +145,9 @@ const LISTENERS = [
   ["keydown", holdUndo],
 ];
 
-export default function ({ data, setTriggerValue }) {
+export default function ({ data }) {
   tend();
   hear(data);
-  keep(data, (kept) => setTriggerValue("kept", kept));
   const watcher = new MutationObserver(tend);
   watcher.observe(document.querySelector(".st-key-pad"), { childList: true, subtree: true });
   for (const [name, listener] of LISTENERS) window.addEventListener(name, listener, { capture: true, passive: false });

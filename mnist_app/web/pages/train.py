@@ -1,6 +1,7 @@
 """Train a network while everybody looks on: choose a recipe, watch it learn, look back at how it came right."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import streamlit as st
@@ -113,7 +114,12 @@ def _recipe() -> TrainConfig | None:
     if "train_epochs" not in st.session_state:
         _take_preset()
     with st.expander("Details", icon=":material/tune:"):
-        return _details(PRESETS[preset].config)
+        details = _details()
+    try:
+        return replace(PRESETS[preset].config, **details)
+    except AppError as error:  # outside, or whoever has closed them would not know why Train cannot be pressed
+        problem_notice(f"In the details: {error}")
+        return None
 
 
 def _take_preset() -> None:
@@ -126,7 +132,8 @@ def _take_preset() -> None:
         st.session_state[f"train_{name}"] = float(getattr(config.augmentation, name))
 
 
-def _details(base: TrainConfig) -> TrainConfig | None:
+def _details() -> dict[str, Any]:
+    """Fields of a recipe, as they are set."""
     left, right = st.columns(2, gap="large")
     with left:
         architecture = st.selectbox(
@@ -187,22 +194,17 @@ def _details(base: TrainConfig) -> TrainConfig | None:
         }
         augmentation = Augmentation(**sliders)
         st.html(_preview_html(augmentation))
-    try:
-        return replace(
-            base,
-            architecture=architecture,
-            epochs=epochs,
-            digits=None if digits == 55_000 else digits,
-            batch_size=batch_size,
-            learning_rate=rate,
-            optimiser=str(optimiser),
-            attack_levels=attack_levels,
-            seed=seed,
-            augmentation=augmentation,
-        )
-    except AppError as error:
-        problem_notice(str(error))
-        return None
+    return {
+        "architecture": architecture,
+        "epochs": epochs,
+        "digits": None if digits == 55_000 else digits,
+        "batch_size": batch_size,
+        "learning_rate": rate,
+        "optimiser": str(optimiser),
+        "attack_levels": attack_levels,
+        "seed": seed,
+        "augmentation": augmentation,
+    }
 
 
 def _preview_html(augmentation: Augmentation) -> str:
@@ -356,15 +358,14 @@ def _mind(job: Job, moment: float) -> None:
 
 def _watched() -> tuple[NDArray[np.uint8], str]:
     """The picture that is read again and again: the visitor's drawing, or a digit of the test split."""
-    drawn = own_digit()
     kinds = ["My drawing", "A test digit"]
-    if drawn is None:
+    if session.pad().drawing.is_blank:
         st.caption("Draw something on the Draw page, and it is read here again and again.")
         kinds = kinds[1:]
     kind = st.segmented_control(
         "Watch", kinds, default=kinds[0], required=True, key=f"watch_{len(kinds)}", persist_state="session"
     )
-    if drawn is not None and kind == kinds[0]:
+    if kind == "My drawing" and (drawn := own_digit()):
         return drawn.pixels, "Your drawing"
     digits = session.split("test", find_source())
     index = st.number_input(
