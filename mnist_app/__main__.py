@@ -299,6 +299,8 @@ def calibrate_command(arguments: argparse.Namespace) -> None:
         raise AppError("Twins are asked about real ink: name its folder with --ink.")
     if arguments.ink and not arguments.twins:
         raise AppError("Real ink is what twins are asked about: name them, too.")
+    if "members" in model.card.config or model.card.parent:
+        raise AppError(f"{model.card.name!r} is as sure as what it was made from: calibrate that, and make it again.")
     if model.card.config.get("ink") and not arguments.twins:
         raise AppError(f"{model.card.name!r} has learned from ink: name its twins, trained --without some collections.")
     twins = [load_model(twin) for twin in arguments.twins]

@@ -384,6 +384,11 @@ def test_what_has_learned_from_ink_is_calibrated_by_twins_alone(run: Run, tmp_pa
         "Real ink is what twins are asked about: name them, too.\n",
     )
     assert (tmp_path / "mine" / "card.json").read_bytes() == before
+    shutil.copytree(find_model("ensemble"), tmp_path / "all")
+    assert run("calibrate", tmp_path / "all")[::2] == (
+        1,
+        "'ensemble' is as sure as what it was made from: calibrate that, and make it again.\n",
+    )
 
 
 @pytest.mark.parametrize(

@@ -51,12 +51,12 @@ def read_records(path: Path | None) -> Iterator[Record]:
 
 
 def _lines(read: Callable[[int], bytes]) -> Iterator[bytes]:
-    """Each line that is not empty; of one that is too long its beginning, which is too long as well."""
+    """Each line that is not blank; of one that is too long its beginning, which is too long as well."""
     while line := read(LONGEST_LINE + 1):
         part = line
         while part and not part.endswith(b"\n"):
             part = read(LONGEST_LINE)
-        if line.strip():
+        if line.strip() or len(line) > LONGEST_LINE:
             yield line
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.special import log_softmax, softmax
 
 from mnist_app.data.dataset import CLASSES, Digits
-from mnist_app.explore.kept import Arrays, Origin, look_up, look_up_or_compute
+from mnist_app.explore.kept import Arrays, Origin, look_up_or_compute
 from mnist_app.models.graph import CHUNK, Graph
 from mnist_app.models.registry import ModelError, answering_file, find_model, load_card
 from mnist_app.reading.recognition import load_recogniser
@@ -105,12 +105,6 @@ def predictions_of(
 
     kept = look_up_or_compute(KIND, origin_of(model, split, digits), _shapes(digits), compute)
     return _of(model, kept.arrays), kept.problem
-
-
-def known_predictions(model: str, split: str, digits: Digits) -> Predictions | None:
-    """The predictions if they need not be computed."""
-    arrays = look_up(KIND, origin_of(model, split, digits), _shapes(digits))
-    return None if arrays is None else _of(model, arrays)
 
 
 def arrays_of(predictions: Predictions) -> Arrays:

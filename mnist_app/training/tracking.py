@@ -22,7 +22,9 @@ from mnist_app.training.recorder import NO_ANSWER, REFUSED, SERVER
 from mnist_app.training.train import BatchReport, EpochReport
 from mnist_app.training.trainer import Watch
 
-NOT_INSTALLED = f"{SERVER} is set, but MLflow is not installed, so this training is not logged: pip install '.[mlflow]'"
+NOT_INSTALLED = (
+    f"{SERVER} is set, but MLflow is not installed, so this training is not logged: pip install --editable '.[mlflow]'"
+)
 NO_WORD = REFUSED.format("what was to log it ended without a word.")
 LONGEST = 60  # seconds that the end of a training waits for the recorder
 # MLflow itself would try for minutes to reach a server that is not there. Whoever sets other limits means them.

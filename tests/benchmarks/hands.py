@@ -142,8 +142,9 @@ def main() -> None:
     def say(what: str, shares: Sequence[float], count: int) -> None:
         print(f"{what:<60}{np.mean(shares):>8.2%}  of {count:,}", flush=True)
 
+    asked = sum(min(DRAWINGS, len(ink)) for _, ink in pairs)
     for name, strain in STRAINS.items():
-        say(name, [accuracy(model, ink, strain) for model, ink in pairs], DRAWINGS * len(pairs))
+        say(name, [accuracy(model, ink, strain) for model, ink in pairs], asked)
     each = NUMBERS // len(pairs)
     say("numbers of 2 to 5 digits read right", [numbers_right(*pair, each) for pair in pairs], each * len(pairs))
     singles = sum(len(ink) for _, ink in pairs)

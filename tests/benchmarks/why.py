@@ -15,7 +15,7 @@ from mnist_app.explain.evidence import deletion, integrated_gradients
 from mnist_app.explain.feature_maps import follow
 from mnist_app.explain.replay import replay
 from mnist_app.explore.neighbours import known_neighbours, sketch_of
-from mnist_app.explore.predictions import known_predictions, predict
+from mnist_app.explore.predictions import predict, predictions_of
 from mnist_app.ink.preprocessing import pixels_of_drawing
 from mnist_app.ink.strokes import Drawing
 from mnist_app.models.graph import Graph
@@ -111,9 +111,9 @@ def measure_sketches() -> Iterator[Figure]:
     train, digits = load_split("train"), load_split("validation")
     for folder in sorted(path.parent for path in SHIPPED_WEIGHTS.glob(f"*/{CARD}")):
         exact = known_neighbours(folder.name, "validation", digits, train)
-        known = known_predictions(folder.name, "validation", digits)
-        if not exact or not known:  # it ships without a sketch
+        if not exact:  # it ships without a sketch
             continue
+        known, _ = predictions_of(folder.name, "validation", digits)
         sketch, graph = sketch_of(folder.name, "train", train), load_recogniser(folder.name).graph
 
         def features_at(rows: NDArray[np.intp], graph: Graph = graph) -> NDArray[np.float32]:

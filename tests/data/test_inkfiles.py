@@ -69,15 +69,15 @@ def test_a_bad_line_is_a_record_that_says_why(line: bytes, says: str) -> None:
 
 def test_of_a_line_that_is_too_long_no_more_is_read_at_once_than_tells(tmp_path: Path) -> None:
     long = b" " * (LONGEST_LINE // 2) + b"1" * (16 * LONGEST_LINE)
-    blank = b" " * (16 * LONGEST_LINE)
-    (tmp_path / "ink.jsonl").write_bytes(b"\n".join([*[lines(DOT).strip()], long, blank, lines(DOT).strip()]))
+    late = b" " * (16 * LONGEST_LINE) + lines(DOT).strip()
+    (tmp_path / "ink.jsonl").write_bytes(b"\n".join([lines(DOT).strip(), long, late, lines(DOT).strip()]))
     tracemalloc.start()
     try:
         records = list(read_records(tmp_path / "ink.jsonl"))
         _, most = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert [isinstance(record.drawing, DrawingError) for record in records] == [False, True, False]
+    assert [isinstance(record.drawing, DrawingError) for record in records] == [False, True, True, False]
     assert most < 5 * LONGEST_LINE
 
 

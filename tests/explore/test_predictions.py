@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from mnist_app.data.dataset import Digits, load_split
 from mnist_app.explain import feature_maps
 from mnist_app.explore import favourites, kept, neighbours, predictions, projection
-from mnist_app.explore.predictions import Predictions, known_predictions, predict, predictions_of
+from mnist_app.explore.predictions import Predictions, predict, predictions_of
 from mnist_app.explore.prepare import SHIPPED_SPLITS
 from mnist_app.models.graph import Graph, read_features, to_graph
 from mnist_app.models.networks import ARCHITECTURES, batch_of, build
@@ -63,10 +63,13 @@ def test_the_logits_of_a_network_without_features_are_its_features(tiny_digits: 
 
 
 def test_the_shipped_predictions_are_the_model_s(
-    validation: Digits, shipped_model: Recogniser, said_of_validation: Callable[[str], np.ndarray]
+    validation: Digits,
+    shipped_model: Recogniser,
+    said_of_validation: Callable[[str], np.ndarray],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    shipped = known_predictions(DEFAULT_MODEL, "validation", validation)
-    assert shipped is not None
+    monkeypatch.setattr("mnist_app.explore.predictions.predict", None)  # whoever computes fails
+    shipped, _ = predictions_of(DEFAULT_MODEL, "validation", validation)
     independent = said_of_validation(DEFAULT_MODEL)[:, :10]
     assert np.allclose(shipped.logits, independent, atol=2e-3)
     assert (shipped.read == independent.argmax(axis=1)).all()
@@ -89,7 +92,7 @@ def test_everything_is_shipped_for_the_models_to_read_with_and_all_of_it_is_smal
     for split in SHIPPED_SPLITS:
         digits = load_split(split)
         for model in ("ink-cnn", "mnist-cnn"):
-            assert known_predictions(model, split, digits) is not None
+            assert len(predictions_of(model, split, digits)[0]) == len(digits)
             assert neighbours.known_neighbours(model, split, digits, train) is not None
         for model in ("ink-cnn", "mnist-cnn", "robust-cnn"):
             assert favourites.favourites_of(model, "train", train)
@@ -154,7 +157,8 @@ def test_a_broken_file_is_computed_again(
     again, problem = predictions_of(DEFAULT_MODEL, "test", tiny_digits)
     assert asked == [64] and problem is None
     assert np.array_equal(first.logits, again.logits)
-    assert known_predictions(DEFAULT_MODEL, "test", tiny_digits) is not None
+    predictions_of(DEFAULT_MODEL, "test", tiny_digits)
+    assert asked == [64], "it is whole again"
 
 
 def test_a_full_disk_costs_one_sentence_and_no_result(
@@ -244,8 +248,8 @@ def test_the_shipped_sketch_finds_the_nearest_training_pictures() -> None:
     full_mnist()
     train, validation = load_split("train"), load_split("validation")
     exact = neighbours.known_neighbours(DEFAULT_MODEL, "validation", validation, train)
-    features = known_predictions(DEFAULT_MODEL, "validation", validation)
-    assert exact is not None and features is not None
+    features, _ = predictions_of(DEFAULT_MODEL, "validation", validation)
+    assert exact is not None
     sketch, graph = neighbours.sketch_of(DEFAULT_MODEL, "train", train), load_recogniser(DEFAULT_MODEL).graph
     some = range(0, 5_000, 125)
     found = 0

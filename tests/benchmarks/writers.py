@@ -1,0 +1,53 @@
+"""Each collection of drawings in two: by most of its writers, and by a fifth of them, from whom nobody is to learn.
+
+``python -m tests.benchmarks.writers --ink FOLDER OUTPUT`` writes NAME and NAME-unseen for each. A model that is trained
+``--ink OUTPUT`` and ``--without`` all that end so knows every collection and none of these hands.
+"""
+
+import argparse
+import gzip
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from zlib import crc32
+
+from mnist_app.data.inkfiles import Record, collections, read_records
+from mnist_app.ink.strokes import Drawing
+from mnist_app.storage import write_whole
+
+EVERY = 5  # writer is kept out, in an order that is by lot and always the same
+
+
+def kept_out(writers: Iterable[str]) -> set[str]:
+    return set(sorted(writers, key=lambda name: crc32(name.encode()))[::EVERY])
+
+
+def packed(records: Iterable[Record]) -> bytes:
+    """Records as a file of drawings."""
+    lines = [
+        json.dumps({"label": record.label, "writer": record.writer, "strokes": record.drawing.to_points()})
+        for record in records
+        if isinstance(record.drawing, Drawing)
+    ]
+    return gzip.compress("".join(f"{line}\n" for line in lines).encode(), mtime=0)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.writers", description=__doc__)
+    parser.add_argument("--ink", type=Path, required=True, metavar="FOLDER")
+    parser.add_argument("output", type=Path, metavar="OUTPUT")
+    arguments = parser.parse_args()
+    for name, path in collections(arguments.ink).items():
+        records = list(read_records(path))
+        writers = {str(record.writer) for record in records}
+        out = kept_out(writers)
+        known, unseen = (
+            [record for record in records if (str(record.writer) in out) is is_out] for is_out in (False, True)
+        )
+        write_whole(arguments.output / f"{name}.jsonl.gz", packed(known))
+        write_whole(arguments.output / f"{name}-unseen.jsonl.gz", packed(unseen))
+        print(f"{name}: {len(unseen):,} drawings by {len(out)} of {len(writers)} writers are kept out")
+
+
+if __name__ == "__main__":
+    main()
