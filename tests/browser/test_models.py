@@ -78,6 +78,18 @@ def exported(visitor: Visitor, name: str, kind: str) -> bytes:
     return download.path().read_bytes()
 
 
+def compare(visitor: Visitor, *names: str) -> Locator:
+    """Choose models to be compared; the names that stand above their figures then."""
+    for name in names:
+        visitor.page.locator(".st-key-compared input").fill(name)
+        visitor.page.get_by_role("option", name=name, exact=True).click()
+        visitor.settle()
+    visitor.page.keyboard.press("Escape")
+    compared = visitor.page.locator("table.compared").first.locator("thead th")
+    expect(compared).to_have_text([*names])
+    return compared
+
+
 def test_a_title_and_a_note_are_seen_as_they_were_written(keeper: Visitor) -> None:
     relabel(keeper, "mine", TITLE, NOTE)
     mine = model(keeper.page, "mine")
@@ -109,14 +121,7 @@ def test_a_model_is_used_by_one_and_then_by_all_and_then_as_before(keeper: Visit
 
 def test_models_are_compared(keeper: Visitor) -> None:
     page = keeper.page
-    box = page.locator(".st-key-compared input")
-    for name in ("ink-cnn", "mnist-cnn", "robust-cnn"):
-        box.fill(name)
-        page.get_by_role("option", name=name, exact=True).click()
-        keeper.settle()
-    page.keyboard.press("Escape")
-    table = page.locator("table.compared").first
-    expect(table.locator("thead th")).to_have_text(["ink-cnn", "mnist-cnn", "robust-cnn"])
+    compare(keeper, "ink-cnn", "mnist-cnn", "robust-cnn")
     expect(page.get_by_text("Of mnist-cnn no curves were kept.")).to_be_visible()
     expect(page.locator("figure.course:visible")).to_have_text([re.compile("Read right"), re.compile("Loss, nats")])
     expect(page.get_by_role("heading", level=4)).to_have_text("ink-cnn and mnist-cnn on the validation digits")
@@ -140,19 +145,12 @@ def test_models_are_compared(keeper: Visitor) -> None:
 
 
 def test_who_compares_a_model_that_is_deleted_meanwhile_goes_on_without_it(keeper: Visitor) -> None:
-    page, box = keeper.page, keeper.page.locator(".st-key-compared input")
-    for name in ("mine", "ink-cnn", "mnist-cnn"):
-        box.fill(name)
-        page.get_by_role("option", name=name, exact=True).click()
-        keeper.settle()
-    page.keyboard.press("Escape")
-    table = page.locator("table.compared").first
-    expect(table.locator("thead th")).to_have_text(["mine", "ink-cnn", "mnist-cnn"])
+    compared = compare(keeper, "mine", "ink-cnn", "mnist-cnn")
     press(keeper, "delete_mine")
     keeper.visit("Data")
     keeper.visit("Models")
-    expect(table.locator("thead th")).to_have_text(["ink-cnn", "mnist-cnn"])
-    expect(page.get_by_test_id("stException")).to_have_count(0)
+    expect(compared).to_have_text(["ink-cnn", "mnist-cnn"])
+    expect(keeper.page.get_by_test_id("stException")).to_have_count(0)
     press(keeper, "undo_mine")
 
 

@@ -286,7 +286,7 @@ def test_without_mlflow_the_way_out_is_told_before_the_training(
 
     monkeypatch.setattr("mnist_app.training.trainer.train", train_then)
     assert command(monkeypatch, "train", "--name", "mine", *QUICK) == 0
-    assert said[0].count(NOT_INSTALLED) == 1 and NOT_INSTALLED.endswith("pip install '.[mlflow]'")
+    assert said[0].count(NOT_INSTALLED) == 1 and NOT_INSTALLED.endswith("pip install --editable '.[mlflow]'")
     assert "MLflow" not in capsys.readouterr().err
     assert load_card(find_model("mine")).curves
 
