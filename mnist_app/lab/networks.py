@@ -12,7 +12,7 @@ from mnist_app.models.networks import count_parameters, logits_of
 from mnist_app.models.registry import CURVES
 from mnist_app.training.train import EpochReport, TrainConfig, train
 
-LATER = ("precision", "device")  # fields of TrainConfig
+ADDED_LATER = ("precision", "device")  # to TrainConfig, when networks had been measured
 
 
 def network(
@@ -30,15 +30,11 @@ def network(
 def recipe_of(config: TrainConfig) -> str:
     """What of a config decides what is learned by a network that is given.
 
-    LATER fields are named where they are not what they were before there was a choice: what was measured then stands.
+    What was ADDED_LATER is named where it is not what it was before there was a choice: what was measured then stands.
     """
-    usual = TrainConfig()
-    fields = {
-        name: value
-        for name, value in vars(config).items()
-        if name not in ("architecture", "ink", "checks", *(each for each in LATER if value == getattr(usual, each)))
-    }
-    return ", ".join(f"{name}={value}" for name, value in fields.items())
+    usual = vars(TrainConfig())
+    unnamed = {"architecture", "ink", "checks", *(name for name in ADDED_LATER if vars(config)[name] == usual[name])}
+    return ", ".join(f"{name}={value}" for name, value in vars(config).items() if name not in unnamed)
 
 
 def learned(module: nn.Module, config: TrainConfig, lesson: Lesson) -> Fitted:

@@ -227,7 +227,11 @@ class Pad:
     @property
     def drawn(self) -> list[list[list[float]]]:
         """The ink in whole pixels: the same after the canvas was shown anew, whatever else it then says of it."""
-        return [stroke.round().tolist() for stroke in self.drawing.strokes]
+        return _in_whole_pixels(self.drawing)
+
+
+def _in_whole_pixels(drawing: Drawing) -> list[list[list[float]]]:
+    return [stroke.round().tolist() for stroke in drawing.strokes]
 
 
 def pad() -> Pad:
@@ -314,8 +318,7 @@ def come_back(kept: Any) -> None:
     read_picture_again()  # what was brought back was not drawn over one
     with suppress(CorrectionError):  # whoever keeps something next hears what is wrong
         for last in find_corrections(visitor(), most=1):
-            drawn = [stroke.round().tolist() for stroke in last.drawing.strokes]
-            note_kept(Kept(last.id, last.label, last.read, drawn))
+            note_kept(Kept(last.id, last.label, last.read, _in_whole_pixels(last.drawing)))
 
 
 @dataclass(frozen=True)

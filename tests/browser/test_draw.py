@@ -365,8 +365,7 @@ def test_bars_move_unless_the_visitor_wants_less_motion(page: Page, address: str
 def test_a_picture_is_read_and_removing_it_goes_back_to_the_pad(visitor: Visitor) -> None:
     visitor.draw(ONE)
     visitor.settle()
-    upload = visitor.page.locator(".st-key-upload input[type=file]")
-    upload.set_input_files({"name": "two.png", "mimeType": "image/png", "buffer": picture_of(TWO)})
+    visitor.upload("two.png", picture_of(TWO))
     expect(visitor.digit).to_have_text("2")
     visitor.page.locator(".st-key-upload").get_by_role("button", name="Remove").click()
     expect(visitor.digit).to_have_text("1")
@@ -375,8 +374,7 @@ def test_a_picture_is_read_and_removing_it_goes_back_to_the_pad(visitor: Visitor
 def test_who_draws_over_a_picture_is_read_and_finds_the_picture_again(visitor: Visitor) -> None:
     visitor.draw(ONE)
     visitor.settle()
-    upload = visitor.page.locator(".st-key-upload input[type=file]")
-    upload.set_input_files({"name": "two.png", "mimeType": "image/png", "buffer": picture_of(TWO)})
+    visitor.upload("two.png", picture_of(TWO))
     expect(visitor.digit).to_have_text("2")
     visitor.settle()
     visitor.draw([[[200, 40], [300, 40], [240, 300]]])  # a seven beside the one
@@ -396,8 +394,7 @@ def test_who_draws_over_a_picture_is_read_and_finds_the_picture_again(visitor: V
 def test_a_broken_picture_is_one_sentence_and_loses_nothing(visitor: Visitor) -> None:
     visitor.draw(ONE)
     visitor.settle()
-    upload = visitor.page.locator(".st-key-upload input[type=file]")
-    upload.set_input_files({"name": "x.png", "mimeType": "image/png", "buffer": picture_of(TWO)[:200]})
+    visitor.upload("x.png", picture_of(TWO)[:200])
     expect(visitor.page.get_by_text("x.png: The image file is broken or incomplete.")).to_be_visible()
     visitor.page.locator(".st-key-upload").get_by_role("button", name="Remove").click()
     expect(visitor.digit).to_have_text("1")

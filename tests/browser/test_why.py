@@ -385,8 +385,7 @@ def test_an_open_question_leaves_undo_what_it_was(visitor: Visitor) -> None:
 
 def test_an_uploaded_picture_is_read_as_it_was_changed_and_again_as_it_is(visitor: Visitor) -> None:
     page = visitor.page
-    upload = page.locator(".st-key-upload input[type=file]")
-    upload.set_input_files({"name": "one.png", "mimeType": "image/png", "buffer": picture_of(FLAGGED_ONE)})
+    visitor.upload("one.png", picture_of(FLAGGED_ONE))
     expect(visitor.digit).to_have_text("1")
     visitor.settle()
     ask(page, "What would change its mind?")

@@ -62,6 +62,11 @@ class Visitor:
                 self.page.mouse.move(*place, steps=2)  # by a quick hand: the browser takes a frame for each step
             self.page.mouse.up()
 
+    def upload(self, name: str, content: bytes) -> None:
+        """Have a picture read instead of the pad."""
+        upload = self.page.locator(".st-key-upload input[type=file]")
+        upload.set_input_files({"name": name, "mimeType": "image/png", "buffer": content})
+
     def press(self, point: list[float]) -> None:
         self.page.mouse.move(*self._at(point))
         self.page.mouse.down()

@@ -2,7 +2,7 @@
 
 import html
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -26,7 +26,7 @@ from mnist_app.web.notice import plain, problem_notice
 from mnist_app.web.own_digit import own_digit
 from mnist_app.web.pictures import png_url
 from mnist_app.web.terms import terms
-from mnist_app.web.tradeoff import COSTS, GAINS, shares_over_samples, tradeoff
+from mnist_app.web.tradeoff import COSTS, GAINS, Axis, shares_over_samples, tradeoff
 
 COMMAND = "python -m mnist_app lab --models {}"
 WHOLE = "mnist-cnn"  # what the compressed ones were made from
@@ -211,29 +211,27 @@ def _course_html(title: str, found: Figures, measure: str) -> str:
     return curves_html(title, lines, passes, max(0.0, float(np.floor(min(0.98, *values) * 50) / 50)), 1, "%")
 
 
+def _axis(label: str, measures: Mapping[str, Axis], usual: str, key: str) -> Axis:
+    """What an axis shows."""
+    chosen = st.segmented_control(
+        label,
+        list(measures),
+        format_func=lambda name: measures[name].words,
+        default=usual,
+        required=True,
+        key=key,
+        persist_state="session",
+    )
+    return measures[chosen or usual]
+
+
 @st.fragment
 def _costs(found: Sequence[Figures]) -> None:
     st.subheader("What accuracy costs", anchor=False)
-    cost = st.segmented_control(
-        "Across",
-        list(COSTS),
-        format_func=lambda key: COSTS[key].words,
-        default="bytes",
-        required=True,
-        key="lab_cost",
-        persist_state="session",
-    )
-    gain = st.segmented_control(
-        "Upwards",
-        list(GAINS),
-        format_func=lambda key: GAINS[key].words,
-        default="test",
-        required=True,
-        key="lab_gain",
-        persist_state="session",
-    )
+    cost = _axis("Across", COSTS, "bytes", "lab_cost")
+    gain = _axis("Upwards", GAINS, "test", "lab_gain")
     st.plotly_chart(
-        tradeoff(found, COSTS[cost or "bytes"], GAINS[gain or "test"]),
+        tradeoff(found, cost, gain),
         key="lab_tradeoff",
         config={"displayModeBar": False},
         alt="Each model by what it costs and what it reads right",
