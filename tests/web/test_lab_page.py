@@ -303,6 +303,13 @@ def test_of_a_number_the_first_digit_is_read(a_lab: dict[str, Figures]) -> None:
     assert tiles(html_of(at))["Ours"][0] == "1"
 
 
+def test_beside_no_digit_stands_how_sure_that_is() -> None:
+    refused = Prediction((0.2, *[0.8 / 9] * 9), "m", doubt=0.93, is_digit=False)
+    read = Prediction((0.6, *[0.4 / 9] * 9), "m", doubt=0.1)
+    shown = _answers_html(np.zeros((28, 28), np.uint8), [("One", refused), ("Other", read)])
+    assert re.findall(r'<b>(.)</b><span class="sure">([^<]*)</span>', shown) == [("?", "93%"), ("0", "60%")]
+
+
 def test_a_blank_pad_is_led_to_the_page_where_one_draws(a_lab: dict[str, Figures]) -> None:
     at = opened("Read my drawing")
     assert [button.key for button in at.button] == ["lab_draw"] and not tiles(html_of(at))

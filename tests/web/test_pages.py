@@ -212,6 +212,24 @@ def test_who_comes_back_is_the_same_visitor_and_what_they_said_is_known() -> Non
     assert known.drawn == back.session_state["pad"].drawn
 
 
+def test_ink_from_before_a_reload_was_not_drawn_over_the_picture_that_is_read() -> None:
+    """It may come when a picture has been taken to the pad already."""
+    script = """
+        import numpy as np
+        import streamlit as st
+        from mnist_app.ink.preprocessing import Prepared
+        from mnist_app.web import session
+        picture = st.session_state.setdefault("picture", Prepared(np.zeros((28, 28), np.uint8), ()))
+        before = session.is_drawn_over(picture)
+        session.come_back(st.session_state["given_back"])
+        st.session_state["over"] = before, session.is_drawn_over(picture), len(session.pad().strokes)
+        """
+    at = AppTest.from_string(textwrap.dedent(script))
+    at.session_state["given_back"] = {"ink": ink(SEVEN)}
+    at.run()
+    assert at.session_state["over"] == (False, False, 2)
+
+
 @pytest.mark.parametrize("kept", [5, "x", [], {}, {"secret": 5}, {"secret": "ben"}, {"secret": "g" * 32, "ink": 5}])
 def test_what_no_page_of_ours_kept_makes_nobody_somebody(kept: object) -> None:
     at = come_back_with(kept)

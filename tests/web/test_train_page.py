@@ -33,7 +33,7 @@ from mnist_app.models.registry import (
     model_folders,
 )
 from mnist_app.models.shelf import bring_back, default_model, make_default, put_away, read_shelf
-from mnist_app.reading.recognition import read_with
+from mnist_app.reading.recognition import Glyph, load_recogniser, read_with, recognise_glyphs
 from mnist_app.storage import user_models_folder
 from mnist_app.training import jobs
 from mnist_app.training.jobs import RUNNING, list_jobs
@@ -510,6 +510,18 @@ def test_a_drawing_is_read_by_all_that_are_compared(no_mnist: None, patience: No
     row = html_of(at).split("reads your drawing as</th>")[1].split("</tr>")[0]
     assert row == "<td>7</td><td>7</td>"
     assert "Draw something" not in text_of(at)
+
+
+def test_beside_no_digit_stands_how_sure_a_model_is_of_that(no_mnist: None, patience: None) -> None:
+    across = [[[40, 170], [300, 170]]]
+    doubt = recognise_glyphs(load_recogniser("ink-cnn"), [Glyph.of(Drawing.from_points(across))])[0].doubt
+    at = open_page("models")
+    at.session_state["pad"] = session.Pad(latest=ink(across))
+    at.run()
+    at.multiselect(key="compared").set_value(["ink-cnn", "mnist-cnn"]).run(timeout=120)
+    said, sure = (html_of(at).split(f"{row}</th>")[1].split("</td>")[0] for row in ("reads your drawing as", ">sure"))
+    assert (said, doubt > 0.9) == ("<td>no digit", True)
+    assert sure == f"<td>{doubt:.1%}"
 
 
 def test_how_models_learned_is_drawn_measure_by_measure(two_models: None, no_mnist: None, patience: None) -> None:
