@@ -81,7 +81,7 @@ def learn_and_measure(
 
 def _some(digits: Digits) -> Digits:
     """QUICK of them, spread out, for those of validation are in order."""
-    return digits[:: max(1, len(digits) // QUICK)][:QUICK]
+    return digits[np.linspace(0, len(digits) - 1, min(QUICK, len(digits))).astype(int)]
 
 
 def _learned_and_measured(

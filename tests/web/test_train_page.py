@@ -43,7 +43,7 @@ from mnist_app.web.charts import Curve, counts_html, curves_html, readings_html
 from mnist_app.web.notice import plain, without_traceback
 from mnist_app.web.pages import models
 
-from ..conftest import SEVEN, full_mnist
+from ..conftest import SEVEN, Strokes, full_mnist
 from .test_pages import digit_of, draw, html_of, ink, open_page
 
 MARKUP = '<b onclick="f()">*b*</b> :red[x] www.a.b http://c.d e@f.g'
@@ -513,7 +513,7 @@ def test_a_drawing_is_read_by_all_that_are_compared(no_mnist: None, patience: No
 
 
 def test_beside_no_digit_stands_how_sure_a_model_is_of_that(no_mnist: None, patience: None) -> None:
-    across = [[[40, 170], [300, 170]]]
+    across: Strokes = [[[40, 170], [300, 170]]]
     doubt = recognise_glyphs(load_recogniser("ink-cnn"), [Glyph.of(Drawing.from_points(across))])[0].doubt
     at = open_page("models")
     at.session_state["pad"] = session.Pad(latest=ink(across))
