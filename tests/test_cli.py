@@ -137,6 +137,22 @@ def test_as_a_process_it_reads_and_stops_when_no_one_listens(tmp_path: Path) -> 
     assert (done.returncode, answers(done.stdout), done.stderr) == (0, [7], "")
 
 
+def test_who_reads_tells_nobody(tmp_path: Path) -> None:
+    """ONNX Runtime would tell its makers, and keep a number of theirs for the machine in its user's home."""
+    (tmp_path / "seven.jsonl").write_bytes(ink(SEVEN))
+    home = tmp_path / "home"
+    home.mkdir()
+    done = subprocess.run(
+        [sys.executable, "-m", "mnist_app", "predict", tmp_path / "seven.jsonl"],
+        cwd=Path(__file__).parent.parent,
+        env={"HOME": str(home)},  # and nothing by which it could know that this is a test
+        capture_output=True,
+        text=True,
+    )
+    assert (answers(done.stdout), done.stderr) == ([7], "")
+    assert list(home.rglob("*")) == []
+
+
 def test_an_evaluation_in_json_has_the_keys_it_promises(run: Run, tiny_splits: Digits, files: Path) -> None:
     (files / "plain.jsonl").write_text(json.dumps({"strokes": SEVEN, "label": 7}) + "\n")
     (files / "zipped.jsonl.gz").write_bytes(gzip.compress(json.dumps({"strokes": TWO, "label": 3}).encode()))

@@ -74,6 +74,21 @@ def test_the_api_answers_beside_the_pages(address: str) -> None:
         assert json.load(response)["digit"] == 1
 
 
+def test_pages_ask_nobody_but_their_server(chromium: Browser, address: str) -> None:
+    page = chromium.new_page()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("websocket", lambda opened: asked.append(opened.url.replace("ws", "http", 1)))
+    visitor = Visitor(page).open(address)
+    visitor.draw(SEVEN)
+    expect(visitor.digit).to_have_text("7")
+    visitor.visit("Lab")  # with charts
+    visitor.settle()
+    page.close()
+    assert any("/_stcore/stream" in url for url in asked)
+    assert [url for url in asked if not url.startswith((address, "data:", "blob:"))] == []
+
+
 def test_scripts_are_sent_compressed(address: str, chromium: Browser) -> None:
     page = chromium.new_page()
     encodings = []
