@@ -352,7 +352,7 @@ def lab_command(arguments: argparse.Namespace) -> None:
             run_study(name, folder, arguments.ink, is_quick=arguments.quick, progress=progress)
         print(f"{name}: done")
     if arguments.ship:
-        for path in (*map(ship, names), *ship_studies(arguments.models)):
+        for path in filter(None, (*map(ship, names), *ship_studies(arguments.models))):
             print(f"Shipped {path}")
     if failed:
         raise AppError(f"{failed} of {len(names)} could not be measured; above it says why.")

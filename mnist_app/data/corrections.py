@@ -45,7 +45,7 @@ from mnist_app.ink.strokes import Drawing, DrawingError
 from mnist_app.storage import home
 
 MOST_POINTS = 2_000  # of a drawing that is kept; a digit drawn with a mouse has about 100
-MOST_KEPT = 20_000  # a class's worth for years, and at most 500 MB
+MOST_KEPT = 20_000  # a class's worth for years: of usual drawings, 80 MB
 MOST_OF_ONE = 500  # of them one visitor's: more than a hand draws in a lesson, and a script leaves room for the class
 KEPT_FOR = 24 * 3600  # seconds until what was put away is gone for good
 PATIENCE = 4  # seconds that are waited for a database that another one writes
@@ -176,10 +176,17 @@ def put_away(chosen: Collection[int], whose: str | None = None) -> list[int]:
 
 
 def bring_back(chosen: Collection[int], whose: str | None = None) -> int:
-    """Undo a deletion; returns how many came back. Raises CorrectionError."""
+    """Undo a deletion; returns how many came back. Raises CorrectionError, also where it were too many of a visitor."""
     with _writing, _database() as database:
         these = _C.id.in_(chosen) & _of(whose) & _C.put_away_at.is_not(None)
-        return database.execute(update(_CORRECTIONS).where(these).values(put_away_at=None)).rowcount
+        whose_they_are = list(database.scalars(select(_C.visitor).where(these).distinct()))
+        brought = database.execute(update(_CORRECTIONS).where(these).values(put_away_at=None)).rowcount
+        if any(_count(database, _there(visitor)) > MOST_OF_ONE for visitor in whose_they_are):
+            raise CorrectionError(
+                f"That would be more than the {MOST_OF_ONE:,} drawings that are kept of one visitor. "
+                "Delete others first."
+            )
+        return brought
 
 
 def to_json_lines(whose: str | None = None) -> str:

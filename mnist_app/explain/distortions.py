@@ -7,12 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from mnist_app.ink.preprocessing import BOX, pixels_of_drawing
+from mnist_app.ink.preprocessing import BOX, PEN, SIDE, pixels_of_drawing
 from mnist_app.ink.strokes import Drawing, resampled
 
 Picture = NDArray[np.uint8]  # (28, 28), 0 = paper, 255 = ink
 
 FINE = 4  # samples per pixel, each way, at which outlines are moved
+FINER = 16  # likewise, at which areas are measured
 SEED = 0  # of what is random: the same slider gives the same picture
 
 
@@ -23,8 +24,15 @@ def turned(pixels: Picture, degrees: float) -> Picture:
 
 
 def scaled(pixels: Picture, factor: float) -> Picture:
-    """Made larger or smaller about the middle of the paper."""
-    return _moved(pixels, np.eye(2) / factor)
+    """Made larger or smaller about the middle of the paper; smaller by area, or thin strokes would fall through."""
+    if factor >= 1:
+        return _moved(pixels, np.eye(2) / factor)
+    middle = SIDE / 2
+    seen = np.floor(((np.arange(SIDE * FINER) + 0.5) / FINER - middle) / factor + middle)  # places
+    paper = (seen < 0) | (seen >= SIDE)
+    at = np.where(paper, 0, seen).astype(int)
+    fine = np.where(paper[:, None] | paper, 0, pixels[np.ix_(at, at)])
+    return _levels(fine.reshape(SIDE, FINER, SIDE, FINER).mean(axis=(1, 3)))
 
 
 def sheared(pixels: Picture, degrees: float) -> Picture:
@@ -88,7 +96,7 @@ def shaken(pixels: Picture, distance: float) -> Picture:
     """As by a trembling hand: every part moved at random, so many pixels in the root mean square."""
     random = np.random.default_rng(SEED)
     moves = np.stack([ndimage.gaussian_filter(random.normal(0, 1, pixels.shape), 1.5) for _ in range(2)])
-    moves *= distance / np.sqrt((moves**2).mean(axis=(1, 2), keepdims=True))
+    moves *= distance / np.sqrt((moves**2).sum(axis=0).mean())
     places = np.stack(np.meshgrid(*map(np.arange, pixels.shape), indexing="ij")) + moves
     return _levels(ndimage.map_coordinates(pixels.astype(np.float64), places, order=1))
 
@@ -98,10 +106,10 @@ def trembled(drawing: Drawing, distance: float) -> Picture:
     if distance == 0:
         return pixels_of_drawing(drawing)
     random = np.random.default_rng(SEED)
-    pixel = max(float(np.ptp(np.concatenate(drawing.strokes), axis=0).max()), 1e-9) / BOX
+    pixel = max(float(np.ptp(np.concatenate(drawing.strokes), axis=0).max()), 1e-9) / (BOX - PEN)
     strokes = [resampled(stroke, pixel) for stroke in drawing.strokes]
     moves = [ndimage.gaussian_filter1d(random.normal(0, 1, stroke.shape), 1.5, axis=0) for stroke in strokes]
-    strength = distance * pixel / np.sqrt((np.concatenate(moves) ** 2).mean(axis=0))
+    strength = distance * pixel / np.sqrt((np.concatenate(moves) ** 2).sum(axis=1).mean())
     return pixels_of_drawing(
         Drawing(tuple(stroke + move * strength for stroke, move in zip(strokes, moves, strict=True)))
     )

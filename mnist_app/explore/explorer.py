@@ -382,7 +382,7 @@ def to_csv(readings: Readings, chosen: Order) -> str:
             [readings.split, index, readings.digits.labels[index], found.read[index]]
             + [f"{found.confidence[index]:.6f}", f"{readings.losses[index]:.6f}"]
             + [f"{readings.thickness[index]:.2f}", f"{readings.slant[index]:.1f}"]
-            + ["yes" if readings.doubtful[index] else "no"]
+            + [("yes" if readings.doubtful[index] else "no") if readings.split == "test" else ""]  # known of no other
             + [f"{share:.6f}" for share in found.probabilities[index]]
         )
     return file.getvalue()

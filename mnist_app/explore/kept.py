@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from mnist_app.errors import AppError
 from mnist_app.storage import SHIPPED_WEIGHTS, computed_folder
 
+MOST_KEPT = 512 * 2**20  # bytes; all that is kept of one model takes about 30 MB
 FORMAT = 2  # raised whenever the same weights and data would give other arrays, but for rounding
 LONGEST_NAME = 64  # characters of a model's name that a file's name has room for
 
@@ -93,6 +94,7 @@ def look_up_or_compute(
             keep(path, arrays)
         except KeepError as error:
             return Kept(arrays, str(error))
+        _make_room(path)
         return Kept(arrays)
     finally:
         lock.release()
@@ -117,6 +119,18 @@ def keep(path: Path, arrays: Arrays, compression: int = zipfile.ZIP_DEFLATED) ->
             with suppress(OSError):
                 part.unlink()
         raise KeepError(_problem(path, error)) from None
+
+
+def _make_room(newest: Path) -> None:
+    """Delete what was kept longest ago, where that is more than MOST_KEPT: of models, perhaps, that are gone by now."""
+    with suppress(OSError):  # the next one tries again
+        others = {path: path.stat() for path in newest.parent.glob("*.npz") if path != newest}
+        total = newest.stat().st_size
+        for path in sorted(others, key=lambda path: others[path].st_mtime, reverse=True):
+            total += others[path].st_size
+            if total > MOST_KEPT:
+                path.unlink()
+                path.with_suffix(".lock").unlink(missing_ok=True)
 
 
 def _read(path: Path, shapes: Mapping[str, tuple[int | None, ...]]) -> Arrays | None:

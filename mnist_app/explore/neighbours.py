@@ -75,9 +75,8 @@ def nearest(
     queries: NDArray[np.float32],
     features: NDArray[np.float32],
     is_among_them: Sequence[int] | NDArray[np.intp] | None = None,
-    count: int = COUNT,
 ) -> Neighbours:
-    """The rows of ``features`` (N, F) nearest to each of ``queries`` (Q, F).
+    """The COUNT rows of ``features`` (N, F) nearest to each of ``queries`` (Q, F).
 
     ``is_among_them`` gives the row that each query itself has there, which is no neighbour of its own.
     """
@@ -88,7 +87,7 @@ def nearest(
         squared = squares - 2 * part @ features.T + (part**2).sum(axis=1, keepdims=True)  # (CHUNK, N)
         if is_among_them is not None:
             squared[np.arange(len(part)), np.asarray(is_among_them)[first : first + CHUNK]] = np.inf
-        close = np.argpartition(squared, count - 1, axis=1)[:, :count]
+        close = np.argpartition(squared, COUNT - 1, axis=1)[:, :COUNT]
         # Differences once more for the few that count: the shortcut above loses digits where features are far from 0.
         exact = np.linalg.norm(features[close] - part[:, None], axis=2)
         order = np.lexsort((close, exact), axis=1)

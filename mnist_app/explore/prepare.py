@@ -20,11 +20,11 @@ def prepare(model: str, split: str) -> None:
     These are the predictions and the map of the split, and what is known of the pictures to learn from.
     """
     digits, learnable = load_split(split), find_source().splits[0]
-    learned = load_split(learnable)
-    neighbours.sketch_of(model, learnable, learned)
-    favourites.favourites_of(model, learnable, learned)
     found, problem = predictions.predictions_of(model, split, digits)
     _, map_problem = projection.tsne_of(model, split, digits, found)
+    learned = load_split(learnable)  # last: who waits for the map need not wait for 55,000 pictures
+    neighbours.sketch_of(model, learnable, learned)
+    favourites.favourites_of(model, learnable, learned)
     if problem or map_problem:  # whoever asked for it cannot have it in any other way
         raise AppError(problem or map_problem)
 

@@ -24,7 +24,7 @@ TOLERANCE = 0.003  # accuracy by which a contender may fall short of what is exp
 
 @dataclass(frozen=True)
 class Latency:
-    """Milliseconds that one picture takes, from pixels to probabilities, on one thread."""
+    """Milliseconds that one picture takes on one thread, from pixels to probabilities; of `Figures.own` to scores."""
 
     median: float
     p95: float
@@ -55,7 +55,7 @@ class Figures:
     zipped: int  # the same, compressed without loss, as the file is
     seconds: float  # of processor time, to learn, with what it is made from
     memory: float | None  # MB at the peak, of the process that learned; None where that was another one
-    own: Latency | None  # by the library that it learned with; None where that is ONNX Runtime
+    own: Latency | None  # by the library that it learned with, timed just after; None where that is ONNX Runtime
     latency: Latency  # by ONNX Runtime, as this app reads
     throughput: float  # pictures a second, a hundred at once, likewise
     curves: Sequence[Mapping[str, float]]
@@ -155,12 +155,17 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     write_whole(path, json.dumps(content, indent=1).encode())
 
 
-def ship(name: str) -> Path:
-    """Copy a contender's figures into weights/, and its model if it is small enough. Raises AppError."""
+def ship(name: str) -> Path | None:
+    """Copy a contender's figures into weights/, and its model if it is small enough; give where they are.
+
+    None where there are none, but some were shipped before: those stay. Raises AppError.
+    """
     here, there = lab_folder() / name, SHIPPED_LAB / name
     figures = read_figures(here)
     if figures is None and problem_of(here) is None:
         raise AppError(f"{name!r} has not been measured yet: python -m mnist_app lab --models {name}")
+    if figures is None and read_figures(there):
+        return None
     try:
         shutil.rmtree(there, ignore_errors=True)
         there.mkdir(parents=True)

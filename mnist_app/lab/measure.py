@@ -19,7 +19,7 @@ from mnist_app.data.dataset import CLASSES, SPLITS, Digits, load_split
 from mnist_app.errors import AppError
 from mnist_app.ink import preprocessing
 from mnist_app.lab.contender import Contender, Fitted, Lesson
-from mnist_app.lab.figures import FIGURES, PROBLEM, Figures, Latency, read_figures, write_json
+from mnist_app.lab.figures import FIGURES, PROBLEM, Figures, Latency, read_figures, stands, write_json
 from mnist_app.models.graph import Graph, Opaque, to_graph
 from mnist_app.models.networks import fold_batch_norm
 from mnist_app.models.registry import (
@@ -55,6 +55,8 @@ def learn_and_measure(
 ) -> Figures:
     """Fill a contender's folder: figures, card and graph, or the reason why there are none.
 
+    Where it fails, what is there of the same recipe stays.
+
     ``folder`` stands beside those of the contenders that this one needs; ``ink`` holds collections of drawings to
     measure on. Takes over the process, which reads and learns on one thread from now on. Raises AppError.
     """
@@ -65,9 +67,10 @@ def learn_and_measure(
             try:
                 figures, card, graph = _learned_and_measured(contender, folder.parent, ink, is_quick, progress)
             except AppError as error:
-                for part in (FIGURES, CARD, GRAPH):  # of an earlier recipe
-                    (folder / part).unlink(missing_ok=True)
-                write_json(folder / PROBLEM, {"problem": str(error)})
+                if not stands(read_figures(folder), contender):  # what the very recipe gave before is not lost by this
+                    for part in (FIGURES, CARD, GRAPH):
+                        (folder / part).unlink(missing_ok=True)
+                    write_json(folder / PROBLEM, {"problem": str(error)})
                 raise
         if card.architecture == ONLY_A_GRAPH:  # the others are models of this app, and have a folder already
             save_graph(folder, graph)

@@ -1,7 +1,6 @@
 """What the lab finds out beside its table: a file for each study, written by its runs and read by the page."""
 
 import json
-import platform
 import shutil
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
@@ -38,7 +37,7 @@ def run_study(
     else:
         parts = run_transfer(ink, is_quick, progress)
     try:
-        write_json(_file(folder, name), {"machine": platform.machine(), "parts": [asdict(part) for part in parts]})
+        write_json(_file(folder, name), {"parts": [asdict(part) for part in parts]})
     except OSError as error:
         raise AppError(f"{folder} could not be written: {error.strerror}.") from None
 

@@ -187,6 +187,19 @@ def test_one_visitor_leaves_room_for_the_others(a_seven: Drawing, monkeypatch: p
     kept(a_seven)
 
 
+def test_no_visitor_gets_more_room_by_deleting_and_thinking_better_of_it(
+    a_seven: Drawing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mnist_app.data.corrections.MOST_OF_ONE", 2)
+    first, second = kept(a_seven, 2)
+    put_away([first, second], "anna")
+    (third,) = kept(a_seven)
+    with pytest.raises(CorrectionError, match=r"more than the 2 drawings that are kept of one visitor"):
+        bring_back([first, second])
+    assert [found.id for found in find_corrections()] == [third], "none of it came back"
+    assert bring_back([second], "anna") == 1
+
+
 def test_what_is_said_anew_takes_the_place_of_what_was_said(a_seven: Drawing, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mnist_app.data.corrections.MOST_KEPT", 1)
     (first,) = kept(a_seven)

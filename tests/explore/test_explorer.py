@@ -189,3 +189,4 @@ def test_csv_has_a_line_for_each_picture_in_order(readings: Readings) -> None:
         assert int(row["read"]) == int(np.argmax(shares)) != int(row["label"])
         assert sum(shares) == pytest.approx(1, abs=1e-5)
         assert float(row["loss"]) == pytest.approx(-np.log(shares[int(row["label"])]), abs=0.05)
+        assert row["label_in_doubt"] == "", "of these digits nothing is known"

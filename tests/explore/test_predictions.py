@@ -16,7 +16,7 @@ from mnist_app.data.dataset import Digits, load_split
 from mnist_app.explain import feature_maps
 from mnist_app.explore import favourites, kept, neighbours, predictions, projection
 from mnist_app.explore.predictions import Predictions, predict, predictions_of
-from mnist_app.explore.prepare import SHIPPED_SPLITS
+from mnist_app.explore.prepare import SHIPPED_SPLITS, prepare
 from mnist_app.models.graph import Graph, read_features, to_graph
 from mnist_app.models.networks import ARCHITECTURES, batch_of, build
 from mnist_app.models.registry import DEFAULT_MODEL, ModelError, find_model, load_model
@@ -136,6 +136,16 @@ def test_ten_at_once_compute_it_once(
         visitor.join()
     assert asked == [64]
     assert len(found) == 10 and all(np.array_equal(each.logits, found[0].logits) for each in found)
+
+
+def test_what_was_kept_longest_ago_makes_room(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept, "MOST_KEPT", 200_000)
+    numbers = {"numbers": np.random.default_rng(0).random(10_000)}  # 80 kB, not to be compressed
+    for when, model in enumerate(("first", "second", "third")):
+        origin = kept.Origin.of(model, "test", b"")
+        assert kept.look_up_or_compute("some", origin, {"numbers": (10_000,)}, lambda: numbers).problem is None
+        os.utime(computed_folder() / origin.file("some"), (when, when))
+    assert {path.name.split(".")[0] for path in computed_folder().iterdir()} == {"second", "third"}
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "text", "pickle", "other shapes"])
@@ -292,6 +302,20 @@ def test_the_shipped_neighbours_are_the_nearest_training_pictures() -> None:
         theirs = network.features(batch_of(torch.from_numpy(train.images[near])))  # type: ignore[operator]
     assert np.allclose((own - theirs).norm(dim=1).numpy(), shipped.distances[index], atol=5e-3)
     assert (np.diff(shipped.distances[index]) >= 0).all()
+
+
+def test_who_waits_for_a_map_does_not_wait_for_what_else_is_prepared(
+    own_home: Path, nothing_shipped: None, tiny_digits: Digits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = []
+    monkeypatch.setattr("mnist_app.explore.prepare.load_split", lambda split: tiny_digits)
+    for slow in ("neighbours.sketch_of", "favourites.favourites_of"):
+        monkeypatch.setattr(
+            f"mnist_app.explore.{slow}",
+            lambda *_: there.append(projection.known_tsne(DEFAULT_MODEL, "validation", tiny_digits) is not None),
+        )
+    prepare(DEFAULT_MODEL, "validation")
+    assert there == [True, True]
 
 
 def test_pca_keeps_what_lies_in_a_plane() -> None:

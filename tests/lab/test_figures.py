@@ -175,11 +175,12 @@ def test_of_a_large_model_only_the_figures_are_shipped_and_an_older_model_goes(
     assert parts_of(shipped / "toy") == {FIGURES}
 
 
-def test_why_there_are_no_figures_is_shipped_in_their_place(shipped: Path) -> None:
-    put(shipped, figures())
+def test_why_there_are_no_figures_is_shipped_where_none_were_before(shipped: Path) -> None:
     write_json(lab_folder() / "toy" / PROBLEM, {"problem": "it rained"})
-    ship("toy")
+    assert ship("toy") == shipped / "toy"
     assert parts_of(shipped / "toy") == {PROBLEM} and problem_of(shipped / "toy") == "it rained"
+    put(shipped, figures())
+    assert ship("toy") is None and read_figures(shipped / "toy")
 
 
 def test_what_was_not_measured_is_not_shipped() -> None:

@@ -232,6 +232,14 @@ def test_what_is_no_graph_is_refused(folder: Path) -> None:
     assert refused(replace(TOY, fit=lambda lesson: Fitted(lambda: b"x", None, 0)), folder).startswith("It is no graph")
 
 
+def test_what_the_same_recipe_gave_before_is_not_lost_by_trying_again(folder: Path) -> None:
+    learn_and_measure(TOY, folder)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(AppError, match="It is no graph"):
+        learn_and_measure(replace(TOY, fit=lambda lesson: Fitted(lambda: b"", None, 0)), folder)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
 def test_a_problem_is_forgotten_once_it_is_solved(folder: Path) -> None:
     refused(replace(TOY, fit=lambda lesson: Fitted(lambda: b"", None, 0)), folder)
     learn_and_measure(TOY, folder)

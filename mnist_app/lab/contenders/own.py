@@ -1,16 +1,22 @@
 """The models that this app reads with, for comparison: they have learned before, by their cards' commands."""
 
+import hashlib
+
 from mnist_app.lab.contender import OWN, Contender, Expected, Fitted, Lesson
 from mnist_app.models.graph import to_graph
 from mnist_app.models.networks import fold_batch_norm, logits_of
-from mnist_app.models.registry import find_model, load_card, load_model
+from mnist_app.models.registry import answering_file, find_model, load_card, load_model
 
 
 def _own(name: str, title: str, expected: Expected | None = None) -> Contender:
-    card = load_card(find_model(name))
+    folder = find_model(name)
+    card = load_card(folder)
+    weights = hashlib.sha256(answering_file(folder).read_bytes()).hexdigest()[:8]
+    # What the same command makes anew, or what is calibrated, is another model, though nobody learned otherwise.
+    recipe = f"{card.command}\n# weights {weights}, temperature {card.temperature:.3f}"
 
     def fit(_: Lesson) -> Fitted:
-        network = load_model(find_model(name)).network
+        network = load_model(folder).network
         return Fitted(
             lambda: to_graph(fold_batch_norm(network)),
             lambda images: logits_of(network, images).numpy(),
@@ -20,7 +26,7 @@ def _own(name: str, title: str, expected: Expected | None = None) -> Contender:
         )
 
     knows_ink = card.config.get("ink") is not None
-    return Contender(name, title, OWN, card.summary, card.command, fit, expected, knows_ink=knows_ink)
+    return Contender(name, title, OWN, card.summary, recipe, fit, expected, knows_ink=knows_ink)
 
 
 CONTENDERS = (

@@ -404,7 +404,7 @@ def _map(view: View, readings: Readings) -> None:
         shows = not drawing.is_blank and st.toggle("My drawing", key=session.SHOW_DRAWING)
     method, places = view.method, session.places(view.model, readings, view.method)
     if places is None:
-        _lay_out(view)
+        _lay_out(view, readings)
         method, places = "pca", session.places(view.model, readings, "pca")
     assert places is not None
     drawn, near = (_drawn(view, readings, places, method, drawing) if shows else None) or (None, None)
@@ -464,11 +464,11 @@ def _drawn(
     return Drawn(at[0], png_url(pixels), tuple(near.indices[0].tolist())), near
 
 
-def _lay_out(view: View) -> None:
+def _lay_out(view: View, readings: Readings) -> None:
     """The offer to compute a t-SNE map, and how far it has come."""
     layout, running = session.layouts().get((view.model, view.split)), session.running_layout()
     if layout and layout.is_running:
-        _wait_for_layout(layout)
+        _wait_for_layout(layout, view, readings)
         return
     if running:
         st.caption(
@@ -486,7 +486,7 @@ def _lay_out(view: View) -> None:
 
 
 @st.fragment(run_every=0.5)
-def _wait_for_layout(layout: Layout) -> None:
-    if not layout.is_running:
+def _wait_for_layout(layout: Layout, view: View, readings: Readings) -> None:
+    if not layout.is_running or session.places(view.model, readings, "tsne") is not None:  # it has more to compute
         st.rerun()
     st.progress(layout.share, f"Laying out the map: {layout.share:.0%}. Until then, PCA:")

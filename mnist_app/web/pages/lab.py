@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mnist_app.errors import AppError
 from mnist_app.explore.explorer import Filters
-from mnist_app.lab.contender import COMPRESSED, OWN
+from mnist_app.lab.contender import CLASSICAL, COMPRESSED, OWN
 from mnist_app.lab.effects import Seen
 from mnist_app.lab.figures import TOLERANCE, Figures, missing, problems, table
 from mnist_app.lab.studies import effects, transfer
@@ -178,8 +178,14 @@ def _model(found: Figures) -> None:
             if found.curves:
                 for measure, title in (("accuracy", "Read right"), ("loss", "Loss, nats")):
                     st.html(_course_html(title, found, measure))
-            else:
+                st.caption(
+                    "What it learns from is made harder on purpose, by changed digits, smoothed labels or dropout; "
+                    "validation is not."
+                )
+            elif found.family == CLASSICAL:
                 st.caption("It did not learn step by step: there are no curves.")
+            else:
+                st.caption("The curves of its training were not kept.")
             if found.ink_collections:
                 each = ", ".join(f"{plain(name)} {accuracy:.1%}" for name, accuracy in found.ink_collections.items())
                 st.caption(f"Real pen strokes, by collection: {each}.")

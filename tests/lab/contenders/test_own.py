@@ -1,11 +1,27 @@
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
+import pytest
 
 from mnist_app.data.dataset import Digits
 from mnist_app.lab.contender import Lesson
+from mnist_app.lab.contenders import own
 from mnist_app.lab.contenders.own import CONTENDERS
 from mnist_app.models.graph import Graph
 from mnist_app.models.networks import logits_of
-from mnist_app.models.registry import find_model, load_model
+from mnist_app.models.registry import find_model, load_model, save_model
+
+
+def test_what_is_calibrated_anew_is_measured_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(find_model("mnist-cnn"), tmp_path / "mnist-cnn")
+    monkeypatch.setattr(own, "find_model", lambda name: tmp_path / name)
+    model = load_model(tmp_path / "mnist-cnn")
+    [before] = (each.recipe for each in CONTENDERS if each.name == "mnist-cnn")
+    assert own._own("mnist-cnn", "").recipe == before
+    save_model(tmp_path / "mnist-cnn", model.network, replace(model.card, temperature=0.9))
+    assert own._own("mnist-cnn", "").recipe not in (before, model.card.command)
 
 
 def test_this_app_s_own_models_stand_in_the_table_as_they_are(short_lesson: Lesson, others: Digits) -> None:
