@@ -17,6 +17,7 @@ from mnist_app.reading.recognition import Glyph, Prediction, Recogniser, recogni
 Images = NDArray[np.uint8]  # (N, 28, 28), 0 = paper, 255 = ink
 
 MOST_MOVED, MOST_LEFT_OUT = 3, 12  # strokes, the shortest: trying all of a scribble's would take seconds
+MOST_POINTS = 1_000  # of a drawing that is painted two hundred times
 USUAL = (5.0, 95.0)  # percentiles between which nothing is remarked
 LEANING = 3.0  # degrees from which a digit can be straightened
 MARKED = 128  # level from which a pixel counts as ink: half of the darkest
@@ -213,7 +214,7 @@ def changes_of_drawing(drawing: Drawing) -> Iterator[Change]:
     if size <= 0:
         return
     upright = _to_upright(pixels_of_drawing(drawing))
-    for what, strokes in _strokes_changed(drawing.strokes, size, middle, upright):
+    for what, strokes in _strokes_changed(drawing.thinned(MOST_POINTS).strokes, size, middle, upright):
         changed = Drawing(tuple(strokes), drawing.pen_width)
         yield Change(what, pixels_of_drawing(changed), changed)
 

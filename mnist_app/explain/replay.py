@@ -9,7 +9,7 @@ from mnist_app.ink.strokes import Drawing, Stroke, distance_along
 from mnist_app.models.networks import CLASSES
 from mnist_app.reading.recognition import Glyph, Prediction, Recogniser, recognise_glyphs
 
-MOST_POINTS = 1_000  # ten seconds of a quick mouse
+MOST_POINTS = 1_000  # ten seconds of a quick mouse; painted again and again, more would take seconds
 FRAMES = 48  # as many as fit on a phone; each costs half a millisecond
 
 
@@ -55,7 +55,7 @@ def replay(model: Recogniser, drawing: Drawing, count: int = FRAMES) -> Replay:
     The moments are as far apart as the pen went between them: the canvas tells where the pen was, but not when. That
     only the browser knows, and it stays there.
     """
-    thinned = _thinned(drawing)
+    thinned = drawing.thinned(MOST_POINTS)
     lengths = [max(float(distance_along(stroke)[-1]), 1e-9) for stroke in thinned.strokes]
     total = sum(lengths)
     shares = np.arange(1, count + 1) / count
@@ -63,15 +63,6 @@ def replay(model: Recogniser, drawing: Drawing, count: int = FRAMES) -> Replay:
     glyphs = [Glyph.of(prefix) for prefix in prefixes]
     read = recognise_glyphs(model, glyphs)
     return Replay(tuple(Frame(float(s), g.pixels, r) for s, g, r in zip(shares, glyphs, read, strict=True)))
-
-
-def _thinned(drawing: Drawing) -> Drawing:
-    """The drawing with fewer points where it has so many that painting it again and again would take seconds."""
-    step = -(-sum(map(len, drawing.strokes)) // MOST_POINTS)
-    if step <= 1:
-        return drawing
-    strokes = (np.concatenate([stroke[:-1:step], stroke[-1:]]) for stroke in drawing.strokes)
-    return Drawing(tuple(strokes), drawing.pen_width)
 
 
 def _prefix(drawing: Drawing, lengths: list[float], way: float) -> Drawing:

@@ -3,6 +3,7 @@
 import io
 import warnings
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,8 @@ JOINED = 4  # pixels: marks on a photograph that are closer than twice that coun
 FRAME = 0.03  # of the longer side: what reaches no further into a photograph is fading light
 LEAST = 1 / 60  # of the longer side: ink on a photograph that would fit into a square of this size is noise
 SPECK = 0.04  # of the largest mark's area: smaller marks on a photograph are dust and texture
+
+_decoding = Lock()  # one picture at a time: decoded, a large one takes a quarter of a GB
 
 Ink = NDArray[np.float32]
 
@@ -44,8 +47,10 @@ def open_image(content: bytes) -> Image.Image:
             if image.width * image.height > MOST_PIXELS:
                 raise ImageError(f"The image has more than {MOST_PIXELS // 1_000_000} million pixels.")
             image.draft("L", (WORKING_SIDE, WORKING_SIDE))  # lets the JPEG decoder skip what would be shrunk away
-            image.load()
-            return _shrunk(ImageOps.exif_transpose(image))
+            with _decoding:
+                image.load()
+                ImageOps.exif_transpose(image, in_place=True)  # which else would copy an image that is upright
+                return _shrunk(image)
     except UnidentifiedImageError:
         raise ImageError(f"This is no image of a known kind. Kinds: {', '.join(FORMATS)}.") from None
     except Image.DecompressionBombError:

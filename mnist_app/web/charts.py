@@ -26,6 +26,8 @@ DIGIT_COLOURS = (
 )
 TRAINING, VALIDATION = "#8a8a8a", "#009e73"  # curves: what it learns from, what it is measured on
 COMPARED = ("#009e73", "#cc79a7", "#b8a000", "#8a8a8a")  # models side by side, in the order chosen
+COURSES = {"accuracy": "Read right", "loss": "Loss, nats"}  # what is measured as a network learns
+MOST_LOSS = 2.5  # nats: a training that begins badly, or goes astray, is not to flatten the rest
 ANY = "any"  # in a cell's name: all of the row, or all of the column
 WIDTH, HEIGHT, LEFT, BOTTOM = 360, 190, 40, 24  # of a chart of curves, and its margins, in SVG's units
 
@@ -155,6 +157,15 @@ class Curve:
 
 def _value(value: float, unit: str) -> str:
     return _percent(value) if unit == "%" else f"{value:.3f}"
+
+
+def course_html(measure: str, lines: Sequence[Curve]) -> str:
+    """How a measure of COURSES went in trainings, on axes that show what is worth seeing of it."""
+    passes = max(at for line in lines for at, _ in line.points)
+    values = [value for line in lines for _, value in line.points]
+    if measure == "loss":
+        return curves_html(COURSES[measure], lines, passes, 0, min(MOST_LOSS, max(values)), "")
+    return curves_html(COURSES[measure], lines, passes, max(0.0, float(np.floor(min(0.98, *values) * 50) / 50)), 1, "%")
 
 
 def curves_html(title: str, curves: Sequence[Curve], passes: float, lowest: float, highest: float, unit: str) -> str:

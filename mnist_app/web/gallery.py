@@ -38,6 +38,11 @@ def sheet_png(images: NDArray[np.uint8]) -> bytes:
     return file.getvalue()
 
 
+def described_html(words: str) -> str:
+    """The heading over a gallery, which screen readers say anew when it changes."""
+    return f'<div role="status"><h2 class="described">{words}</h2></div>'
+
+
 def gallery_html(readings: Readings, shown: Order, opened: int | None) -> str:
     """One page of pictures as buttons that carry their index; all pixels come as one image."""
     tiles = "".join(_tile(readings, index, at, len(shown), opened) for at, index in enumerate(shown.tolist()))

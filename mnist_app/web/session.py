@@ -3,9 +3,9 @@
 import re
 import secrets
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from hashlib import sha256
 from threading import Lock
 from typing import Any, TypeVar, cast
@@ -68,7 +68,7 @@ _VISITOR, _SECRET, _TEACHER, _KEPT = "visitor", "secret", "teacher", "kept_corre
 SHOW_DRAWING = "show_drawing"
 TEACH_AWAY, TEACH_CHOSEN = "teach_away", "teach_chosen"  # what was deleted, a press at a time; what is chosen to be
 
-MOST_EXPLORED = 8  # splits as models read them that stay in memory; each takes up to 40 MB
+MOST_EXPLORED = 8  # splits as models read them that stay in memory; each takes up to 75 MB
 
 T = TypeVar("T")
 
@@ -80,7 +80,6 @@ _reading_all = Lock()  # of the pictures to learn from by one model after the ot
 _attacking = Lock()  # a class may ask about as many attacks as it likes: one after the other
 LONGEST_WAIT = 0.5  # seconds that a page waits for its turn
 _turns = Lock()
-_decoding = Lock()  # one picture at a time: decoded, a large one takes a quarter of a GB
 
 
 @lru_cache(maxsize=MOST_MODELS)  # asked several times in every run, and a tenth of what st.cache_resource costs
@@ -109,7 +108,8 @@ def using() -> str:
 
 
 def use(name: str) -> None:
-    """Read with another model from now on."""
+    """Read with another model from now on. Raises ModelError where that cannot be had: the present one stays."""
+    model(name)
     st.session_state[_MODEL] = name
 
 
@@ -123,10 +123,15 @@ def prepared_upload(upload: UploadedFile) -> Prepared:
     """An uploaded picture ready to be read; worked out once, however often the page runs. Raises AppError."""
     kept = st.session_state.get(_PREPARED)
     if kept is None or kept[0] != upload.file_id:
-        with _decoding:
-            kept = upload.file_id, prepare_image(open_image(upload.getvalue()))
+        forget_upload()
+        kept = upload.file_id, prepare_image(open_image(upload.getvalue()))
         st.session_state[_PREPARED] = kept
     return cast(Prepared, kept[1])
+
+
+def forget_upload() -> None:
+    """Note that there is no uploaded picture, or none that can be read."""
+    st.session_state.pop(_PREPARED, None)
 
 
 @st.cache_resource(show_spinner=False)
@@ -173,9 +178,10 @@ class Pad:
         self.show(drawing.moved_onto(PAD_SIDE, pen / 2).to_fabric(pen, INK))
 
     def clear(self) -> None:
-        """Start over on a blank canvas."""
+        """Start over on a blank canvas; Undo brings back what was on this one, even what came with the press."""
+        self.catch_up()
         self.is_untouched = False
-        self.covered = None
+        self.covered = 0, self.latest
         self.show(None)
 
     def bring_back(self, ink: Any) -> None:
@@ -204,6 +210,11 @@ class Pad:
         """In a callback: take over what the canvas sent together with the press, if anything."""
         with suppress(KeyError, DrawingError):  # nothing drawn on this canvas yet, or nothing that a canvas sends
             self.accept(st.session_state[self.key])
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is anything to take back."""
+        return bool(self.strokes or self.covered)
 
     def undo(self) -> None:
         """Take back the last stroke, even one that the canvas sent together with this; or what was put on the pad."""
@@ -244,6 +255,8 @@ def arrive_at(page: str) -> None:
     st.session_state[PEN_WIDTH] = st.session_state.get(PEN_WIDTH, USUAL_PEN)  # or a page without it forgets it
     if st.session_state.get(_PAGE) != page:
         st.session_state[_PAGE] = page
+        _keep_upload()
+        pad().catch_up()  # a stroke may have come together with the press on the link
         pad().show(pad().latest)
 
 
@@ -463,28 +476,33 @@ def go_to(title: str) -> None:
 class Taken:
     """A picture of a split, or a changed one, that was taken to the Draw page."""
 
-    pixels: NDArray[np.uint8]  # (28, 28), 0 = paper, 255 = ink
+    prepared: Prepared
     name: str
     label: int | None  # the digit that it shows, where that is known
     over: str | None = None  # the uploaded picture that it is read instead of
+    is_upload: bool = False  # it was uploaded before another page was looked at
 
-    @cached_property
-    def prepared(self) -> Prepared:
+    @classmethod
+    def of(cls, pixels: NDArray[np.uint8], name: str, label: int | None, over: str | None = None) -> "Taken":
+        """Of a picture (28, 28), 0 = paper, 255 = ink."""
         step = Step(
-            "28 × 28", "As MNIST has it: all that the network sees.", self.pixels.astype(np.float32) / np.float32(255)
+            "28 × 28", "As MNIST has it: all that the network sees.", pixels.astype(np.float32) / np.float32(255)
         )
-        return Prepared(self.pixels, (step,))
+        return cls(Prepared(pixels, (step,)), name, label, over)
 
 
 def take(pixels: NDArray[np.uint8], name: str, label: int | None) -> None:
     """Have the Draw page read a picture until it is put back, or another one is uploaded."""
-    st.session_state[_TAKEN] = Taken(pixels, name, label, uploaded())
+    st.session_state[_TAKEN] = Taken.of(pixels, name, label, uploaded())
 
 
 def taken() -> Taken | None:
     """The picture that the Draw page is to read, if one was taken there and nothing was uploaded since."""
     found = cast("Taken | None", st.session_state.get(_TAKEN))
-    return found if found and found.over == uploaded() else None
+    if found and found.over != uploaded():
+        put_back()
+        return None
+    return found
 
 
 def uploaded() -> str | None:
@@ -496,6 +514,15 @@ def uploaded() -> str | None:
 def put_back() -> None:
     """Have the Draw page read the pad again."""
     st.session_state.pop(_TAKEN, None)
+
+
+def _keep_upload() -> None:
+    """Have what was uploaded outlive the uploader, which forgets it with its page."""
+    found, kept = cast("Taken | None", st.session_state.get(_TAKEN)), st.session_state.pop(_PREPARED, None)
+    if found:
+        st.session_state[_TAKEN] = replace(found, over=None)
+    elif kept:
+        st.session_state[_TAKEN] = Taken(kept[1], "your picture", None, is_upload=True)
 
 
 def is_drawn_over(picture: Prepared) -> bool:
@@ -581,7 +608,8 @@ class Explored:
 def _exploring(model: str, stamp: Stamp, name: str, source: Source) -> Work[Explored]:
     def explore(progress: Progress) -> Explored:
         digits = split(name, source)
-        predictions, problem = predictions_of(model, name, digits, progress)
+        with _reading_all if name == source.splits[0] else nullcontext():
+            predictions, problem = predictions_of(model, name, digits, progress)
         readings = Readings(name, digits, predictions)
         _ = readings.thickness, readings.slant, readings.averages, readings.losses  # now rather than in a click
         return Explored(readings, evaluate(digits.labels, predictions.read), problem)

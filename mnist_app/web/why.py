@@ -438,7 +438,7 @@ def _change(read: ReadDigit, digits: Sequence[ReadDigit], model: str, meant: int
     changed = remedy.change.drawing
     if changed:
         strokes = [stroke for each in digits if each is not read and each.drawing for stroke in each.drawing.strokes]
-        whole = Drawing((*strokes, *changed.strokes), Drawing.from_fabric(session.pad().latest or {}).pen_width)
+        whole = Drawing((*strokes, *changed.strokes), session.pad().drawing.pen_width)
         if st.button(
             "Put it on the pad", icon=":material/draw:", on_click=session.pad().put, args=(whole,), key="put_remedy"
         ):

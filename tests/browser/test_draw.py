@@ -171,6 +171,10 @@ def test_shortcuts_undo_and_clear(visitor: Visitor) -> None:
     assert visitor.inked_pixels() > 0
     visitor.page.keyboard.press("Delete")
     expect(visitor.digit).to_have_text("?")
+    visitor.settle()
+    visitor.page.keyboard.press("Control+z")
+    visitor.settle()
+    assert visitor.inked_pixels() > 0
 
 
 def test_the_canvas_toolbar_cannot_erase_the_drawing(visitor: Visitor) -> None:
@@ -368,6 +372,24 @@ def test_a_picture_is_read_and_removing_it_goes_back_to_the_pad(visitor: Visitor
     visitor.upload("two.png", picture_of(TWO))
     expect(visitor.digit).to_have_text("2")
     visitor.page.locator(".st-key-upload").get_by_role("button", name="Remove").click()
+    expect(visitor.digit).to_have_text("1")
+
+
+def test_a_picture_outlives_a_visit_to_another_page_until_somebody_draws_instead(visitor: Visitor) -> None:
+    visitor.draw(ONE)
+    visitor.settle()
+    visitor.upload("two.png", picture_of(TWO))
+    expect(visitor.digit).to_have_text("2")
+    visitor.settle()
+    steps = visitor.page.locator(".steps figure").count()
+    for _ in range(2):
+        visitor.visit("Models")
+        visitor.visit("Draw")
+        visitor.wait_for_pad()
+        expect(visitor.page.get_by_text("Read from your picture.")).to_be_visible()
+        expect(visitor.digit).to_have_text("2")
+        expect(visitor.page.locator(".steps figure")).to_have_count(steps)
+    visitor.page.get_by_role("button", name="Draw instead").click()
     expect(visitor.digit).to_have_text("1")
 
 

@@ -8,6 +8,7 @@ from mnist_app.data.dataset import Digits
 from mnist_app.explain import doctor
 from mnist_app.explain.doctor import (
     MEASURES,
+    MOST_POINTS,
     Change,
     Norms,
     changes_of_drawing,
@@ -16,7 +17,7 @@ from mnist_app.explain.doctor import (
     smallest_change,
 )
 from mnist_app.ink.preprocessing import pixels_of_drawing
-from mnist_app.ink.strokes import Drawing
+from mnist_app.ink.strokes import Drawing, resampled
 from mnist_app.reading.recognition import Glyph, Recogniser, recognise, recognise_glyphs
 
 from ..conftest import ONE, SEVEN
@@ -148,6 +149,12 @@ def test_of_a_scribble_of_many_strokes_only_some_changes_are_tried() -> None:
     rng = np.random.default_rng(0)
     scribble = Drawing.from_points([rng.uniform(0, 300, (6, 2)).tolist() for _ in range(40)])
     assert len(list(changes_of_drawing(scribble))) < 200
+
+
+def test_of_thousands_of_points_each_change_is_painted_by_fewer(a_seven: Drawing) -> None:
+    dense = Drawing(tuple(resampled(stroke, 0.05) for stroke in a_seven.strokes))
+    for change in changes_of_drawing(dense):
+        assert change.drawing and sum(map(len, change.drawing.strokes)) < 1.2 * MOST_POINTS
 
 
 def test_every_change_of_a_drawing_is_one_that_can_be_drawn() -> None:

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from mnist_app.ink.preprocessing import BlankError, pixels_of_drawing
-from mnist_app.ink.strokes import Drawing, DrawingError
+from mnist_app.ink.strokes import Drawing, DrawingError, resampled
 from mnist_app.models.registry import DEFAULT_MODEL
 from mnist_app.reading import number as number_module
-from mnist_app.reading.number import Reading, read_drawing, read_each, read_picture
+from mnist_app.reading.number import MOST_POINTS, Reading, read_drawing, read_each, read_picture
 from mnist_app.reading.recognition import Glyph, Prediction, Recogniser, load_recogniser
 
 from ..compositions import heart, line_across, number, one_dot, scribble
@@ -107,3 +107,11 @@ def test_too_many_strokes_for_a_number_are_read_as_one_drawing(model: Recogniser
     strokes = written("7" * 20).strokes
     assert len(strokes) == 40
     assert len(read_drawing(model, Drawing(strokes)).digits) == 1
+
+
+def test_a_scribble_of_thousands_of_points_is_read_as_one_drawing(model: Recogniser) -> None:
+    """Every live answer would take as long as a hundred others."""
+    usual, dense = (Drawing(tuple(resampled(each, step) for each in written("17").strokes)) for step in (2, 0.05))
+    assert read_drawing(model, usual).text == "17"
+    assert sum(map(len, dense.strokes)) > MOST_POINTS
+    assert len(read_drawing(model, dense).digits) == 1

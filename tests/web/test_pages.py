@@ -25,7 +25,7 @@ from mnist_app.data.corrections import keep
 from mnist_app.data.dataset import DatasetError
 from mnist_app.ink.preprocessing import Step
 from mnist_app.ink.strokes import Drawing
-from mnist_app.models.registry import DEFAULT_MODEL, load_card, load_model, model_folders, save_model
+from mnist_app.models.registry import DEFAULT_MODEL, find_model, load_card, load_model, model_folders, save_model
 from mnist_app.reading.number import ReadDigit, Reading
 from mnist_app.reading.recognition import Glyph, Prediction, Recogniser, load_recogniser
 from mnist_app.web import session
@@ -308,7 +308,11 @@ def test_undo_brings_back_the_ink_that_something_was_put_over(a_seven: Drawing) 
     pad.clear()
     pad.accept(state(SEVEN))
     pad.undo()
-    assert len(pad.strokes) == 1, "what was cleared stays so"
+    assert len(pad.strokes) == 1, "first what was drawn after it"
+    pad.undo()
+    assert pad.can_undo and not pad.strokes
+    pad.undo()
+    assert pad.drawn == Drawing.from_fabric(ink(SEVEN)).to_points(), "then what was cleared"
 
 
 def test_what_is_put_on_the_pad_is_on_the_pad(a_seven: Drawing) -> None:
@@ -325,7 +329,19 @@ def test_clear_takes_back_everything() -> None:
     at = draw(open_page("draw").run(), SEVEN).run()
     at.button("clear").click().run()
     assert (digit_of(at), at.session_state["pad"].strokes) == ("?", [])
+    assert digit_of(at.button("undo").click().run()) == "7"
+    at.button("undo").click().run()
+    at.button("undo").click().run()
+    assert at.button("undo").disabled and at.button("clear").disabled
     assert digit_of(draw(at, TWO).run()) == "2"
+
+
+def test_a_stroke_that_comes_together_with_leaving_is_kept() -> None:
+    at = draw(open_page("draw").run(), [SEVEN[0]]).run()
+    draw(at, SEVEN)
+    at.session_state["page"] = "models"
+    at.run()
+    assert at.session_state["pad"].drawn == Drawing.from_fabric(ink(SEVEN)).to_points()
 
 
 def test_the_pen_s_width_changes_nothing_but_the_canvas() -> None:
@@ -509,6 +525,17 @@ def test_a_broken_model_is_one_sentence_beside_the_others(own_home: Path, card: 
         *("All models", "ink-cnn", "ensemble", "mnist-cnn", "robust-cnn", "broken", "Compare"),
     ]
     assert "card.json" in at.warning[0].value and at.warning[0].value.endswith(".")
+
+
+def test_who_cannot_have_a_model_keeps_the_one_they_read_with(own_home: Path) -> None:
+    folder = own_home / "models" / "cut"
+    shutil.copytree(find_model("mnist-cnn"), folder)
+    (folder / "model.safetensors").write_bytes(b"")
+    at = open_page("models").run()
+    at.button("use_mnist-cnn").click().run()
+    at.button("use_cut").click().run()
+    assert not at.exception and "model.safetensors" in at.warning[0].value
+    assert at.session_state["model"] == "mnist-cnn"
 
 
 def test_the_data_page_shows_the_sample_and_says_what_is_missing(no_mnist: None) -> None:

@@ -69,7 +69,7 @@ def test_only_an_open_question_about_ink_hears_of_the_pen() -> None:
     assert ears_of(at) == 1
     at.button("clear").click().run()
     assert ears_of(at) == 1, "the page itself waits for a first stroke"
-    at.session_state["taken"] = session.Taken(np.eye(28, dtype=np.uint8), "a picture", None)
+    at.session_state["taken"] = session.Taken.of(np.eye(28, dtype=np.uint8), "a picture", None)
     at.session_state[session.WHY_PICTURE] = WHERE
     draw(at, SEVEN).run()
     assert at.pills[0].value == WHERE and ears_of(at) == 0
@@ -162,7 +162,7 @@ def test_a_training_picture_is_no_neighbour_of_its_own() -> None:
     name = source.splits[0]
     digits = session.split(name, source)
     at = open_page("draw")
-    at.session_state["taken"] = session.Taken(digits.images[17], "a picture", int(digits.labels[17]))
+    at.session_state["taken"] = session.Taken.of(digits.images[17], "a picture", int(digits.labels[17]))
     at.session_state[session.WHY_PICTURE] = SEE
     assert session.sketch(DEFAULT_MODEL).result(60)
     shown = html_of(at.run())
@@ -264,7 +264,7 @@ def test_a_changed_picture_is_taken_to_the_pad_with_the_digit_it_shows() -> None
 def test_a_picture_of_a_known_digit_is_meant_to_be_that_one() -> None:
     at = open_page("draw")
     pixels = session.split("validation", find_source()).images[301]
-    at.session_state["taken"] = session.Taken(pixels, "a picture", 5)
+    at.session_state["taken"] = session.Taken.of(pixels, "a picture", 5)
     at.session_state[session.WHY_PICTURE] = CHANGE
     assert [group.value for group in at.run().segmented_control] == [5]
 

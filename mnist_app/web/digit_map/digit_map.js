@@ -108,12 +108,6 @@ class DigitMap {
     new ResizeObserver(() => {
       if (this.canvas.width !== this.sharpSide()) this.draw(); // it also tells of the size that was drawn already
     }).observe(this.canvas.parentElement);
-    const scheme = matchMedia("(prefers-color-scheme: dark)");
-    const onScheme = () => {
-      if (root.isConnected) setTimeout(() => this.draw(), 200);
-      else scheme.removeEventListener("change", onScheme); // it would outlive the map
-    };
-    scheme.addEventListener("change", onScheme);
     this.showTool();
   }
 
@@ -384,5 +378,10 @@ class DigitMap {
 export default function ({ parentElement, data, setTriggerValue }) {
   const root = parentElement.querySelector(".digit-map");
   if (!maps.has(root)) maps.set(root, new DigitMap(root));
-  maps.get(root).update(data, setTriggerValue);
+  const map = maps.get(root);
+  map.update(data, setTriggerValue);
+  const scheme = matchMedia("(prefers-color-scheme: dark)");
+  const onScheme = () => setTimeout(() => map.draw(), 200);
+  scheme.addEventListener("change", onScheme);
+  return () => scheme.removeEventListener("change", onScheme); // or no map would ever be forgotten
 }

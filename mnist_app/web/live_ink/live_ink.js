@@ -248,13 +248,20 @@ export function say(status, answer) {
 }
 
 async function askServer({ url, model }, strokes, signal) {
-  const response = await fetch(url, {
-    method: "POST",
-    headers: { "Content-Type": "application/json" },
-    body: JSON.stringify({ strokes, model }),
-    signal: AbortSignal.any([signal, AbortSignal.timeout(PATIENCE)]),
-  });
-  return response.ok ? response.json() : null;
+  const request = new AbortController(); // AbortSignal.any would do, but tablets of 2023 do not know it
+  const patience = setTimeout(() => request.abort(), PATIENCE);
+  signal.addEventListener("abort", () => request.abort());
+  try {
+    const response = await fetch(url, {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ strokes, model }),
+      signal: request.signal,
+    });
+    return response.ok ? await response.json() : null;
+  } finally {
+    clearTimeout(patience);
+  }
 }
 
 /** The canvas's own pixels under a pointer, whatever the size at which it is shown. */

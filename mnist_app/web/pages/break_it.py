@@ -13,7 +13,6 @@ from mnist_app.explain.attacks import Attack
 from mnist_app.explain.distortions import DISTORTIONS
 from mnist_app.ink.strokes import Drawing
 from mnist_app.models.registry import DEFAULT_MODEL, ROBUST_MODEL, model_folders
-from mnist_app.reading.number import read_drawing
 from mnist_app.reading.recognition import Prediction, Recogniser, follows, recognise
 from mnist_app.web import session
 from mnist_app.web.answer import a_digit, percent
@@ -26,6 +25,7 @@ from mnist_app.work import Work
 
 FRAMES = 41  # positions of a slider: odd, so that the middle is one of them
 DISTORT, ATTACK = "Make it worse by degrees", "Attack it"
+STEP = 8  # levels: a class that moves the slider shares what a thousand attacks take
 STRONGEST = 64  # levels that an attack may change a pixel by: more, and people see another digit too
 
 
@@ -61,8 +61,8 @@ def page() -> None:
 
 def _subject() -> Subject:
     """The visitor's drawing if there is one and it is wanted, else a digit of the best split there is."""
-    drawing = Drawing.from_fabric(session.pad().latest or {})
-    if not drawing.is_blank:
+    drawn = session.own_digits()
+    if drawn:
         chosen = st.segmented_control(
             "Which digit",
             ["My drawing", "A test digit"],
@@ -72,10 +72,8 @@ def _subject() -> Subject:
             persist_state="session",
         )
         if chosen == "My drawing":
-            model = session.model(session.using())
-            reading = read_drawing(model, drawing)
-            read = reading.digits[0]
-            name = "the first digit of your drawing" if reading.is_number else "your drawing"
+            model, read = session.model(session.using()), drawn[0]
+            name = "the first digit of your drawing" if len(drawn) > 1 else "your drawing"
             # By its look, as everything here: what is broken are pictures.
             return Subject(read.pixels, name, recognise(model, read.pixels[None])[0].digit, read.drawing)
     source = find_source()
@@ -155,7 +153,10 @@ def _attack(subject: Subject, models: list[Recogniser]) -> None:
     """A picture changed by an attack on each model, with the change made visible."""
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         levels = st.slider(
-            "Levels a pixel may change by, of 255", 0, STRONGEST, 24, key=session.BREAK_LEVELS, persist_state="session"
+            "Levels a pixel may change by, of 255",
+            *(0, STRONGEST, 24, STEP),
+            key=session.BREAK_LEVELS,
+            persist_state="session",
         )
         steps = {"FGSM": 1, "PGD": Attack(1).steps}
         method = st.segmented_control(

@@ -33,6 +33,7 @@ def page() -> None:
     except AppError as error:
         problem_notice(str(error))
         if source.is_ours:
+            who_may()
             _download()
         return
     st.caption(f"{len(digits):,} digits of the {split} split, from {source.name}. The first {PER_DIGIT} of each:")

@@ -95,9 +95,9 @@ def _pad() -> tuple[Drawing, DeltaGenerator]:
     if problem:
         problem_notice(f"{problem} The last stroke was taken back.")
     with st.container(horizontal=True, key="pad_buttons"):
-        blank = not pad.strokes
-        st.button("Undo", icon=":material/undo:", shortcut="Mod+Z", on_click=pad.undo, disabled=blank, key="undo")
-        st.button("Clear", icon=":material/delete:", shortcut="Delete", on_click=pad.clear, disabled=blank, key="clear")
+        undo, clear = ":material/undo:", ":material/delete:"
+        st.button("Undo", icon=undo, shortcut="Mod+Z", on_click=pad.undo, disabled=not pad.can_undo, key="undo")
+        st.button("Clear", icon=clear, shortcut="Delete", on_click=pad.clear, disabled=not pad.strokes, key="clear")
     return pad.drawing, boxes
 
 
@@ -112,7 +112,9 @@ def _controls() -> Prepared | None:
     )
     with picture:
         upload = st.file_uploader("Or read a picture of a digit: upload or paste it", PICTURES, key=session.UPLOAD)
-        if upload and not session.taken():
+        if not upload:
+            session.forget_upload()
+        elif not session.taken():
             try:
                 return session.prepared_upload(upload)
             except AppError as error:
@@ -135,7 +137,7 @@ def _way_back(taken: session.Taken) -> None:
         st.button("Back to my picture", icon=":material/arrow_back:", on_click=session.put_back, key="put_back")
         return
     with st.container(horizontal=True):
-        back = st.button("Back to it", icon=":material/arrow_back:", key="back")
+        back = not taken.is_upload and st.button("Back to it", icon=":material/arrow_back:", key="back")
         st.button("Draw instead", icon=":material/draw:", on_click=session.put_back, key="put_back")
     if back:
         session.go_to("Explore")

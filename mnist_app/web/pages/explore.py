@@ -33,7 +33,7 @@ from mnist_app.web import session
 from mnist_app.web.answer import percent
 from mnist_app.web.charts import ANY, confusion_html, scores_html
 from mnist_app.web.digit_map import Drawn, digit_map
-from mnist_app.web.gallery import gallery_html, neighbours_html, picture_html, sheet_png, torn
+from mnist_app.web.gallery import described_html, gallery_html, neighbours_html, picture_html, sheet_png, torn
 from mnist_app.web.notice import plain, problem_notice
 from mnist_app.web.picks import picks
 from mnist_app.web.pictures import png_url
@@ -263,7 +263,7 @@ def _filters(view: View) -> None:
 def _describe(view: View, readings: Readings, chosen: Order) -> None:
     """What the gallery shows, in words; how to widen it, where that is nothing."""
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.html(f'<h2 class="described" role="status">{view.filters.describe(len(chosen))}</h2>', width="stretch")
+        st.html(described_html(view.filters.describe(len(chosen))), width="stretch")
         if view.filters.each():
             st.button("Clear", icon=":material/close:", key="explore_clear", on_click=_clear)
     if not len(chosen):
@@ -393,7 +393,7 @@ def _nearest_training(view: View, readings: Readings, opened: int) -> None:
 
 def _map(view: View, readings: Readings) -> None:
     """All of the split in two dimensions, and a drawing among it if the visitor has one."""
-    drawing = Drawing.from_fabric(session.pad().latest or {})
+    drawing = session.pad().drawing
 
     def changed() -> None:
         session.show(replace(session.seen(), method=st.session_state["explore_method"]))

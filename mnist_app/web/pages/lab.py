@@ -21,7 +21,16 @@ from mnist_app.reading.recognition import Prediction
 from mnist_app.web import session
 from mnist_app.web.answer import percent
 from mnist_app.web.basics import basics
-from mnist_app.web.charts import TRAINING, VALIDATION, Curve, counts_html, curves_html, readings_html
+from mnist_app.web.charts import (
+    COURSES,
+    TRAINING,
+    VALIDATION,
+    Curve,
+    counts_html,
+    course_html,
+    curves_html,
+    readings_html,
+)
 from mnist_app.web.notice import plain, problem_notice
 from mnist_app.web.own_digit import own_digit
 from mnist_app.web.pictures import png_url
@@ -30,7 +39,7 @@ from mnist_app.web.tradeoff import COSTS, GAINS, Axis, shares_over_samples, trad
 
 COMMAND = "python -m mnist_app lab --models {}"
 WHOLE = "mnist-cnn"  # what the compressed ones were made from
-MOST_LOSS = 1.0  # nats: a run that goes astray is not to flatten the others
+HIGHEST_LOSS = 1.0  # nats: a run that goes astray is not to flatten the others
 
 
 def page() -> None:
@@ -176,8 +185,8 @@ def _model(found: Figures) -> None:
         curves, confusion = st.columns(2, gap="large")
         with curves:
             if found.curves:
-                for measure, title in (("accuracy", "Read right"), ("loss", "Loss, nats")):
-                    st.html(_course_html(title, found, measure))
+                for measure in COURSES:
+                    st.html(_course_html(found, measure))
                 st.caption(
                     "What it learns from is made harder on purpose, by changed digits, smoothed labels or dropout; "
                     "validation is not."
@@ -204,17 +213,13 @@ def _model(found: Figures) -> None:
                 st.caption(f"Too large to come with the app. To look at its mistakes: `{COMMAND.format(found.name)}`")
 
 
-def _course_html(title: str, found: Figures, measure: str) -> str:
+def _course_html(found: Figures, measure: str) -> str:
     """How one measure went while it learned, on validation and on what was learned from."""
     lines = [
         Curve("validation", [(each["passes"], each[f"validation_{measure}"]) for each in found.curves], VALIDATION),
         Curve("learning from", [(each["passes"], each[f"train_{measure}"]) for each in found.curves], TRAINING, True),
     ]
-    values = [value for line in lines for _, value in line.points]
-    passes = max(at for line in lines for at, _ in line.points)
-    if measure == "loss":
-        return curves_html(title, lines, passes, 0, min(MOST_LOSS, max(values)), "")
-    return curves_html(title, lines, passes, max(0.0, float(np.floor(min(0.98, *values) * 50) / 50)), 1, "%")
+    return course_html(measure, lines)
 
 
 def _axis(label: str, measures: Mapping[str, Axis], usual: str, key: str) -> Axis:
@@ -355,7 +360,7 @@ def _effects(seen: Sequence[Seen]) -> None:
                 Curve("learning from", [(each["passes"], each["train_loss"]) for each in run.curves], TRAINING, True),
             ]
             with column:
-                st.html(curves_html(f"Loss, {run.setting}", lines, last["passes"], 0, MOST_LOSS, ""))
+                st.html(curves_html(f"Loss, {run.setting}", lines, last["passes"], 0, HIGHEST_LOSS, ""))
                 st.caption(f"In the end {last['validation_accuracy']:.2%} of validation digits are read right.")
 
 

@@ -29,7 +29,7 @@ from mnist_app.models.shelf import (
     restorable,
 )
 from mnist_app.web import session
-from mnist_app.web.charts import COMPARED, Curve, counts_html, curves_html, readings_html
+from mnist_app.web.charts import COMPARED, COURSES, Curve, counts_html, course_html, readings_html
 from mnist_app.web.exports import made_on_press, say_failed
 from mnist_app.web.gallery import image_sheet
 from mnist_app.web.notice import plain, problem_notice
@@ -43,7 +43,6 @@ SPLITS = {"validation": "5,000 validation digits", "test": "10,000 test digits"}
 CURVED = {"validation": "validation", "train": "learning from"}
 MOST_COMPARED = len(COMPARED)
 PATIENCE = 0.7  # seconds that the page waits before it shows a progress bar instead
-MOST_LOSS = 2.5  # nats: a training that begins badly is not to flatten the rest
 MOST_PICTURES = 40  # of those that one model reads right and another wrong
 
 
@@ -86,7 +85,7 @@ def _default(shelf: Shelf) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(words, width="stretch")
         if using != shelf.default:
-            st.button("Use the default", key="use_default", on_click=session.use, args=(shelf.default,))
+            st.button("Use the default", key="use_default", on_click=_use, args=(shelf.default,))
         if shelf.earlier_defaults and session.is_teacher():
             with st.popover("Go back to an earlier default", icon=":material/history:"):
                 for name in shelf.earlier_defaults:
@@ -173,7 +172,7 @@ def _actions(name: str, shelf: Shelf) -> None:
             icon=":material/person:",
             key=f"use_{name}",
             disabled=name == session.using(),
-            on_click=session.use,
+            on_click=_use,
             args=(name,),
         )
         st.button(
@@ -210,6 +209,13 @@ def _actions(name: str, shelf: Shelf) -> None:
             )
         if not is_shipped(name) and not is_default and session.is_teacher():
             st.button("Delete", icon=":material/delete:", key=f"delete_{name}", on_click=_do, args=(put_away, name))
+
+
+def _use(name: str) -> None:
+    try:
+        session.use(name)
+    except AppError as error:
+        st.session_state["models_problem"] = str(error)
 
 
 def _do(action: Callable[[str], None], name: str) -> None:
@@ -301,7 +307,7 @@ def _curves(cards: dict[str, ModelCard]) -> None:
     """How they learned, one figure beside the other, and which of them have no curves to show."""
     silent = [plain(title) for title, card in cards.items() if not card.curves]
     if len(silent) < len(cards):
-        for column, measure in zip(st.columns(2), ("accuracy", "loss"), strict=True):
+        for column, measure in zip(st.columns(2), COURSES, strict=True):
             column.html(_curves_html(cards, measure))
     if silent:
         st.caption(f"Of {' and '.join(silent)} no curves were kept.")
@@ -320,12 +326,7 @@ def _curves_html(cards: dict[str, ModelCard], measure: str) -> str:
         for split, digits in CURVED.items()
         if card.curves
     ]
-    passes = max(at for line in lines for at, _ in line.points)
-    values = [value for line in lines for _, value in line.points]
-    if measure == "loss":
-        return curves_html("Loss, nats", lines, passes, 0, min(MOST_LOSS, max(values)), "")
-    lowest = max(0.0, float(np.floor(min(0.98, *values) * 50) / 50))
-    return curves_html("Read right", lines, passes, lowest, 1, "%")
+    return course_html(measure, lines)
 
 
 def _own_drawing(chosen: list[str], shelf: Shelf) -> None:

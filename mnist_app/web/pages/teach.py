@@ -21,7 +21,7 @@ from mnist_app.training.jobs import DONE, Job
 from mnist_app.training.teach import MOST_TAUGHT, REPLAYED, Change, Taught, lesson, pictures_of
 from mnist_app.web import session
 from mnist_app.web.exports import made_on_press, say_failed
-from mnist_app.web.gallery import before_after_html, corrections_html
+from mnist_app.web.gallery import before_after_html, corrections_html, described_html
 from mnist_app.web.notice import plain, problem_notice
 from mnist_app.web.pages.train import POLL_EVERY, PROBLEM, job_line, say_problem
 from mnist_app.web.picks import picks
@@ -80,7 +80,7 @@ def _gallery(whose: str | None, count: int) -> None:
     chosen: set[int] = st.session_state.setdefault(session.TEACH_CHOSEN, set())
     here = [each.id for each in shown]
     elsewhere = len(chosen.difference(here))
-    st.html(f'<h2 class="described" role="status">{_described(count)}</h2>')
+    st.html(described_html(_described(count)))
     if shown:
         images = pictures_of([each.drawing for each in shown])
         picks(corrections_html(shown, images, chosen), "teach_gallery", _choose, leads_to="")
@@ -294,7 +294,7 @@ def _adopt(job: Job) -> None:
             icon=":material/person:",
             key="teach_use",
             disabled=job.name == using,
-            on_click=session.use,
+            on_click=_use,
             args=(job.name,),
         )
         st.button(
@@ -306,6 +306,13 @@ def _adopt(job: Job) -> None:
             args=(job.name,),
         )
     st.caption(f"It is on the Models page as {plain(job.name)}, and its parent is as it was.")
+
+
+def _use(name: str) -> None:
+    try:
+        session.use(name)
+    except AppError as error:
+        st.session_state[PROBLEM] = str(error)
 
 
 def _make_default(name: str) -> None:

@@ -17,7 +17,7 @@ from mnist_app.training.augmentation import LIMITS, Augmentation, augment
 from mnist_app.training.jobs import DONE, FAILED, LEARNED, RUNNING, WAITING, Job, JobStatus
 from mnist_app.training.train import OPTIMISERS, PRESETS, TrainConfig
 from mnist_app.web import session
-from mnist_app.web.charts import TRAINING, VALIDATION, Curve, counts_html, curves_html, minds_html
+from mnist_app.web.charts import MOST_LOSS, TRAINING, VALIDATION, Curve, counts_html, curves_html, minds_html
 from mnist_app.web.gallery import image_sheet
 from mnist_app.web.notice import plain, problem_notice
 from mnist_app.web.own_digit import own_digit
@@ -381,7 +381,7 @@ def _loss_html(status: JobStatus, passes: float) -> str:
         Curve("learning from", status.losses, TRAINING, dashed=True),
         Curve("validation", measured, VALIDATION),
     ]
-    return curves_html("Loss, nats", curves, passes, 0, min(highest, 2.5), "")
+    return curves_html("Loss, nats", curves, passes, 0, min(highest, MOST_LOSS), "")
 
 
 def _accuracy_html(status: JobStatus, passes: float) -> str:
