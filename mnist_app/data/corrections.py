@@ -176,17 +176,10 @@ def put_away(chosen: Collection[int], whose: str | None = None) -> list[int]:
 
 
 def bring_back(chosen: Collection[int], whose: str | None = None) -> int:
-    """Undo a deletion; returns how many came back. Raises CorrectionError, also where it were too many of a visitor."""
+    """Undo a deletion; returns how many came back. Raises CorrectionError."""
     with _writing, _database() as database:
         these = _C.id.in_(chosen) & _of(whose) & _C.put_away_at.is_not(None)
-        whose_they_are = list(database.scalars(select(_C.visitor).where(these).distinct()))
-        brought = database.execute(update(_CORRECTIONS).where(these).values(put_away_at=None)).rowcount
-        if any(_count(database, _there(visitor)) > MOST_OF_ONE for visitor in whose_they_are):
-            raise CorrectionError(
-                f"That would be more than the {MOST_OF_ONE:,} drawings that are kept of one visitor. "
-                "Delete others first."
-            )
-        return brought
+        return database.execute(update(_CORRECTIONS).where(these).values(put_away_at=None)).rowcount
 
 
 def to_json_lines(whose: str | None = None) -> str:
@@ -213,14 +206,20 @@ def _make_room(database: Connection, visitor: str) -> None:
             f"You have had {MOST_OF_ONE:,} drawings corrected, and more are not kept of one visitor. "
             "Delete some on the Teach page first."
         )
-    kept = _count(database, true())
-    if kept < MOST_KEPT:
-        return
-    away = select(_C.id).where(_C.put_away_at.is_not(None)).order_by(_C.put_away_at, _C.id)
-    oldest = list(database.scalars(away.limit(kept - MOST_KEPT + 1)))
-    if kept - len(oldest) >= MOST_KEPT:
+    _give_way(database, _of(visitor), MOST_OF_ONE)
+    if not _give_way(database, true(), MOST_KEPT):
         raise CorrectionError(f"{MOST_KEPT:,} corrections are kept already. Export them and delete some first.")
+
+
+def _give_way(database: Connection, which: ColumnElement[bool], most: int) -> bool:
+    """Forget of these what was put away, the oldest first, until one more makes ``most``; whether that suffices."""
+    over = _count(database, which) + 1 - most
+    if over <= 0:
+        return True
+    away = select(_C.id).where(which & _C.put_away_at.is_not(None)).order_by(_C.put_away_at, _C.id)
+    oldest = list(database.scalars(away.limit(over)))
     database.execute(delete(_CORRECTIONS).where(_C.id.in_(oldest)))
+    return len(oldest) == over
 
 
 def _forget_old(database: Connection) -> None:

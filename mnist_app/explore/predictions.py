@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.special import log_softmax, softmax
 
 from mnist_app.data.dataset import CLASSES, Digits
-from mnist_app.explore.kept import Arrays, Origin, look_up_or_compute
+from mnist_app.explore.kept import Arrays, Origin, look_up, look_up_or_compute
 from mnist_app.models.graph import CHUNK, Graph
 from mnist_app.models.registry import ModelError, answering_file, find_model, load_card
 from mnist_app.reading.recognition import load_recogniser
@@ -105,6 +105,11 @@ def predictions_of(
 
     kept = look_up_or_compute(KIND, origin_of(model, split, digits), _shapes(digits), compute)
     return _of(model, kept.arrays), kept.problem
+
+
+def are_known(model: str, split: str, digits: Digits) -> bool:
+    """Whether `predictions_of` need not compute. Raises ModelError."""
+    return look_up(KIND, origin_of(model, split, digits), _shapes(digits)) is not None
 
 
 def arrays_of(predictions: Predictions) -> Arrays:

@@ -27,7 +27,7 @@ from mnist_app.explain.feature_maps import Favourites
 from mnist_app.explore.explorer import Readings, View
 from mnist_app.explore.favourites import favourites_of
 from mnist_app.explore.neighbours import Neighbours, Sketch, known_neighbours, sketch_of
-from mnist_app.explore.predictions import predict, predictions_of
+from mnist_app.explore.predictions import are_known, predict, predictions_of
 from mnist_app.explore.projection import Layout, Places, known_tsne, pca
 from mnist_app.ink.photo import open_image
 from mnist_app.ink.preprocessing import Prepared, Step, prepare_image
@@ -180,6 +180,8 @@ class Pad:
     def clear(self) -> None:
         """Start over on a blank canvas; Undo brings back what was on this one, even what came with the press."""
         self.catch_up()
+        if not self.strokes:  # a second press, which is not to take the first one's place
+            return
         self.is_untouched = False
         self.covered = 0, self.latest
         self.show(None)
@@ -207,7 +209,7 @@ class Pad:
             self.is_untouched = False
 
     def catch_up(self) -> None:
-        """In a callback: take over what the canvas sent together with the press, if anything."""
+        """Take over what the canvas sent together with what this run answers, if anything, before it is shown anew."""
         with suppress(KeyError, DrawingError):  # nothing drawn on this canvas yet, or nothing that a canvas sends
             self.accept(st.session_state[self.key])
 
@@ -474,33 +476,39 @@ def go_to(title: str) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Taken:
-    """A picture of a split, or a changed one, that was taken to the Draw page."""
+    """A picture that the Draw page reads: of a split, a changed one, or one that was uploaded before another page."""
 
     prepared: Prepared
     name: str
     label: int | None  # the digit that it shows, where that is known
-    over: str | None = None  # the uploaded picture that it is read instead of
-    is_upload: bool = False  # it was uploaded before another page was looked at
+    over: str | None = None  # what the uploader holds, which is not read meanwhile
+    before: "Taken | None" = None  # what was read before it, and is again once it is put back
+    is_upload: bool = False
 
     @classmethod
-    def of(cls, pixels: NDArray[np.uint8], name: str, label: int | None, over: str | None = None) -> "Taken":
+    def of(cls, pixels: NDArray[np.uint8], name: str, label: int | None) -> "Taken":
         """Of a picture (28, 28), 0 = paper, 255 = ink."""
         step = Step(
             "28 × 28", "As MNIST has it: all that the network sees.", pixels.astype(np.float32) / np.float32(255)
         )
-        return cls(Prepared(pixels, (step,)), name, label, over)
+        return cls(Prepared(pixels, (step,)), name, label)
+
+    def without_uploader(self, upload: "Taken") -> "Taken":
+        """The same once the uploader is gone, and what it held is known."""
+        before = self.before.without_uploader(upload) if self.before else upload
+        return replace(self, over=None, before=before)
 
 
-def take(pixels: NDArray[np.uint8], name: str, label: int | None) -> None:
+def take(pixels: NDArray[np.uint8], name: str, label: int | None, before: Taken | None = None) -> None:
     """Have the Draw page read a picture until it is put back, or another one is uploaded."""
-    st.session_state[_TAKEN] = Taken.of(pixels, name, label, uploaded())
+    st.session_state[_TAKEN] = replace(Taken.of(pixels, name, label), over=uploaded(), before=before)
 
 
 def taken() -> Taken | None:
     """The picture that the Draw page is to read, if one was taken there and nothing was uploaded since."""
     found = cast("Taken | None", st.session_state.get(_TAKEN))
     if found and found.over != uploaded():
-        put_back()
+        st.session_state.pop(_TAKEN)
         return None
     return found
 
@@ -512,17 +520,18 @@ def uploaded() -> str | None:
 
 
 def put_back() -> None:
-    """Have the Draw page read the pad again."""
-    st.session_state.pop(_TAKEN, None)
+    """Have the Draw page read what it read before the picture that was taken to it: another one, or the pad."""
+    found = cast("Taken | None", st.session_state.pop(_TAKEN, None))
+    if found and found.before:
+        st.session_state[_TAKEN] = found.before
 
 
 def _keep_upload() -> None:
     """Have what was uploaded outlive the uploader, which forgets it with its page."""
     found, kept = cast("Taken | None", st.session_state.get(_TAKEN)), st.session_state.pop(_PREPARED, None)
-    if found:
-        st.session_state[_TAKEN] = replace(found, over=None)
-    elif kept:
-        st.session_state[_TAKEN] = Taken(kept[1], "your picture", None, is_upload=True)
+    if kept:
+        upload = Taken(kept[1], "your picture", None, is_upload=True)
+        st.session_state[_TAKEN] = found.without_uploader(upload) if found else upload
 
 
 def is_drawn_over(picture: Prepared) -> bool:
@@ -608,7 +617,7 @@ class Explored:
 def _exploring(model: str, stamp: Stamp, name: str, source: Source) -> Work[Explored]:
     def explore(progress: Progress) -> Explored:
         digits = split(name, source)
-        with _reading_all if name == source.splits[0] else nullcontext():
+        with _reading_all if name == source.splits[0] and not are_known(model, name, digits) else nullcontext():
             predictions, problem = predictions_of(model, name, digits, progress)
         readings = Readings(name, digits, predictions)
         _ = readings.thickness, readings.slant, readings.averages, readings.losses  # now rather than in a click

@@ -112,7 +112,7 @@ def _answer(
     elif question == WHEN and read.drawing:
         _when(read.drawing, model)
     elif question == CHANGE:
-        _change(read, digits, model, meant)
+        _change(read, digits, model, meant, is_on_draw=not is_beside_neighbours)
 
 
 def _which(digits: Sequence[ReadDigit]) -> ReadDigit:
@@ -402,7 +402,7 @@ def _decided(found: Replay) -> str:
 # What would change its mind?
 
 
-def _change(read: ReadDigit, digits: Sequence[ReadDigit], model: str, meant: int | None) -> None:
+def _change(read: ReadDigit, digits: Sequence[ReadDigit], model: str, meant: int | None, *, is_on_draw: bool) -> None:
     """What is unusual about the digit, and the smallest change that makes it read as the one meant."""
     prediction = read.prediction
     usual = meant
@@ -444,12 +444,11 @@ def _change(read: ReadDigit, digits: Sequence[ReadDigit], model: str, meant: int
         ):
             st.rerun()
         return
-    is_uploaded = session.uploaded() is not None
-    if st.button(
-        "Read this one" if is_uploaded else "Take the changed one to Draw", icon=":material/draw:", key="take_remedy"
-    ):
-        session.take(remedy.change.pixels, "a picture that was changed", meant)
-        if is_uploaded:
+    label = "Read this one" if is_on_draw else "Take the changed one to Draw"
+    if st.button(label, icon=":material/draw:", key="take_remedy"):
+        before = session.taken() if is_on_draw else None
+        session.take(remedy.change.pixels, "a picture that was changed", meant, before)
+        if is_on_draw:
             st.rerun()
         session.go_to("Draw")
 

@@ -141,6 +141,20 @@ def test_undo_waits_for_a_slow_browser(visitor: Visitor) -> None:
     expect(visitor.digit).to_have_text("1")
 
 
+def test_clear_drops_the_undos_that_still_wait(visitor: Visitor) -> None:
+    visitor.slow_down(6)
+    visitor.write([*ONE, [[100, 100], [250, 100]], [[100, 200], [250, 200]]])
+    undo = visitor.page.get_by_role("button", name="Undo")
+    undo.evaluate("(button) => { button.click(); button.click(); button.click(); }")
+    visitor.page.get_by_role("button", name="Clear").evaluate("(button) => button.click()")
+    visitor.slow_down(1)
+    visitor.settle()
+    visitor.page.wait_for_timeout(1000)  # in which what waits would be pressed
+    visitor.settle()
+    visitor.expect_ink(0)
+    expect(visitor.digit).to_have_text("?")
+
+
 def test_an_undo_that_the_next_stroke_overtakes_is_dropped(visitor: Visitor) -> None:
     bars: list[Stroke] = [[[100, 100], [250, 100]], [[100, 200], [250, 200]]]
     visitor.draw(ONE)

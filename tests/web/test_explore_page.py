@@ -223,7 +223,7 @@ def test_a_picture_is_taken_to_draw_and_read_there(no_mnist: None, validation: D
     there.session_state["taken"] = at.session_state["taken"]
     there.run()
     assert '<p class="digit" style="--length:1">7</p>' in html_of(there)
-    assert np.array_equal(at.session_state["taken"].pixels, validation.images[3600])
+    assert np.array_equal(at.session_state["taken"].prepared.pixels, validation.images[3600])
     there.button("put_back").click().run()
     assert '<p class="digit" style="--length:1">?</p>' in html_of(there)
 

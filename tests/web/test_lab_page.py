@@ -204,6 +204,7 @@ def test_who_learned_step_by_step_has_curves(a_lab: dict[str, Figures]) -> None:
     right, loss = re.findall(r'<figure class="course">.*?</figure>', shown, re.S)
     assert "Read right" in right and "validation 91.00%; learning from 90.00%" in right
     assert "Loss, nats" in loss and "validation 0.300; learning from 0.400" in loss
+    assert "made harder on purpose" in captions(opened(row=2))
     at = opened(row=3)
     assert "course" not in html_of(at) and "there are no curves" in captions(at)
 

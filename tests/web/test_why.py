@@ -258,7 +258,7 @@ def test_a_changed_picture_is_taken_to_the_pad_with_the_digit_it_shows() -> None
     at.button("take_remedy").click().run()
     taken = at.session_state["taken"]
     assert taken.label == label
-    assert read_picture(session.model(DEFAULT_MODEL), taken.pixels).text == str(digit)
+    assert read_picture(session.model(DEFAULT_MODEL), taken.prepared.pixels).text == str(digit)
 
 
 def test_a_picture_of_a_known_digit_is_meant_to_be_that_one() -> None:

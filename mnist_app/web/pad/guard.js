@@ -104,6 +104,15 @@ function holdUndo(event) {
   if (held === 1) setTimeout(release); // not within a click: another of the same button would be ignored
 }
 
+/** Undos that still wait are dropped by Clear, too: the first would bring back what was cleared. */
+function dropUndos(event) {
+  const isClear =
+    event.type === "click"
+      ? document.querySelector(".st-key-clear button")?.contains(event.target)
+      : event.key === "Delete";
+  if (isClear) held = 0;
+}
+
 /** Press Undo once for each time it was held back, each when the script has dealt with all that was before it. */
 function release(until = performance.now() + PATIENCE) {
   if (held === 0) return; // dropped meanwhile
@@ -143,6 +152,8 @@ const LISTENERS = [
   ["pointercancel", penUp],
   ["click", holdUndo],
   ["keydown", holdUndo],
+  ["click", dropUndos],
+  ["keydown", dropUndos],
 ];
 
 export default function ({ data }) {

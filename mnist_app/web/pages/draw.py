@@ -133,8 +133,10 @@ def _picture_waits() -> None:
 def _way_back(taken: session.Taken) -> None:
     """Where the picture that is read was taken from, and the ways on."""
     st.caption(f"Read from {taken.name}.")
-    if taken.over:
-        st.button("Back to my picture", icon=":material/arrow_back:", on_click=session.put_back, key="put_back")
+    if taken.over or taken.before:
+        which = "the" if taken.before and not taken.before.is_upload else "my"
+        back_to = f"Back to {which} picture"
+        st.button(back_to, icon=":material/arrow_back:", on_click=session.put_back, key="put_back")
         return
     with st.container(horizontal=True):
         back = not taken.is_upload and st.button("Back to it", icon=":material/arrow_back:", key="back")

@@ -487,6 +487,7 @@ def _lay_out(view: View, readings: Readings) -> None:
 
 @st.fragment(run_every=0.5)
 def _wait_for_layout(layout: Layout, view: View, readings: Readings) -> None:
-    if not layout.is_running or session.places(view.model, readings, "tsne") is not None:  # it has more to compute
+    # What is prepared besides the map takes longer; whether that is there costs too much to be asked all the time.
+    if not layout.is_running or (layout.share == 1 and session.places(view.model, readings, "tsne") is not None):
         st.rerun()
     st.progress(layout.share, f"Laying out the map: {layout.share:.0%}. Until then, PCA:")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mnist_app.errors import AppError
 from mnist_app.explore.explorer import Filters
-from mnist_app.lab.contender import CLASSICAL, COMPRESSED, OWN
+from mnist_app.lab.contender import COMPRESSED, OWN
 from mnist_app.lab.effects import Seen
 from mnist_app.lab.figures import TOLERANCE, Figures, missing, problems, table
 from mnist_app.lab.studies import effects, transfer
@@ -187,14 +187,15 @@ def _model(found: Figures) -> None:
             if found.curves:
                 for measure in COURSES:
                     st.html(_course_html(found, measure))
-                st.caption(
-                    "What it learns from is made harder on purpose, by changed digits, smoothed labels or dropout; "
-                    "validation is not."
-                )
-            elif found.family == CLASSICAL:
-                st.caption("It did not learn step by step: there are no curves.")
-            else:
+                if found.curves[-1]["train_loss"] > found.curves[-1]["validation_loss"]:
+                    st.caption(
+                        "What it learns from is made harder on purpose, by changed digits, smoothed labels or dropout; "
+                        "validation is not."
+                    )
+            elif found.family == OWN:
                 st.caption("The curves of its training were not kept.")
+            else:
+                st.caption("It did not learn step by step: there are no curves.")
             if found.ink_collections:
                 each = ", ".join(f"{plain(name)} {accuracy:.1%}" for name, accuracy in found.ink_collections.items())
                 st.caption(f"Real pen strokes, by collection: {each}.")
