@@ -22,7 +22,7 @@ from mnist_app.errors import AppError
 from mnist_app.ink.preprocessing import prepare_image
 from mnist_app.lab import effects
 from mnist_app.lab.contender import NETWORK, Contender, Fitted, Lesson
-from mnist_app.models.networks import Ensemble, batch_of, logits_of
+from mnist_app.models.networks import MEMBERS, Ensemble, batch_of, logits_of
 from mnist_app.models.pennet import PenNet
 from mnist_app.models.registry import PenCard, find_model, load_card, load_model, save_model
 from mnist_app.models.shelf import make_default, put_away
@@ -319,33 +319,39 @@ def test_the_cards_command_makes_the_same_weights_again(run: Run, tiny_splits: D
 
 
 def test_members_answer_together(run: Run, tiny_splits: Digits, tmp_path: Path, files: Path) -> None:
-    start = ["train", "--architecture", "handnet", "--epochs", "1", "--batch-size", "16"]
-    members = [tmp_path / seed for seed in ("0", "1", "2")]
+    members = [tmp_path / architecture for architecture in MEMBERS]
     for member in members:
-        assert run(*start, "--output", member, "--seed", member.name)[0] == 0
+        start = ["train", "--architecture", member.name, "--epochs", "1", "--batch-size", "16"]
+        assert run(*start, "--output", member)[0] == 0
     trained = load_model(members[0])
     pen = PenCard(parameters=7, command="none", config={}, seconds=1, machine="this one")
-    save_model(members[0], trained.network, replace(trained.card, pen=pen), PenNet())
     together = user_models_folder() / "together"
+    says = "The first member of an ensemble has learned from ink, and the others from none.\n"
+    assert run("combine", *members, "--output", together)[::2] == (1, says)
+    as_of_ink = replace(trained.card, pen=pen, config={**trained.card.config, "ink": {}})
+    save_model(members[0], trained.network, as_of_ink, PenNet())
     assert run("combine", *members, "--output", together)[0] == 0
-    card, first = load_card(together), load_card(members[0])
-    assert card.parameters == 3 * first.parameters
-    assert card.config["members"] == [load_card(member).command for member in members]
+    card, cards = load_card(together), [load_card(member) for member in members]
+    assert card.parameters == sum(member.parameters for member in cards)
+    assert card.config == {"members": [member.command for member in cards], "ink": {}}
     assert card.command == f"python -m mnist_app combine {' '.join(map(str, members))} --output {together}"
-    assert (card.data, card.temperature, card.pen) == (first.data, first.temperature, pen)
+    assert (card.data, card.temperature, card.pen) == (cards[0].data, cards[0].temperature, pen)
     assert (together / "pen.safetensors").read_bytes() == (members[0] / "pen.safetensors").read_bytes()
     networks, network = [load_model(member).network for member in members], load_model(together).network
     assert isinstance(network, Ensemble)
     with torch.inference_mode():
-        views = network.views(batch_of(torch.from_numpy(tiny_splits.images)))
-        mean = torch.stack([one(view).softmax(dim=1) for one in networks for view in views]).mean(dim=0)
-    torch.testing.assert_close(logits_of(network, tiny_splits.images).exp(), mean)
+        pictures = batch_of(torch.from_numpy(tiny_splits.images))
+        expected = Ensemble.together([member(pictures) for member in networks])
+    torch.testing.assert_close(logits_of(network, tiny_splits.images), expected)
     assert json.loads(run("predict", files / "seven.png", "--model", "together")[1])["model"] == "together"
 
 
 def test_other_networks_are_no_members(run: Run, tmp_path: Path) -> None:
     code, _, err = run("combine", find_model("mnist-cnn"), find_model("robust-cnn"), "--output", tmp_path / "x")
-    assert (code, err) == (1, "An ensemble is made of 3 models of the architecture 'handnet'.\n")
+    assert code == 1
+    assert err == (
+        "An ensemble is made of models of the architectures handnet, unpadded-3, unpadded-5, in this order.\n"
+    )
     assert not (tmp_path / "x").exists()
 
 

@@ -1,6 +1,5 @@
 """What a network makes of a picture on the way to its answer: the feature maps of each layer, and their shapes."""
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -45,7 +44,7 @@ class Favourites:
 def follow(network: nn.Module, pixels: NDArray[np.uint8]) -> tuple[Station, ...]:
     """Follow a picture (28, 28) through a network, layer by layer; nothing for one not built in layers."""
     picture = batch_of(torch.from_numpy(pixels[None].copy()))
-    return tuple(Station(kind, maps[0].numpy().copy(), field) for kind, maps, field, _ in _walk(network, picture))
+    return tuple(Station(kind, maps[0].numpy().copy(), field) for kind, maps, field, *_ in _walk(network, picture))
 
 
 def convolutions(network: nn.Module) -> int:
@@ -62,46 +61,49 @@ def favourites(
     ``progress`` hears of every part.
     """
     best: dict[int, tuple[Tensor, Tensor]] = {}  # by convolution: strengths (C, PATCHES), flat places in all pictures
-    shapes: dict[int, tuple[int, int, int]] = {}  # by convolution: side of its maps, field, step
+    shapes: dict[int, tuple[int, int, int, int]] = {}  # by convolution: side of its maps, field, step, start
     for first in range(0, len(images), CHUNK):
         pictures = batch_of(torch.from_numpy(images[first : first + CHUNK].copy()))
         learned = (found for found in _walk(network, pictures) if found[0] in CONVOLUTIONS)
-        for at, (_, maps, field, step) in enumerate(learned):
+        for at, (_, maps, field, step, start) in enumerate(learned):
             side = maps.shape[-1]
             strengths, places = maps.flatten(2).max(dim=2)  # (B, C): one place a picture, or all would be neighbours
             places = places + (first + torch.arange(len(maps)))[:, None] * side**2
             if at in best:
                 strengths, places = torch.cat([best[at][0].T, strengths]), torch.cat([best[at][1].T, places])
             top = strengths.T.topk(min(PATCHES, len(strengths)))
-            best[at], shapes[at] = (top.values, places.T.gather(1, top.indices)), (side, field, step)
+            best[at], shapes[at] = (top.values, places.T.gather(1, top.indices)), (side, field, step, start)
         progress(min(first + CHUNK, len(images)) / len(images))
     return tuple(
         Favourites(_patches(images, best[at][1].numpy(), *shapes[at]), best[at][0].numpy()) for at in sorted(best)
     )
 
 
-def _walk(network: nn.Module, pictures: Tensor) -> Iterator[tuple[str, Tensor, int, int]]:
-    """Each station's kind, output (B, C, H, W), field and step. By hand: hooks would hear other visitors' pictures too.
+def _walk(network: nn.Module, pictures: Tensor) -> Iterator[tuple[str, Tensor, int, int, int]]:
+    """Each station's kind, output (B, C, H, W), field, step and start. By hand: hooks would hear other visitors, too.
 
-    The step is how many pixels of the picture two neighbouring values are apart. A convolution is over once its result
-    was rectified; what is pooled before that is halved by it.
+    The step is how many pixels of the picture two neighbouring values are apart, the start is the first pixel that the
+    first value sees, beyond the edge where it is negative. A convolution is over once its result was rectified; what is
+    pooled before that is halved by it.
     """
-    at, field, step, kind = pictures, 1, 1, ""
+    at, field, step, start, kind = pictures, 1, 1, 0, ""
     for layer in _layers(network):
         at = layer(at)
         if isinstance(layer, nn.Conv2d):
+            assert not isinstance(layer.padding, str)
+            start -= layer.padding[0] * step
             field, step, kind = field + (layer.kernel_size[0] - 1) * step, step * layer.stride[0], "convolution"
         elif isinstance(layer, nn.MaxPool2d):
             field, step = field + step, step * 2
             if kind:
                 kind = "halving"
             else:
-                yield "pooling", at, field, step
+                yield "pooling", at, field, step, start
         elif isinstance(layer, nn.ReLU):
-            yield kind, at, field, step
+            yield kind, at, field, step, start
             kind = ""
         elif isinstance(layer, nn.AdaptiveAvgPool2d):
-            yield "average", at, pictures.shape[-1], pictures.shape[-1]
+            yield "average", at, pictures.shape[-1], pictures.shape[-1], 0
 
 
 def _layers(network: nn.Module) -> list[nn.Module]:
@@ -113,7 +115,7 @@ def _layers(network: nn.Module) -> list[nn.Module]:
 
 
 def _patches(
-    images: NDArray[np.uint8], places: NDArray[np.int64], side: int, field: int, step: int
+    images: NDArray[np.uint8], places: NDArray[np.int64], side: int, field: int, step: int, start: int
 ) -> NDArray[np.uint8]:
     """The part of its picture that each place (C, PATCHES) of a map sees; beyond the edge there is paper."""
     which, place = np.divmod(places, side**2)
@@ -121,7 +123,6 @@ def _patches(
     padded = np.pad(images[which.ravel()], ((0, 0), (field, field), (field, field)))
     patches = []
     for picture, y, x in zip(padded, row.ravel(), column.ravel(), strict=True):
-        # The middle of what the value sees, from which the field extends alike both ways, up to half a step.
-        top, left = (math.floor((at + 0.5) * step - field / 2) + field for at in (y, x))
+        top, left = (at * step + start + field for at in (y, x))
         patches.append(picture[top : top + field, left : left + field])
     return np.stack(patches).reshape(*places.shape, field, field)

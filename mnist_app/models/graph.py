@@ -27,14 +27,11 @@ def read_features(network: nn.Module, pictures: Tensor) -> tuple[Tensor, Tensor]
     """Logits (B, 10 or 11) and last features (B, F) of pictures (B, 1, 28, 28), the network in evaluation mode.
 
     An architecture offers its last features by having ``features`` and a ``classifier`` that reads them; of maps, a
-    feature is the mean of each. The logits of one that does not are its features; an ensemble has those of its members
-    for the picture as it is.
+    feature is the mean of each. The logits of one that does not are its features; an ensemble has those of its members.
     """
     if isinstance(network, Ensemble):
-        views = network.views(pictures)
-        answers = [read_features(member, view) for view in views for member in network.members]
-        logits, features = zip(*answers, strict=True)
-        return network.together(logits), torch.cat(features[: len(network.members)], dim=1)
+        logits, features = zip(*(read_features(member, pictures) for member in network.members), strict=True)
+        return network.together(logits), torch.cat(features, dim=1)
     parts = dict(network.named_children())
     if not {"features", "classifier"} <= set(parts):
         logits = network(pictures)

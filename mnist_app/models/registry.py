@@ -87,7 +87,7 @@ class ModelCard:
     preprocessing: int  # preprocessing.VERSION that it learned on
     data: str  # what it learned from, with the licence
     command: str  # makes it again
-    config: Mapping[str, Any]  # the whole TrainConfig; of an ensemble its members' commands
+    config: Mapping[str, Any]  # the whole TrainConfig; of an ensemble its members' commands and ink
     seconds: float  # of training
     machine: str
     metrics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # split -> measure -> value

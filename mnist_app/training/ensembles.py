@@ -7,16 +7,15 @@ import torch
 
 from mnist_app.data.dataset import load_split
 from mnist_app.errors import AppError
-from mnist_app.models.networks import TURN, Ensemble, build, count_parameters
+from mnist_app.models.networks import MEMBERS, Ensemble, count_parameters
 from mnist_app.models.registry import Model, ModelCard, check_saveable, save_model
 from mnist_app.training.trainer import metrics_of
 
 SUMMARY = (
-    "Networks that answer together, each trained from another start, each asked about the picture as it is and turned "
-    f"by {TURN} degrees to either side: the mean of all their probabilities. Confidence and refusal are calibrated for "
-    "the first one alone."
+    "A network that knows pen strokes and two that know MNIST alone answer together: the mean of their probabilities, "
+    "half of it the first one's. Confidence and refusal are calibrated for the first one alone."
 )
-ARCHITECTURE = "ensemble"
+ARCHITECTURE = "trio"
 
 
 def combine(folder: Path, members: Sequence[Model], command: str) -> ModelCard:
@@ -27,11 +26,10 @@ def combine(folder: Path, members: Sequence[Model], command: str) -> ModelCard:
     """
     check_saveable(folder)
     torch.set_num_threads(1)
-    network = build(ARCHITECTURE)
-    assert isinstance(network, Ensemble)
-    made_of = [type(member) for member in network.members]
-    if [type(member.network) for member in members] != made_of:
-        raise AppError(f"An ensemble is made of {len(made_of)} models of the architecture 'handnet'.")
+    if tuple(member.card.architecture for member in members) != MEMBERS:
+        raise AppError(f"An ensemble is made of models of the architectures {', '.join(MEMBERS)}, in this order.")
+    if [member.card.config.get("ink") is not None for member in members] != [True, False, False]:
+        raise AppError("The first member of an ensemble has learned from ink, and the others from none.")
     first, network = members[0].card, Ensemble([member.network for member in members]).eval()
     card = ModelCard(
         name=folder.name,
@@ -39,11 +37,11 @@ def combine(folder: Path, members: Sequence[Model], command: str) -> ModelCard:
         architecture=ARCHITECTURE,
         parameters=count_parameters(network),
         preprocessing=first.preprocessing,
-        data="; ".join(dict.fromkeys(member.card.data for member in members)),
+        data=first.data,  # what the others know is part of it
         command=command,
-        config={"members": [member.card.command for member in members]},
+        config={"members": [member.card.command for member in members], "ink": first.config["ink"]},
         seconds=round(sum(member.card.seconds for member in members), 1),
-        machine=first.machine,
+        machine="; ".join(dict.fromkeys(member.card.machine for member in members)),
         metrics=metrics_of(network, {split: load_split(split) for split in ("validation", "test")}),
         temperature=first.temperature,
         refusal=first.refusal,

@@ -36,7 +36,7 @@ def test_a_quick_network_has_stations_of_its_own(validation: Digits) -> None:
     assert all((station.maps >= 0).all() for station in found)
 
 
-@pytest.mark.parametrize("architecture", ["quicknet", "convnet"])
+@pytest.mark.parametrize("architecture", ["quicknet", "convnet", "unpadded-3", "unpadded-5"])
 def test_a_patch_is_every_pixel_that_a_value_depends_on(architecture: str) -> None:
     """Against gradients: what changes a value at all, in any of many pictures of noise."""
     torch.manual_seed(0)
@@ -44,14 +44,15 @@ def test_a_patch_is_every_pixel_that_a_value_depends_on(architecture: str) -> No
     images = np.random.default_rng(0).integers(0, 256, (40, 28, 28), dtype=np.uint8)
     for at, found in enumerate(favourites(network, images)):
         pictures = batch_of(torch.from_numpy(images)).requires_grad_()
-        maps = [maps for kind, maps, _, _ in _walk(network, pictures) if kind in CONVOLUTIONS][at]
-        strengths = maps.detach()[:, 0].flatten(1).max(dim=1).values
+        maps = [maps for kind, maps, *_ in _walk(network, pictures) if kind in CONVOLUTIONS][at]
+        alive = int(found.strengths[:, 0].argmax())  # a map that nothing excites has no favourites
+        strengths = maps.detach()[:, alive].flatten(1).max(dim=1).values
         which = int(strengths.argmax())
-        row, column = np.unravel_index(int(maps[which, 0].argmax()), maps.shape[2:])
+        row, column = np.unravel_index(int(maps[which, alive].argmax()), maps.shape[2:])
         [slope] = torch.autograd.grad(maps[:, :, row, column].sum(), pictures)
         rows, columns = (np.flatnonzero(slope.abs().sum(dim=(0, axis))[0].numpy()) for axis in (3, 2))
         seen = images[which, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-        patch, field = found.patches[0, 0], found.patches.shape[-1]
+        patch, field = found.patches[alive, 0], found.patches.shape[-1]
         top, left = (-len(each) % field if each[0] == 0 else 0 for each in (rows, columns))  # beyond the edge: paper
         assert (patch[top : top + len(rows), left : left + len(columns)] == seen).all()
 
@@ -96,6 +97,6 @@ def test_what_a_value_sees_is_all_that_changes_it(validation: Digits, shipped_mo
 
 
 def test_an_ensemble_is_not_followed(validation: Digits) -> None:
-    network = build("ensemble").eval()
+    network = build("trio").eval()
     assert (follow(network, validation.images[0]), convolutions(network)) == ((), 0)
     assert favourites(network, validation.images[:2]) == ()

@@ -27,7 +27,7 @@ def test_a_graph_answers_what_its_network_answers(architecture: str, validation:
 
 
 def test_an_ensembles_logits_are_its_answer_and_its_features_those_of_all_its_members(validation: Digits) -> None:
-    network, pictures = build("ensemble").eval(), batch_of(torch.from_numpy(validation.images[:5]))
+    network, pictures = build("trio").eval(), batch_of(torch.from_numpy(validation.images[:5]))
     assert isinstance(network, Ensemble)
     with torch.inference_mode():
         apart = [read_features(member, pictures)[1] for member in network.members]

@@ -1,16 +1,14 @@
 import itertools
 
-import numpy as np
 import pytest
 import torch
-from scipy import ndimage
 
 from mnist_app.errors import AppError
 from mnist_app.models.networks import (
     ARCHITECTURES,
+    CLASSES,
     NO_DIGIT,
     REFUSING,
-    TURN,
     Ensemble,
     batch_of,
     build,
@@ -26,9 +24,7 @@ def test_the_shipped_architecture_has_the_parameters_it_is_known_for() -> None:
     assert count_parameters(build("convnet")) == convolutions + 64 * 10 + 10 == 72_666
 
 
-@pytest.mark.parametrize(
-    ("architecture", "classes"), [("convnet", 10), ("inknet", 11), ("handnet", 11), ("ensemble", 11)]
-)
+@pytest.mark.parametrize(("architecture", "classes"), [("convnet", 10), ("inknet", 11), ("handnet", 11), ("trio", 11)])
 def test_a_network_gives_finite_logits_for_each_picture(architecture: str, classes: int) -> None:
     logits = build(architecture).eval()(torch.rand(3, 1, 28, 28))
     assert logits.shape == (3, classes) and logits.dtype == torch.float32
@@ -42,7 +38,7 @@ def test_folding_changes_the_layers_but_not_the_answers(architecture: str) -> No
     folded = fold_batch_norm(network.eval())
     torch.testing.assert_close(folded(pictures), network(pictures), atol=1e-5, rtol=1e-4)
     norms = sum(isinstance(module, torch.nn.BatchNorm2d) for module in folded.modules())
-    after_pooling = {"quicknet": 2, "handnet": 2, "ensemble": 6}  # where a norm cannot be folded
+    after_pooling = {"quicknet": 2, "handnet": 2, "trio": 2}  # where a norm cannot be folded
     assert norms == after_pooling.get(architecture, 0)
     for block in folded.modules():
         if isinstance(block, torch.nn.Sequential):
@@ -50,23 +46,15 @@ def test_folding_changes_the_layers_but_not_the_answers(architecture: str) -> No
                 assert not (isinstance(first, torch.nn.Conv2d) and isinstance(second, torch.nn.BatchNorm2d))
 
 
-def test_an_ensemble_answers_with_the_mean_of_probabilities() -> None:
-    network, pictures = build("ensemble").eval(), torch.rand(5, 1, 28, 28)
-    assert isinstance(network, Ensemble) and len(network.members) == 3
-    answers = [member(view).softmax(dim=1) for member in network.members for view in network.views(pictures)]
-    assert len(answers) == 9
-    torch.testing.assert_close(network(pictures).exp(), torch.stack(answers).mean(dim=0))
-
-
-def test_an_ensemble_looks_at_a_picture_as_it_is_and_turned_to_the_left_and_to_the_right() -> None:
-    network, picture = build("ensemble"), torch.zeros(2, 1, 28, 28)
+def test_an_ensemble_s_digit_is_half_what_the_first_says_and_half_what_the_others_do_on_average() -> None:
+    network, pictures = build("trio").eval(), torch.rand(5, 1, 28, 28)
     assert isinstance(network, Ensemble)
-    picture[:, :, 3:25, 10:14] = 1
-    straight, *turned = network.views(picture)
-    assert torch.equal(straight, picture)
-    for view, degrees in zip(turned, (TURN, -TURN), strict=True):  # SciPy turns to the left
-        expected = ndimage.rotate(picture[0, 0].numpy(), degrees, reshape=False, order=1)
-        np.testing.assert_allclose(view[1, 0].numpy(), expected, atol=1e-4)
+    first, *others = (member(pictures).softmax(dim=1) for member in network.members)
+    which = (first[:, :CLASSES] / first[:, :CLASSES].sum(dim=1, keepdim=True) + sum(others) / len(others)) / 2
+    said = network(pictures).exp()
+    torch.testing.assert_close(said[:, NO_DIGIT], first[:, NO_DIGIT])
+    torch.testing.assert_close(said[:, :CLASSES], which * (1 - first[:, NO_DIGIT:]))
+    torch.testing.assert_close(said.sum(dim=1), torch.ones(5))
 
 
 def test_those_that_refuse_have_a_logit_for_it() -> None:
