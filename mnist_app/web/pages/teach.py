@@ -183,8 +183,8 @@ def _lesson(whose: str | None, count: int) -> None:
     what = f"{which} above" if taught else "what was corrected"
     st.write(
         f"A copy of **{plain(read_shelf().title(name))}**, which you read with, learns {what}, mixed with "
-        f"{REPLAYED:,} training digits, in half a minute; an ensemble takes three times as long. Nobody reads with the copy "
-        "until you have seen what it got better and worse at."
+        f"{REPLAYED:,} training digits, in half a minute; an ensemble takes three times as long. Nobody reads with the "
+        "copy until you have seen what it got better and worse at."
     )
     st.button(
         "Teach it",
