@@ -32,11 +32,12 @@ def test_evidence_is_the_mean_slope_on_the_way_from_paper_times_the_ink(validati
 
 
 SMOOTH = ((STEPS, 0.028, 0.13), (3 * STEPS, 0.015, 0.04))  # steps, and the shares that may be lost: median, most
+MIXED = ((STEPS, 0.028, 0.2), (3 * STEPS, 0.015, 0.04))  # a rough one among them: one digit of ten loses more
 ROUGH = ((STEPS, 0.06, 0.3), (3 * STEPS, 0.015, 0.12))
 
 
 @pytest.mark.parametrize(
-    ("name", "bounds"), [("ink-cnn", SMOOTH), ("ensemble", ROUGH), ("robust-cnn", SMOOTH), ("mnist-cnn", ROUGH)]
+    ("name", "bounds"), [("ink-cnn", SMOOTH), ("ensemble", MIXED), ("robust-cnn", SMOOTH), ("mnist-cnn", ROUGH)]
 )
 def test_the_evidence_of_all_ink_together_is_what_paper_lacks(
     validation: Digits, name: str, bounds: Sequence[tuple[int, float, float]]
