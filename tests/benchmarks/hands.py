@@ -101,14 +101,19 @@ def accuracy(model: Recogniser, ink: Ink, strain: Strain) -> float:
     return float(np.mean([getattr(a, "text", None) == str(ink.labels[at]) for a, at in zip(read, chosen, strict=True)]))
 
 
-def numbers_right(model: Recogniser, ink: Ink, count: int) -> float:
-    """The share of numbers of 2 to 5 digits that are read entirely right."""
-    random, right = np.random.default_rng(SEED), []
+def numbers_read(model: Recogniser, ink: Ink, count: int) -> tuple[float, float]:
+    """Of numbers of 2 to 5 digits the shares that are read entirely right, and that are not though each digit is."""
+    random, right, ill_grouped = np.random.default_rng(SEED), 0, 0
     for _ in range(count):
         chosen = random.integers(len(ink), size=random.integers(2, 6))
-        drawing = number([ink.drawings[at] for at in chosen], random)
-        right.append(read_drawing(model, drawing).text == "".join(str(ink.labels[at]) for at in chosen))
-    return float(np.mean(right))
+        digits, labels = [ink.drawings[at] for at in chosen], [str(ink.labels[at]) for at in chosen]
+        if read_drawing(model, number(digits, random)).text == "".join(labels):
+            right += 1
+        else:
+            ill_grouped += all(
+                read_drawing(model, one).text == label for one, label in zip(digits, labels, strict=True)
+            )
+    return right / count, ill_grouped / count
 
 
 def made_of(model: Recogniser, kind: Nondigit, drawings: Sequence[Drawing]) -> tuple[float, float]:
@@ -146,7 +151,9 @@ def main() -> None:
     for name, strain in STRAINS.items():
         say(name, [accuracy(model, ink, strain) for model, ink in pairs], asked)
     each = NUMBERS // len(pairs)
-    say("numbers of 2 to 5 digits read right", [numbers_right(*pair, each) for pair in pairs], each * len(pairs))
+    numbers = zip(*(numbers_read(*pair, each) for pair in pairs), strict=True)
+    for outcome, shares in zip(("right", "wrong, but each digit alone right"), numbers, strict=True):
+        say(f"numbers of 2 to 5 digits read {outcome}", shares, each * len(pairs))
     singles = sum(len(ink) for _, ink in pairs)
     as_numbers = sum(singles_read_as_numbers(model, ink.drawings) for model, ink in pairs)
     say("single digits read as a number", [as_numbers / singles], singles)
