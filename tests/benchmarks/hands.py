@@ -16,10 +16,11 @@ from numpy.random import Generator
 from PIL import Image, ImageDraw, ImageFilter
 
 from mnist_app.data.inkfiles import collections
+from mnist_app.errors import AppError
 from mnist_app.ink.preprocessing import prepare_image
 from mnist_app.ink.strokes import Drawing
 from mnist_app.models.registry import DEFAULT_MODEL, find_model, load_card
-from mnist_app.reading.number import read_drawing, read_each
+from mnist_app.reading.number import Reading, read_drawing, read_each
 from mnist_app.reading.recognition import Recogniser, load_recogniser
 from mnist_app.training.inkset import Ink, load_ink
 
@@ -91,14 +92,21 @@ STRAINS: dict[str, Strain] = {
 }
 
 
-def accuracy(model: Recogniser, ink: Ink, strain: Strain) -> float:
-    """The share of drawings whose text is the label's digit and nothing else."""
+def accuracy(model: Recogniser, ink: Ink, strain: Strain) -> tuple[float, float]:
+    """The shares of drawings that are read as the label's digit: not refused, and refused or not."""
     random = np.random.default_rng(SEED)
     chosen = random.permutation(len(ink))[:DRAWINGS]
     strained = [strain(ink.drawings[at], random) for at in chosen]
     readable = [prepare_image(item).pixels if isinstance(item, Image.Image) else item for item in strained]
-    read = read_each(model, readable)
-    return float(np.mean([getattr(a, "text", None) == str(ink.labels[at]) for a, at in zip(read, chosen, strict=True)]))
+    read, labels = read_each(model, readable), ink.labels[chosen]
+    is_right = np.array([likeliest(answer) == label for answer, label in zip(read, labels, strict=True)])
+    is_said = np.array([getattr(answer, "text", None) is not None for answer in read])
+    return float((is_right & is_said).mean()), float(is_right.mean())
+
+
+def likeliest(answer: Reading | AppError) -> int | None:
+    """The digit that was read, refused or not; None of a number, and of what could not be read."""
+    return None if isinstance(answer, AppError) or answer.is_number else answer.weakest.digit
 
 
 def numbers_read(model: Recogniser, ink: Ink, count: int) -> tuple[float, float]:
@@ -123,8 +131,12 @@ def made_of(model: Recogniser, kind: Nondigit, drawings: Sequence[Drawing]) -> t
     return texts.count(None) / len(texts), sum(len(text or "") == 1 for text in texts) / len(texts)
 
 
-def singles_read_as_numbers(model: Recogniser, drawings: Sequence[Drawing]) -> int:
-    return sum(getattr(reading, "is_number", False) for reading in read_each(model, drawings))
+def singles_read(model: Recogniser, ink: Ink) -> tuple[int, float]:
+    """How many single digits are read as a number, and of the others the share read as their label, refused or not."""
+    digits = [likeliest(answer) for answer in read_each(model, ink.drawings)]
+    is_one = np.array([digit is not None for digit in digits])
+    is_right = np.array([digit == label for digit, label in zip(digits, ink.labels, strict=True)])
+    return int((~is_one).sum()), float(is_right[is_one].mean())
 
 
 def asked_about(name: str, folder: Path) -> Iterator[tuple[Recogniser, Ink]]:
@@ -145,18 +157,21 @@ def main() -> None:
     pairs = [pair for name in arguments.models for pair in asked_about(name, arguments.ink)]
 
     def say(what: str, shares: Sequence[float], count: int) -> None:
-        print(f"{what:<60}{np.mean(shares):>8.2%}  of {count:,}", flush=True)
+        print(f"{what:<66}{np.mean(shares):>8.2%}  of {count:,}", flush=True)
 
     asked = sum(min(DRAWINGS, len(ink)) for _, ink in pairs)
     for name, strain in STRAINS.items():
-        say(name, [accuracy(model, ink, strain) for model, ink in pairs], asked)
+        said, likeliest_ones = zip(*(accuracy(model, ink, strain) for model, ink in pairs), strict=True)
+        say(name, said, asked)
+        say(f"{name}, refused or not", likeliest_ones, asked)
     each = NUMBERS // len(pairs)
     numbers = zip(*(numbers_read(*pair, each) for pair in pairs), strict=True)
     for outcome, shares in zip(("right", "wrong, but each digit alone right"), numbers, strict=True):
         say(f"numbers of 2 to 5 digits read {outcome}", shares, each * len(pairs))
     singles = sum(len(ink) for _, ink in pairs)
-    as_numbers = sum(singles_read_as_numbers(model, ink.drawings) for model, ink in pairs)
-    say("single digits read as a number", [as_numbers / singles], singles)
+    as_numbers, others = zip(*(singles_read(*pair) for pair in pairs), strict=True)
+    say("single digits read as a number", [sum(as_numbers) / singles], singles)
+    say("the others read right, refused or not", others, singles - sum(as_numbers))
     for kind in NONDIGITS:
         outcomes = zip(*(made_of(model, kind, ink.drawings) for model, ink in pairs), strict=True)
         for outcome, shares in zip(("refused", "taken for one digit"), outcomes, strict=True):
