@@ -142,8 +142,10 @@ def test_undo_waits_for_a_slow_browser(visitor: Visitor) -> None:
 
 
 def test_clear_drops_the_undos_that_still_wait(visitor: Visitor) -> None:
+    visitor.draw(ONE)
+    visitor.settle()
     visitor.slow_down(6)
-    visitor.write([*ONE, [[100, 100], [250, 100]], [[100, 200], [250, 200]]])
+    visitor.write([[[100, 100], [250, 100]], [[100, 200], [250, 200]]])
     undo = visitor.page.get_by_role("button", name="Undo")
     undo.evaluate("(button) => { button.click(); button.click(); button.click(); }")
     visitor.page.get_by_role("button", name="Clear").evaluate("(button) => button.click()")
@@ -153,6 +155,72 @@ def test_clear_drops_the_undos_that_still_wait(visitor: Visitor) -> None:
     visitor.settle()
     visitor.expect_ink(0)
     expect(visitor.digit).to_have_text("?")
+
+
+@pytest.mark.parametrize(
+    ("name", "keys"), [("Undo", None), ("Undo", "Control+z"), ("Clear", None), ("Clear", "Delete")]
+)
+def test_a_press_before_the_script_knows_of_the_first_stroke_waits_for_it(
+    visitor: Visitor, name: str, keys: str | None
+) -> None:
+    visitor.slow_down(6)
+    visitor.write(ONE)
+    button = visitor.page.get_by_role("button", name=name)
+    assert button.is_disabled()
+    if keys:
+        visitor.page.keyboard.press(keys)
+    else:
+        button.click(force=True)
+    visitor.slow_down(1)
+    visitor.settle()
+    visitor.expect_ink(0)
+
+
+@pytest.mark.parametrize("name", ["Undo", "Clear"])
+def test_a_pen_that_is_lifted_over_a_button_does_not_press_it(visitor: Visitor, name: str) -> None:
+    pad, button = visitor.canvas.bounding_box(), visitor.page.get_by_role("button", name=name).bounding_box()
+    assert pad and button
+    beyond = [button["x"] + button["width"] / 2 - pad["x"], button["y"] + button["height"] / 2 - pad["y"]]
+    visitor.slow_down(6)
+    visitor.write([*ONE, [[60, 100], [60, 300], beyond]])  # so quickly that the buttons are disabled still
+    visitor.slow_down(1)
+    visitor.settle()
+    visitor.page.wait_for_timeout(1000)  # in which what waits would be pressed
+    visitor.settle()
+    assert visitor.inked_pixels() > 8000  # of both strokes
+
+
+def test_clear_waits_for_the_undo_before_it(visitor: Visitor) -> None:
+    bars: list[Stroke] = [[[100, 100], [250, 100]], [[100, 200], [250, 200]]]
+    visitor.draw(bars)
+    visitor.settle()
+    visitor.page.evaluate(
+        """() => {
+          const [undo, clear] = ["undo", "clear"].map((name) => document.querySelector(`.st-key-${name} button`));
+          const canvases = () => [...document.querySelectorAll(".st-key-pad *")].filter((e) => e.shadowRoot);
+          const [old] = canvases();
+          document.addEventListener("click", ({target}) => {
+            if (clear.contains(target)) window.isAnswered = canvases().some((canvas) => canvas !== old);
+          });
+          undo.click();
+          setTimeout(() => clear.click(), 10);
+        }"""
+    )
+    visitor.settle()
+    visitor.expect_ink(0)
+    assert visitor.page.evaluate("window.isAnswered")  # of two presses at once the script may take the second first
+    visitor.page.keyboard.press("Control+z")
+    visitor.settle()
+    one_bar = visitor.inked_pixels()
+    assert one_bar > 0
+    visitor.page.keyboard.press("Delete")
+    visitor.settle()
+    visitor.draw(bars[1:])
+    visitor.settle()
+    for keys in ("Control+z", "Delete", "Control+z"):  # the first leaves nothing to clear
+        visitor.page.keyboard.press(keys)
+    visitor.settle()
+    visitor.expect_ink(one_bar)
 
 
 def test_an_undo_that_the_next_stroke_overtakes_is_dropped(visitor: Visitor) -> None:
@@ -500,6 +568,7 @@ def test_an_error_while_the_pen_moves_leaves_the_stroke_to_the_script(page: Page
     )
     visitor.page.get_by_role("button", name="Clear").click()
     expect(visitor.digit).to_have_text("?")
+    visitor.settle()  # the next canvas is here
     visitor.draw(SEVEN)
     visitor.settle()
     expect(visitor.digit).to_have_text("7")

@@ -1,8 +1,8 @@
 // Looks after the canvas beside it: hides its toolbar, names it for screen readers, lets one finger draw at a time, holds
-// Undo back until the script knows of the last stroke, hands pasted pictures to the uploader.
+// Undo and Clear back until the script has dealt with what was before, hands pasted pictures to the uploader.
 
 const HIDE_TOOLBAR = ".dc-toolbar { display: none !important; } canvas { touch-action: none; }";
-const PATIENCE = 8000; // ms that Undo waits: then the canvas will not speak any more
+const PATIENCE = 8000; // ms that a press waits: then the canvas will not speak any more
 const LOOK_EVERY = 50; // ms
 
 let retry = 0;
@@ -10,9 +10,10 @@ let finger = null; // identifier of the touch that draws
 let pen = null; // id of the pointer that draws
 let strokes = 0; // on the canvas, as far as seen here
 let known = { version: null, strokes: 0 }; // to the script
-let isUndoing = false; // pressed, and the canvas that comes of it is not here yet
-let since = -Infinity; // the pen was lifted, or Undo pressed
-let held = 0; // presses of Undo that wait
+let underWay = null; // "undo" or "clear": pressed, and the canvas that comes of it is not here yet
+let since = -Infinity; // the pen was lifted, or a button pressed
+let waiting = []; // presses to come, likewise
+let look = 0;
 let isReplayed = false;
 
 function canvasRoot() {
@@ -61,71 +62,88 @@ function oneFinger(event) {
   canvas.dispatchEvent(new TouchEvent(type, { bubbles: true, cancelable: true, composed: true, ...alone }));
 }
 
-/** An Undo that still waits is dropped: it would take the canvas away from under the pen, or the wrong stroke. */
+/** A press that still waits is dropped: it would take the canvas away from under the pen, or the wrong stroke. */
 function penDown(event) {
   if (!canvasUnder(event) || event.button > 0 || (pen !== null && !event.isPrimary)) return;
   pen = event.pointerId;
-  held = 0;
+  waiting = [];
 }
 
+/** Over a disabled button the canvas would not hear that the pen was lifted, and go on drawing. */
 function penUp(event) {
   if (event.pointerId !== pen) return;
+  if (event.target.closest?.(":disabled")) document.dispatchEvent(new MouseEvent("mouseup", event));
   pen = null;
   strokes += 1;
   since = performance.now();
 }
 
-/** Until the script knows of all strokes, Undo would take back the one before the last, and lose both. */
+/**
+ * Until the script knows of all strokes, Undo would take back the one before the last, and lose both. Of two presses that
+ * reach it at once it may answer the second first: Undo after Clear, which brings back what was cleared.
+ */
+function mustWait(name) {
+  return isBehind() && (underWay || name === "undo");
+}
+
+/** Whether the script has not heard of it all, or not dealt with it, and still may. */
 function isBehind() {
-  return (isUndoing || known.strokes < strokes) && performance.now() < since + PATIENCE;
+  return (underWay || known.strokes < strokes) && performance.now() < since + PATIENCE;
 }
 
 /** What the script knows of the canvas, which is a new one when it says so. */
 function hear({ version, strokes: heard }) {
   if (version !== known.version) {
-    isUndoing = false;
+    underWay = null;
     strokes = heard;
   }
   strokes = Math.max(strokes, heard);
   known = { version, strokes: heard };
 }
 
-function holdUndo(event) {
-  if (isReplayed || event.target.matches("input[type=text], textarea")) return;
-  const button = document.querySelector(".st-key-undo button");
-  const isUndo =
-    event.type === "click"
-      ? button?.contains(event.target)
-      : event.key.toLowerCase() === "z" && (event.ctrlKey || event.metaKey) && !event.shiftKey;
-  if (!isUndo || (held === 0 && !isBehind() && button?.disabled)) return;
+function buttonOf(name) {
+  return document.querySelector(`.st-key-${name} button`);
+}
+
+/** Which button this presses, itself or by its shortcut. One that is disabled is not clicked; a pen may be lifted there. */
+function pressedBy(event) {
+  const isPress = (button) => event.type === "click" || (button.disabled && event.pointerId !== pen);
+  const isPressed = (button) => button?.contains(event.target) && isPress(button);
+  if (event.type !== "keydown") return ["undo", "clear"].find((name) => isPressed(buttonOf(name)));
+  if (event.target.matches("input, textarea, select") || event.shiftKey || event.altKey) return undefined;
+  if (event.ctrlKey || event.metaKey) return event.key.toLowerCase() === "z" ? "undo" : undefined;
+  return event.key === "Delete" ? "clear" : undefined;
+}
+
+/** Clear drops what still waits: an Undo after it would bring back what was cleared. */
+function hold(event) {
+  const name = isReplayed ? undefined : pressedBy(event);
+  if (name === "clear") waiting = [];
+  if (!name || (waiting.length === 0 && !isBehind() && buttonOf(name)?.disabled)) return;
   event.preventDefault();
   event.stopImmediatePropagation();
-  held += 1;
-  if (held === 1) setTimeout(release); // not within a click: another of the same button would be ignored
+  if (name === "clear" && underWay === "clear" && isBehind()) return; // pressed twice
+  waiting.push(name);
+  clearTimeout(look);
+  look = setTimeout(release); // not within a click: another of the same button would be ignored
 }
 
-/** Undos that still wait are dropped by Clear, too: the first would bring back what was cleared. */
-function dropUndos(event) {
-  const isClear =
-    event.type === "click"
-      ? document.querySelector(".st-key-clear button")?.contains(event.target)
-      : event.key === "Delete";
-  if (isClear) held = 0;
-}
-
-/** Press Undo once for each time it was held back, each when the script has dealt with all that was before it. */
+/** Press the buttons that wait, each when the script has dealt with all that was before it. */
 function release(until = performance.now() + PATIENCE) {
-  if (held === 0) return; // dropped meanwhile
-  const button = document.querySelector(".st-key-undo button");
-  if (!isBehind() && button && !button.disabled) {
-    held -= 1;
-    isUndoing = true;
+  const [name] = waiting;
+  if (!name) return; // dropped meanwhile
+  const button = buttonOf(name);
+  if (name === "clear" && strokes === 0 && !mustWait(name)) {
+    waiting.shift(); // the Undo before it has left nothing
+  } else if (!mustWait(name) && button && !button.disabled) {
+    waiting.shift();
+    underWay = name;
     since = performance.now();
     until = since + PATIENCE;
     press(button);
   }
-  if (performance.now() > until) held = 0; // nothing is left to be undone
-  if (held > 0) setTimeout(() => release(until), LOOK_EVERY);
+  if (performance.now() > until) waiting = []; // nothing is left to be undone
+  if (waiting.length > 0) look = setTimeout(() => release(until), LOOK_EVERY);
 }
 
 function press(button) {
@@ -148,12 +166,11 @@ function paste(event) {
 const LISTENERS = [
   ...["touchstart", "touchmove", "touchend", "touchcancel"].map((name) => [name, oneFinger]),
   ["pointerdown", penDown],
+  ["pointerup", hold], // before the pen is known to be up
   ["pointerup", penUp],
   ["pointercancel", penUp],
-  ["click", holdUndo],
-  ["keydown", holdUndo],
-  ["click", dropUndos],
-  ["keydown", dropUndos],
+  ["click", hold],
+  ["keydown", hold],
 ];
 
 export default function ({ data }) {
