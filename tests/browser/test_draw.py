@@ -176,6 +176,43 @@ def test_a_press_before_the_script_knows_of_the_first_stroke_waits_for_it(
     visitor.expect_ink(0)
 
 
+def test_more_undos_than_strokes_hold_up_nothing(visitor: Visitor) -> None:
+    visitor.draw(ONE)
+    visitor.settle()
+    visitor.page.get_by_role("button", name="Undo").evaluate(
+        """(button) => {  // which is disabled a little later than the script says that nothing is left
+          new MutationObserver(() => (button.disabled = false)).observe(button, { attributes: true });
+          for (let times = 0; times < 3; times++) button.click();
+        }"""
+    )
+    visitor.settle()
+    assert visitor.inked_pixels() == 0
+    visitor.draw(ONE)
+    visitor.settle()
+    visitor.page.keyboard.press("Control+z")
+    visitor.settle()
+    assert visitor.inked_pixels() == 0
+
+
+def test_clear_loses_no_stroke_that_the_script_does_not_know_of(visitor: Visitor) -> None:
+    bars: list[Stroke] = [[[100, 100], [250, 100]], [[100, 200], [250, 200]]]
+    visitor.draw(bars)
+    visitor.settle()
+    both = visitor.inked_pixels()
+    visitor.page.keyboard.press("Delete")
+    visitor.settle()
+    visitor.draw(bars[:1])
+    visitor.settle()
+    visitor.slow_down(6)
+    visitor.write(bars[1:])
+    visitor.page.keyboard.press("Delete")
+    visitor.page.keyboard.press("Control+z")
+    visitor.slow_down(1)
+    visitor.expect_ink(both)
+    visitor.settle()
+    visitor.expect_ink(both)
+
+
 @pytest.mark.parametrize("name", ["Undo", "Clear"])
 def test_a_pen_that_is_lifted_over_a_button_does_not_press_it(visitor: Visitor, name: str) -> None:
     pad, button = visitor.canvas.bounding_box(), visitor.page.get_by_role("button", name=name).bounding_box()

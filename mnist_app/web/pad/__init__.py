@@ -54,7 +54,7 @@ def _canvas(pad: Pad, pen_width: int, known: object) -> None:
         key=pad.key,
     )
     _guard(
-        data={"version": pad.version, "strokes": len(pad.strokes)},
+        data={"version": pad.version, "strokes": len(pad.strokes), "canUndo": pad.can_undo},
         key=_GUARD,
     )
 

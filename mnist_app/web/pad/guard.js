@@ -9,7 +9,7 @@ let retry = 0;
 let finger = null; // identifier of the touch that draws
 let pen = null; // id of the pointer that draws
 let strokes = 0; // on the canvas, as far as seen here
-let known = { version: null, strokes: 0 }; // to the script
+let known = { version: null, strokes: 0, canUndo: false }; // to the script
 let underWay = null; // "undo" or "clear": pressed, and the canvas that comes of it is not here yet
 let since = -Infinity; // the pen was lifted, or a button pressed
 let waiting = []; // presses to come, likewise
@@ -79,30 +79,31 @@ function penUp(event) {
 }
 
 /**
- * Until the script knows of all strokes, Undo would take back the one before the last, and lose both. Of two presses that
- * reach it at once it may answer the second first: Undo after Clear, which brings back what was cleared.
+ * Whether the script has not heard of all strokes and presses, and still may. Until then Undo would take back the stroke
+ * before the last, and lose both, and Clear would lose the last; of two presses that reach the script at once it may
+ * answer the second first: Undo after Clear, which brings back what was cleared.
  */
-function mustWait(name) {
-  return isBehind() && (underWay || name === "undo");
-}
-
-/** Whether the script has not heard of it all, or not dealt with it, and still may. */
 function isBehind() {
   return (underWay || known.strokes < strokes) && performance.now() < since + PATIENCE;
 }
 
 /** What the script knows of the canvas, which is a new one when it says so. */
-function hear({ version, strokes: heard }) {
-  if (version !== known.version) {
+function hear(said) {
+  if (said.version !== known.version) {
     underWay = null;
-    strokes = heard;
+    strokes = said.strokes;
   }
-  strokes = Math.max(strokes, heard);
-  known = { version, strokes: heard };
+  strokes = Math.max(strokes, said.strokes);
+  known = said;
 }
 
 function buttonOf(name) {
   return document.querySelector(`.st-key-${name} button`);
+}
+
+/** Whether there is anything for it to do, which a button may show later than this is heard. */
+function isOfUse(name) {
+  return name === "undo" ? known.canUndo : known.strokes > 0;
 }
 
 /** Which button this presses, itself or by its shortcut. One that is disabled is not clicked; a pen may be lifted there. */
@@ -119,7 +120,7 @@ function pressedBy(event) {
 function hold(event) {
   const name = isReplayed ? undefined : pressedBy(event);
   if (name === "clear") waiting = [];
-  if (!name || (waiting.length === 0 && !isBehind() && buttonOf(name)?.disabled)) return;
+  if (!name || (waiting.length === 0 && !isBehind() && !isOfUse(name))) return;
   event.preventDefault();
   event.stopImmediatePropagation();
   if (name === "clear" && underWay === "clear" && isBehind()) return; // pressed twice
@@ -133,16 +134,16 @@ function release(until = performance.now() + PATIENCE) {
   const [name] = waiting;
   if (!name) return; // dropped meanwhile
   const button = buttonOf(name);
-  if (name === "clear" && strokes === 0 && !mustWait(name)) {
-    waiting.shift(); // the Undo before it has left nothing
-  } else if (!mustWait(name) && button && !button.disabled) {
+  if (!isBehind() && !isOfUse(name)) {
+    waiting.shift();
+  } else if (!isBehind() && button && !button.disabled) {
     waiting.shift();
     underWay = name;
     since = performance.now();
     until = since + PATIENCE;
     press(button);
   }
-  if (performance.now() > until) waiting = []; // nothing is left to be undone
+  if (performance.now() > until) waiting = [];
   if (waiting.length > 0) look = setTimeout(() => release(until), LOOK_EVERY);
 }
 
