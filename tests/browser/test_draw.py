@@ -134,8 +134,7 @@ def test_undo_waits_for_a_slow_browser(visitor: Visitor) -> None:
     one_stroke = visitor.inked_pixels()
     visitor.slow_down(6)
     visitor.write([[[100, 100], [250, 100]], [[100, 200], [250, 200]]])
-    undo = visitor.page.get_by_role("button", name="Undo")
-    undo.evaluate("(button) => { button.click(); button.click(); }")
+    visitor.click("Undo", times=2)
     visitor.slow_down(1)
     visitor.expect_ink(one_stroke)
     expect(visitor.digit).to_have_text("1")
@@ -146,9 +145,8 @@ def test_clear_drops_the_undos_that_still_wait(visitor: Visitor) -> None:
     visitor.settle()
     visitor.slow_down(6)
     visitor.write([[[100, 100], [250, 100]], [[100, 200], [250, 200]]])
-    undo = visitor.page.get_by_role("button", name="Undo")
-    undo.evaluate("(button) => { button.click(); button.click(); button.click(); }")
-    visitor.page.get_by_role("button", name="Clear").evaluate("(button) => button.click()")
+    visitor.click("Undo", times=3)
+    visitor.click("Clear")
     visitor.slow_down(1)
     visitor.settle()
     visitor.page.wait_for_timeout(1000)  # in which what waits would be pressed
@@ -182,9 +180,9 @@ def test_more_undos_than_strokes_hold_up_nothing(visitor: Visitor) -> None:
     visitor.page.get_by_role("button", name="Undo").evaluate(
         """(button) => {  // which is disabled a little later than the script says that nothing is left
           new MutationObserver(() => (button.disabled = false)).observe(button, { attributes: true });
-          for (let times = 0; times < 3; times++) button.click();
         }"""
     )
+    visitor.click("Undo", times=3)
     visitor.settle()
     assert visitor.inked_pixels() == 0
     visitor.draw(ONE)
@@ -213,6 +211,49 @@ def test_clear_loses_no_stroke_that_the_script_does_not_know_of(visitor: Visitor
     visitor.expect_ink(both)
 
 
+def test_a_stroke_that_goes_with_its_canvas_is_not_waited_for(visitor: Visitor) -> None:
+    visitor.draw(ONE)
+    visitor.settle()
+    visitor.page.mouse.move(*visitor.at([100, 100]))
+    visitor.click("Clear")
+    visitor.page.mouse.down()
+    visitor.settle()
+    visitor.page.mouse.up()
+    visitor.settle()
+    visitor.draw(ONE)
+    visitor.settle()
+    assert visitor.inked_pixels() > 0
+    visitor.page.get_by_role("button", name="Clear").click()
+    visitor.settle()
+    assert visitor.inked_pixels() == 0
+
+
+def test_an_undo_while_the_pen_is_down_waits_for_the_stroke(visitor: Visitor) -> None:
+    visitor.draw(ONE)
+    visitor.settle()
+    one_stroke = visitor.inked_pixels()
+    visitor.press([100, 100])
+    visitor.move([180, 100])
+    visitor.page.keyboard.press("Control+z")
+    visitor.move([250, 100])
+    visitor.page.mouse.up()
+    visitor.settle()
+    visitor.expect_ink(one_stroke)
+    visitor.settle()
+    visitor.expect_ink(one_stroke)
+
+
+def test_the_shortcut_of_undo_waits_with_the_pen_width_in_focus_too(visitor: Visitor) -> None:
+    visitor.draw(ONE)
+    visitor.settle()
+    one_stroke = visitor.inked_pixels()
+    visitor.touch([[[100, 100], [250, 100]]])
+    visitor.page.get_by_role("slider").focus()
+    visitor.page.keyboard.press("Control+z")
+    visitor.settle()
+    visitor.expect_ink(one_stroke)
+
+
 @pytest.mark.parametrize("name", ["Undo", "Clear"])
 def test_a_pen_that_is_lifted_over_a_button_does_not_press_it(visitor: Visitor, name: str) -> None:
     pad, button = visitor.canvas.bounding_box(), visitor.page.get_by_role("button", name=name).bounding_box()
@@ -224,13 +265,18 @@ def test_a_pen_that_is_lifted_over_a_button_does_not_press_it(visitor: Visitor, 
     visitor.settle()
     visitor.page.wait_for_timeout(1000)  # in which what waits would be pressed
     visitor.settle()
-    assert visitor.inked_pixels() > 8000  # of both strokes
+    both = visitor.inked_pixels()
+    assert both > 8000
+    visitor.move([250, 60])
+    visitor.settle()
+    assert visitor.inked_pixels() == both  # the pen is up
 
 
 def test_clear_waits_for_the_undo_before_it(visitor: Visitor) -> None:
     bars: list[Stroke] = [[[100, 100], [250, 100]], [[100, 200], [250, 200]]]
     visitor.draw(bars)
     visitor.settle()
+    expect(visitor.page.get_by_role("button", name="Clear")).to_be_enabled()
     visitor.page.evaluate(
         """() => {
           const [undo, clear] = ["undo", "clear"].map((name) => document.querySelector(`.st-key-${name} button`));
@@ -265,7 +311,7 @@ def test_an_undo_that_the_next_stroke_overtakes_is_dropped(visitor: Visitor) -> 
     visitor.draw(ONE)
     visitor.settle()
     visitor.write(bars[:1])
-    visitor.page.get_by_role("button", name="Undo").evaluate("(button) => button.click()")
+    visitor.click("Undo")
     visitor.press([100, 200])
     visitor.page.wait_for_timeout(1000)  # in which the script hears of the stroke before
     visitor.move([250, 200])

@@ -68,11 +68,11 @@ class Visitor:
         upload.set_input_files({"name": name, "mimeType": "image/png", "buffer": content})
 
     def press(self, point: list[float]) -> None:
-        self.page.mouse.move(*self._at(point))
+        self.page.mouse.move(*self.at(point))
         self.page.mouse.down()
 
     def move(self, point: list[float], steps: int = 6) -> None:
-        self.page.mouse.move(*self._at(point), steps=steps)
+        self.page.mouse.move(*self.at(point), steps=steps)
 
     def touch(self, strokes: list[Stroke]) -> None:
         """Draw strokes with a finger."""
@@ -83,7 +83,7 @@ class Visitor:
 
     def put_fingers(self, kind: str, fingers: Mapping[int, Sequence[float]]) -> None:
         """An event: where each finger is that comes, moves, or leaves; all that are left leave where none is named."""
-        places = [{"id": finger, **dict(zip("xy", self._at(at), strict=True))} for finger, at in fingers.items()]
+        places = [{"id": finger, **dict(zip("xy", self.at(at), strict=True))} for finger, at in fingers.items()]
         self._cdp.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": places})
 
     def write(self, strokes: list[Stroke]) -> None:
@@ -94,6 +94,12 @@ class Visitor:
             for kind, (x, y) in zip(kinds, [*places, places[-1]], strict=True):
                 pen = {"pointerType": "pen", "button": "left", "buttons": int(kind != "mouseReleased"), "clickCount": 1}
                 self._cdp.send("Input.dispatchMouseEvent", {"type": kind, "x": x, "y": y, **pen})
+
+    def click(self, name: str, times: int = 1) -> None:
+        """Click a button so many times at once, as no hand could."""
+        button = self.page.get_by_role("button", name=name)
+        expect(button).to_be_enabled()
+        button.evaluate("(button, times) => { while (times--) button.click(); }", times)
 
     def slow_down(self, factor: float) -> None:
         """A browser that takes so many times as long for everything."""
@@ -126,6 +132,11 @@ class Visitor:
             assert monotonic() < until, f"{dark} dark pixels instead of {pixels}"
             self.page.wait_for_timeout(50)
 
+    def at(self, point: Sequence[float]) -> tuple[float, float]:
+        """Where on the page a point of the canvas is."""
+        (place,) = self._places([point])
+        return place
+
     def width(self) -> int:
         """How wide the page is, with all that is in it: it scrolls within an element of Streamlit's."""
         parts = ("document.documentElement", "document.querySelector('[data-testid=stMain]')")
@@ -141,10 +152,6 @@ class Visitor:
     def visit(self, title: str) -> None:
         self.page.get_by_role("link", name=title).click()
         expect(self.page.get_by_role("heading", level=1)).to_have_text(HEADINGS[title])
-
-    def _at(self, point: Sequence[float]) -> tuple[float, float]:
-        (place,) = self._places([point])
-        return place
 
     def _places(self, points: Iterable[Sequence[float]]) -> list[tuple[float, float]]:
         """Where on the page points of the canvas are."""

@@ -2,17 +2,18 @@
 // Undo and Clear back until the script has dealt with what was before, hands pasted pictures to the uploader.
 
 const HIDE_TOOLBAR = ".dc-toolbar { display: none !important; } canvas { touch-action: none; }";
-const PATIENCE = 8000; // ms that a press waits: then the canvas will not speak any more
+const PATIENCE = 8000; // ms after which the canvas or the script will not speak any more
 const LOOK_EVERY = 50; // ms
 
 let retry = 0;
 let finger = null; // identifier of the touch that draws
-let pen = null; // id of the pointer that draws
+let pen = null; // {id, canvas} of the pointer that draws
+let watcher = null;
 let strokes = 0; // on the canvas, as far as seen here
 let known = { version: null, strokes: 0, canUndo: false }; // to the script
 let underWay = null; // "undo" or "clear": pressed, and the canvas that comes of it is not here yet
 let since = -Infinity; // the pen was lifted, or a button pressed
-let waiting = []; // presses to come, likewise
+let waiting = []; // names of the buttons that are still to be pressed, first to last
 let look = 0;
 let isReplayed = false;
 
@@ -64,26 +65,31 @@ function oneFinger(event) {
 
 /** A press that still waits is dropped: it would take the canvas away from under the pen, or the wrong stroke. */
 function penDown(event) {
-  if (!canvasUnder(event) || event.button > 0 || (pen !== null && !event.isPrimary)) return;
-  pen = event.pointerId;
+  const canvas = canvasUnder(event);
+  if (!canvas || event.button > 0 || (pen && !event.isPrimary)) return;
+  pen = { id: event.pointerId, canvas };
   waiting = [];
 }
 
 /** Over a disabled button the canvas would not hear that the pen was lifted, and go on drawing. */
 function penUp(event) {
-  if (event.pointerId !== pen) return;
+  if (event.pointerId !== pen?.id) return;
   if (event.target.closest?.(":disabled")) document.dispatchEvent(new MouseEvent("mouseup", event));
+  const { canvas } = pen;
   pen = null;
+  if (!canvas.isConnected) return; // the stroke has gone with it
+  if (!isBehind()) [underWay, strokes] = [null, known.strokes]; // what has not come by now never will
   strokes += 1;
   since = performance.now();
 }
 
 /**
- * Whether the script has not heard of all strokes and presses, and still may. Until then Undo would take back the stroke
- * before the last, and lose both, and Clear would lose the last; of two presses that reach the script at once it may
- * answer the second first: Undo after Clear, which brings back what was cleared.
+ * Whether there are strokes and presses that the script has not heard of, and still may. Until then Undo would take back
+ * the stroke before the last, and lose both, and Clear would lose the last; of two presses that reach the script at once
+ * it may answer the second first: Undo after Clear, which brings back what was cleared.
  */
 function isBehind() {
+  if (pen?.canvas.isConnected) return true;
   return (underWay || known.strokes < strokes) && performance.now() < since + PATIENCE;
 }
 
@@ -106,17 +112,26 @@ function isOfUse(name) {
   return name === "undo" ? known.canUndo : known.strokes > 0;
 }
 
-/** Which button this presses, itself or by its shortcut. One that is disabled is not clicked; a pen may be lifted there. */
+/**
+ * Which button this presses, itself or by its shortcut. A disabled one, as before the script knows of the first stroke,
+ * is not clicked but hears the pointer, which may be a pen that comes from the canvas.
+ */
 function pressedBy(event) {
-  const isPress = (button) => event.type === "click" || (button.disabled && event.pointerId !== pen);
-  const isPressed = (button) => button?.contains(event.target) && isPress(button);
-  if (event.type !== "keydown") return ["undo", "clear"].find((name) => isPressed(buttonOf(name)));
-  if (event.target.matches("input, textarea, select") || event.shiftKey || event.altKey) return undefined;
-  if (event.ctrlKey || event.metaKey) return event.key.toLowerCase() === "z" ? "undo" : undefined;
-  return event.key === "Delete" ? "clear" : undefined;
+  if (event.type === "keydown") return shortcutOf(event);
+  const name = ["undo", "clear"].find((name) => buttonOf(name)?.contains(event.target));
+  const isOfPointer = event.button === 0 && event.pointerId !== pen?.id && buttonOf(name)?.disabled;
+  return event.type === "click" || isOfPointer ? name : undefined;
 }
 
-/** Clear drops what still waits: an Undo after it would bring back what was cleared. */
+/** As Streamlit hears them: where no Latin letter is written, the place of the key counts. */
+function shortcutOf(event) {
+  if (event.shiftKey || event.altKey || event.target.matches("input[type=text], textarea")) return undefined;
+  const letter = /^[a-z]$/i.test(event.key) ? event.key.toLowerCase() : event.code;
+  if (event.ctrlKey || event.metaKey) return ["z", "KeyZ"].includes(letter) ? "undo" : undefined;
+  return event.key === "Delete" && !event.target.matches("input, select") ? "clear" : undefined;
+}
+
+/** Take a press, to be answered in its turn. Clear drops those that wait: an Undo after it would bring it all back. */
 function hold(event) {
   const name = isReplayed ? undefined : pressedBy(event);
   if (name === "clear") waiting = [];
@@ -142,8 +157,9 @@ function release(until = performance.now() + PATIENCE) {
     since = performance.now();
     until = since + PATIENCE;
     press(button);
+  } else if (performance.now() > until) {
+    waiting = [];
   }
-  if (performance.now() > until) waiting = [];
   if (waiting.length > 0) look = setTimeout(() => release(until), LOOK_EVERY);
 }
 
@@ -177,7 +193,8 @@ const LISTENERS = [
 export default function ({ data }) {
   tend();
   hear(data);
-  const watcher = new MutationObserver(tend);
+  watcher?.disconnect(); // the one of the last time: Streamlit calls back only at the very end
+  watcher = new MutationObserver(tend);
   watcher.observe(document.querySelector(".st-key-pad"), { childList: true, subtree: true });
   for (const [name, listener] of LISTENERS) window.addEventListener(name, listener, { capture: true, passive: false });
   document.addEventListener("paste", paste);
