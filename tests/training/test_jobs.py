@@ -132,7 +132,8 @@ def test_a_job_becomes_a_model_with_its_curves(learned: Job) -> None:
     assert card.command == "python -m mnist_app train --name mine " + (
         "--architecture quicknet --epochs 2 --digits 2000 --checks 2 --rotation 0 --shift 0 --zoom 0 --shear 0"
     )
-    assert card.metrics["validation"]["accuracy"] == pytest.approx(status.reports[-1].validation_accuracy)
+    # Of the weights as they are kept, half as precise: a digit in doubt may be read another way.
+    assert card.metrics["validation"]["accuracy"] == pytest.approx(status.reports[-1].validation_accuracy, abs=0.001)
     assert left_in(user_models_folder()) == ["mine"]
 
 
