@@ -291,7 +291,7 @@ def test_clear_waits_for_the_undo_before_it(visitor: Visitor) -> None:
     )
     visitor.settle()
     visitor.expect_ink(0)
-    assert visitor.page.evaluate("window.isAnswered")  # of two presses at once the script may take the second first
+    assert visitor.page.evaluate("window.isAnswered")
     visitor.page.keyboard.press("Control+z")
     visitor.settle()
     one_bar = visitor.inked_pixels()

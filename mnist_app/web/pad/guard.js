@@ -85,8 +85,8 @@ function penUp(event) {
 
 /**
  * Whether there are strokes and presses that the script has not heard of, and still may. Until then Undo would take back
- * the stroke before the last, and lose both, and Clear would lose the last; of two presses that reach the script at once
- * it may answer the second first: Undo after Clear, which brings back what was cleared.
+ * the stroke before the last, and lose both, and Clear would lose the last; two Undos that reach the script at once are
+ * one to it.
  */
 function isBehind() {
   if (pen?.canvas.isConnected) return true;
