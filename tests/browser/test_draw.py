@@ -254,6 +254,23 @@ def test_the_shortcut_of_undo_waits_with_the_pen_width_in_focus_too(visitor: Vis
     visitor.expect_ink(one_stroke)
 
 
+def test_clear_drops_an_undo_that_waits_for_the_clear_before_it(visitor: Visitor) -> None:
+    visitor.draw(ONE)
+    visitor.settle()
+    expect(visitor.page.get_by_role("button", name="Clear")).to_be_enabled()
+    visitor.page.evaluate(
+        """() => {
+          const [undo, clear] = ["undo", "clear"].map((name) => document.querySelector(`.st-key-${name} button`));
+          clear.click();
+          setTimeout(() => [undo, clear].forEach((button) => button.click()), 10);
+        }"""
+    )
+    visitor.settle()
+    visitor.page.wait_for_timeout(500)  # in which what waits would be pressed
+    visitor.settle()
+    assert visitor.inked_pixels() == 0
+
+
 @pytest.mark.parametrize("name", ["Undo", "Clear"])
 def test_a_pen_that_is_lifted_over_a_button_does_not_press_it(visitor: Visitor, name: str) -> None:
     pad, button = visitor.canvas.bounding_box(), visitor.page.get_by_role("button", name=name).bounding_box()
