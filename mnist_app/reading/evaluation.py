@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 from mnist_app.data.inkfiles import InkFileError, collections, read_records
 from mnist_app.ink.strokes import Drawing
 from mnist_app.ink.styles import style_of
+from mnist_app.models.networks import CLASSES
 from mnist_app.reading.calibration import calibration_error
 from mnist_app.reading.recognition import Prediction, Recogniser, readable, recognise_each
-
-CLASSES = range(10)
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ def evaluate(labels: NDArray[np.int64], read: NDArray[np.int64]) -> Evaluation:
 
     Counted here: scikit-learn takes two seconds to import, for which every training would wait.
     """
-    confusion = np.bincount(len(CLASSES) * labels + read, minlength=len(CLASSES) ** 2).reshape(len(CLASSES), -1)
+    confusion = np.bincount(CLASSES * labels + read, minlength=CLASSES**2).reshape(CLASSES, -1)
     right, there, answered = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
     shares = [
         right / np.maximum(answered, 1),
@@ -101,7 +100,7 @@ def evaluate_ink(model: Recogniser, folder: Path) -> InkEvaluation:
                 styles.setdefault(style_of(record.drawing, record.label), []).append(is_right)
         accuracies[name] = right / len(records)
         drawings += len(records)
-    probabilities = np.array([answer.probabilities for answer in read]).reshape(-1, len(CLASSES))
+    probabilities = np.array([answer.probabilities for answer in read]).reshape(-1, CLASSES)
     meant = np.array(labels, np.int64)
     return InkEvaluation(
         accuracies,
