@@ -70,6 +70,9 @@ def read_environment() -> None:
         config.set_option("server.address", "127.0.0.1")
 
 
+# The settings lie beside this file, wherever the server was started. `streamlit run` has told where that is.
+config._main_script_path = config._main_script_path or __file__
+
 if __name__ == "__main__":
     read_environment()  # before the app, which is built by these settings
 

@@ -1,7 +1,10 @@
 """The server as it is started: by Python, by Streamlit, by uvicorn, under a path of its own."""
 
 import json
+import os
 import socket
+import subprocess
+import sys
 import urllib.request
 from collections.abc import Iterator
 from functools import partial
@@ -10,12 +13,15 @@ from pathlib import Path
 import httpx
 import pytest
 from playwright.sync_api import Browser, expect
+from streamlit.proto.BackMsg_pb2 import BackMsg
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 from websockets.typing import Subprotocol
 
+from mnist_app.access import MOST_WRONG
+
 from ..conftest import ONE, SEVEN
-from .conftest import free_port, serve
+from .conftest import ROOT, free_port, serve
 from .visitor import Visitor
 
 
@@ -51,6 +57,38 @@ def test_a_server_that_listens_everywhere_lets_in_this_machine_alone(tmp_path: P
     with pytest.raises(InvalidStatus, match="403"), speak(sock=socket.create_connection((own, port))):
         pass
     assert next(server, None) is None
+
+
+def clear_caches(address: str) -> None:
+    """Ask for it as Streamlit's own page would."""
+    with connect(address.replace("http", "ws") + "/_stcore/stream", subprotocols=[Subprotocol("streamlit")]) as socket_:
+        socket_.send(BackMsg(clear_cache=True).SerializeToString())
+
+
+def test_no_visitor_clears_what_the_server_keeps_for_everybody(chromium: Browser, tmp_path: Path) -> None:
+    server = serve(tmp_path, MNIST_APP_TEACHER_PASSWORD="a long walk")
+    address = next(server)
+    page = chromium.new_page()
+    Visitor(page).open(address).visit("Teach")
+    page.get_by_text("I am the teacher").click()
+    for wrong in range(MOST_WRONG + 1):
+        clear_caches(address)
+        page.get_by_label("Password", exact=True).fill(f"guess {wrong}")
+        page.get_by_role("button", name="Sign in").click()
+        expect(page.get_by_label("Password", exact=True)).to_have_value("")
+    expect(page.get_by_text("Too many wrong passwords were given.")).to_be_visible()
+    page.close()
+    assert next(server, None) is None
+
+
+def test_the_settings_are_ours_wherever_the_server_is_started(tmp_path: Path) -> None:
+    options = ["browser.gatherUsageStats", "client.showErrorDetails", "server.maxUploadSize"]
+    asking = f"import app, streamlit; print(*map(streamlit.get_option, {options}))"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "HOME": str(tmp_path)}
+    asked = subprocess.run(
+        [sys.executable, "-c", asking], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert asked.stdout == "False none 8\n", asked.stderr
 
 
 @pytest.mark.parametrize("how", ["streamlit run", "a path of its own"])
