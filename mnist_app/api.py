@@ -36,6 +36,8 @@ from mnist_app.reading.recognition import Recogniser
 MOST_STROKES_BYTES = 256 * 1024
 IMAGE_TYPES = frozenset({"image/png", "image/jpeg", "image/webp"})
 MOST_WAITING = 64  # requests in line: a class's, each of which has one
+MOST_TAKEN_IN = 64 * 2**20  # bytes of unfinished bodies, those of pictures and those of drawings each
+SLOWEST = 30.0  # seconds that a body may take to come
 PATIENCE = 2  # seconds that the oldest of them may have waited before the next are turned away; a stall is no overload
 
 T = TypeVar("T")
@@ -90,6 +92,41 @@ class Desk(Generic[Item]):
         self._served, self._serving = [], None
 
 
+class Intake:
+    """Takes in the bodies of requests: of up to ``longest`` bytes each, of MOST_TAKEN_IN all that are under way.
+
+    However many send however slowly, the server has room for them.
+    """
+
+    def __init__(self, longest: int) -> None:
+        self._longest = longest
+        self._held = 0  # bytes
+
+    async def body(self, request: Request) -> bytes:
+        """The whole body, given up as soon as it is known to be too long. Raises HTTPException."""
+        too_long = HTTPException(413, f"The body is longer than {self._longest // 1024} kB.")
+        announced = request.headers.get("content-length", "0")
+        if announced.isdecimal() and int(announced[:20]) > self._longest:
+            raise too_long
+        body = bytearray()
+        try:
+            async with asyncio.timeout(SLOWEST):
+                async for part in request.stream():
+                    if len(body) + len(part) > self._longest:
+                        raise too_long
+                    if self._held + len(part) > MOST_TAKEN_IN:
+                        raise HTTPException(503, "Too much is being sent at once. Try again in a second.", RETRY)
+                    self._held += len(part)
+                    body += part
+        except ClientDisconnect:
+            raise HTTPException(400, "The body ended early.") from None
+        except TimeoutError:
+            raise HTTPException(408, f"The body took longer than {SLOWEST:.0f} seconds to come.") from None
+        finally:
+            self._held -= len(body)
+        return bytes(body)
+
+
 @dataclass(frozen=True)
 class _Visit(Generic[Item]):
     item: Item
@@ -127,9 +164,9 @@ def create_api(load: Callable[[str], Recogniser], own_origins: Collection[str] |
     async def predict(request: Request) -> Response:
         kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
         if kind == "application/json":
-            reading = await strokes_desk.ask(await _body(request, MOST_STROKES_BYTES))
+            reading = await strokes_desk.ask(await strokes_intake.body(request))
         elif kind in IMAGE_TYPES:
-            body = await _body(request, photo.MOST_BYTES)
+            body = await image_intake.body(request)
             reading = await image_desk.ask((body, request.query_params.get("model")))
         else:
             raise HTTPException(415, f"Send application/json or one of {', '.join(sorted(IMAGE_TYPES))}.")
@@ -156,6 +193,7 @@ def create_api(load: Callable[[str], Recogniser], own_origins: Collection[str] |
         model = load(_model_name(name))
         return read_picture(model, prepare_image(photo.open_image(body)).pixels)
 
+    strokes_intake, image_intake = Intake(MOST_STROKES_BYTES), Intake(photo.MOST_BYTES)
     strokes_desk = Desk(read_strokes, MOST_WAITING, PATIENCE, most_at_once=MOST_WAITING)
     # Apart, because decoding a photograph takes a hundred times as long.
     image_desk = Desk(read_images, most_waiting=8, patience=5, most_at_once=1)
@@ -252,23 +290,6 @@ def _outcome(work: Callable[..., T], *arguments: Any) -> T | Exception:
         return work(*arguments)
     except Exception as error:
         return error
-
-
-async def _body(request: Request, most: int) -> bytes:
-    """The request's body, given up as soon as it is known to be longer than ``most`` bytes."""
-    too_long = HTTPException(413, f"The body is longer than {most // 1024} kB.")
-    announced = request.headers.get("content-length", "0")
-    if announced.isdecimal() and int(announced[:20]) > most:
-        raise too_long
-    body = bytearray()
-    try:
-        async for part in request.stream():
-            body += part
-            if len(body) > most:
-                raise too_long
-    except ClientDisconnect:
-        raise HTTPException(400, "The body ended early.") from None
-    return bytes(body)
 
 
 def _list_models() -> list[dict[str, Any]]:

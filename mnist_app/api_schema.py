@@ -8,6 +8,7 @@ _FOREIGN = {403: "A page of another origin called."}
 _REASONS = _FOREIGN | {
     400: "The body is not JSON.",
     404: "There is no such model.",
+    408: "The body was too slow to come.",
     413: "The body is too long.",
     415: "The body is of no kind that can be read.",
     422: "There is no drawing, no picture or no ink in it.",

@@ -258,6 +258,42 @@ def test_a_body_that_is_announced_as_too_long_is_not_even_read(api: Caller) -> N
     assert (answer.status_code, sent) == (413, [])
 
 
+async def slowly(content: bytes, sending: threading.Event, end: threading.Event) -> AsyncIterator[bytes]:
+    yield content
+    sending.set()
+    while not end.is_set():
+        await asyncio.sleep(0.01)
+
+
+def test_who_sends_slowly_holds_no_more_memory_than_there_is_for_that(
+    make_api: MakeApi, gate: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api, content = make_api(), picture(SEVEN)
+    monkeypatch.setattr("mnist_app.api.MOST_TAKEN_IN", 3 * len(content))
+    png, sending = {"Content-Type": "image/png"}, [threading.Event() for _ in range(3)]
+    slow = [api.begin("POST", "/api/predict", content=slowly(content, one, gate), headers=png) for one in sending]
+    assert all(one.wait(SOON) for one in sending)
+    refused = api.predict(content, "image/png")
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+    assert error_of(refused) == "Too much is being sent at once. Try again in a second."
+    assert api.predict(body(SEVEN)).status_code == 200, "drawings have room of their own"
+    gate.set()
+    assert [one.result(SOON).json()["digit"] for one in slow] == [7] * 3
+    assert api.predict(content, "image/png").status_code == 200
+
+
+def test_a_body_that_never_ends_is_given_up(
+    make_api: MakeApi, gate: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api = make_api()
+    monkeypatch.setattr("mnist_app.api.SLOWEST", 0.1)
+    monkeypatch.setattr("mnist_app.api.MOST_TAKEN_IN", len(body(SEVEN)))
+    answer = api.predict(slowly(body(SEVEN), threading.Event(), gate))
+    assert (answer.status_code, "seconds to come" in error_of(answer)) == (408, True)
+    assert "408" in OPENAPI["paths"]["/predict"]["post"]["responses"]
+    assert api.predict(body(SEVEN)).status_code == 200, "its room is free again"
+
+
 @pytest.mark.parametrize("path", ["/api", "/api/", "/api/nothing", "/api/predict/", "/api//health", "/api/%2e%2e/x"])
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
 def test_an_unknown_path_is_not_found(api: Caller, method: str, path: str) -> None:
