@@ -10,8 +10,10 @@ import os
 import shutil
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -54,9 +56,22 @@ class Shelf:
         return [name for name in before if name in there and name != self.default]
 
     def title(self, name: str) -> str:
-        """What a model is called: its title, else its name."""
+        """What a model is called: its title, else its name.
+
+        Its title and its name, where another one is called the same that came, or came back, after it got the title.
+        """
+        called = self.called(name)
+        return f"{called} ({name})" if called != name and called in self._shared else called
+
+    def called(self, name: str) -> str:
+        """A model's title, else its name, even where another one is called the same."""
         label = self.labels.get(name)
         return label.title if label and label.title else name
+
+    @cached_property
+    def _shared(self) -> set[str]:
+        """What more than one model is called."""
+        return {called for called, count in Counter(map(self.called, model_folders())).items() if count > 1}
 
 
 def read_shelf() -> Shelf:
@@ -103,7 +118,7 @@ def checked_label(name: str, title: str, note: str) -> Label:
         raise ModelError(f"A note has at most {LONGEST_NOTE} characters, and this one has {len(note)}.")
     shelf = read_shelf()
     for other in model_folders():
-        if other != name and title in (other, shelf.title(other)):
+        if other != name and title in (other, shelf.called(other), shelf.title(other)):
             raise ModelError(f"Another model is called {title!r}. Choose another title.")
     return Label(title, note)
 

@@ -53,6 +53,26 @@ def test_a_default_whose_folder_is_gone_gives_way_to_the_one_before() -> None:
     assert default_model() == "one"
 
 
+def test_two_that_are_called_the_same_are_told_apart() -> None:
+    label("one", "my net", "")
+    put_away("one")
+    label("two", "my net", "")  # free to be used again
+    bring_back("one")
+    shelf = read_shelf()
+    assert [shelf.title(name) for name in ("one", "two")] == ["my net (one)", "my net (two)"]
+    with pytest.raises(ModelError, match="Another model is called 'my net'"):
+        label(DEFAULT_MODEL, "my net", "")
+    label("two", "other", "")
+    assert [read_shelf().title(name) for name in ("one", "two")] == ["my net", "other"]
+
+
+def test_a_title_that_is_the_name_of_one_that_came_later_is_told_apart() -> None:
+    label("one", "three", "")
+    shutil.copytree(find_model("two"), user_models_folder() / "three")
+    shelf = read_shelf()
+    assert [shelf.title(name) for name in ("one", "three")] == ["three (one)", "three"]
+
+
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"defaults": 3}', '{"defaults": [], "labels": [], "put_away": 1}'])
 def test_a_shelf_that_cannot_be_read_leaves_the_shipped_default(own_home: Path, content: str) -> None:
     make_default("one")
