@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 from sqlalchemy import (
+    URL,
     Column,
     ColumnElement,
     Connection,
@@ -49,6 +50,7 @@ MOST_KEPT = 20_000  # a class's worth for years: of usual drawings, 80 MB
 MOST_OF_ONE = 500  # of them one visitor's: more than a hand draws in a lesson, and a script leaves room for the class
 KEPT_FOR = 24 * 3600  # seconds until what was put away is gone for good
 PATIENCE = 4  # seconds that are waited for a database that another one writes
+NAMED = "the database that MNIST_APP_DATABASE names"  # its URL may hold a password
 SPAN = 1000  # the longer side of an exported drawing
 LONGEST_READ, LONGEST_NAME = 20, 64  # characters
 
@@ -247,33 +249,33 @@ def _correction(row: Row[Any]) -> Correction | None:
 @contextlib.contextmanager
 def _database() -> Iterator[Connection]:
     """A transaction: all of it happens or nothing. Raises CorrectionError."""
-    url = os.environ.get("MNIST_APP_DATABASE") or f"sqlite:///{home() / 'corrections.sqlite'}"
+    named, file = os.environ.get("MNIST_APP_DATABASE"), home() / "corrections.sqlite"
     try:
-        if not os.environ.get("MNIST_APP_DATABASE"):
+        if not named:
             home().mkdir(parents=True, exist_ok=True)
-        with _engine(url).begin() as database:
+        # A path is no URL: what is a question mark or a per cent sign in the one has a meaning in the other.
+        with _engine(make_url(named) if named else URL.create("sqlite", database=str(file))).begin() as database:
             database.execute(CreateTable(_CORRECTIONS, if_not_exists=True))
             yield database
     except (SQLAlchemyError, ImportError, OSError) as error:
-        raise CorrectionError(_explained(url, error)) from None
+        raise CorrectionError(_explained(NAMED if named else str(file), error)) from None
 
 
 @lru_cache(maxsize=4)
-def _engine(url: str) -> Engine:
-    if make_url(url).get_backend_name() == "sqlite":
+def _engine(url: URL) -> Engine:
+    if url.get_backend_name() == "sqlite":
         # Opened anew each time, a fraction of a millisecond: a file that was moved away or put back is no riddle.
         return create_engine(url, poolclass=NullPool, connect_args={"timeout": PATIENCE})
     return create_engine(url, pool_pre_ping=True)
 
 
-def _explained(url: str, error: Exception) -> str:
-    """In a sentence, and without the URL, which may hold a password."""
-    named = "the database that MNIST_APP_DATABASE names"
-    where = named if os.environ.get("MNIST_APP_DATABASE") else url.removeprefix("sqlite:///")
-    said = str(getattr(error, "orig", None) or error).lower()
+def _explained(where: str, error: Exception) -> str:
+    """In a sentence."""
+    reason = _reason(error)
+    said = reason.lower()
     if "locked" in said:
         return f"The corrections are being written by somebody else ({where}). Try again in a moment."
-    if "full" in said:
+    if "full" in said or "no space" in said:
         return f"There is no room for corrections: the disk with {where} is full. What was kept before is still there."
     if "not a database" in said or "malformed" in said or "corrupt" in said:
         return (
@@ -281,6 +283,11 @@ def _explained(url: str, error: Exception) -> str:
             "move it away to begin anew, and keep it, for much of it can often be rescued."
         )
     if isinstance(error, ImportError | ArgumentError):
-        return f"The corrections cannot be kept: SQLAlchemy finds no way to {named}. Check the URL and its driver."
-    reason = getattr(error, "strerror", None) or said.splitlines()[0][:120].rstrip(".")
-    return f"The corrections cannot be reached in {where}: {reason}."
+        return f"The corrections cannot be kept: SQLAlchemy finds no way to {where}. Check the URL and its driver."
+    return f"The corrections cannot be reached in {where}: {reason.splitlines()[0][:120].rstrip('.')}."
+
+
+def _reason(error: Exception) -> str:
+    """In the words of whoever noticed, and without the path that OSError adds: it may hold any of the words above."""
+    strerror = error.strerror if isinstance(error, OSError) else None
+    return strerror or str(getattr(error, "orig", None) or error)

@@ -1,6 +1,8 @@
 """Corrections in real databases, and every way in which such a database fails."""
 
+import errno
 import json
+import os
 import sqlite3
 import subprocess
 import sys
@@ -8,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -298,6 +301,32 @@ def test_a_home_that_cannot_be_written_is_named(a_seven: Drawing, own_home: Path
     own_home.write_text("a file where the folder should be")
     with pytest.raises(CorrectionError, match=r"cannot be reached in .*: File exists"):
         kept(a_seven)
+
+
+@pytest.mark.parametrize("name", ["full house", "locked", "corrupt"])
+def test_a_home_s_name_is_no_part_of_what_went_wrong(
+    a_seven: Drawing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    (tmp_path / name).write_text("a file where the folder should be")
+    monkeypatch.setenv("MNIST_APP_HOME", str(tmp_path / name))
+    with pytest.raises(CorrectionError, match=f"cannot be reached in .*{name}/corrections.sqlite: File exists"):
+        kept(a_seven)
+
+
+def test_a_disk_without_room_for_the_home_is_full(a_seven: Drawing, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "mkdir", Mock(side_effect=OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))))
+    with pytest.raises(CorrectionError, match="There is no room for corrections"):
+        kept(a_seven)
+
+
+@pytest.mark.parametrize("name", ["a?b", "a%20b", "a#b"])
+def test_a_home_is_a_path_and_no_url(
+    a_seven: Drawing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("MNIST_APP_HOME", str(tmp_path / name))
+    kept(a_seven)
+    assert (tmp_path / name / "corrections.sqlite").is_file()
+    assert [each.name for each in tmp_path.iterdir() if each.name.startswith("a")] == [name]
 
 
 @pytest.mark.parametrize("url", ["nonsense", "postgresql+nosuchdriver://me:secret@there/db", "nosuch://me:secret@x/y"])
