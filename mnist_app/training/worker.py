@@ -57,8 +57,6 @@ def work(folder: Path) -> bool:
     threading.Thread(target=_end_with_the_server, args=(reporter,), daemon=True).start()
     try:
         with FileLock(folder / ALIVE, timeout=0):
-            (folder / PID).write_text(str(os.getpid()))
-            reporter.begin()
             return _report(folder, request, reporter)
     except Timeout:
         print("Another process is at this training already.", flush=True)
@@ -69,6 +67,8 @@ def _report(folder: Path, request: Request | None, reporter: "Reporter") -> bool
     if request is None:
         return reporter.end(FAILED, "What was to be learned cannot be read.")
     try:
+        (folder / PID).write_text(str(os.getpid()))
+        reporter.begin()
         said = _learn(folder, request, reporter.watch)
     except AppError as error:
         return reporter.end(FAILED, str(error))

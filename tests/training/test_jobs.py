@@ -617,6 +617,21 @@ def test_a_full_disk_ends_a_training_in_a_clear_state(small_disk: Path, queue: Q
     assert list(user_models_folder().glob("*")) == []
 
 
+def test_a_disk_that_is_full_when_a_training_begins_is_named(small_disk: Path) -> None:
+    identity = jobs.submit("mine", SHORTEST)
+    folder = jobs.jobs_folder() / identity
+    for name in (jobs.ALIVE, jobs.SAID):
+        (folder / name).touch()
+    fill(small_disk)
+    queue = Queue()
+    queue.start()
+    try:
+        until(lambda: any(job.status.is_over for job in queue.jobs()))
+        assert queue.jobs()[0].status.reason == "The training could not go on: No space left on device."
+    finally:
+        queue.stop()
+
+
 @pytest.mark.parametrize("refusing", ["open", "Popen"])
 def test_a_job_that_cannot_be_started_says_so_and_the_next_one_is(
     own_home: Path, monkeypatch: pytest.MonkeyPatch, refusing: str
