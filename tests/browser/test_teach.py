@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from mnist_app.data.corrections import keep
 from mnist_app.data.inkfiles import parse_line
 from mnist_app.ink.strokes import Drawing
 from mnist_app.models.registry import find_model, load_card
@@ -103,6 +104,27 @@ def test_a_pupil_corrects_and_the_teacher_teaches(chromium: Browser, guarded: st
     expect(pupil.page.get_by_text("Everybody who comes starts with ink-cnn.")).to_be_visible()
     expect(pupil.page.locator(".st-key-default_ink-cnn-taught button")).to_be_disabled()
     assert pupil.errors == other.errors == []
+
+
+def test_drawings_are_chosen_and_let_go_one_after_the_other(
+    chromium: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MNIST_APP_HOME", str(tmp_path))
+    for label in (1, 2, 3):
+        keep(Drawing.from_points(SEVEN), label, "7", "ink-cnn", "anna")
+    server = serve(tmp_path)
+    page = visitor_of(chromium, next(server)).page
+    page.get_by_role("link", name="Teach").click()
+    tiles, delete = page.locator(".st-key-teach_gallery [data-pick]"), page.locator(".st-key-teach_delete button")
+    for pressed, chosen in ((0, [0]), (1, [0, 1]), (2, [0, 1, 2]), (0, [1, 2]), (2, [1])):
+        tiles.nth(pressed).click()
+        expect(delete).to_contain_text(f"Delete {len(chosen)} chosen")
+        for at in range(3):
+            expect(tiles.nth(at)).to_have_attribute("aria-pressed", str(at in chosen).lower())
+    delete.click()
+    expect(tiles).to_have_count(2)
+    page.close()
+    assert next(server, None) is None
 
 
 def test_the_keyboard_says_it_too(visitor: Visitor) -> None:

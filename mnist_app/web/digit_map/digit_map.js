@@ -8,6 +8,8 @@ const MOST_CORNERS = 64; // as in explorer.py
 const DRAG = 5; // CSS pixels that make a click a drag
 const ROOM = 4; // map units around the points at which a box by keyboard begins and ends
 
+const SCHEME = matchMedia("(prefers-color-scheme: dark)");
+
 const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
 
 /** Points filed by square, to find the nearest without asking all of them. */
@@ -87,6 +89,7 @@ const maps = new WeakMap(); // root -> the map that lives there
 class DigitMap {
   constructor(root) {
     this.root = root;
+    this.onScheme = () => setTimeout(() => this.draw(), 200);
     this.canvas = root.querySelector("canvas");
     this.card = root.querySelector("figure");
     this.status = root.querySelector("[role=status]");
@@ -380,8 +383,6 @@ export default function ({ parentElement, data, setTriggerValue }) {
   if (!maps.has(root)) maps.set(root, new DigitMap(root));
   const map = maps.get(root);
   map.update(data, setTriggerValue);
-  const scheme = matchMedia("(prefers-color-scheme: dark)");
-  const onScheme = () => setTimeout(() => map.draw(), 200);
-  scheme.addEventListener("change", onScheme);
-  return () => scheme.removeEventListener("change", onScheme); // or no map would ever be forgotten
+  SCHEME.addEventListener("change", map.onScheme); // once, however often it is asked for
+  return () => SCHEME.removeEventListener("change", map.onScheme); // or no map would ever be forgotten
 }

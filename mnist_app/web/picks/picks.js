@@ -75,14 +75,15 @@ export default function ({ parentElement, data, setTriggerValue }) {
   const root = parentElement.querySelector(".picks");
   show(root, data.html);
 
-  function onClick(event) {
+  // Properties, of which the last one stands: this is called whenever the HTML changes, and what it returned before never.
+  root.onclick = (event) => {
     const button = event.target.closest("[data-pick]");
     if (!button || button.disabled) return;
     setTriggerValue("pick", button.dataset.pick);
     leadTo(data.leadsTo);
-  }
+  };
 
-  function onKey(event) {
+  root.onkeydown = (event) => {
     const from = event.target.closest("[data-pick]");
     if (!from || event.ctrlKey || event.metaKey || event.altKey) return;
     const isStep = event.key === "ArrowLeft" || event.key === "ArrowRight";
@@ -94,12 +95,5 @@ export default function ({ parentElement, data, setTriggerValue }) {
     event.stopPropagation();
     makeOnlyStop(items, to);
     to.focus();
-  }
-
-  root.addEventListener("click", onClick);
-  root.addEventListener("keydown", onKey);
-  return () => {
-    root.removeEventListener("click", onClick);
-    root.removeEventListener("keydown", onKey);
   };
 }
