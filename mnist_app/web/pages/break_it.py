@@ -173,10 +173,8 @@ def _attack(subject: Subject, models: list[Recogniser]) -> None:
         )
     terms("perturbation", "FGSM", "PGD", "adversarial training")
     attack = Attack(levels, steps[method or "PGD"])
-    aim = np.array([subject.digit if target is None else target])
-    changed = [attack.run(model, subject.pixels[None], aim, is_target=target is not None)[0] for model in models]
-    for attacked, pixels in zip(models, changed, strict=True):
-        st.html(_attacked_html(subject, attacked, pixels, models))
+    for model in models:
+        st.html(_attacked_html(subject, model, _attacked(subject.pixels, model, attack, target), models))
     st.caption(
         "FGSM takes one step, each pixel the way that hurts most; PGD takes twenty small ones. Both look into the "
         "network that they attack: the change is made for that one, and the other is only shown it."
@@ -184,6 +182,12 @@ def _attack(subject: Subject, models: list[Recogniser]) -> None:
     label = f"Attack {session.ATTACKED:,} digits, {method} by {levels} levels"
     if levels and st.toggle(label, key=f"{session.BREAK_ALL}_{method}_{levels}"):
         _attack_many(attack, [model.card.name for model in models])
+
+
+def _attacked(pixels: NDArray[np.uint8], model: Recogniser, attack: Attack, target: int | None) -> NDArray[np.uint8]:
+    """The picture changed so that the model reads the target, or else anything but what it reads without the change."""
+    aim = recognise(model, pixels[None])[0].digit if target is None else target
+    return attack.run(model, pixels[None], np.array([aim]), is_target=target is not None)[0]
 
 
 def _attack_many(attack: Attack, names: list[str]) -> None:
