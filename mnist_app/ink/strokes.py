@@ -12,6 +12,7 @@ from mnist_app.errors import AppError
 
 MAX_STROKES = 200
 MAX_POINTS = 20_000  # over all strokes; a digit drawn with a mouse has about 100
+BLOT = 0.5  # of the pen's width: a stroke that spans less is a dot to the eye, however far the hand has slipped
 
 Stroke = NDArray[np.float64]
 
@@ -165,6 +166,6 @@ def _stroke_from_path(path: Mapping[str, Any]) -> Stroke:
         points.append(list(command[at : at + 2]))
     stroke = _stroke_from_points(points)
     width = path.get("strokeWidth")
-    if isinstance(width, int | float) and len(stroke) and 100 * float(np.ptp(stroke, axis=0).max()) < width:
-        return stroke[:1]  # Fabric draws a dot as a line of width / 500
+    if isinstance(width, int | float) and len(stroke) and float(np.ptp(stroke, axis=0).max()) < BLOT * width:
+        return stroke[:1]
     return stroke

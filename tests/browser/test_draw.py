@@ -77,6 +77,16 @@ def test_the_bars_change_before_the_pen_is_lifted(visitor: Visitor) -> None:
     expect(visitor.digit).to_have_text("1")
 
 
+def test_a_tap_that_slips_is_a_dot_while_the_pen_is_down_and_after(visitor: Visitor) -> None:
+    words = visitor.page.locator(".answer .words")
+    visitor.press([170, 170])
+    visitor.move([172, 176], steps=3)
+    expect(words).to_have_text("Not a digit I know")
+    visitor.page.mouse.up()
+    visitor.settle()
+    expect(words).to_have_text("Not a digit I know")
+
+
 def test_a_screen_reader_hears_of_a_stroke_once(visitor: Visitor) -> None:
     visitor.page.evaluate(
         """() => {

@@ -32,6 +32,15 @@ def test_a_tap_on_the_canvas_is_one_point() -> None:
     assert Drawing.from_fabric({"objects": [tap]}).to_points() == [[[99.98, 50]]]
 
 
+def test_a_tap_that_slips_by_less_than_half_a_pen_is_one_point_too() -> None:
+    def spanned(length: float) -> int:
+        path = [["M", 50, 50], ["Q", 50, 50 + length / 2, 50, 50 + length / 2], ["L", 50, 50 + length]]
+        slip = {"type": "Path", "strokeWidth": 20, "path": path}
+        return len(Drawing.from_fabric({"objects": [slip]}).strokes[0])
+
+    assert [spanned(length) for length in (0, 3, 9.9, 10, 40)] == [1, 1, 1, 3, 3]
+
+
 def test_an_empty_canvas_is_a_blank_drawing() -> None:
     assert Drawing.from_fabric({"objects": [], "background": "#fff"}).is_blank
     assert Drawing.from_fabric({}).is_blank

@@ -8,7 +8,7 @@ import streamlit as st
 
 from mnist_app.ink.strokes import Drawing, DrawingError
 from mnist_app.reading.number import Reading
-from mnist_app.web.session import Pad, sent
+from mnist_app.web.session import PEN_WIDTH, Pad, sent
 
 _KEY, _EAR = "live_ink_element", "pen_up_element"
 NEAR = 4.0  # canvas pixels, as in live_ink.js
@@ -38,6 +38,7 @@ def live_ink(
         "strokes": drawing.to_points(),
         "answer": reading and reading.to_json(),
         "model": model,
+        "penWidth": st.session_state[PEN_WIDTH],
         "follows": follows,
     }
     with st.container(key="live_ink", height="content"):

@@ -8,6 +8,7 @@ const COURTESY = 4; // ms of rest for each ms that an answer was late
 const INTERVAL_AFTER_NONE = 1000; // ms to the next request after one that was refused or lost
 const PATIENCE = 3000; // ms after which an answer is no longer waited for
 const CLOSEST = 1; // canvas pixels between two points that are worth sending
+const BLOT = 0.5; // of the pen's width, as in strokes.py: a stroke that spans less is a dot to the eye
 const NEAR = 4; // canvas pixels that a point may have moved: the canvas rounds, and so does a page that is scrolled
 const PACE = 0.4; // canvas pixels a ms, for a stroke that was not seen being written
 const PAUSE = 300; // ms before a stroke, where the one before it on the pad is not the one that was written before it
@@ -21,6 +22,17 @@ function isSame(written, points) {
   return points.every((point) => {
     while (at < written.length && !isNear(written[at], point)) at++;
     return at < written.length;
+  });
+}
+
+/** The strokes as the script reads them: what is a dot to the eye is one point. */
+function asRead(strokes, penWidth) {
+  return strokes.map((points) => {
+    const spans = [0, 1].map((axis) => {
+      const values = points.map((point) => point[axis]);
+      return Math.max(...values) - Math.min(...values);
+    });
+    return Math.max(...spans) < BLOT * penWidth ? points.slice(0, 1) : points;
   });
 }
 
@@ -247,7 +259,7 @@ export function say(status, answer) {
   if (status.textContent !== sentence) status.textContent = sentence;
 }
 
-async function askServer({ url, model }, strokes, signal) {
+async function askServer({ url, model, penWidth }, strokes, signal) {
   const request = new AbortController(); // AbortSignal.any would do, but tablets of 2023 do not know it
   const patience = setTimeout(() => request.abort(), PATIENCE);
   signal.addEventListener("abort", () => request.abort());
@@ -255,7 +267,7 @@ async function askServer({ url, model }, strokes, signal) {
     const response = await fetch(url, {
       method: "POST",
       headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ strokes, model }),
+      body: JSON.stringify({ strokes: asRead(strokes, penWidth), model }),
       signal: request.signal,
     });
     return response.ok ? await response.json() : null;
@@ -327,7 +339,7 @@ function onUp(event) {
 
 /** Tell whoever waits for it of the ink as it is known here. */
 function tellInk() {
-  document.dispatchEvent(new CustomEvent("pen-up", { detail: { version: page.version, strokes: ink.strokes } }));
+  document.dispatchEvent(new CustomEvent("pen-up", { detail: { version: page.version, strokes: asRead(ink.strokes, page.penWidth) } }));
 }
 
 /** Agree with the script: on the ink, unless the pen has gone on since, and then on the answer. */
