@@ -171,7 +171,8 @@ class Pad:
         self.ahead = None
 
     def put(self, drawing: Drawing) -> None:
-        """Show a drawing in place of what is on the canvas, which Undo brings back."""
+        """Show a drawing in place of what is on the canvas, which Undo brings back, even what came with the press."""
+        self.catch_up()
         self.is_untouched = False
         self.covered = len(drawing.strokes), self.latest
         pen = drawing.pen_width or USUAL_PEN

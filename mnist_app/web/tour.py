@@ -107,6 +107,8 @@ def _go(at: int) -> None:
     if st.session_state.get(session.TOUR) is None:
         _keep_ink()
     st.session_state[session.TOUR], st.session_state[session.TOUR_MOVED] = at, True
+    if STOPS[at].page == "Explore":
+        session.show(session.usual_view())  # of which the text speaks, whatever was looked at before
 
 
 def _keep_ink() -> None:

@@ -4,6 +4,7 @@ import html
 from collections import Counter
 from collections.abc import Sequence
 from functools import partial
+from zlib import crc32
 
 import numpy as np
 import streamlit as st
@@ -409,12 +410,14 @@ def _change(read: ReadDigit, digits: Sequence[ReadDigit], model: str, meant: int
     if usual is None:
         is_settled = prediction.is_certain or not prediction.is_digit
         usual = prediction.digit if is_settled else prediction.runner_up
+    # Of a picture that is known to show a digit the choice is forgotten with the picture; while one draws it stays.
+    about = usual if meant is None else crc32(read.pixels.tobytes())
     wanted = st.segmented_control(
         "If it was meant to be",
         range(CLASSES),
         default=usual,
         required=True,
-        key=f"{session.MEANT}_{usual}",
+        key=f"{session.MEANT}_{about}",
     )
     digit = usual if wanted is None else int(wanted)
     findings = examine(session.norms(), read.pixels, digit)

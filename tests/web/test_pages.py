@@ -315,6 +315,18 @@ def test_undo_brings_back_the_ink_that_something_was_put_over(a_seven: Drawing) 
     assert pad.drawn == Drawing.from_fabric(ink(SEVEN)).to_points(), "then what was cleared"
 
 
+def test_a_stroke_that_comes_together_with_what_is_put_over_it_comes_back() -> None:
+    at = draw(open_page("draw").run(), [SEVEN[0]]).run()
+    pad, drawing = at.session_state["pad"], Drawing.from_points(TWO)
+    press = AppTest.from_string("import streamlit as st\nst.button('Put', on_click=st.session_state.put)")
+    press.session_state["put"] = lambda: pad.put(drawing)
+    press.session_state[pad.key] = state(SEVEN)
+    press.run().button[0].click().run()
+    assert not press.exception and len(pad.strokes) == 1
+    pad.undo()
+    assert pad.drawn == Drawing.from_fabric(ink(SEVEN)).to_points()
+
+
 def test_what_is_put_on_the_pad_is_on_the_pad(a_seven: Drawing) -> None:
     for scale, shift in ((1, [-100, 0]), (1, [300, 300]), (5, [0, 0])):
         pad = session.Pad()

@@ -3,6 +3,8 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from mnist_app.data.dataset import find_source
+from mnist_app.explore.explorer import Filters, View
 from mnist_app.web import session
 from mnist_app.web.tour import STOPS
 
@@ -49,6 +51,15 @@ def test_back_and_next_go_stop_by_stop() -> None:
         assert stop.text in text_of(at)
     at.button("tour_back").click().run()
     assert STOPS[2].text in text_of(at)
+
+
+def test_the_stop_at_explore_speaks_of_what_is_shown_there_whatever_was_looked_at_before() -> None:
+    at = opened()
+    at.session_state["view"] = View("mnist-cnn", "train", Filters(verdict="right"))
+    at.button("tour_take").click().run()
+    for _ in range(4):
+        at.button("tour_next").click().run()
+    assert at.session_state["view"] == View("ink-cnn", find_source().splits[-1])
 
 
 def test_the_tour_ends_with_a_misread_digit_to_be_found() -> None:

@@ -14,6 +14,7 @@ from mnist_app.data.dataset import find_source
 from mnist_app.explain.doctor import MEASURES, Finding
 from mnist_app.explain.evidence import Evidence, integrated_gradients
 from mnist_app.explain.replay import Frame, Replay
+from mnist_app.explore.explorer import View
 from mnist_app.models.registry import DEFAULT_MODEL
 from mnist_app.reading.number import read_picture
 from mnist_app.reading.recognition import Prediction, Recogniser
@@ -243,6 +244,18 @@ def test_a_picture_in_explore_was_meant_to_be_its_label() -> None:
     at = opened_in_explore(CHANGE)
     label = session.split("validation", find_source()).labels[301]
     assert f"It is read as a {label} already" in html_of(at)
+
+
+def test_what_a_picture_was_meant_to_be_is_forgotten_with_it() -> None:
+    at = opened_in_explore(CHANGE)
+    labels = session.split("validation", find_source()).labels
+    first, second = np.flatnonzero(labels == labels[301])[:2]
+    for picture in (first, second):
+        at.session_state["view"] = View(DEFAULT_MODEL, "validation", opened=int(picture), panel="picture")
+        at.session_state["answered"] = True
+        [group] = [group for group in at.run().segmented_control if group.label == "If it was meant to be"]
+        assert group.value == labels[301]
+        group.set_value((int(labels[301]) + 1) % 10).run()
 
 
 def test_a_changed_picture_is_taken_to_the_pad_with_the_digit_it_shows() -> None:
