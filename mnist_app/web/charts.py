@@ -80,7 +80,11 @@ def _cell_text(count: int, share: float, percent: bool) -> str:
         return "·"
     if not percent:
         return f"{count:,}"
-    return "100" if share == 1 else f"{share * 100:.1f}"
+    if share == 1:
+        return "100"
+    if share < 0.0005:  # never rounded to none, nor to all of them
+        return "&lt;0.1"
+    return "&gt;99.9" if share >= 0.9995 else f"{share * 100:.1f}"
 
 
 def scores_html(found: Evaluation) -> str:

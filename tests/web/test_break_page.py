@@ -6,14 +6,17 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from mnist_app.data.dataset import load_split
 from mnist_app.explain.attacks import Attack
 from mnist_app.explain.distortions import DISTORTIONS, trembled, turned
 from mnist_app.ink.preprocessing import pixels_of_drawing
 from mnist_app.ink.strokes import Drawing
 from mnist_app.models.registry import DEFAULT_MODEL, ROBUST_MODEL
-from mnist_app.reading.recognition import load_recogniser, recognise
+from mnist_app.reading.recognition import Prediction, load_recogniser, recognise
 from mnist_app.web import session
 from mnist_app.web.charts import perturbation
+from mnist_app.web.curves import Plot
+from mnist_app.web.pages.break_it import STRONGEST, _attacked
 
 from ..conftest import SEVEN
 from .test_explore_page import component
@@ -94,6 +97,22 @@ def test_a_five_is_made_a_three() -> None:
     assert not at.exception
     assert f"{DEFAULT_MODEL} read a 5" in html_of(at)
     assert "levels it reads a 3" in html_of(at)
+
+
+def test_a_model_that_misreads_the_digit_is_led_away_from_what_it_reads() -> None:
+    model, digits = load_recogniser(ROBUST_MODEL), load_split("validation")
+    read = recognise(model, digits.images)
+    misread = [at for at, label in enumerate(digits.labels) if read[at].digit != label]
+    at = min(misread, key=lambda at: read[at].confidence)
+    pixels, label = digits.images[at], int(digits.labels[at])
+    changed = [_attacked(pixels, model, Attack(STRONGEST), target)[None] for target in (None, label)]
+    assert recognise(model, changed[0])[0].digit != read[at].digit
+    assert recognise(model, changed[1])[0].digit == label
+
+
+def test_no_certainty_is_claimed_along_the_curves() -> None:
+    words = Plot.of("", [Prediction((share, 1 - share, *[0.0] * 8), "") for share in (0.9951, 0.9949, 1.0)]).words
+    assert words == ["0, >99%", "0, 99%", "0, 100%"]
 
 
 def test_many_digits_are_attacked_once_for_everybody(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -457,6 +457,14 @@ def test_the_matrix_mutes_the_diagonal_and_marks_what_is_chosen() -> None:
     )
 
 
+def test_the_matrix_rounds_a_mistake_neither_to_none_nor_to_all() -> None:
+    read = np.full(5_000, 4)
+    read[0] = 9
+    shared = confusion_html(evaluate(np.full(5_000, 4), read), True, Filters())
+    cells = [re.findall(rf'data-pick="4-{digit}"[^>]*>([^<]*)<', shared) for digit in (4, 9, 5)]
+    assert cells == [["&gt;99.9"], ["&lt;0.1"], ["·"]]
+
+
 def linear(colour: str) -> np.ndarray:
     values = np.array([int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)])
     return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)

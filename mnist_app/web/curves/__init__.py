@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from html import unescape
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from mnist_app.reading.recognition import Prediction
+from mnist_app.web.answer import percent
 from mnist_app.web.charts import DIGIT_COLOURS
 from mnist_app.web.gallery import image_sheet
 from mnist_app.web.pictures import png_url
@@ -33,7 +35,9 @@ class Plot:
     @classmethod
     def of(cls, title: str, read: Sequence[Prediction]) -> "Plot":
         probabilities = [[round(share, 4) for share in each.probabilities] for each in read]
-        words = [f"{each.digit}, {each.confidence:.0%}" if each.is_digit else "not a digit" for each in read]
+        words = [
+            f"{each.digit}, {unescape(percent(each.confidence))}" if each.is_digit else "not a digit" for each in read
+        ]
         return cls(title, probabilities, [round(each.doubt, 4) for each in read], words)
 
 

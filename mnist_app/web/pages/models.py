@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from functools import partial
+from html import unescape
 from itertools import combinations
 
 import numpy as np
@@ -29,6 +30,7 @@ from mnist_app.models.shelf import (
     restorable,
 )
 from mnist_app.web import session
+from mnist_app.web.answer import percent
 from mnist_app.web.charts import COMPARED, COURSES, Curve, counts_html, course_html, readings_html
 from mnist_app.web.exports import made_on_press, say_failed
 from mnist_app.web.gallery import image_sheet
@@ -339,7 +341,7 @@ def _own_drawing(chosen: list[str], shelf: Shelf) -> None:
         for name in chosen:
             read = session.read_by(name, drawn)
             rows["reads your drawing as"].append(str(read.digit) if read.is_digit else "no digit")
-            rows["sure"].append(f"{read.sureness:.1%}")
+            rows["sure"].append(unescape(percent(read.sureness)))
     except AppError as error:
         problem_notice(str(error))
         return
