@@ -105,7 +105,7 @@ def _ink_on_photographed_paper(grey: Ink) -> Ink:
     marked = darkness > threshold
     marks, count = ndimage.label(ndimage.binary_dilation(marked, iterations=JOINED))
     height, width = grey.shape
-    frame = round(FRAME * max(grey.shape))
+    frame = min(round(FRAME * max(grey.shape)), min(grey.shape) // 4)  # a one that is cut out closely is all frame
     inner = (slice(frame, height - frame), slice(frame, width - frame))
     areas = np.bincount(marks[inner][marked[inner]], minlength=count + 1)
     areas[marks[[0, 0, -1, -1], [0, -1, 0, -1]]] = 0  # dark corners
@@ -141,9 +141,10 @@ def _grey(image: Image.Image) -> Ink:
     shade, cover = layered[..., 0], layered[..., 1]
     if not cover.any():
         return np.ones_like(shade)
-    opaque = shade[cover > 0.9]
-    if opaque.size and np.ptp(opaque) > 0.5:  # a sheet with transparent margins: its paper goes on
-        paper = np.median(opaque)
+    opaque = cover > 0.9
+    if opaque.any() and np.ptp(shade[opaque]) > 0.5:  # a sheet with transparent margins, or with its paper cut out
+        rim = opaque & ndimage.binary_dilation(~opaque)
+        paper = np.median(shade[rim if rim.any() else opaque])  # it goes on as it is where it ends
     else:  # ink alone: whatever paper shows it best
         paper = np.float32(np.average(shade, weights=cover) <= 0.5)
     return shade * cover + paper * (1 - cover)

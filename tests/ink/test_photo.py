@@ -77,6 +77,10 @@ def large_on_nothing(digit: int) -> bytes:
     return encoded(cut_out(digit, 0).resize((1500, 1500)))
 
 
+def on_a_sheet_with_transparent_margins(digit: int) -> bytes:
+    return encoded(sheet(digit).convert("LA").rotate(10, Image.Resampling.BICUBIC, expand=True))
+
+
 def palette_with_transparent_paper(digit: int) -> bytes:
     paletted = sheet(digit).point(lambda value: value > 127 and 1).convert("P")
     paletted.putpalette([0, 0, 0, 0, 0, 0])  # both are black, so only the transparency tells them apart
@@ -141,6 +145,7 @@ KINDS = [
     black_on_nothing,
     white_on_nothing,
     large_on_nothing,
+    on_a_sheet_with_transparent_margins,
     palette_with_transparent_paper,
     palette_with_half_transparent_ink,
     two_colours,
@@ -247,6 +252,24 @@ def test_a_truncated_file_is_refused(kind: Callable[[int], bytes], share: float)
     content = kind(7)
     with pytest.raises(ImageError, match=r"broken or incomplete|no image of a known kind"):
         open_image(content[: int(len(content) * share)])
+
+
+@pytest.mark.parametrize("is_inverted", [False, True])
+def test_a_picture_whose_paper_was_made_transparent_is_as_it_was(is_inverted: bool) -> None:
+    """As drawing programs do it: they leave the grey rim of the ink."""
+    large = sheet(7).resize((1000, 1000), Image.Resampling.BICUBIC)
+    image = ImageOps.invert(large) if is_inverted else large
+    cut_out = prepare_image(open_image(encoded(image, transparency=0 if is_inverted else 255)))
+    assert np.abs(cut_out.pixels.astype(int) - prepare_image(large).pixels).mean() < 5
+
+
+@pytest.mark.parametrize("width", [40, 55, 100])
+def test_a_photograph_of_a_one_may_be_cut_out_as_closely_as_it_is(width: int, shipped_model: Recogniser) -> None:
+    rng = np.random.default_rng(0)
+    grey = np.linspace(0.9, 0.6, 1000)[:, None] + rng.normal(0, 0.02, (1000, width))
+    grey[60:-60, width // 2 - 6 : width // 2 + 6] -= 0.5
+    pixels = prepare_image(open_image(encoded(Image.fromarray(np.uint8(np.clip(grey, 0, 1) * 255))))).pixels
+    assert recognise(shipped_model, pixels[None])[0].digit == 1
 
 
 @pytest.mark.filterwarnings("ignore")  # Pillow warns of much that it finds in broken files
