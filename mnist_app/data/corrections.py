@@ -254,11 +254,18 @@ def _database() -> Iterator[Connection]:
         if not named:
             home().mkdir(parents=True, exist_ok=True)
         # A path is no URL: what is a question mark or a per cent sign in the one has a meaning in the other.
-        with _engine(make_url(named) if named else URL.create("sqlite", database=str(file))).begin() as database:
+        with _engine(_url(named) if named else URL.create("sqlite", database=str(file))).begin() as database:
             database.execute(CreateTable(_CORRECTIONS, if_not_exists=True))
             yield database
     except (SQLAlchemyError, ImportError, OSError) as error:
         raise CorrectionError(_explained(NAMED if named else str(file), error)) from None
+
+
+def _url(named: str) -> URL:
+    try:
+        return make_url(named)
+    except ValueError as error:  # of a port that is no number
+        raise ArgumentError(str(error)) from None
 
 
 @lru_cache(maxsize=4)

@@ -329,7 +329,15 @@ def test_a_home_is_a_path_and_no_url(
     assert [each.name for each in tmp_path.iterdir() if each.name.startswith("a")] == [name]
 
 
-@pytest.mark.parametrize("url", ["nonsense", "postgresql+nosuchdriver://me:secret@there/db", "nosuch://me:secret@x/y"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "nonsense",
+        "postgresql+nosuchdriver://me:secret@there/db",
+        "nosuch://me:secret@x/y",
+        "postgresql://me:secret@x:5432x/y",
+    ],
+)
 def test_a_url_that_leads_nowhere_is_told_of_without_its_password(
     a_seven: Drawing, monkeypatch: pytest.MonkeyPatch, url: str
 ) -> None:
