@@ -202,6 +202,23 @@ def test_the_keyboard_marks_a_box(newcomer: Explorer) -> None:
     expect(explorer.page).to_have_url(re.compile("area=tsne_"))
 
 
+def test_the_mouse_does_not_pull_at_the_box_that_the_keyboard_stretches(newcomer: Explorer) -> None:
+    explorer = newcomer.open("?panel=map")
+    said = []
+    for is_nudged in (False, True):
+        explorer.canvas.focus()
+        explorer.page.keyboard.press("ArrowRight")
+        explorer.page.keyboard.press("Shift+ArrowRight")
+        if is_nudged:
+            box: Any = explorer.canvas.bounding_box()
+            explorer.page.mouse.move(box["x"] + 20, box["y"] + 20)
+        explorer.page.keyboard.press("Enter")
+        expect(explorer.page).to_have_url(re.compile("area=tsne_"))
+        said.append(explorer.page.url)
+        explorer = explorer.open("?panel=map")
+    assert said[0] == said[1]
+
+
 def test_hover_shows_the_picture_under_the_pointer(newcomer: Explorer) -> None:
     explorer = newcomer.open("?panel=map")
     card = explorer.page.locator(".digit-map figure")

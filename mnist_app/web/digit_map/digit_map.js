@@ -168,7 +168,7 @@ class DigitMap {
 
   onMove(event) {
     const isDrag = this.pressed && Math.hypot(event.clientX - this.pressed[0], event.clientY - this.pressed[1]) > DRAG;
-    if (this.tool && (isDrag || this.line.length > 1)) {
+    if (this.pressed && this.tool && (isDrag || this.line.length > 1)) {
       const to = this.place(event);
       const [x, y] = this.line[0];
       if (this.tool === "box") this.line = [[x, y], [to[0], y], to, [x, to[1]]];
