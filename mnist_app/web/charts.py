@@ -247,7 +247,7 @@ def minds_html(moments: Sequence[tuple[float, Prediction]], chosen: float) -> st
     """What a network read in one picture at one moment after another."""
     cells = "".join(
         f'<li class="{"read" if passes == chosen else ""}"><b>{read.digit}</b>'
-        f'<span class="sure">{percent(read.confidence)}</span><span class="when">{passes:.2g}</span></li>'
+        f'<span class="sure">{percent(read.confidence)}</span><span class="when">{passes:.4g}</span></li>'
         for passes, read in moments
     )
     return f'<ol class="minds" aria-label="What it read, after so many passes">{cells}</ol>'

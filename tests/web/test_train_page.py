@@ -33,13 +33,13 @@ from mnist_app.models.registry import (
     model_folders,
 )
 from mnist_app.models.shelf import bring_back, default_model, make_default, put_away, read_shelf
-from mnist_app.reading.recognition import Glyph, load_recogniser, read_with, recognise_glyphs
+from mnist_app.reading.recognition import Glyph, Prediction, load_recogniser, read_with, recognise_glyphs
 from mnist_app.storage import user_models_folder
 from mnist_app.training import jobs
 from mnist_app.training.jobs import RUNNING, list_jobs
 from mnist_app.training.train import PRESETS, EpochReport, fresh_network
 from mnist_app.web import session
-from mnist_app.web.charts import Curve, counts_html, curves_html, readings_html
+from mnist_app.web.charts import Curve, counts_html, curves_html, minds_html, readings_html
 from mnist_app.web.notice import plain, without_traceback
 from mnist_app.web.pages import models
 
@@ -251,6 +251,12 @@ def test_what_a_moment_read_in_a_picture_is_read_once(monkeypatch: pytest.Monkey
     assert reading.call_count == 2, "two moments, however many look on"
     at.number_input(key="watch_index").set_value(3).run()
     assert reading.call_count == 4, "another picture"
+
+
+def test_no_two_moments_are_called_the_same_however_long_a_training_is() -> None:
+    read = Prediction(tuple(np.eye(10)[7]), "")
+    html = minds_html([(passes, read) for passes in (0.125, 10.5, 147.0, 150.0)], 150.0)
+    assert re.findall(r'class="when">([^<]*)<', html) == ["0.125", "10.5", "147", "150"]
 
 
 def test_of_a_number_on_the_pad_its_first_digit_is_watched() -> None:

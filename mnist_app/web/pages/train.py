@@ -320,7 +320,7 @@ def _course(job: Job) -> None:
             "Go back to a moment of the training: passes over the digits",
             status.snapshots,
             value=moment,
-            format_func=lambda passes: f"{passes:.2g}",
+            format_func=lambda passes: f"{passes:.4g}",
             key=f"moment_{job.id}",
         )
     left, right = st.columns(2, gap="large")
