@@ -400,6 +400,30 @@ TWO_STROKES = """
     """
 
 
+def test_a_tap_that_slips_is_asked_about_as_a_dot(script: Frame) -> None:
+    steps = """
+        const points = (ink) => ink.map((stroke) => stroke.length);
+        const asking = async (penWidth, to) => {
+          ink.down([100, 100], penWidth); await pause(60); await answer("dot");
+          ink.move([[100, 103], to]); await pause(60);
+          const moving = points(asked.at(-1).strokes);
+          ink.up(); await answer("moved");
+          return [moving, points(ink.strokes)];
+        };
+        return [await asking(18, [104, 108]), await asking(18, [100, 109]), await asking(40, [100, 109])];
+        """
+    assert run(script, steps) == [[[1], [1]], [[1, 3], [1, 3]], [[1, 3, 1], [1, 3, 1]]]
+
+
+def test_a_tap_that_slips_keeps_its_times(script: Frame) -> None:
+    steps = """
+        ink.down([60, 0], 18); now += 30; ink.move([[60, 6]]); ink.up();
+        ink.replace([...ink.strokes.slice(0, 2), [[60, 0]]]);  // as the script says it
+        return times();
+        """
+    assert run(script, TWO_STROKES + "now += 70;" + steps) == [0, 30, 80, 110, 140, 210, 240]
+
+
 def test_when_the_pen_was_where_is_remembered(script: Frame) -> None:
     seen = run(script, TWO_STROKES + "return ink.timeline(ink.strokes)")
     assert [point["way"] for point in seen] == [0, 5, 5, 10, 30]

@@ -17,7 +17,9 @@ const SCRIPT_HAS_HEARD = 8000; // ms after pen-up: by then the script knows of t
 /** Whether these points are some of those that the pen went through, from its first to its last. */
 function isSame(written, points) {
   const isNear = (one, other) => Math.hypot(one[0] - other[0], one[1] - other[1]) <= NEAR;
-  if (!isNear(written[0], points[0]) || !isNear(written.at(-1), points.at(-1))) return false;
+  if (!isNear(written[0], points[0])) return false;
+  if (points.length === 1) return true; // a dot, however far the pen slipped
+  if (!isNear(written.at(-1), points.at(-1))) return false;
   let at = 0;
   return points.every((point) => {
     while (at < written.length && !isNear(written[at], point)) at++;
@@ -25,15 +27,13 @@ function isSame(written, points) {
   });
 }
 
-/** The strokes as the script reads them: what is a dot to the eye is one point. */
-function asRead(strokes, penWidth) {
-  return strokes.map((points) => {
-    const spans = [0, 1].map((axis) => {
-      const values = points.map((point) => point[axis]);
-      return Math.max(...values) - Math.min(...values);
-    });
-    return Math.max(...spans) < BLOT * penWidth ? points.slice(0, 1) : points;
+/** A stroke as the script reads it: one point, where it is a dot to the eye. */
+function asRead(points, penWidth) {
+  const spans = [0, 1].map((axis) => {
+    const values = points.map((point) => point[axis]);
+    return Math.max(...values) - Math.min(...values);
   });
+  return Math.max(...spans) < BLOT * penWidth ? points.slice(0, 1) : points;
 }
 
 /** How far the pen had gone at each of these points. */
@@ -51,6 +51,7 @@ export class LiveInk {
   #written = []; // what was seen of them being written: points, ms of each, and the stroke written right before
   #last = null; // the one of these that the next stroke comes right after
   #isDown = false;
+  #penWidth = 0; // of the stroke that is being written
   #state = 0; // of the ink, counted up with every change
   #asked = 0; // the state that was last asked about
   #answered = { state: -1, answer: null };
@@ -121,8 +122,9 @@ export class LiveInk {
     this.#letGo();
   }
 
-  down(point) {
+  down(point, penWidth) {
     this.#isDown = true;
+    this.#penWidth = penWidth;
     const stroke = [point];
     this.#strokes.push(stroke);
     this.#last = { points: stroke, times: [this.#clock()], after: this.#last };
@@ -147,8 +149,13 @@ export class LiveInk {
   up() {
     if (!this.#isDown) return;
     this.#isDown = false;
+    this.#strokes = this.#inkAsRead;
     if (this.#answered.state === this.#state) this.#show(this.#answered.answer, true);
     else if (!this.#request || this.#asked !== this.#state) this.#send();
+  }
+
+  get #inkAsRead() {
+    return [...this.#strokes.slice(0, -1), asRead(this.#strokes.at(-1), this.#penWidth)];
   }
 
   #changed() {
@@ -177,7 +184,7 @@ export class LiveInk {
     this.#sentAt = this.#clock();
     let answer = null;
     try {
-      answer = await this.#ask(this.#strokes, request.signal);
+      answer = await this.#ask(this.#isDown ? this.#inkAsRead : this.#strokes, request.signal);
     } catch {
       // No network, no server, no sense: the page's own answer comes after the stroke.
     }
@@ -259,7 +266,7 @@ export function say(status, answer) {
   if (status.textContent !== sentence) status.textContent = sentence;
 }
 
-async function askServer({ url, model, penWidth }, strokes, signal) {
+async function askServer({ url, model }, strokes, signal) {
   const request = new AbortController(); // AbortSignal.any would do, but tablets of 2023 do not know it
   const patience = setTimeout(() => request.abort(), PATIENCE);
   signal.addEventListener("abort", () => request.abort());
@@ -267,7 +274,7 @@ async function askServer({ url, model, penWidth }, strokes, signal) {
     const response = await fetch(url, {
       method: "POST",
       headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ strokes: asRead(strokes, penWidth), model }),
+      body: JSON.stringify({ strokes, model }),
       signal: request.signal,
     });
     return response.ok ? await response.json() : null;
@@ -314,7 +321,7 @@ function onDown(event) {
   const canvas = canvasUnder(event);
   if (!canvas || !page.follows || event.button > 0 || (pointer && !event.isPrimary)) return;
   pointer = { id: event.pointerId, canvas };
-  ink.down(place(event, canvas));
+  ink.down(place(event, canvas), page.penWidth);
 }
 
 function onMove(event) {
@@ -339,7 +346,7 @@ function onUp(event) {
 
 /** Tell whoever waits for it of the ink as it is known here. */
 function tellInk() {
-  document.dispatchEvent(new CustomEvent("pen-up", { detail: { version: page.version, strokes: asRead(ink.strokes, page.penWidth) } }));
+  document.dispatchEvent(new CustomEvent("pen-up", { detail: { version: page.version, strokes: ink.strokes } }));
 }
 
 /** Agree with the script: on the ink, unless the pen has gone on since, and then on the answer. */

@@ -108,7 +108,8 @@ def _controls() -> Prepared | None:
         "Pen width",
         *session.PEN_WIDTHS,
         key=session.PEN_WIDTH,
-        help="For your eyes only: the network always sees strokes as thick as MNIST's pen.",
+        help="For your eyes only: the network always sees strokes as thick as MNIST's pen. What is shorter than "
+        "half of the width is a dot, though.",
     )
     with picture:
         upload = st.file_uploader("Or read a picture of a digit: upload or paste it", PICTURES, key=session.UPLOAD)
