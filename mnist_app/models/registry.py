@@ -9,7 +9,7 @@ import re
 import tempfile
 import zlib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -253,9 +253,12 @@ def load_card(folder: Path) -> ModelCard:
 
 def _card_of(content: Any) -> ModelCard:
     """Raises TypeError or ValueError where it is not what a card is written as."""
-    fields = dict(content)
-    pen = fields.get("pen")
-    return ModelCard(**{**fields, "pen": None if pen is None else PenCard(**pen)})
+    found = dict(content)
+    needed = [each.name for each in fields(ModelCard) if each.default is each.default_factory is MISSING]
+    if missing := [name for name in needed if name not in found]:
+        raise ValueError(f"it lacks {', '.join(missing)}")
+    pen = found.get("pen")
+    return ModelCard(**{**found, "pen": None if pen is None else PenCard(**pen)})
 
 
 def save_graph(folder: Path, graph: bytes) -> None:

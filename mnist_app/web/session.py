@@ -95,16 +95,21 @@ def model(name: str) -> Recogniser:
 
 
 def using() -> str:
-    """The model that this visitor reads with: chosen, or the default when they came. A new default disturbs nobody."""
-    if _MODEL not in st.session_state:
-        st.session_state[_MODEL] = default_model()
-    for stand_in in (default_model, lambda: DEFAULT_MODEL):
-        try:
-            model(st.session_state[_MODEL])
-            break
-        except ModelError:  # deleted meanwhile, or broken
-            st.session_state[_MODEL] = stand_in()
-    return cast(str, st.session_state[_MODEL])
+    """The model that this visitor reads with: chosen, or the default when they came. A new default disturbs nobody.
+
+    While that is deleted, or broken, another one stands in.
+    """
+    chosen = cast(str, st.session_state.setdefault(_MODEL, default_model()))
+    for find in (lambda: chosen, default_model):
+        with suppress(ModelError):
+            model(name := find())
+            return name
+    return DEFAULT_MODEL
+
+
+def stood_in_for() -> str | None:
+    """The model that this visitor has chosen, where another one has to stand in for it."""
+    return None if using() == st.session_state[_MODEL] else cast(str, st.session_state[_MODEL])
 
 
 def use(name: str) -> None:

@@ -23,9 +23,9 @@ def who_may() -> None:
         st.caption(":material/lock: Only a teacher may change what everybody shares.", width="content")
         with st.popover("I am the teacher", type="tertiary"), st.form("sign_in", border=False):
             st.text_input("Password", type="password", key=_GIVEN, autocomplete="current-password")
+            if problem := st.session_state.pop(_PROBLEM, None):
+                problem_notice(problem)  # here: on a phone what is open lies over the page
             st.form_submit_button("Sign in", on_click=_sign_in)
-    if problem := st.session_state.pop(_PROBLEM, None):
-        problem_notice(problem)
 
 
 def _trust() -> str:

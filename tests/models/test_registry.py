@@ -247,7 +247,7 @@ def card_made_of(text: bytes) -> Callable[[Path], None]:
         (card_made_of(b"{"), CARD, "is not a model card"),
         (card_made_of(b"\xff\xfe"), CARD, "is not a model card"),
         (card_made_of(b"[1]"), CARD, "is not a model card"),
-        (card_made_of(b"{}"), CARD, "is not a model card"),
+        (card_made_of(b"{}"), CARD, "is not a model card .it lacks name, summary, architecture"),
         (card_that_says(colour="red"), CARD, "is not a model card.*colour"),
         (card_that_says(**{"\ud800" * 1000: 1}), CARD, r"is not a model card.{1,80}(\\ud800){5,200}"),
         (card_that_says(architecture="transformer"), CARD, "the architecture 'transformer', which this version does"),

@@ -39,6 +39,7 @@ from mnist_app.training import jobs
 from mnist_app.training.jobs import RUNNING, list_jobs
 from mnist_app.training.train import PRESETS, EpochReport, fresh_network
 from mnist_app.web import session
+from mnist_app.web.answer import percent
 from mnist_app.web.charts import Curve, counts_html, curves_html, minds_html, readings_html
 from mnist_app.web.notice import plain, without_traceback
 from mnist_app.web.pages import models
@@ -313,12 +314,15 @@ def test_who_reads_with_a_model_goes_on_when_the_default_changes(two_models: Non
     assert digit_of(draw(after, SEVEN).run()) == "7"
 
 
-def test_who_reads_with_a_model_that_is_deleted_reads_with_the_default(two_models: None) -> None:
-    at = opened("draw")
+def test_who_reads_with_a_model_that_is_deleted_reads_with_the_default_until_it_is_back(two_models: None) -> None:
+    at, said = opened("draw"), "one is not here any more: ink-cnn reads instead."
     at.session_state["model"] = "one"
-    press(opened("models"), "delete_one")
+    models = press(opened("models"), "delete_one")
+    assert [toast.value for toast in models.toast] == ["one was deleted. Undo is at the top of the page."]
     assert digit_of(draw(at, SEVEN).run()) == "7"
-    assert at.session_state["model"] == DEFAULT_MODEL
+    assert said in [caption.value for caption in at.caption]
+    press(models, "undo_one")
+    assert said not in [caption.value for caption in at.run().caption]
 
 
 def test_a_default_that_breaks_is_stood_in_for(two_models: None) -> None:
@@ -527,7 +531,7 @@ def test_beside_no_digit_stands_how_sure_a_model_is_of_that(no_mnist: None, pati
     at.multiselect(key="compared").set_value(["ink-cnn", "mnist-cnn"]).run(timeout=120)
     said, sure = (html_of(at).split(f"{row}</th>")[1].split("</td>")[0] for row in ("reads your drawing as", ">sure"))
     assert (said, doubt > 0.9) == ("<td>no digit", True)
-    assert sure == f"<td>{doubt:.1%}"
+    assert sure == f"<td>{percent(doubt)}"
 
 
 def test_how_models_learned_is_drawn_measure_by_measure(two_models: None, no_mnist: None, patience: None) -> None:

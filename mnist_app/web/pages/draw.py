@@ -6,12 +6,13 @@ from streamlit.delta_generator import DeltaGenerator
 from mnist_app.errors import AppError
 from mnist_app.ink.preprocessing import Prepared, prepare_drawing
 from mnist_app.ink.strokes import Drawing
+from mnist_app.models.shelf import read_shelf
 from mnist_app.reading.number import Reading, read_drawing, read_picture
 from mnist_app.reading.recognition import follows
 from mnist_app.web import session
 from mnist_app.web.answer import answer_html, boxes_html
 from mnist_app.web.live_ink import ink_ahead, live_ink
-from mnist_app.web.notice import problem_notice
+from mnist_app.web.notice import plain, problem_notice
 from mnist_app.web.pad import drawing_pad
 from mnist_app.web.pictures import digits_html, pen_step, steps_html
 from mnist_app.web.terms import terms
@@ -48,6 +49,9 @@ def _drawn_and_read() -> tuple[DeltaGenerator, Reading | None, int | None]:
         is_awaited = known.is_blank and st.session_state.get(session.WHY) is not None
         live_ink(known, session.pad().version, reading, session.using(), follows=picture is None, is_awaited=is_awaited)
         with st.container():  # however much stands in it, what follows keeps its place and is not built anew
+            if gone := session.stood_in_for():
+                title = read_shelf().title
+                st.caption(f"{plain(title(gone))} is not here any more: {plain(title(session.using()))} reads instead.")
             if given and not picture:
                 _picture_waits()
             meant = _below_the_answer(drawing, picture, reading) if reading else None

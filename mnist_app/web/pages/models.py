@@ -29,6 +29,7 @@ from mnist_app.models.shelf import (
     read_shelf,
     restorable,
 )
+from mnist_app.training.teach import MEASURED
 from mnist_app.web import session
 from mnist_app.web.answer import percent
 from mnist_app.web.charts import COMPARED, COURSES, Curve, counts_html, course_html, readings_html
@@ -53,9 +54,11 @@ def page() -> None:
     terms("calibration")
     if problem := st.session_state.pop("models_problem", None):
         problem_notice(problem)
+        st.toast(plain(problem), icon=":material/error:", duration="long")  # what was pressed may be far below
     say_failed()
     if said := st.session_state.pop("models_said", None):
         st.success(plain(said), icon=":material/check:")
+        st.toast(plain(said), icon=":material/check:", duration="long")
     who_may()
     shelf = read_shelf()
     names = list(model_folders())
@@ -210,7 +213,7 @@ def _actions(name: str, shelf: Shelf) -> None:
                 on_click="ignore",
             )
         if not is_shipped(name) and not is_default and session.is_teacher():
-            st.button("Delete", icon=":material/delete:", key=f"delete_{name}", on_click=_do, args=(put_away, name))
+            st.button("Delete", icon=":material/delete:", key=f"delete_{name}", on_click=_delete, args=(name,))
 
 
 def _use(name: str) -> None:
@@ -229,6 +232,13 @@ def _do(action: Callable[[str], None], name: str) -> None:
         st.session_state["models_problem"] = str(error)
 
 
+def _delete(name: str) -> None:
+    title = read_shelf().title(name)
+    _do(put_away, name)
+    if name in restorable():
+        st.session_state["models_said"] = f"{title} was deleted. Undo is at the top of the page."
+
+
 def _relabel(name: str) -> None:
     try:
         session.require_teacher()
@@ -242,7 +252,7 @@ def _import() -> None:
         with st.form("import", clear_on_submit=True, border=False):
             st.file_uploader("A ZIP file with a model, as exported here", "zip", key="import")
             st.form_submit_button("Take it in", on_click=_take_in)
-        st.caption("It is read as numbers and text only, and nothing in it is run.")
+        st.caption("It is read as numbers and text only, and nothing in it is run. Titles and notes do not travel.")
 
 
 def _take_in() -> None:
@@ -313,6 +323,11 @@ def _curves(cards: dict[str, ModelCard]) -> None:
             column.html(_curves_html(cards, measure))
     if silent:
         st.caption(f"Of {' and '.join(silent)} no curves were kept.")
+    if taught := [plain(title) for title, card in cards.items() if card.parent and card.curves]:
+        st.caption(
+            f"Of {' and '.join(taught)} the curves are those of the whole lesson, on {MEASURED:,} of the validation "
+            "digits. What was kept of it is in the table."
+        )
 
 
 def _curves_html(cards: dict[str, ModelCard], measure: str) -> str:
