@@ -116,7 +116,8 @@ def keep(
 ) -> int:
     """Keep a correction, whole or not at all, and return its id. Raises CorrectionError.
 
-    It takes the place of the visitor's correction ``instead_of``, where that is still there.
+    It takes the place of the visitor's correction ``instead_of``, where that is still there, and of what they said of
+    the same ink that was put away: brought back, that would stand beside it.
     """
     if not (isinstance(label, int) and 0 <= label <= 9):
         raise CorrectionError(f"A digit is 0 to 9, not {str(label)[:20]!r}.")
@@ -136,18 +137,25 @@ def keep(
     }
     with _writing, _database() as database:
         database.execute(delete(_CORRECTIONS).where((_C.id == instead_of) & _there(visitor)))
+        again = (_C.visitor == row["visitor"]) & _C.put_away_at.is_not(None) & (_C.strokes == row["strokes"])
+        database.execute(delete(_CORRECTIONS).where(again))
         _make_room(database, visitor)
         identity = database.execute(insert(_CORRECTIONS).values(row)).inserted_primary_key
         assert identity
         return int(identity[0])
 
 
-def find_corrections(whose: str | None = None, start: int = 0, most: int = MOST_KEPT) -> list[Correction]:
+def find_corrections(
+    whose: str | None = None, start: int = 0, most: int = MOST_KEPT, up_to: int | None = None
+) -> list[Correction]:
     """Corrections, the latest first: one visitor's, or everybody's for None. Raises CorrectionError.
+
+    Those after the one with the id ``up_to`` are left out.
 
     A row that holds no drawing, whoever wrote it, is left where it is and passed over.
     """
-    chosen = select(_CORRECTIONS).where(_there(whose)).order_by(_C.kept_at.desc(), _C.id.desc())
+    known = true() if up_to is None else _C.id <= up_to
+    chosen = select(_CORRECTIONS).where(_there(whose) & known).order_by(_C.kept_at.desc(), _C.id.desc())
     with _database() as database:
         rows = database.execute(chosen.offset(start).limit(most)).all()
     return [found for row in rows if (found := _correction(row))]
@@ -157,6 +165,12 @@ def count_corrections(whose: str | None = None) -> int:
     """How many there are. Raises CorrectionError."""
     with _database() as database:
         return _count(database, _there(whose))
+
+
+def latest_id(whose: str | None = None) -> int:
+    """The id of the latest correction, 0 where there is none. Raises CorrectionError."""
+    with _database() as database:
+        return database.execute(select(func.max(_C.id)).where(_there(whose))).scalar_one() or 0
 
 
 def is_kept(identity: int, visitor: str) -> bool:

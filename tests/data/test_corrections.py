@@ -26,13 +26,14 @@ from mnist_app.data.corrections import (
     find_corrections,
     is_kept,
     keep,
+    latest_id,
     put_away,
     to_json_lines,
 )
 from mnist_app.data.inkfiles import parse_line, read_records
 from mnist_app.ink.strokes import MAX_POINTS, Drawing
 
-from ..conftest import SEVEN
+from ..conftest import SEVEN, TWO
 
 
 @pytest.fixture
@@ -160,6 +161,24 @@ def test_ten_thousand_corrections_are_listed_and_exported_quickly(a_seven: Drawi
     assert time.process_time() - began < 10
 
 
+def test_what_is_said_again_of_ink_that_somebody_put_away_does_not_stand_there_twice(a_seven: Drawing) -> None:
+    (first,), (bens,) = kept(a_seven), kept(a_seven, visitor="ben")
+    put_away([first, bens])
+    (again,) = kept(a_seven)
+    assert bring_back([first, bens]) == 1, "what another one said of the same ink"
+    assert {found.id for found in find_corrections()} == {again, bens}
+
+
+def test_what_came_later_can_be_left_out(a_seven: Drawing) -> None:
+    first, second = kept(a_seven), kept(a_seven, 2, "ben")
+    seen = latest_id()
+    assert (latest_id("anna"), seen) == (first[0], second[1])
+    kept(a_seven, 3)
+    assert [found.id for found in find_corrections(up_to=seen)] == [*reversed(second), *first]
+    put_away([first[0], *second])
+    assert latest_id("ben") == 0
+
+
 def test_when_there_are_too_many_no_more_are_kept(a_seven: Drawing, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mnist_app.data.corrections.MOST_KEPT", 3)
     kept(a_seven, 3)
@@ -173,7 +192,7 @@ def test_what_was_put_away_makes_room_the_oldest_first(a_seven: Drawing, monkeyp
     first, second, third = kept(a_seven, 3)
     put_away([second])
     put_away([first])
-    (fourth,) = kept(a_seven)
+    (fourth,) = kept(Drawing.from_points(TWO))
     assert [found.id for found in find_corrections()] == [fourth, third]
     assert bring_back([first, second]) == 1, "the one that was put away last"
     with pytest.raises(CorrectionError, match=r"3 corrections are kept already"):
@@ -199,7 +218,7 @@ def test_no_visitor_gets_more_room_by_deleting_and_thinking_better_of_it(
     put_away([bens], "ben")
     put_away([first], "anna")
     put_away([second], "anna")
-    (third,) = kept(a_seven)
+    (third,) = kept(Drawing.from_points(TWO))
     assert bring_back([first, second, bens]) == 2, "the one that was put away first has given way to what is new"
     assert {found.id for found in find_corrections()} == {second, third, bens}
 

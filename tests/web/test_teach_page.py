@@ -329,6 +329,16 @@ def test_a_lesson_is_a_job_that_takes_its_drawings_along() -> None:
     assert jobs.drawings_of(job).labels.tolist() == [7, 7, 7]
 
 
+def test_a_lesson_is_of_the_drawings_that_the_page_showed() -> None:
+    full_mnist()
+    kept(2)
+    at = opened(open_page("teach"))
+    kept()  # and nobody has looked at it
+    press(at, "teach_start")
+    (job,) = list_jobs()
+    assert len(jobs.drawings_of(job)) == 2
+
+
 @pytest.fixture
 def a_lesson_that_is_over(two_models: None) -> None:
     """It taught two drawings of Anna's, and got the name "one", for its own was taken meanwhile."""
@@ -478,7 +488,7 @@ def test_what_the_teacher_deleted_is_not_undone_by_whose_it_was(guarded: str) ->
 ACTIONS = {
     "train._start(PRESETS['quick'].config, '')": "train_problem",
     "train._cancel('x')": "train_problem",
-    "teach._start('ink-cnn', None)": "train_problem",
+    "teach._start('ink-cnn', None, 9)": "train_problem",
     "teach._make_default('one')": "train_problem",
     "models._do(make_default, 'one')": "models_problem",
     "models._do(put_away, 'one')": "models_problem",

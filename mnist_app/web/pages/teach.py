@@ -9,6 +9,7 @@ from mnist_app.data.corrections import (
     bring_back,
     count_corrections,
     find_corrections,
+    latest_id,
     put_away,
     to_json_lines,
 )
@@ -47,6 +48,7 @@ def page() -> None:
     whose = _whose()
     try:
         count = count_corrections(whose)
+        latest = latest_id(whose)
         _put_away()
         if count:
             _gallery(whose, count)
@@ -54,8 +56,8 @@ def page() -> None:
             st.caption("Nothing was corrected yet." if whose is None else "You have corrected nothing yet.")
     except AppError as error:
         problem_notice(str(error))
-        count = 0
-    _lesson(whose, count)
+        count = latest = 0
+    _lesson(whose, count, latest)
     _lessons()
 
 
@@ -171,7 +173,7 @@ def _bring_back() -> None:
 # The lesson
 
 
-def _lesson(whose: str | None, count: int) -> None:
+def _lesson(whose: str | None, count: int, latest: int) -> None:
     """Which model is to be taught, and the button that begins."""
     st.subheader("A lesson", anchor=False)
     name = st.session_state["teach_parent"] = session.using()
@@ -193,14 +195,15 @@ def _lesson(whose: str | None, count: int) -> None:
         key="teach_start",
         disabled=not count or not session.is_teacher(),
         on_click=_start,
-        args=(name, whose),
+        args=(name, whose, latest),
     )
 
 
-def _start(parent: str, whose: str | None) -> None:
+def _start(parent: str, whose: str | None, latest: int) -> None:
+    """Ask for a lesson of what the page has shown, of which ``latest`` is the id: what came since nobody has seen."""
     try:
         session.require_teacher()
-        drawings = find_corrections(whose, most=MOST_TAUGHT)
+        drawings = find_corrections(whose, most=MOST_TAUGHT, up_to=latest)
         if not drawings:
             raise ModelError("There is nothing to teach any more.")
         config = lesson(load_card(find_model(parent)), len(drawings))
