@@ -166,6 +166,6 @@ def _stroke_from_path(path: Mapping[str, Any]) -> Stroke:
         points.append(list(command[at : at + 2]))
     stroke = _stroke_from_points(points)
     width = path.get("strokeWidth")
-    if isinstance(width, int | float) and len(stroke) and float(np.ptp(stroke, axis=0).max()) < BLOT * width:
+    if isinstance(width, int | float) and len(stroke) and float(np.ptp(stroke, axis=0).max()) / BLOT < width:
         return stroke[:1]
     return stroke
