@@ -357,10 +357,15 @@ def kept() -> Kept | None:
     found = cast("Kept | None", st.session_state.get(_KEPT))
     if found is None or found.drawn != pad().drawn:
         return None
+    return found if is_still_kept(found) else None
+
+
+def is_still_kept(correction: Kept) -> bool:
+    """Whether this visitor's correction was neither taken back nor replaced, whatever is on the pad by now."""
     try:
-        return found if is_kept(found.id, visitor()) else None
+        return is_kept(correction.id, visitor())
     except CorrectionError:  # it was kept, and whoever changes it now hears what is wrong
-        return found
+        return True
 
 
 def note_kept(correction: Kept | None) -> None:

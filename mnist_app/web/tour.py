@@ -1,7 +1,7 @@
 """A first lesson of five minutes: seven stops on three pages, which anyone may leave at any time."""
 
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import streamlit as st
 
@@ -79,15 +79,25 @@ def tour(page: str) -> None:
 
 
 def _found() -> str | None:
-    """What to say once the visitor has said what a digit is and the network had read another."""
+    """What to say while something is kept that the visitor has said of a digit and the network had read otherwise."""
     kept = session.kept()
     if kept and kept.read != str(kept.label):
-        read = f"read {kept.read}" if kept.read else "took it for no digit"
-        st.session_state[_FOUND] = (
-            f"**You have found one:** you drew {a_digit(kept.label)}, and the network {read}. On the page Draw it can "
-            "be asked what would change its mind, on the page Teach it can be taught."
-        )
-    return cast("str | None", st.session_state.get(_FOUND))
+        st.session_state[_FOUND] = kept
+    found = cast("session.Kept | None", st.session_state.get(_FOUND))
+    if not found or not session.is_still_kept(found):
+        return None
+    read = f"read {found.read}" if found.read else "took it for no digit"
+    return (
+        f"**You have found one:** you drew {a_digit(found.label)}, and the network {read}. On the page Draw it can "
+        "be asked what would change its mind, on the page Teach it can be taught."
+    )
+
+
+def resume(kept: Any) -> None:
+    """Go on where the visitor was before a reload; ``kept`` is what their browser kept, and may be anything."""
+    at = kept.get("tour") if isinstance(kept, dict) else None
+    if session.pad().is_untouched and isinstance(at, int) and 0 <= at < len(STOPS):
+        st.session_state[session.TOUR] = at
 
 
 def offer_tour() -> None:

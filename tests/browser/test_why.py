@@ -185,6 +185,22 @@ def test_a_remedy_lands_on_the_pad_and_is_read_there(visitor: Visitor) -> None:
     assert visitor.errors == []
 
 
+def test_a_reload_goes_on_with_the_tour(visitor: Visitor) -> None:
+    stop = visitor.page.locator(".st-key-tour_stop")
+    visitor.page.get_by_role("button", name="Take the five-minute tour").click()
+    expect(stop).to_contain_text("1 of 7")
+    visitor.wait_for_pad()
+    visitor.draw(SEVEN)
+    visitor.settle()
+    visitor.page.locator(".st-key-tour_next button").click()
+    expect(stop).to_contain_text("2 of 7")
+    visitor.settle()
+    visitor.page.reload()
+    expect(stop).to_contain_text("2 of 7")
+    visitor.wait_for_pad()
+    expect(visitor.digit).to_have_text("7")
+
+
 def test_the_tour_goes_from_page_to_page_and_back_to_the_pad(visitor: Visitor) -> None:
     page = visitor.page
     visitor.draw(SEVEN)

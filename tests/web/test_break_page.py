@@ -16,7 +16,7 @@ from mnist_app.reading.recognition import Prediction, load_recogniser, recognise
 from mnist_app.web import session
 from mnist_app.web.charts import perturbation
 from mnist_app.web.curves import Plot
-from mnist_app.web.pages.break_it import STRONGEST, _attacked
+from mnist_app.web.pages.break_it import ANYTHING, STRONGEST, _attacked
 
 from ..conftest import SEVEN
 from .test_explore_page import component
@@ -97,6 +97,13 @@ def test_a_five_is_made_a_three() -> None:
     assert not at.exception
     assert f"{DEFAULT_MODEL} read a 5" in html_of(at)
     assert "levels it reads a 3" in html_of(at)
+
+
+def test_a_target_that_is_what_the_digit_shows_by_now_is_given_up() -> None:
+    at = opened("Attack it")
+    at.selectbox(session.BREAK_TARGET).set_value(3).run()
+    assert not at.selectbox(session.BREAK_DIGIT).set_value(3).run().exception
+    assert at.selectbox(session.BREAK_TARGET).value == ANYTHING
 
 
 def test_a_model_that_misreads_the_digit_is_led_away_from_what_it_reads() -> None:

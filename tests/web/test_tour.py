@@ -53,6 +53,12 @@ def test_back_and_next_go_stop_by_stop() -> None:
     assert STOPS[2].text in text_of(at)
 
 
+@pytest.mark.parametrize(("kept", "at"), [({"tour": 3}, 3), ({"tour": 7}, None), ({"tour": "x"}, None), (5, None)])
+def test_after_a_reload_it_goes_on_where_it_was(kept: object, at: int | None) -> None:
+    app = AppTest.from_string(f"from mnist_app.web.tour import *\nresume({kept})\ntour('Draw')", default_timeout=60)
+    assert text_of(app.run()) == (STOPS[at].text if at else "")
+
+
 def test_the_stop_at_explore_speaks_of_what_is_shown_there_whatever_was_looked_at_before() -> None:
     at = opened()
     at.session_state["view"] = View("mnist-cnn", "train", Filters(verdict="right"))
@@ -80,8 +86,14 @@ def test_the_last_stop_knows_a_digit_that_was_misread(
     at = opened()
     at.session_state[session.TOUR] = len(STOPS) - 1
     monkeypatch.setattr(session, "kept", lambda: kept)
+    monkeypatch.setattr(session, "is_still_kept", lambda found: found == kept)
     assert said in text_of(at.run())
+    monkeypatch.setattr(session, "kept", lambda: None)
+    assert said in text_of(at.run()), "another drawing is on the pad by now"
     assert at.button("tour_done").label == "Finish"
+    with monkeypatch.context() as patch:
+        patch.setattr(session, "is_still_kept", lambda _: False)
+        assert STOPS[-1].text in text_of(at.run()), "it was taken back"
     at.button("tour_done").click().run()
     assert at.button("tour_take")
 

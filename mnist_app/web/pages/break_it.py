@@ -26,6 +26,7 @@ from mnist_app.work import Work
 FRAMES = 41  # positions of a slider: odd, so that the middle is one of them
 DISTORT, ATTACK = "Make it worse by degrees", "Attack it"
 STEP = 8  # levels: a class that moves the slider shares what a thousand attacks take
+ANYTHING = -1  # in place of the digit that an attack aims at; None would be no choice at all
 STRONGEST = 64  # levels that an attack may change a pixel by: more, and people see another digit too
 
 
@@ -162,11 +163,13 @@ def _attack(subject: Subject, models: list[Recogniser]) -> None:
         method = st.segmented_control(
             "Method", list(steps), default="PGD", required=True, key=session.BREAK_METHOD, persist_state="session"
         )
-        others = [digit for digit in range(CLASSES) if digit != subject.digit]
+        targets = [ANYTHING, *(digit for digit in range(CLASSES) if digit != subject.digit)]
+        if st.session_state.get(session.BREAK_TARGET) not in targets:  # it is that digit by now
+            st.session_state[session.BREAK_TARGET] = ANYTHING
         target = st.selectbox(
             "Make it",
-            [None, *others],
-            format_func=lambda digit: "anything else" if digit is None else a_digit(digit),
+            targets,
+            format_func=lambda digit: "anything else" if digit == ANYTHING else a_digit(digit),
             key=session.BREAK_TARGET,
             persist_state="session",
             width=160,
@@ -174,7 +177,8 @@ def _attack(subject: Subject, models: list[Recogniser]) -> None:
     terms("perturbation", "FGSM", "PGD", "adversarial training")
     attack = Attack(levels, steps[method or "PGD"])
     for model in models:
-        st.html(_attacked_html(subject, model, _attacked(subject.pixels, model, attack, target), models))
+        aim = None if target == ANYTHING else target
+        st.html(_attacked_html(subject, model, _attacked(subject.pixels, model, attack, aim), models))
     st.caption(
         "FGSM takes one step, each pixel the way that hurts most; PGD takes twenty small ones. Both look into the "
         "network that they attack: the change is made for that one, and the other is only shown it."

@@ -1,10 +1,11 @@
-"""Who reloads a page is the same visitor, with the same ink: their tab keeps both."""
+"""Who reloads a page is the same visitor, with the same ink, at the same stop of the tour: their tab keeps it."""
 
 from pathlib import Path
 
 import streamlit as st
 
 from mnist_app.web import session
+from mnist_app.web.tour import resume
 
 _KEY = "reload"
 
@@ -14,10 +15,18 @@ _element = st.components.v2.component(
 
 
 def outlast_reloads() -> None:
-    """On every page: have the tab keep who this is and what they drew, or take it up from there if they are new."""
-    pad = session.pad()
+    """On every page: have the tab keep who this is, what they drew, and at which stop they are; or, if they are new,
+    take it up from there.
+    """
+    pad, at = session.pad(), st.session_state.get(session.TOUR)
     _element(
-        data={"ink": pad.latest, "secret": session.secret(), "isUntouched": pad.is_untouched},
-        on_kept_change=lambda: session.come_back(session.sent(_KEY, "kept")),
+        data={"ink": pad.latest, "secret": session.secret(), "tour": at, "isUntouched": pad.is_untouched},
+        on_kept_change=_take_up,
         key=_KEY,
     )
+
+
+def _take_up() -> None:
+    kept = session.sent(_KEY, "kept")
+    resume(kept)
+    session.come_back(kept)
