@@ -57,7 +57,6 @@ def page() -> None:
         st.toast(plain(problem), icon=":material/error:", duration="long")  # what was pressed may be far below
     say_failed()
     if said := st.session_state.pop("models_said", None):
-        st.success(plain(said), icon=":material/check:")
         st.toast(plain(said), icon=":material/check:", duration="long")
     who_may()
     shelf = read_shelf()
@@ -236,7 +235,7 @@ def _delete(name: str) -> None:
     title = read_shelf().title(name)
     _do(put_away, name)
     if name in restorable():
-        st.session_state["models_said"] = f"{title} was deleted. Undo is at the top of the page."
+        st.session_state["models_said"] = f"Deleted: {title}. Undo is at the top of the page."
 
 
 def _relabel(name: str) -> None:
