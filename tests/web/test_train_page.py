@@ -318,7 +318,7 @@ def test_who_reads_with_a_model_that_is_deleted_reads_with_the_default_until_it_
     at, said = opened("draw"), "one is not here any more: ink-cnn reads instead."
     at.session_state["model"] = "one"
     models = press(opened("models"), "delete_one")
-    assert [toast.value for toast in models.toast] == [plain("Deleted: one. Undo is at the top of the page.")]
+    assert [toast.value for toast in models.toast] == [plain("Deleted: one. Undo is at the top of Models.")]
     assert digit_of(draw(at, SEVEN).run()) == "7"
     assert said in [caption.value for caption in at.caption]
     press(models, "undo_one")

@@ -235,7 +235,7 @@ def _delete(name: str) -> None:
     title = read_shelf().title(name)
     _do(put_away, name)
     if name in restorable():
-        st.session_state["models_said"] = f"Deleted: {title}. Undo is at the top of the page."
+        st.session_state["models_said"] = f"Deleted: {title}. Undo is at the top of Models."
 
 
 def _relabel(name: str) -> None:
