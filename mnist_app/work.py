@@ -58,7 +58,7 @@ class Command:
         self._blamed = tempfile.TemporaryFile()  # noqa: SIM115
         command = [sys.executable, "-u", "-m", "mnist_app", *arguments]
         self._process = subprocess.Popen(command, stdout=self._said, stderr=self._blamed)
-        if niceness and hasattr(os, "setpriority"):  # not on Windows
+        if niceness:
             os.setpriority(os.PRIO_PROCESS, self._process.pid, niceness)
 
     @property

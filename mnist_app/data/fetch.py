@@ -8,7 +8,7 @@ import urllib.error
 import urllib.request
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -82,7 +82,11 @@ def staging_folder() -> Path:
 
 def bytes_fetched() -> int:
     """How much of COMPRESSED_BYTES is on disk by now."""
-    return sum(path.stat().st_size for path in raw_folder(staging_folder()).glob("*.gz"))
+    fetched = 0
+    for path in raw_folder(staging_folder()).glob("*.gz"):
+        with suppress(FileNotFoundError):  # unpacked and put away by the process that fetches
+            fetched += path.stat().st_size
+    return fetched
 
 
 def _answers(mirror: str, within: float) -> bool:

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from mnist_app.data.dataset import Digits
 from mnist_app.explain.feature_maps import PATCHES, Favourites, convolutions, favourites
 from mnist_app.explore.kept import Arrays, look_up_or_compute
-from mnist_app.explore.predictions import Progress, origin_of
+from mnist_app.explore.predictions import Progress, origin_of, turn_of
 from mnist_app.reading.recognition import load_recogniser
 
 KIND = "patterns"
@@ -22,7 +22,8 @@ def favourites_of(
     shapes |= {f"strengths{at}": (None, PATCHES) for at in range(count)}
 
     def compute() -> Arrays:
-        return arrays_of(favourites(network, digits.images, progress))
+        with turn_of(digits):
+            return arrays_of(favourites(network, digits.images, progress))
 
     kept = look_up_or_compute(KIND, origin_of(model, split, digits), shapes, compute).arrays
     return tuple(Favourites(kept[f"patches{at}"], kept[f"strengths{at}"]) for at in range(count))

@@ -1,8 +1,7 @@
 """Arrays that took time to compute, kept on disk by the hash of what they came from, so that nobody computes twice."""
 
 import hashlib
-import os
-import tempfile
+import io
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
@@ -17,7 +16,7 @@ from filelock import FileLock
 from numpy.typing import NDArray
 
 from mnist_app.errors import AppError
-from mnist_app.storage import SHIPPED_WEIGHTS, computed_folder
+from mnist_app.storage import SHIPPED_WEIGHTS, computed_folder, write_whole
 
 MOST_KEPT = 512 * 2**20  # bytes; all that is kept of one model takes about 30 MB
 FORMAT = 2  # raised whenever the same weights and data would give other arrays, but for rounding
@@ -105,19 +104,14 @@ def keep(path: Path, arrays: Arrays, compression: int = zipfile.ZIP_DEFLATED) ->
 
     With ``zipfile.ZIP_LZMA`` files are a seventh smaller, and take four times as long to write.
     """
-    part = None
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", compression) as archive:  # as NumPy does, which knows but one
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
+                np.lib.format.write_array(entry, np.asarray(array), allow_pickle=False)
     try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            part = Path(file.name)
-            with zipfile.ZipFile(file, "w", compression) as archive:  # as NumPy does, which knows but one
-                for name, array in arrays.items():
-                    with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
-                        np.lib.format.write_array(entry, np.asarray(array), allow_pickle=False)
-        os.replace(part, path)
+        write_whole(path, packed.getvalue())
     except OSError as error:
-        if part is not None:
-            with suppress(OSError):
-                part.unlink()
         raise KeepError(_problem(path, error)) from None
 
 

@@ -1,20 +1,25 @@
 """What a model makes of a whole split: its logits and its last features, computed once and kept."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_softmax, softmax
 
 from mnist_app.data.dataset import CLASSES, Digits
-from mnist_app.explore.kept import Arrays, Origin, look_up, look_up_or_compute
+from mnist_app.explore.kept import Arrays, Origin, look_up_or_compute
 from mnist_app.models.graph import CHUNK, Graph
 from mnist_app.models.registry import ModelError, answering_file, find_model, load_card
 from mnist_app.reading.recognition import load_recogniser
 
 KIND = "predictions"
+AT_ONCE = 10_000  # pictures; those to learn from are more, and half a minute's work for a core
+
+_reading_many = Lock()
 
 Progress = Callable[[float], None]
 
@@ -101,15 +106,16 @@ def predictions_of(
     """
 
     def compute() -> Arrays:
-        return arrays_of(predict(load_recogniser(model).graph, digits.images, progress))
+        with turn_of(digits):
+            return arrays_of(predict(load_recogniser(model).graph, digits.images, progress))
 
     kept = look_up_or_compute(KIND, origin_of(model, split, digits), _shapes(digits), compute)
     return _of(model, kept.arrays), kept.problem
 
 
-def are_known(model: str, split: str, digits: Digits) -> bool:
-    """Whether `predictions_of` need not compute. Raises ModelError."""
-    return look_up(KIND, origin_of(model, split, digits), _shapes(digits)) is not None
+def turn_of(digits: Digits) -> AbstractContextManager[object]:
+    """To be held while a network reads digits: of more than AT_ONCE it is one reading's turn after the other's."""
+    return _reading_many if len(digits) > AT_ONCE else nullcontext()
 
 
 def arrays_of(predictions: Predictions) -> Arrays:

@@ -116,9 +116,9 @@ def _smooth(points: Stroke, between: int = 8) -> Stroke:
     return np.concatenate([*pieces, points[-1:]])
 
 
-def _straight(points: Stroke, between: int = 6) -> Stroke:
+def _straight(points: Stroke) -> Stroke:
     """Points along straight lines, so that they can be bent."""
-    share = np.linspace(0, 1, between, endpoint=False)[:, None]
+    share = np.linspace(0, 1, 6, endpoint=False)[:, None]
     pieces = [start + (end - start) * share for start, end in itertools.pairwise(points)]
     return np.concatenate([*pieces, points[-1:]])
 

@@ -1,7 +1,6 @@
 """From an image file to ink: open it safely, find the paper, keep what is not paper."""
 
 import io
-import warnings
 from pathlib import Path
 from threading import Lock
 
@@ -41,19 +40,17 @@ def open_image(content: bytes) -> Image.Image:
     if len(content) > MOST_BYTES:
         raise ImageError(f"The image file is larger than {MOST_BYTES // 2**20} MB.")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit is lower than Pillow's
-            image = Image.open(io.BytesIO(content), formats=FORMATS)
-            if image.width * image.height > MOST_PIXELS:
-                raise ImageError(f"The image has more than {MOST_PIXELS // 1_000_000} million pixels.")
-            image.draft("L", (WORKING_SIDE, WORKING_SIDE))  # lets the JPEG decoder skip what would be shrunk away
-            with _decoding:
-                image.load()
-                ImageOps.exif_transpose(image, in_place=True)  # which else would copy an image that is upright
-                return _shrunk(image)
+        image = Image.open(io.BytesIO(content), formats=FORMATS)
+        if image.width * image.height > MOST_PIXELS:
+            raise Image.DecompressionBombError  # as Pillow does of more
+        image.draft("L", (WORKING_SIDE, WORKING_SIDE))  # lets the JPEG decoder skip what would be shrunk away
+        with _decoding:
+            image.load()
+            ImageOps.exif_transpose(image, in_place=True)  # which else would copy an image that is upright
+            return _shrunk(image)
     except UnidentifiedImageError:
         raise ImageError(f"This is no image of a known kind. Kinds: {', '.join(FORMATS)}.") from None
-    except Image.DecompressionBombError:
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):  # a warning, where these are errors
         raise ImageError(f"The image has more than {MOST_PIXELS // 1_000_000} million pixels.") from None
     except ImageError:
         raise

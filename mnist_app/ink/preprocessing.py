@@ -15,7 +15,7 @@ from scipy import ndimage
 
 from mnist_app.errors import AppError
 from mnist_app.ink.photo import ink_of_image
-from mnist_app.ink.strokes import Drawing
+from mnist_app.ink.strokes import SMALLEST, Drawing
 
 VERSION = 1  # raised whenever the same ink would give other pixels; a model's card names the version it learned on
 
@@ -51,8 +51,8 @@ class Prepared:
     steps: tuple[Step, ...]
 
 
-def paint(drawing: Drawing, pen: float, box: float = BOX) -> Ink:
-    """Paint a drawing with a round pen so that its longer side spans ``box`` pixels, at SAMPLES samples per pixel.
+def paint(drawing: Drawing, pen: float) -> Ink:
+    """Paint a drawing with a round pen so that its longer side spans BOX pixels, at SAMPLES samples per pixel.
 
     ``pen`` is the thickness in the same pixels, whatever the size of the drawing: a fixed brush is fat on a small
     digit and spidery on a large one. Ink starts at the upper left corner. Raises BlankError.
@@ -64,7 +64,7 @@ def paint(drawing: Drawing, pen: float, box: float = BOX) -> Ink:
     extent = np.ptp(points, axis=0)
     longer = extent.max()
     # A single dot has no size of its own: it stays a dot instead of filling the box.
-    scale = (box - pen) / longer if longer > np.finfo(np.float64).tiny / np.finfo(np.float64).eps else 0.0
+    scale = (BOX - pen) / longer if longer > SMALLEST else 0.0
     width, height = np.ceil(extent * scale + pen - 1e-6).astype(int) * SAMPLES
     sheet = Image.new("L", (int(width), int(height)))
     brush = ImageDraw.Draw(sheet)
@@ -88,10 +88,11 @@ def crop(ink: Ink) -> Ink:
     return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
-def thicken(ink: Ink) -> Ink:
-    """Redraw cropped ink that would be thinner than HAIRLINE on 28x28 as thick as MNIST's pen; leave the rest alone.
+def thicken(ink: Ink) -> tuple[Ink, bool]:
+    """Redraw cropped ink that would be thinner than HAIRLINE on 28x28 as thick as MNIST's pen, and say whether it was.
 
-    A ballpoint pen's digit on a large sheet would fade to nothing when it is shrunk.
+    A ballpoint pen's digit on a large sheet would fade to nothing when it is shrunk. Redrawn or not, the ink comes with
+    as many pixels as are needed.
     """
     height, width = ink.shape
     scale = BOX * SAMPLES / max(height, width)
@@ -103,10 +104,10 @@ def thicken(ink: Ink) -> Ink:
     ring = ndimage.binary_dilation(np.pad(inside, 1)).sum() - inside.sum()
     thickness = 2 * inside.sum() / ring / pixel  # a line's area over half of what a one-pixel ring adds to it
     if thickness >= HAIRLINE:
-        return ink
+        return ink, False
     grow = (PEN - thickness) / 2 * pixel
     distance = ndimage.distance_transform_edt(~np.pad(inside, int(grow) + 2))
-    return np.clip(grow + 1 - distance, 0, 1).astype(np.float32)
+    return np.clip(grow + 1 - distance, 0, 1).astype(np.float32), True
 
 
 def fit(ink: Ink) -> Ink:
@@ -173,7 +174,7 @@ def prepare_drawing(drawing: Drawing) -> Prepared:
 
 def _share_of_pen(drawing: Drawing) -> float:
     """The pen as it was drawn, in pixels of the 20x20 box; a hairline where it is unknown."""
-    extent = max(float(np.ptp(np.concatenate(drawing.strokes), axis=0).max()), 1e-9) if drawing.strokes else 1.0
+    extent = max(float(np.ptp(np.concatenate(drawing.strokes), axis=0).max()), 1e-9)
     width = drawing.pen_width
     return PEN / 2 if width is None else max(0.25, BOX * width / (extent + width))
 
@@ -182,11 +183,14 @@ def prepare_image(image: Image.Image) -> Prepared:
     """A picture of a digit, photographed or drawn, with every step on its way to 28x28. Raises BlankError."""
     ink = ink_of_image(image)
     cropped = crop(ink)
-    fitted = stretch(fit(crop(thicken(cropped))))
+    thick, is_redrawn = thicken(cropped)
+    fitted = stretch(fit(crop(thick)))
     centred = centre(fitted)
+    redrawn = Step("MNIST's pen", "Hairlines redrawn as thick as the pens that MNIST was written with.", thick)
     steps = (
         Step("Your ink", "The picture with its paper removed.", ink),
         Step("Cropped", "Cut to the ink.", cropped),
+        *([redrawn] if is_redrawn else []),
         Step("20 × 20", "Shrunk so that the longer side is 20 pixels, each as dark as its share of ink.", fitted),
         Step("28 × 28", "Moved so that the centre of mass is in the middle: all that the network sees.", centred),
     )

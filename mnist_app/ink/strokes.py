@@ -12,6 +12,8 @@ from mnist_app.errors import AppError
 
 MAX_STROKES = 200
 MAX_POINTS = 20_000  # over all strokes; a digit drawn with a mouse has about 100
+SMALLEST = np.finfo(np.float64).tiny / np.finfo(np.float64).eps  # extent below which dividing by it overflows
+WIDEST_PEN = 10_000  # canvas pixels: less than this
 BLOT = 0.5  # of the pen's width: a stroke that spans less is a dot to the eye, however far the hand has slipped
 
 Stroke = NDArray[np.float64]
@@ -42,8 +44,7 @@ class Drawing:
         if not isinstance(canvas, Mapping):
             raise DrawingError(f"A canvas is a JSON object with a list of objects, not {type(canvas).__name__}.")
         paths = [_mapping(path) for path in _sequence(canvas.get("objects", []), "objects")]
-        widths = [path.get("strokeWidth") for path in paths]
-        known = [float(width) for width in widths if isinstance(width, int | float) and 0 < width < 10_000]
+        known = [width for path in paths if (width := _pen_width_of(path))]
         return cls(_checked(_stroke_from_path(path) for path in paths), float(np.median(known)) if known else None)
 
     def to_points(self) -> list[list[list[float]]]:
@@ -133,8 +134,10 @@ def _stroke_from_points(points: object) -> Stroke:
         stroke = np.asarray(points)
     except (ValueError, OverflowError):  # ragged
         stroke = np.empty(0)
-    # Kinds i, u and f only: NumPy would turn "1", True and None into floats without a word.
-    if stroke.dtype.kind not in "iuf" or stroke.ndim != 2 or stroke.shape[1] != 2:
+    # Kinds i, u and f only: NumPy would turn "1", True and None into floats without a word, and True
+    # among numbers.
+    is_pairs = stroke.dtype.kind in "iuf" and stroke.ndim == 2 and stroke.shape[1] == 2
+    if not is_pairs or any(isinstance(value, bool) for point in points for value in point):
         raise DrawingError("A stroke is a list of points, and a point is a pair of numbers [x, y].")
     return stroke.astype(np.float64)
 
@@ -165,7 +168,12 @@ def _stroke_from_path(path: Mapping[str, Any]) -> Stroke:
             raise DrawingError("A pen stroke on the canvas is made of the commands M, Q and L only.")
         points.append(list(command[at : at + 2]))
     stroke = _stroke_from_points(points)
-    width = path.get("strokeWidth")
-    if isinstance(width, int | float) and len(stroke) and float(np.ptp(stroke, axis=0).max()) / BLOT < width:
+    if len(stroke) and float(np.ptp(stroke, axis=0).max()) / BLOT < _pen_width_of(path):
         return stroke[:1]
     return stroke
+
+
+def _pen_width_of(path: Mapping[str, Any]) -> float:
+    """In canvas pixels; 0 where there is none that a pen could have."""
+    width = path.get("strokeWidth")
+    return float(width) if isinstance(width, int | float) and 0 < width < WIDEST_PEN else 0.0

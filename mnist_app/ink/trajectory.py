@@ -4,15 +4,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from mnist_app.ink.strokes import Drawing, distance_along
+from mnist_app.ink.strokes import SMALLEST, Drawing, distance_along
 
 POINTS = 64  # that a way is told by
 SHOWN = 112  # pixels of a picture of it, each way
 FIRST, LAST = 0.3, 1.0  # ink of its first and its last point
 
 Trajectory = NDArray[np.float32]  # (POINTS, 3)
-
-_SMALLEST = np.finfo(np.float64).tiny / np.finfo(np.float64).eps  # extent below which dividing by it overflows
 
 
 def trajectory_of(drawing: Drawing) -> Trajectory:
@@ -25,7 +23,7 @@ def trajectory_of(drawing: Drawing) -> Trajectory:
     points = np.concatenate(drawing.strokes)
     low, extent = points.min(axis=0), np.ptp(points, axis=0)
     longer = float(extent.max())
-    scale = 2 / longer if longer > _SMALLEST else 0.0
+    scale = 2 / longer if longer > SMALLEST else 0.0
     strokes = [(stroke - low - extent / 2) * scale for stroke in drawing.strokes[: POINTS // 2]]
     lengths = np.array([distance_along(stroke)[-1] for stroke in strokes])
     shares = lengths / max(float(lengths.sum()), 1e-9)

@@ -37,12 +37,12 @@ from mnist_app.models.registry import (
 from mnist_app.reading.calibration import calibration_error, fit_temperature
 from mnist_app.reading.evaluation import evaluate, evaluate_ink
 from mnist_app.reading.recognition import Recogniser, recognise
+from mnist_app.training.trainer import mnist_source
 
 QUICK = 2_000  # digits of a rehearsal, to learn from and to be measured on
 SAMPLES, UNTIMED = 200, 20  # pictures read one by one; the first of them are no measure
 BATCHES, BATCH = 10, 100
 AGREEMENT = 0.999  # share of pictures in which the graph must read what the library read that it was converted from
-DATA = "MNIST, {:,} of the training images (LeCun, Cortes and Burges; CC BY-SA 3.0)"
 
 
 def learn_and_measure(
@@ -191,7 +191,7 @@ def _card(contender: Contender, fitted: Fitted, count: int, seconds: float, temp
         architecture=ONLY_A_GRAPH,
         parameters=fitted.parameters,
         preprocessing=preprocessing.VERSION,
-        data=DATA.format(count),
+        data=mnist_source(count),
         command=f"python -m mnist_app lab --models {contender.name}",
         config={"recipe": contender.recipe},
         seconds=round(seconds, 1),

@@ -20,8 +20,8 @@ from mnist_app.data.inkfiles import collections, read_records
 from mnist_app.errors import AppError
 from mnist_app.ink.preprocessing import pixels_of_drawing
 from mnist_app.ink.strokes import Drawing
-from mnist_app.models.networks import logits_of
 from mnist_app.training.train import TrainConfig, fresh_network, train
+from mnist_app.training.trainer import accuracy
 
 COUNTS = (10, 30, 100, 300, 1_000, 3_000)  # samples of the new kind, as many of each digit
 SEEDS = 3
@@ -151,8 +151,3 @@ def _learn(network: nn.Module, config: TrainConfig, digits: Digits) -> None:
     for _ in train(network, config, digits, digits[:GLANCE]):
         pass
     network.eval()
-
-
-def accuracy(network: nn.Module, digits: Digits) -> float:
-    """The share of digits that a network reads right."""
-    return float((logits_of(network, digits.images)[:, :CLASSES].argmax(dim=1).numpy() == digits.labels).mean())

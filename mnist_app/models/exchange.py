@@ -18,8 +18,10 @@ from mnist_app.models.graph import Graph, to_graph
 from mnist_app.models.networks import count_parameters, logits_of
 from mnist_app.models.registry import (
     CARD,
+    COLDEST,
     LARGEST_FILE,
     PEN,
+    WARMEST,
     WEIGHTS,
     Model,
     ModelError,
@@ -32,7 +34,6 @@ from mnist_app.models.registry import (
 from mnist_app.storage import user_models_folder
 
 LARGEST_CARD = 2**20  # bytes
-COLDEST, WARMEST = 0.01, 100.0  # temperatures that a calibration might find
 AGREEMENT = 1e-4  # logits: how far ONNX Runtime may be from PyTorch
 CHECKED = 64  # pictures that both are asked about
 
@@ -101,10 +102,10 @@ def _checked(folder: Path) -> Model:
             f"It learned from pictures made in another way (version {card.preprocessing} of the preprocessing, and "
             f"here it is {VERSION}), and would misread these."
         )
-    shares = [measures["accuracy"] for measures in card.metrics.values()]
+    shares = [share for measures in card.metrics.values() for share in measures.values()]
     calibrations = [(each.temperature, each.refusal) for each in (card, card.pen) if each]
     if not all(0 <= share <= 1 for share in (*shares, *(refusal for _, refusal in calibrations))):
-        raise ModelError("Its card names an accuracy or a refusal that is not between 0 and 1.")
+        raise ModelError("Its card names a figure or a refusal that is not between 0 and 1.")
     if not all(COLDEST <= temperature <= WARMEST for temperature, _ in calibrations):
         raise ModelError(f"Its card's temperature is not between {COLDEST:g} and {WARMEST:g}.")
     said = [logits_of(model.network, _pictures())]

@@ -181,7 +181,7 @@ def build(architecture: str) -> nn.Module:
 
 
 def fold_batch_norm(network: nn.Module) -> nn.Module:
-    """A copy that answers the same and sooner: each batch norm is folded into the convolution before it.
+    """A copy that answers the same and sooner: a batch norm right after a convolution is folded into it.
 
     For answering only; the copy cannot be trained, nor saved as the architecture it came from.
     """

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -32,10 +32,13 @@ FILES = {WEIGHTS, CARD, PEN}
 GRAPH = "model.onnx.gz"  # in place of weights, where a model of the lab is no network of ours
 ONLY_A_GRAPH = "onnx"  # the architecture of such a model
 CURVES = ("passes", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "seconds")
+COLDEST, WARMEST = 0.05, 20.0  # temperatures beyond which a network is beyond repair
 LARGEST_FILE = 64 * 2**20  # bytes; the shipped models have less than two MB
 # On a card, in characters; the shipped ones have at most 250, 20 and 600.
 LONGEST_TEXT, LONGEST_MEASURE, LONGEST_CONFIG = 4_000, 100, 20_000
 MOST_MEASURES, MOST_REPORTS = 40, 20_000  # of splits or measures of one; the longest training has as many reports
+
+_Network = TypeVar("_Network", bound=nn.Module)
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
@@ -82,7 +85,7 @@ class ModelCard:
 
     name: str
     summary: str  # one sentence for people
-    architecture: str  # a key of models.ARCHITECTURES
+    architecture: str  # a key of models.networks.ARCHITECTURES, or ONLY_A_GRAPH
     parameters: int
     preprocessing: int  # preprocessing.VERSION that it learned on
     data: str  # what it learned from, with the licence
@@ -91,7 +94,7 @@ class ModelCard:
     seconds: float  # of training
     machine: str
     metrics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # split -> measure -> value
-    parent: str | None = None  # the model that training started from
+    parent: str | None = None  # the name, then, of the model that training started from
     temperature: float = 1.0  # the logits are divided by it, so that confidence is neither too high nor too low
     refusal: float = 1.0  # probability of being no digit above which a drawing is refused; 1 never refuses
     curves: Sequence[Mapping[str, float]] = field(default_factory=list)  # the training's EpochReports, in order
@@ -172,6 +175,14 @@ def _write_together(folder: Path, network: nn.Module, card: ModelCard, pen: PenN
             if old.exists():
                 os.replace(old, folder)
             raise
+
+
+def rounded(network: _Network) -> _Network:
+    """The same, in place, with weights as precise as a file has them: 16 bits."""
+    for value in network.state_dict().values():
+        if value.is_floating_point():
+            value.copy_(value.half())
+    return network
 
 
 def _packed(network: nn.Module) -> bytes:
@@ -345,9 +356,7 @@ def put_in_place(made: Path, taken: Collection[str] = ()) -> str:
         name = name_in_place(made, taken)
         card = json.loads((made / CARD).read_text())
         if card["name"] != name:
-            part = made.parent / f".{made.name}.{CARD}"  # beside it: a full disk must not cost the card
-            part.write_text(json.dumps({**card, "name": name}, indent=2) + "\n")
-            os.replace(part, made / CARD)
+            write_whole(made / CARD, (json.dumps({**card, "name": name}, indent=2) + "\n").encode())
         try:
             os.rename(made, user_models_folder() / name)
         except OSError:

@@ -8,7 +8,6 @@ import contextlib
 import json
 import os
 import shutil
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -20,7 +19,7 @@ from typing import Any
 from filelock import FileLock
 
 from mnist_app.models.registry import DEFAULT_MODEL, ModelError, find_model, load_model, model_folders
-from mnist_app.storage import SHIPPED_LAB, SHIPPED_WEIGHTS, home, user_models_folder
+from mnist_app.storage import SHIPPED_LAB, SHIPPED_WEIGHTS, home, user_models_folder, write_whole
 
 LONGEST_TITLE, LONGEST_NOTE = 60, 500  # characters
 MOST_DEFAULTS = 20  # earlier defaults that are remembered
@@ -198,7 +197,4 @@ def _changing() -> Iterator[Shelf]:
 
 
 def _write(shelf: Shelf) -> None:
-    with tempfile.TemporaryDirectory(dir=home(), prefix=".shelf") as workshop:
-        new = Path(workshop, "new")
-        new.write_text(json.dumps(asdict(shelf), indent=2) + "\n")
-        os.replace(new, _file())
+    write_whole(_file(), (json.dumps(asdict(shelf), indent=2) + "\n").encode())

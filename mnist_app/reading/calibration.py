@@ -4,10 +4,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
+from mnist_app.models.registry import COLDEST, WARMEST
+
 Floats = NDArray[np.float64]
 
 BINS = 15  # of equal width, as Guo et al. use
-COLDEST, WARMEST = 0.05, 20.0  # temperatures beyond which a network is beyond repair
 
 
 def fit_temperature(logits: Floats, labels: NDArray[np.int64]) -> float:

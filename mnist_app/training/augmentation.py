@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from mnist_app.errors import AppError
+from mnist_app.ink.preprocessing import SIDE
 
-SIDE = 28
 KNOTS = 5  # of an elastic field along a side: bends as long as a stroke, not as short as a pixel
 LIMITS = {"rotation": 180.0, "shift": 14.0, "zoom": 0.9, "shear": 2.0, "thickness": 2.0, "elastic": 4.0}
 

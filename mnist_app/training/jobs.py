@@ -210,9 +210,12 @@ def list_jobs(unwritten: Mapping[Path, JobStatus] | None = None) -> list[Job]:
     jobs, place = [], 0
     for folder in job_folders():
         status = (unwritten or {}).get(folder) or read_status(folder)
+        request = read_request(folder)
+        if not folder.exists():  # forgotten meanwhile: what was read of it may be nothing
+            continue
         if status.state == WAITING:
             place += 1
-        jobs.append(Job(folder.name, read_request(folder), status, place if status.state == WAITING else 0))
+        jobs.append(Job(folder.name, request, status, place if status.state == WAITING else 0))
     return jobs
 
 

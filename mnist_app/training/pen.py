@@ -17,7 +17,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from mnist_app.errors import AppError
 from mnist_app.models.networks import REFUSING, count_parameters
 from mnist_app.models.pennet import PenNet
-from mnist_app.models.registry import ModelCard, PenCard, check_saveable, load_model, save_model
+from mnist_app.models.registry import ModelCard, PenCard, check_saveable, load_model, rounded, save_model
 from mnist_app.training.inkset import Ink, InkConfig, fresh_trajectories, load_ink
 from mnist_app.training.train import BatchReport
 from mnist_app.training.trainer import machine_with
@@ -129,14 +129,6 @@ def _whole(parts: Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]) -> li
     return [torch.from_numpy(np.concatenate(column)) for column in zip(*parts, strict=True)]
 
 
-def rounded(pen: PenNet) -> PenNet:
-    """The same, in place, with weights as precise as its file has them."""
-    for value in pen.state_dict().values():
-        if value.is_floating_point():
-            value.copy_(value.half())
-    return pen
-
-
 def give_pen(
     folder: Path, ink_folder: Path, seed: int, watch: Callable[[BatchReport], None], command: str, workers: int = 0
 ) -> ModelCard:
@@ -158,7 +150,7 @@ def give_pen(
         raise AppError(f"{model.card.name!r} is made of others: give the first of them a pen, and combine them again.")
     if not learned or model.card.architecture not in REFUSING:
         raise AppError(f"{model.card.name!r} has learned from no ink, so there is none for a pen to learn from.")
-    config = PenConfig(InkConfig(without=tuple(learned["without"])), seed=seed)
+    config = PenConfig(InkConfig(without=tuple(learned.get("without", ()))), seed=seed)
     ink = load_ink(ink_folder, config.ink.without)
     torch.manual_seed(seed)
     pen = PenNet()

@@ -41,16 +41,18 @@ from mnist_app.models.registry import (
     check_saveable,
     find_model,
     load_model,
+    rounded,
     save_model,
 )
 from mnist_app.reading.number import read_each
 from mnist_app.reading.recognition import MOST_FOLLOWED, Recogniser
 from mnist_app.training.augmentation import Augmentation
 from mnist_app.training.inkset import Ink, InkConfig, load_ink, traced_ink
-from mnist_app.training.pen import PenLesson, rounded, teach_pen
+from mnist_app.training.pen import PenLesson, teach_pen
 from mnist_app.training.train import EpochReport, TrainConfig, train
 from mnist_app.training.trainer import Watch, machine_with
 
+BEFORE = "before the lesson"  # on a card, of a split: what the parent reads right
 MOST_TAUGHT = 500  # drawings in one lesson; of more, the latest
 PICTURES, MOST_COPIES = 300, 30  # of the drawings in a lesson, and of each, changed anew each: enough for ten
 PLAIN, MOST_PLAIN = 100, 10  # likewise, as they were drawn: just what the visitor who corrected them tries again
@@ -206,7 +208,10 @@ def teach_model(
         config=asdict(config),
         seconds=round(course[-1].seconds, 1),
         machine=machine_with("cpu"),
-        metrics={change.split: {"accuracy": change.after / change.count} for change in changes},
+        metrics={
+            change.split: {"accuracy": change.after / change.count, BEFORE: change.before / change.count}
+            for change in changes
+        },
         parent=parent,
         temperature=teacher.card.temperature,
         refusal=teacher.card.refusal,

@@ -12,8 +12,7 @@ from torch import nn
 from mnist_app.data.dataset import SPLITS, Digits, load_split
 from mnist_app.ink import preprocessing
 from mnist_app.models.networks import CLASSES, count_parameters, logits_of
-from mnist_app.models.registry import CURVES, ModelCard, check_saveable, save_model
-from mnist_app.reading.evaluation import evaluate
+from mnist_app.models.registry import CURVES, ModelCard, check_saveable, rounded, save_model
 from mnist_app.training.inkset import load_ink, sources_of
 from mnist_app.training.train import BatchReport, EpochReport, TrainConfig, check_device, fresh_network, train
 
@@ -47,16 +46,15 @@ def train_model(
         watch(report, network)
         if isinstance(report, EpochReport):
             course.append(report)
-    for value in network.cpu().state_dict().values():
-        if value.is_floating_point():  # as precise as its file, half as large: the figures below are of these weights
-            value.copy_(value.half())
+    rounded(network.cpu())  # the figures below are of these weights
+    learned = min(config.digits or len(digits), len(digits))
     card = ModelCard(
         name=folder.name,
         summary=_summary(config, is_ink=ink is not None),
         architecture=config.architecture,
         parameters=count_parameters(network),
         preprocessing=preprocessing.VERSION,
-        data="; ".join([_mnist(config, len(digits)), *(sources_of(ink.names) if ink else [])]),
+        data="; ".join([mnist_source(learned), *(sources_of(ink.names) if ink else [])]),
         command=command,
         config=asdict(config),
         seconds=round(course[-1].seconds, 1),
@@ -80,21 +78,19 @@ def _summary(config: TrainConfig, is_ink: bool) -> str:
     return WITH_INK if is_ink else MNIST_ONLY
 
 
-def _mnist(config: TrainConfig, available: int) -> str:
-    learned = min(config.digits or available, available)
-    return f"MNIST, {learned:,} of the training images (LeCun, Cortes and Burges; CC BY-SA 3.0)"
+def mnist_source(count: int) -> str:
+    """Who gathered so many digits to learn from, and their licence."""
+    return f"MNIST, {count:,} of the training images (LeCun, Cortes and Burges; CC BY-SA 3.0)"
 
 
 def metrics_of(network: nn.Module, splits: Mapping[str, Digits]) -> dict[str, dict[str, float]]:
     """What may be said of a network that was just trained."""
-    return {
-        split: {
-            "accuracy": evaluate(
-                digits.labels, logits_of(network, digits.images)[:, :CLASSES].argmax(dim=1).numpy()
-            ).accuracy
-        }
-        for split, digits in splits.items()
-    }
+    return {split: {"accuracy": accuracy(network, digits)} for split, digits in splits.items()}
+
+
+def accuracy(network: nn.Module, digits: Digits) -> float:
+    """The share of digits that a network reads right, 0 to 1."""
+    return float((logits_of(network, digits.images)[:, :CLASSES].argmax(dim=1).numpy() == digits.labels).mean())
 
 
 def command_of(config: TrainConfig, where: Sequence[str]) -> str:

@@ -48,8 +48,7 @@ def work(folder: Path) -> bool:
 
     Ends by itself when standard input does: whoever started it holds the other end, and cannot leave it behind.
     """
-    if hasattr(os, "nice"):
-        os.nice(10)  # who draws goes first; at 19 whatever else the machine does would stop it altogether
+    os.nice(10)  # who draws goes first; at 19 whatever else the machine does would stop it altogether
     request = read_request(folder)
     reporter = Reporter(folder, request.config if request else TrainConfig())
     if _is_server_gone():  # before anything was begun: the job still waits, for the next server
@@ -100,10 +99,7 @@ def _learn(folder: Path, request: Request, watch: Watch) -> str:
 
 def _is_server_gone() -> bool:
     """Whether the pipe is shut that the server holds; it never writes to it."""
-    try:
-        return bool(select.select([0], [], [], 0)[0])
-    except OSError:  # on Windows, which knows that of sockets alone
-        return False
+    return bool(select.select([0], [], [], 0)[0])
 
 
 def _end_with_the_server(reporter: "Reporter") -> None:

@@ -3,7 +3,7 @@
 import re
 import secrets
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from hashlib import sha256
@@ -27,7 +27,7 @@ from mnist_app.explain.feature_maps import Favourites
 from mnist_app.explore.explorer import Readings, View
 from mnist_app.explore.favourites import favourites_of
 from mnist_app.explore.neighbours import Neighbours, Sketch, known_neighbours, sketch_of
-from mnist_app.explore.predictions import are_known, predict, predictions_of
+from mnist_app.explore.predictions import predict, predictions_of
 from mnist_app.explore.projection import Layout, Places, known_tsne, pca
 from mnist_app.ink.photo import open_image
 from mnist_app.ink.preprocessing import Prepared, Step, prepare_image
@@ -76,7 +76,6 @@ Stamp = tuple[tuple[int, int], ...]  # when each file was written, in nanosecond
 
 _loading: dict[tuple[str, Stamp], Lock] = {}  # by model and stamp: of one, the first to ask loads it for all
 _beginning = Lock()  # two visitors may ask for the same map at once
-_reading_all = Lock()  # of the pictures to learn from by one model after the other: they are half a minute's work
 _attacking = Lock()  # a class may ask about as many attacks as it likes: one after the other
 LONGEST_WAIT = 0.5  # seconds that a page waits for its turn
 _turns = Lock()
@@ -628,8 +627,7 @@ class Explored:
 def _exploring(model: str, stamp: Stamp, name: str, source: Source) -> Work[Explored]:
     def explore(progress: Progress) -> Explored:
         digits = split(name, source)
-        with _reading_all if name == source.splits[0] and not are_known(model, name, digits) else nullcontext():
-            predictions, problem = predictions_of(model, name, digits, progress)
+        predictions, problem = predictions_of(model, name, digits, progress)
         readings = Readings(name, digits, predictions)
         _ = readings.thickness, readings.slant, readings.averages, readings.losses  # now rather than in a click
         return Explored(readings, evaluate(digits.labels, predictions.read), problem)
@@ -661,8 +659,7 @@ def _favourites(model: str, stamp: Stamp, source: Source) -> Work[tuple[Favourit
     name = source.splits[0]  # to learn from, or the sample
 
     def compute(progress: Progress) -> tuple[Favourites, ...]:
-        with _reading_all:
-            return favourites_of(model, name, split(name, source), progress)
+        return favourites_of(model, name, split(name, source), progress)
 
     return Work(compute)
 
@@ -742,8 +739,7 @@ def _sketch(model: str, stamp: Stamp, source: Source) -> Work[Sketch]:
     name = source.splits[0]  # to learn from, or the sample
 
     def compute(progress: Progress) -> Sketch:
-        with _reading_all:
-            return sketch_of(model, name, split(name, source), progress)
+        return sketch_of(model, name, split(name, source), progress)
 
     return Work(compute)
 

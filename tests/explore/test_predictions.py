@@ -177,7 +177,7 @@ def test_a_full_disk_costs_one_sentence_and_no_result(
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("mnist_app.explore.kept.np.lib.format.write_array", full)
+    monkeypatch.setattr("pathlib.Path.write_bytes", full)
     found, problem = predictions_of(DEFAULT_MODEL, "test", tiny_digits)
     assert len(found) == 64
     assert problem == (
@@ -185,6 +185,45 @@ def test_a_full_disk_costs_one_sentence_and_no_result(
         "It is computed again next time."
     )
     assert list((own_home / "computed").glob("*.npz")) == list((own_home / "computed").glob(".*")) == []
+
+
+def test_what_is_interrupted_leaves_nothing_behind_and_what_is_kept_others_may_read(
+    own_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_memory(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    path = own_home / "some.npz"
+    kept.keep(path, {"numbers": np.arange(3)})
+    plain = own_home / "plain"
+    plain.touch()
+    assert path.stat().st_mode == plain.stat().st_mode
+    monkeypatch.setattr("mnist_app.explore.kept.np.lib.format.write_array", no_memory)
+    with pytest.raises(MemoryError):
+        kept.keep(own_home / "other.npz", {"numbers": np.arange(3)})
+    assert {each.name for each in own_home.iterdir()} == {"some.npz", "plain"}
+
+
+def test_many_pictures_are_read_in_turns_and_what_is_kept_waits_for_nobody(
+    own_home: Path, nothing_shipped: None, tiny_digits: Digits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(predictions, "AT_ONCE", len(tiny_digits) - 1)
+    asks = {
+        "predictions": lambda: predictions_of(DEFAULT_MODEL, "test", tiny_digits),
+        "sketch": lambda: neighbours.sketch_of(DEFAULT_MODEL, "test", tiny_digits),
+        "favourites": lambda: favourites.favourites_of(DEFAULT_MODEL, "test", tiny_digits),
+    }
+    for name, ask in asks.items():
+        first, again = threading.Thread(target=ask), threading.Thread(target=ask)
+        with predictions.turn_of(tiny_digits):  # of another reading
+            first.start()
+            first.join(30 if name == "sketch" else 0.5)  # it is made of the predictions, which are kept by then
+            assert first.is_alive() == (name != "sketch")
+        first.join()
+        with predictions.turn_of(tiny_digits):
+            again.start()
+            again.join(30)
+            assert not again.is_alive()
 
 
 def test_a_home_that_cannot_be_made_costs_one_sentence(

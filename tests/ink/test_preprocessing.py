@@ -14,6 +14,7 @@ from mnist_app.ink.preprocessing import (
     SIDE,
     BlankError,
     centre,
+    crop,
     fit,
     pixels_of_drawing,
     prepare_drawing,
@@ -158,8 +159,15 @@ def test_mnist_digits_enlarged_by_whole_factors_come_back_nearly_identical(valid
 def test_a_hairline_is_redrawn_as_thick_as_a_pen() -> None:
     thin = np.full((800, 800), 255, np.uint8)
     thin[100:700, 399:402] = 0
-    pixels = prepare_image(Image.fromarray(thin)).pixels
-    assert 2 <= (pixels[14].astype(float) / 255).sum() <= 3.5
+    prepared = prepare_image(Image.fromarray(thin))
+    assert 2 <= (prepared.pixels[14].astype(float) / 255).sum() <= 3.5
+    names = ["Your ink", "Cropped", "MNIST's pen", "20 × 20", "28 × 28"]
+    assert [step.name for step in prepared.steps] == names
+    redrawn, shrunk = prepared.steps[2].picture, prepared.steps[3].picture
+    np.testing.assert_allclose(fit(crop(redrawn)), shrunk, atol=0.01)
+    thick = np.full((800, 800), 255, np.uint8)
+    thick[100:700, 370:430] = 0
+    assert [step.name for step in prepare_image(Image.fromarray(thick)).steps] == [*names[:2], *names[3:]]
 
 
 def test_real_ink_is_read_right(shipped_model: Recogniser) -> None:

@@ -41,6 +41,12 @@ def test_a_tap_that_slips_by_less_than_half_a_pen_is_one_point_too() -> None:
     assert [spanned(length) for length in (0, 3, 9.9, 10, 40)] == [1, 1, 1, 3, 3]
 
 
+@pytest.mark.parametrize("width", [1e9, float("inf"), -5, None, "18"])
+def test_a_pen_that_nobody_has_makes_no_dot_of_a_stroke(width: object) -> None:
+    drawing = Drawing.from_fabric({"objects": [{**FABRIC_PATH, "strokeWidth": width}]})
+    assert len(drawing.strokes[0]) == 4 and drawing.pen_width is None
+
+
 def test_an_empty_canvas_is_a_blank_drawing() -> None:
     assert Drawing.from_fabric({"objects": [], "background": "#fff"}).is_blank
     assert Drawing.from_fabric({}).is_blank
@@ -64,6 +70,7 @@ def test_strokes_without_points_are_passed_over() -> None:
         ([[["1", "2"]]], "pair of numbers"),
         ([[[None, 2]]], "pair of numbers"),
         ([[[True, False]]], "pair of numbers"),
+        ([[[True, 1.5], [2, 3]]], "pair of numbers"),
         ([[[[1, 2], [3, 4]]]], "pair of numbers"),
         ([[[10**400, 1]]], "pair of numbers"),
         ([[[float("nan"), 1]]], "finite"),

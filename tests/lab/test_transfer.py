@@ -15,9 +15,10 @@ from mnist_app.errors import AppError
 from mnist_app.ink.preprocessing import pixels_of_drawing
 from mnist_app.ink.strokes import Drawing
 from mnist_app.lab import transfer
-from mnist_app.lab.transfer import BEFORE, COUNTS, STEPS, Direction, Point, _config, _few, accuracy, kinds, run_transfer
+from mnist_app.lab.transfer import BEFORE, COUNTS, STEPS, Direction, Point, _config, _few, kinds, run_transfer
 from mnist_app.models.networks import build, logits_of
 from mnist_app.training.train import fresh_network, train
+from mnist_app.training.trainer import accuracy
 
 Stroke = list[list[float]]
 

@@ -703,6 +703,21 @@ def test_a_job_that_is_forgotten_by_half_is_none_that_waits(own_home: Path, monk
     assert [job.name for job in list_jobs()] == ["next"]
 
 
+def test_a_job_that_is_forgotten_while_it_is_looked_at_is_none(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("mine", "next"):
+        jobs.submit(name, SHORT)
+    first = jobs.job_folders()[0]
+
+    def gone(folder: Path) -> jobs.Request | None:
+        if folder == first:
+            os.replace(folder, folder.with_name(".forgotten"))
+        return read_request(folder)
+
+    read_request = jobs.read_request
+    monkeypatch.setattr(jobs, "read_request", gone)
+    assert [(job.name, job.place) for job in list_jobs()] == [("next", 1)]
+
+
 def test_the_queue_has_an_end(own_home: Path) -> None:
     for number in range(jobs.MOST_WAITING + 1):
         jobs.submit(f"m{number}", SHORT)

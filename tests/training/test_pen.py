@@ -118,6 +118,14 @@ def test_a_model_is_given_a_pen_that_has_learned_from_the_same_collections(a_mod
     assert (a_model / "pen.safetensors").stat().st_size < 2.1 * card.pen.parameters + 20_000  # 16 bits a weight
 
 
+def test_a_card_that_names_no_collection_kept_out_has_kept_none_out(a_model: Path, ink_folder: Path) -> None:
+    model = load_model(a_model)
+    config = {**model.card.config, "ink": {"copies": 2}}
+    save_model(a_model, model.network, dataclasses.replace(model.card, config=config))
+    card = give_pen(a_model, ink_folder, 0, lambda _: None, "")
+    assert card.pen and card.pen.config["ink"]["without"] == ()
+
+
 def test_who_has_learned_from_no_ink_is_given_no_pen(ink_folder: Path) -> None:
     with pytest.raises(AppError, match="'mnist-cnn' has learned from no ink"):
         give_pen(find_model("mnist-cnn"), ink_folder, 0, lambda _: None, "")

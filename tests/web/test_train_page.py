@@ -37,6 +37,7 @@ from mnist_app.reading.recognition import Glyph, Prediction, load_recogniser, re
 from mnist_app.storage import user_models_folder
 from mnist_app.training import jobs
 from mnist_app.training.jobs import RUNNING, list_jobs
+from mnist_app.training.teach import BEFORE
 from mnist_app.training.train import PRESETS, EpochReport, fresh_network
 from mnist_app.web import session
 from mnist_app.web.answer import percent
@@ -412,12 +413,14 @@ def test_shipped_and_default_models_offer_no_deletion(two_models: None) -> None:
 
 
 def test_what_a_lesson_cost_is_said_where_its_model_is_made_the_default(two_models: None) -> None:
-    for name, parent, accuracy in (("one", "mnist-cnn", 0.9951), ("two", "deleted-cnn", 0.9)):
+    for name, parent, before in (("one", "ink-cnn", {BEFORE: 0.9971}), ("two", "mnist-cnn", {})):
         path = find_model(name) / "card.json"
-        changes = {"parent": parent, "metrics": {"test": {"accuracy": accuracy}}}
+        changes = {"parent": parent, "metrics": {"test": {"accuracy": 0.9951, **before}}}
         path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
     lessons = [caption.value for caption in opened("models").caption if "lesson" in caption.value]
-    assert lessons == ["The lesson: 99.51% of the test digits read right, 99.71% before it by mnist-cnn."]
+    assert lessons == ["The lesson: 99.51% of the test digits read right, 99.71% before it by ink-cnn."], (
+        "whatever is called so now"
+    )
 
 
 def test_a_model_that_cannot_be_shown_can_be_deleted(two_models: None, monkeypatch: pytest.MonkeyPatch) -> None:

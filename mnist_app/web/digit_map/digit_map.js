@@ -4,7 +4,7 @@
 
 const REACH = 14; // CSS pixels from a point within which it is meant
 const CELL = 40; // map units; the points are filed by such squares
-const MOST_CORNERS = 64; // as in explorer.py
+const MOST_CORNERS = 64; // as in explore/explorer.py
 const DRAG = 5; // CSS pixels that make a click a drag
 const ROOM = 4; // map units around the points at which a box by keyboard begins and ends
 

@@ -8,7 +8,7 @@ from streamlit.delta_generator import DeltaGenerator
 from streamlit_drawable_canvas import st_canvas
 
 from mnist_app.ink.strokes import DrawingError
-from mnist_app.web.session import INK, PAD_SIDE, Pad
+from mnist_app.web.session import INK, PAD_SIDE, Pad, sent
 
 PAPER = "#ffffff"  # the same in both themes: another background would wipe the drawing
 SENDING = 0.02  # seconds for what a panel has just answered: what is not sent yet is lost when a page begins to run
@@ -56,7 +56,15 @@ def _canvas(pad: Pad, pen_width: int, known: object) -> None:
     _guard(
         data={"version": pad.version, "strokes": len(pad.strokes), "canUndo": pad.can_undo},
         key=_GUARD,
+        on_remounted_change=lambda: _put_back(pad),
     )
+
+
+def _put_back(pad: Pad) -> None:
+    """Show again what a canvas has lost that was mounted anew."""
+    if sent(_GUARD, "remounted") == pad.key:
+        pad.catch_up()
+        pad.show(pad.latest)
 
 
 def _said(pad: Pad) -> object:

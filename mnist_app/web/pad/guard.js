@@ -1,5 +1,6 @@
 // Looks after the canvas beside it: hides its toolbar, names it for screen readers, lets one finger draw at a time, holds
-// Undo and Clear back until the script has dealt with what was before, hands pasted pictures to the uploader.
+// Undo and Clear back until the script has dealt with what was before, hands pasted pictures to the uploader, tells the
+// script of a canvas that has lost its ink.
 
 const HIDE_TOOLBAR = ".dc-toolbar { display: none !important; } canvas { touch-action: none; }";
 const PATIENCE = 8000; // ms after which the canvas or the script will not speak any more
@@ -16,6 +17,8 @@ let since = -Infinity; // the pen was lifted, or a button pressed
 let waiting = []; // names of the buttons that are still to be pressed, first to last
 let look = 0;
 let isReplayed = false;
+let tended = { canvas: null, name: null }; // what was seen last
+let tell = () => {}; // the script
 
 function canvasRoot() {
   for (const host of document.querySelectorAll(".st-key-pad *")) {
@@ -33,13 +36,20 @@ function tend() {
     retry = requestAnimationFrame(tend);
     return;
   }
+  watcher?.observe(root, { childList: true, subtree: true }); // whose inside nobody sees from outside
+  if (canvas === tended.canvas) return;
   canvas.setAttribute("role", "img");
   canvas.setAttribute("aria-label", "Drawing pad: draw a digit with mouse, pen or finger");
-  if (root.querySelector("style.pad-guard")) return;
-  const style = document.createElement("style");
-  style.className = "pad-guard";
-  style.textContent = HIDE_TOOLBAR;
-  root.append(style);
+  if (!root.querySelector("style.pad-guard")) {
+    const style = document.createElement("style");
+    style.className = "pad-guard";
+    style.textContent = HIDE_TOOLBAR;
+    root.append(style);
+  }
+  const name = root.host.closest("[class*='st-key-pad-']")?.className.match(/st-key-(pad-\d+)/)[1];
+  // When runs cut each other off the page may mount a canvas anew, with the ink that it began with.
+  if (name === tended.name) tell("remounted", name);
+  tended = { canvas, name };
 }
 
 function canvasUnder(event) {
@@ -190,11 +200,12 @@ const LISTENERS = [
   ["keydown", hold],
 ];
 
-export default function ({ data }) {
-  tend();
+export default function ({ data, setTriggerValue }) {
+  tell = setTriggerValue;
   hear(data);
   watcher?.disconnect(); // the one of the last time: Streamlit calls back only at the very end
   watcher = new MutationObserver(tend);
+  tend();
   watcher.observe(document.querySelector(".st-key-pad"), { childList: true, subtree: true });
   for (const [name, listener] of LISTENERS) window.addEventListener(name, listener, { capture: true, passive: false });
   document.addEventListener("paste", paste);

@@ -78,7 +78,7 @@ def _compare(found: Sequence[Figures]) -> None:
         return
     st.write(
         f"{len(found)} models learned from the same digits and were measured by the same code. The test digits are "
-        "MNIST's 10,000; the pen strokes are by 239 people, of whom only ink-cnn knows any: it has no figure there."
+        "MNIST's 10,000; who has learned from pen strokes has no figure for them."
     )
     terms("validation", "calibration", "precision and recall")
     chosen = _table(found)
@@ -122,7 +122,7 @@ def _table(found: Sequence[Figures]) -> Figures | None:
             "Model": st.column_config.TextColumn(pinned=True),
             "Test": share(format="%.2f%%", help="Test digits read right"),
             "Expected": share(format="%.2f%%", help="Test digits that the literature leads one to expect read right"),
-            "Pen strokes": share(format="%.2f%%", help="Real drawings read right: the mean of five collections"),
+            "Pen strokes": share(format="%.2f%%", help="Real drawings read right: the mean of all collections"),
             "Precision": share(format="%.2f%%", help="The mean of the ten digits, as for recall and F1"),
             "Recall": share(format="%.2f%%"),
             "F1": share(format="%.2f%%"),

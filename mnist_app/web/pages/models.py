@@ -15,7 +15,7 @@ from mnist_app.data.dataset import find_source
 from mnist_app.errors import AppError
 from mnist_app.explore.explorer import Readings
 from mnist_app.models.exchange import from_zip, to_onnx, to_zip
-from mnist_app.models.registry import ModelCard, find_model, load_card, model_folders
+from mnist_app.models.registry import ModelCard, load_card, model_folders
 from mnist_app.models.shelf import (
     LONGEST_NOTE,
     LONGEST_TITLE,
@@ -29,7 +29,7 @@ from mnist_app.models.shelf import (
     read_shelf,
     restorable,
 )
-from mnist_app.training.teach import MEASURED
+from mnist_app.training.teach import BEFORE, MEASURED
 from mnist_app.web import session
 from mnist_app.web.answer import percent
 from mnist_app.web.charts import COMPARED, COURSES, Curve, counts_html, course_html, readings_html
@@ -159,13 +159,13 @@ def _took(seconds: float) -> str:
 
 def _lesson(card: ModelCard) -> str:
     """What a lesson has cost or gained, for whoever is about to make a taught model the default; else nothing."""
-    try:
-        before = load_card(find_model(card.parent or "")).metrics["test"]["accuracy"]
-        after = card.metrics["test"]["accuracy"]
-    except (AppError, KeyError):  # it began as nobody, its parent is deleted, or nobody has measured them
+    measured = card.metrics.get("test", {})
+    if not card.parent or BEFORE not in measured:
         return ""
-    parent = plain(card.parent or "")
-    return f"The lesson: {after:.2%} of the test digits read right, {before:.2%} before it by {parent}."
+    return (
+        f"The lesson: {measured['accuracy']:.2%} of the test digits read right, {measured[BEFORE]:.2%} before it by "
+        f"{plain(card.parent)}."
+    )
 
 
 def _actions(name: str, shelf: Shelf) -> None:

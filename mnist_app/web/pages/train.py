@@ -17,6 +17,7 @@ from mnist_app.training.augmentation import LIMITS, Augmentation, augment
 from mnist_app.training.jobs import DONE, FAILED, LEARNED, RUNNING, WAITING, Job, JobStatus
 from mnist_app.training.train import OPTIMISERS, PRESETS, TrainConfig
 from mnist_app.web import session
+from mnist_app.web.answer import a_digit
 from mnist_app.web.charts import MOST_LOSS, TRAINING, VALIDATION, Curve, counts_html, curves_html, minds_html
 from mnist_app.web.gallery import image_sheet
 from mnist_app.web.notice import plain, problem_notice
@@ -371,7 +372,7 @@ def _watched() -> tuple[NDArray[np.uint8], str]:
     index = st.number_input(
         "Which of the test digits?", 0, len(digits) - 1, 247, key="watch_index", width=200, persist_state="session"
     )
-    return digits.images[index], f"Test digit {index}, a {digits.labels[index]}"
+    return digits.images[index], f"Test digit {index}, {a_digit(int(digits.labels[index]))}"
 
 
 def _loss_html(status: JobStatus, passes: float) -> str:

@@ -1,0 +1,22 @@
+"""What the browser's scripts must know as the rest does."""
+
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+
+WEB = Path(__file__).parents[2] / "mnist_app" / "web"
+# "const BLOT = 0.5; // of the pen's width, as in ink/strokes.py: …"
+REPEATED = re.compile(r"^const ([A-Z_]+) = ([\d.]+);.*\bas in ([a-z_/]+)\.py\b", re.MULTILINE)
+FOUND = [(path, *found) for path in sorted(WEB.rglob("*.js")) for found in REPEATED.findall(path.read_text())]
+
+
+@pytest.mark.parametrize(("path", "name", "value", "module"), FOUND, ids=[name for _, name, _, _ in FOUND])
+def test_a_number_that_a_script_repeats_is_the_same(path: Path, name: str, value: str, module: str) -> None:
+    there = importlib.import_module(f"mnist_app.{module.removesuffix('/__init__').replace('/', '.')}")
+    assert float(value) == getattr(there, name), path
+
+
+def test_they_repeat_some() -> None:
+    assert {name for _, name, _, _ in FOUND} >= {"BLOT", "MOST_CORNERS", "NEAR"}
