@@ -34,7 +34,7 @@ def fetch(mirror: str = MIRROR, patience: float = PATIENCE) -> Path:
         return target
     mirror = f"{mirror.rstrip('/')}/"  # torchvision puts the files' names right behind it
     if not _answers(mirror, min(patience, REACHABLE_WITHIN)):
-        raise DatasetError(f"{mirror} cannot be reached. Is there a network? Try again: python -m mnist_app data fetch")
+        raise DatasetError(f"{mirror} cannot be reached. Is there a network?")
     staging = staging_folder()
     try:
         staging.mkdir(parents=True, exist_ok=True)
@@ -44,10 +44,10 @@ def fetch(mirror: str = MIRROR, patience: float = PATIENCE) -> Path:
     except Timeout:
         raise DatasetError("MNIST is being fetched by another process already.") from None
     except TimeoutError:
-        raise DatasetError(f"{mirror} stopped answering. Run it again to go on from there.") from None
+        raise DatasetError(f"{mirror} stopped answering. The next try goes on from there.") from None
     except (RuntimeError, OSError, http.client.HTTPException, EOFError, zlib.error) as error:
         reason = " ".join(str(error).split())
-        raise DatasetError(f"MNIST could not be fetched from {mirror} ({reason}). Run it again to go on.") from None
+        raise DatasetError(f"MNIST could not be fetched from {mirror} ({reason}). The next try goes on.") from None
     return target
 
 

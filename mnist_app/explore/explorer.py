@@ -150,7 +150,7 @@ class Filters:
         if self.verdict is not None:
             chosen &= readings.right == (self.verdict == "right")
         if (self.least, self.most) != (0, 100):
-            percent = readings.predictions.confidence * 100
+            percent = np.floor(readings.predictions.confidence * 100 + 0.5)  # as the pictures' captions have it
             chosen &= (percent >= self.least) & (percent <= self.most)
         for measured, ranges, name in ((readings, STROKES, self.stroke), (readings, LEANS, self.lean)):
             if name is not None:

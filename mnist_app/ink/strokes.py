@@ -168,9 +168,9 @@ def _stroke_from_path(path: Mapping[str, Any]) -> Stroke:
             raise DrawingError("A pen stroke on the canvas is made of the commands M, Q and L only.")
         points.append(list(command[at : at + 2]))
     stroke = _stroke_from_points(points)
-    if len(stroke) and float(np.ptp(stroke, axis=0).max()) / BLOT < _pen_width_of(path):
-        return stroke[:1]
-    return stroke
+    with np.errstate(over="ignore"):  # of coordinates that are refused in a moment
+        is_blot = len(stroke) > 0 and bool(np.ptp(stroke, axis=0).max() / BLOT < _pen_width_of(path))
+    return stroke[:1] if is_blot else stroke
 
 
 def _pen_width_of(path: Mapping[str, Any]) -> float:

@@ -34,6 +34,7 @@ from mnist_app.models.registry import (
 from mnist_app.storage import user_models_folder
 
 LARGEST_CARD = 2**20  # bytes
+LONGEST = 1e9  # seconds of training
 AGREEMENT = 1e-4  # logits: how far ONNX Runtime may be from PyTorch
 CHECKED = 64  # pictures that both are asked about
 
@@ -106,6 +107,8 @@ def _checked(folder: Path) -> Model:
     calibrations = [(each.temperature, each.refusal) for each in (card, card.pen) if each]
     if not all(0 <= share <= 1 for share in (*shares, *(refusal for _, refusal in calibrations))):
         raise ModelError("Its card names a figure or a refusal that is not between 0 and 1.")
+    if not all(0 <= each.seconds <= LONGEST for each in (card, card.pen) if each):
+        raise ModelError("Its card says that it learned for less than no time, or for ever.")
     if not all(COLDEST <= temperature <= WARMEST for temperature, _ in calibrations):
         raise ModelError(f"Its card's temperature is not between {COLDEST:g} and {WARMEST:g}.")
     said = [logits_of(model.network, _pictures())]

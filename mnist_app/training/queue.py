@@ -44,7 +44,7 @@ from mnist_app.training.jobs import (
 )
 
 SERVER_STOPPED = "The server was stopped before the training had finished."
-WAS_CANCELLED = "It was cancelled."
+WAS_CANCELLED = "No model came of it."
 LONGEST_TRACE = 4_000  # characters of what a child said of its error that the log repeats
 MOST_ENDED = 12  # ended jobs that are remembered
 LOOK_EVERY = 0.1  # seconds between two looks at the queue: cancelling takes effect within a few of them
@@ -114,7 +114,7 @@ class Queue:
                 assert self._running
                 self._end(self._running, CANCELLED, WAS_CANCELLED)
             elif not (folder / STATUS).exists():
-                self._note(folder, JobStatus(CANCELLED, "It was cancelled before it began."))
+                self._note(folder, JobStatus(CANCELLED, "It had not begun."))
         if self._running and self._running.process.poll() is not None:
             self._ended(self._running)
         if self._running is None:

@@ -46,7 +46,7 @@ STOPS = (
     Stop(
         "Break it",
         "Now **push it until it breaks**: turn the digit, blur it, cover it. Then press **Attack it**: the change "
-        "is hardly to be seen, and yet another digit is read. Would it fool you?",
+        "is hardly to be seen, and yet another digit is read, or nearly. Would it fool you?",
     ),
     Stop(
         "Draw",

@@ -449,6 +449,55 @@ def test_the_drawing_survives_a_change_of_theme_and_of_pen(visitor: Visitor) -> 
     expect(slider).to_have_value("19")
 
 
+def test_the_drawing_survives_a_key_that_is_held_on_the_pen_width(visitor: Visitor) -> None:
+    visitor.draw(SEVEN)
+    visitor.settle()
+    drawn = visitor.inked_pixels()
+    slider = visitor.page.get_by_role("slider", name="Pen width")
+    slider.focus()
+    for _ in range(20):  # quicker than runs, which cut each other off
+        visitor.page.keyboard.down("ArrowRight")
+        visitor.page.wait_for_timeout(20)
+    visitor.page.keyboard.up("ArrowRight")
+    visitor.page.wait_for_timeout(1000)
+    visitor.settle()
+    visitor.expect_ink(drawn)
+    visitor.canvas.scroll_into_view_if_needed()
+    visitor.draw([[[300, 40], [300, 300]]])
+    visitor.settle()
+    assert visitor.inked_pixels() > 1.2 * drawn
+    visitor.page.keyboard.press("Control+z")
+    visitor.settle()
+    visitor.expect_ink(drawn)
+
+
+@pytest.mark.parametrize("width", [320, 360, 375])
+def test_all_of_the_pad_is_on_a_small_phone_and_the_ink_is_where_the_finger_is(
+    phone_visitor: Visitor, width: int
+) -> None:
+    visitor = phone_visitor
+    visitor.page.set_viewport_size({"width": width, "height": 740})
+    box = visitor.canvas.bounding_box()
+    assert box and box["x"] >= 0 and box["x"] + box["width"] <= width - 16
+    share = box["width"] / 340
+    visitor.touch([[[share * 60, share * 170], [share * 170, share * 170], [share * 280, share * 170]]])
+    visitor.settle()
+    left, right = (
+        visitor.page.evaluate(
+            """(side) => {
+              const root = [...document.querySelectorAll('.st-key-pad *')].find((e) => e.shadowRoot).shadowRoot;
+              const canvas = root.querySelector('.dc-canvas.lower-canvas');
+              const {data} = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+              const at = [...Array(data.length / 4).keys()].filter((i) => data[4 * i] < 128 && data[4 * i + 3] > 128);
+              return 340 / canvas.width * Math[side](...at.map((i) => i % canvas.width));
+            }""",
+            side,
+        )
+        for side in ("min", "max")
+    )
+    assert abs(left - (60 - 9)) < 4 and abs(right - (280 + 9)) < 4
+
+
 def test_a_finger_on_a_phone_draws_without_scrolling(phone_visitor: Visitor) -> None:
     visitor = phone_visitor
     visitor.touch(SEVEN)

@@ -43,7 +43,7 @@ def one_by_one(filters: Filters, readings: Readings) -> list[int]:
             filters.label in (None, label),
             filters.read in (None, read),
             filters.verdict is None or (filters.verdict == "right") == (read == label),
-            filters.least <= 100 * shares.max() <= filters.most,
+            filters.least <= int(100 * shares.max() + 0.5) <= filters.most,
         ]
         if all(passes):
             kept.append(index)

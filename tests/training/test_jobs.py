@@ -304,7 +304,7 @@ def test_what_is_cancelled_when_it_has_just_learned_leaves_no_model(
         Queue()._settle(made.parents[1], FAILED, SERVER_STOPPED)
     else:
         next_server()
-    assert (job(identity).status.state, job(identity).status.reason) == (CANCELLED, "It was cancelled.")
+    assert (job(identity).status.state, job(identity).status.reason) == (CANCELLED, "No model came of it.")
     assert "mine" not in model_folders() and not made.parent.exists()
 
 

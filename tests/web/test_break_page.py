@@ -1,6 +1,7 @@
 """The page Break it on purpose."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,8 +12,10 @@ from mnist_app.explain.attacks import Attack
 from mnist_app.explain.distortions import DISTORTIONS, trembled, turned
 from mnist_app.ink.preprocessing import pixels_of_drawing
 from mnist_app.ink.strokes import Drawing
-from mnist_app.models.registry import DEFAULT_MODEL, ROBUST_MODEL
+from mnist_app.models.registry import DEFAULT_MODEL, ROBUST_MODEL, find_model, load_model, save_model
+from mnist_app.models.shelf import label
 from mnist_app.reading.recognition import Prediction, load_recogniser, recognise
+from mnist_app.storage import user_models_folder
 from mnist_app.web import session
 from mnist_app.web.charts import perturbation
 from mnist_app.web.curves import Plot
@@ -149,6 +152,17 @@ def test_one_model_or_none_is_enough() -> None:
     at = opened()
     at.multiselect[0].set_value([]).run()
     assert len(component(at, "break_curves")["plots"]) == 1
+    assert "None is chosen: ink-cnn, which you read with, is shown." in [caption.value for caption in at.caption]
+
+
+def test_a_model_is_called_what_people_call_it() -> None:
+    model = load_model(find_model("mnist-cnn"))
+    save_model(user_models_folder() / "network-2", model.network, replace(model.card, name="network-2"))
+    label("network-2", "Моя сеть", "")
+    at = opened()
+    at.multiselect[0].set_value(["network-2"]).run()
+    assert [plot["title"] for plot in component(at, "break_curves")["plots"]] == ["Моя сеть"]
+    assert "Моя сеть" in at.multiselect[0].options and "network-2" not in html_of(at)
 
 
 def test_a_change_is_shown_as_strong_as_can_be() -> None:

@@ -25,9 +25,10 @@ from mnist_app.data.dataset import Digits, load_split
 from mnist_app.errors import AppError
 from mnist_app.explore.explorer import Filters, Readings
 from mnist_app.explore.predictions import Predictions, predict
+from mnist_app.models import shelf
 from mnist_app.models.registry import DEFAULT_MODEL, find_model
 from mnist_app.reading.evaluation import evaluate
-from mnist_app.storage import SHIPPED_WEIGHTS
+from mnist_app.storage import SHIPPED_WEIGHTS, user_models_folder
 from mnist_app.web import session
 from mnist_app.web.charts import DIGIT_COLOURS, READ, WRONG, confusion_html
 from mnist_app.web.gallery import gallery_html, image_sheet, picture_html, sheet_png
@@ -431,6 +432,33 @@ def test_a_download_holds_every_picture_once() -> None:
     assert sheet.shape == (4 * 28, 4 * 28)
     assert np.array_equal(sheet[28:56, :28], images[4])
     assert image_sheet(images[:0]).shape == (28, 280)
+
+
+def test_a_model_is_called_what_people_call_it(no_mnist: None) -> None:
+    shutil.copytree(find_model(DEFAULT_MODEL), user_models_folder() / "network-2")
+    shelf.label("network-2", "Моя сеть", "")
+    at = explore(model="network-2")
+    assert at.selectbox("explore_model").value == "network-2" and "Моя сеть" in at.selectbox("explore_model").options
+
+
+def more(at: AppTest) -> str:
+    """What the way to the filters that are out of sight says."""
+    (found,) = [each.proto.popover.label for each in at.get("popover") if "More" in each.proto.popover.label]
+    return str(found)
+
+
+def test_what_is_hidden_among_more_filters_is_what_can_be_taken_away_there(no_mnist: None) -> None:
+    at = explore(area="pca_100.100_900.100_900.900_100.900")
+    assert more(at) == "More"
+    assert not [toggle for toggle in at.toggle if toggle.label == "Label in doubt"], "of validation nobody was asked"
+    at = explore(confidence="50-90", doubt="yes")
+    assert more(at) == "More (2)"
+    assert [toggle.value for toggle in at.toggle if toggle.label == "Label in doubt"] == [True]
+
+
+def test_a_picture_beyond_the_split_is_missed_aloud(no_mnist: None) -> None:
+    at = explore(open="12345", panel="picture")
+    assert "There are 5,000 pictures in this split, and none of that number." in [info.value for info in at.info]
 
 
 def test_a_doubtful_label_has_a_badge_and_its_reason() -> None:

@@ -128,13 +128,13 @@ def test_what_was_changed_just_before_the_press_counts() -> None:
 @pytest.mark.parametrize(
     ("field", "value", "says"),
     [
-        ("epochs", 0, "epochs is between 1 and 1000, not 0"),
-        ("learning_rate", 5.0, "learning\\_rate is between 1e-06 and 1, not 5.0"),
-        ("batch_size", 1, "batch\\_size is between 2 and 4096, not 1"),
+        ("epochs", 0, "Epochs is between 1 and 1000, not 0"),
+        ("learning_rate", 5.0, "Learning rate is between 1e-06 and 1, not 5.0"),
+        ("batch_size", 1, "Batch size is between 2 and 4096, not 1"),
         ("digits", 3, "digits is between 10 and 55000, not 3"),
         ("digits", 55_001, "digits is between 10 and 55000, not 55001"),
-        ("seed", -1, "seed is between 0 and 4294967295, not -1"),
-        ("attack_levels", 200, "attack\\_levels is between 0 and 127, not 200"),
+        ("seed", -1, "Seed is between 0 and 4294967295, not -1"),
+        ("attack_levels", 200, "levels is between 0 and 127, not 200"),
     ],
 )
 def test_nonsense_is_refused_before_it_starts(field: str, value: float, says: str) -> None:
@@ -222,6 +222,21 @@ def test_the_latest_losses_and_accuracies_stand_beside_the_curves() -> None:
     said = re.sub(r"<[^>]+>", "", html_of(opened("train")))
     assert "Loss, nats learning from 0.300validation 0.200" in said
     assert "Read right learning from 90.00%validation 95.00%" in said
+
+
+def test_what_was_learned_is_listed_however_many_came_to_nothing_since() -> None:
+    learned = a_job_that_learns("learned")
+    status = jobs.read_status(jobs.jobs_folder() / learned)
+    jobs.write_status(jobs.jobs_folder() / learned, dataclasses.replace(status, state=jobs.DONE, reason="Well."))
+    for number in range(7):
+        identity = jobs.submit(f"m{number}", PRESETS["quick"].config)
+        nothing = jobs.JobStatus(jobs.CANCELLED, "It had not begun.")
+        jobs.write_status(jobs.jobs_folder() / identity, nothing)
+    at = opened("train")
+    assert "learned" in [heading.value for heading in at.subheader], "there is something to see of it"
+    assert "**learned** is ready. Well." in text_of(at) and "**m6** was cancelled. It had not begun." in text_of(at)
+    assert "**m0**" not in text_of(at)
+    assert "on the Models page" not in text_of(at), "its model is deleted"
 
 
 def test_there_is_a_way_back_to_the_training_that_runs() -> None:

@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from streamlit.testing.v1 import AppTest
 
+from mnist_app.data.corrections import keep
 from mnist_app.data.dataset import find_source
 from mnist_app.explain.doctor import MEASURES, Finding
 from mnist_app.explain.evidence import Evidence, integrated_gradients
@@ -187,6 +188,16 @@ def test_it_shows_what_is_unusual_and_needs_no_change_where_the_digit_is_the_one
     at = asked(CHANGE)
     assert html_of(at).count("usually ") >= len(MEASURES)
     assert "It is read as a 7 already" in html_of(at)
+
+
+def test_what_was_said_to_be_drawn_is_what_was_meant() -> None:
+    at = asked(CHANGE)
+    label, drawing = 1, at.session_state["pad"].drawing
+    at.session_state["visitor"] = "me"
+    identity = keep(drawing, label, "7", DEFAULT_MODEL, "me")
+    at.session_state["kept_correction"] = session.Kept(identity, label, "7", at.session_state["pad"].drawn)
+    at.run()
+    assert [group.value for group in at.segmented_control] == [label]
 
 
 def test_another_digit_can_be_meant_and_the_change_is_put_on_the_pad() -> None:

@@ -13,6 +13,7 @@ from mnist_app.explain.attacks import Attack
 from mnist_app.explain.distortions import DISTORTIONS
 from mnist_app.ink.strokes import Drawing
 from mnist_app.models.registry import DEFAULT_MODEL, ROBUST_MODEL, model_folders
+from mnist_app.models.shelf import read_shelf
 from mnist_app.reading.recognition import Prediction, Recogniser, follows, recognise
 from mnist_app.web import session
 from mnist_app.web.answer import a_digit, percent
@@ -96,12 +97,19 @@ def _models() -> list[Recogniser]:
         "Models",
         names,
         default=[using, other],
+        format_func=read_shelf().title,
         max_selections=2,
         key=session.BREAK_MODELS,
         persist_state="session",
         width="stretch",
     )
+    if not chosen:
+        st.caption(f"None is chosen: {plain(read_shelf().title(using))}, which you read with, is shown.")
     return [session.model(name) for name in chosen or [using]]
+
+
+def _title(model: Recogniser) -> str:
+    return read_shelf().title(model.card.name)
 
 
 def _distort(subject: Subject, models: list[Recogniser]) -> None:
@@ -122,7 +130,7 @@ def _distort(subject: Subject, models: list[Recogniser]) -> None:
         distortion.name,
         pictures,
         [f"{_number(amount)}{distortion.unit}" for amount in amounts],
-        [Plot.of(model.card.name, found) for model, found in zip(models, read, strict=True)],
+        [Plot.of(_title(model), found) for model, found in zip(models, read, strict=True)],
         usual,
         key="break_curves",
     )
@@ -130,7 +138,7 @@ def _distort(subject: Subject, models: list[Recogniser]) -> None:
 
 def _limits(model: Recogniser, read: list[Prediction], amounts: NDArray[np.float64], usual: int, unit: str) -> str:
     """How far it can be pushed either way before something else is read, in a sentence."""
-    name, first = html.escape(model.card.name), read[usual]
+    name, first = html.escape(_title(model)), read[usual]
     if not first.is_digit:
         return f"{name} reads no digit here to begin with."
     ends = []
@@ -203,8 +211,8 @@ def _attack_many(attack: Attack, names: list[str]) -> None:
             problem_notice(work.problem)
         elif share is not None:
             st.write(
-                f"**{plain(name)}** still reads **{share:.1%}** of {session.ATTACKED:,} digits right, those counted in "
-                "that it would rather not claim."
+                f"**{plain(read_shelf().title(name))}** still reads **{share:.1%}** of {session.ATTACKED:,} digits "
+                "right, those counted in that it would rather not claim."
             )
     running = {name: work for name, work in works.items() if work.is_running}
     if running:
@@ -218,7 +226,7 @@ def _wait(running: dict[str, Work[float]]) -> None:
         if not work.is_running:
             st.rerun()
         done = f"{work.share:.0%} of {session.ATTACKED:,} digits attacked" if work.share else "waits for its turn"
-        st.progress(work.share, f"{plain(name)}: {done}")
+        st.progress(work.share, f"{plain(read_shelf().title(name))}: {done}")
 
 
 def _attacked_html(subject: Subject, attacked: Recogniser, pixels: NDArray[np.uint8], models: list[Recogniser]) -> str:
@@ -226,7 +234,7 @@ def _attacked_html(subject: Subject, attacked: Recogniser, pixels: NDArray[np.ui
     moved = pixels.astype(np.int64) - subject.pixels
     most = int(np.abs(moved).max())
     before, after = recognise(attacked, np.stack([subject.pixels, pixels]))
-    name = html.escape(attacked.card.name)
+    name = html.escape(_title(attacked))
     still = "still " if (before.digit, before.is_digit) == (after.digit, after.is_digit) else ""
     sentence = (
         f"{name} read {_read(before)}; with no pixel changed by more than {most} of 255 levels it {still}reads "
@@ -235,7 +243,7 @@ def _attacked_html(subject: Subject, attacked: Recogniser, pixels: NDArray[np.ui
     for other in models:
         if other is not attacked:
             seen = recognise(other, pixels[None])[0]
-            sentence += f" {html.escape(other.card.name)}, shown the same picture, reads {_read(seen)}."
+            sentence += f" {html.escape(_title(other))}, shown the same picture, reads {_read(seen)}."
     pictures = [(png_url(subject.pixels), f"{html.escape(subject.name)}: {_read(before)}")]
     if most:
         change = (

@@ -60,15 +60,17 @@ def _drawn_and_read() -> tuple[DeltaGenerator, Reading | None, int | None]:
 
 def _below_the_answer(drawing: Drawing, picture: Prepared | None, reading: Reading) -> int | None:
     """What may be said of it, where it leads, and the pictures that were read; the digit that it is known to show."""
+    meant = None
     if picture is None:
         that_was(reading.is_number)
+        kept = session.kept()
+        meant = kept.label if kept and not reading.is_number else None
     taken = session.taken()
-    meant = None
     if taken and picture is taken.prepared:
         meant = taken.label
         _way_back(taken)
     elif picture:
-        st.caption("Read from the picture. Draw, or remove it, to go back to the pad.")
+        st.caption("Read from the picture, as one digit. Draw, or remove it, to go back to the pad.")
     elif not reading.is_number:
         to_map = st.button("See it on the map", icon=":material/map:", on_click=session.see_drawing, key="to_map")
         if to_map:

@@ -28,6 +28,7 @@ from mnist_app.explore.projection import METHODS, Layout, Places, pca, place
 from mnist_app.ink.preprocessing import prepare_drawing
 from mnist_app.ink.strokes import Drawing
 from mnist_app.models.registry import find_model, load_card, model_folders
+from mnist_app.models.shelf import read_shelf
 from mnist_app.reading.number import read_drawing, read_picture
 from mnist_app.web import session
 from mnist_app.web.answer import percent
@@ -68,6 +69,7 @@ def page() -> None:
         problem_notice(explored.problem)
     readings = explored.readings
     if view.opened is not None and view.opened >= len(readings):
+        st.info(f"There are {len(readings):,} pictures in this split, and none of that number.", icon=":material/info:")
         view = replace(view, opened=None, panel="numbers")
         session.write_address(view)
     area = view.filters.area
@@ -126,7 +128,15 @@ def _choose(view: View) -> None:
     st.session_state["explore_model"], st.session_state["explore_split"] = view.model, view.split
     with st.container(horizontal=True, vertical_alignment="center"):
         _one_of("Split", splits, str.capitalize, "explore_split", changed)
-        st.selectbox("Model", models, key="explore_model", label_visibility="collapsed", on_change=changed, width=200)
+        st.selectbox(
+            "Model",
+            models,
+            format_func=read_shelf().title,
+            key="explore_model",
+            label_visibility="collapsed",
+            on_change=changed,
+            width=200,
+        )
 
 
 def _one_of(
@@ -145,7 +155,7 @@ def _one_of(
 
 
 def _reads(view: View, split: str) -> str:
-    return f"{plain(view.model)} reads the {split} split, once for everybody"
+    return f"{plain(read_shelf().title(view.model))} reads the {split} split, once for everybody"
 
 
 def _summary(view: View, readings: Readings) -> str:
@@ -244,7 +254,7 @@ def _filters(view: View) -> None:
             on_change=changed_order,
             width=172,
         )
-        hidden = len(replace(view.filters, label=None, read=None, verdict=None).each())
+        hidden = len(replace(view.filters, label=None, read=None, verdict=None, area=None).each())
         with st.popover(f"More ({hidden})" if hidden else "More", icon=":material/tune:"):
             st.slider("Confidence, percent", 0, 100, key="explore_confidence", on_change=changed_confidence)
             for label, name, choices in (("Strokes", "stroke", STROKES), ("Leaning", "lean", LEANS)):
@@ -257,7 +267,8 @@ def _filters(view: View) -> None:
                     on_change=changed,
                     args=(name,),
                 )
-            st.toggle("Label in doubt", key="explore_doubtful", on_change=changed, args=("doubtful",))
+            if view.split == "test" or view.filters.doubtful:  # of the others nobody has asked people
+                st.toggle("Label in doubt", key="explore_doubtful", on_change=changed, args=("doubtful",))
 
 
 def _describe(view: View, readings: Readings, chosen: Order) -> None:

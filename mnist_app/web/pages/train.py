@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from mnist_app.data.dataset import find_source
 from mnist_app.errors import AppError
 from mnist_app.models.networks import ARCHITECTURES, batch_of
-from mnist_app.models.registry import free_name
+from mnist_app.models.registry import free_name, model_folders
 from mnist_app.training import jobs
 from mnist_app.training.augmentation import LIMITS, Augmentation, augment
 from mnist_app.training.jobs import DONE, FAILED, LEARNED, RUNNING, WAITING, Job, JobStatus
@@ -30,7 +30,7 @@ POLL_EVERY = 1.0  # seconds
 PROBLEM = "train_problem"  # what went wrong with a training or a lesson, for the page to say
 PREVIEWED = 16
 SHOWN = "train_shown"
-SHOWN_ENDED = 6  # ended trainings that are listed
+SHOWN_ENDED = 6  # ended trainings that are listed, and as many that there is something to see of
 
 NETWORKS = {
     "quicknet": "Quick: 29,000 weights",
@@ -55,6 +55,14 @@ HELP = {
     "elastic": "Bends parts of a digit away from each other by up to so many pixels: hands tremble.",
 }
 REACH = {"rotation": 45.0, "shift": 6.0, "zoom": 0.5, "shear": 0.6, "thickness": 2.0, "elastic": 4.0}  # of the sliders
+LABELS = {  # of the details, by their names in a recipe
+    "epochs": "Epochs",
+    "digits": "Training digits",
+    "batch_size": "Batch size",
+    "learning_rate": "Learning rate",
+    "attack_levels": "Attacked while it learns, levels",
+    "seed": "Seed",
+}
 STATES = {
     WAITING: ("hourglass_empty", "waits"),
     RUNNING: ("model_training", "learns"),
@@ -119,7 +127,10 @@ def _recipe() -> TrainConfig | None:
     try:
         return replace(PRESETS[preset].config, **details)
     except AppError as error:  # outside, or whoever has closed them would not know why Train cannot be pressed
-        problem_notice(f"In the details: {error}")
+        said = str(error)
+        for name, label in LABELS.items():
+            said = said.replace(f"{name} is", f"{label} is")
+        problem_notice(f"In the details: {said}")
         return None
 
 
@@ -155,7 +166,7 @@ def _details() -> dict[str, Any]:
         rate = st.number_input(
             "Learning rate",
             step=0.001,
-            format="%.4f",
+            format="%g",
             key="train_learning_rate",
             help=HELP["learning_rate"],
             persist_state="session",
@@ -242,10 +253,11 @@ def _trainings() -> None:
         return
     current = [job for job in known if not job.status.is_over]
     ended = [job for job in reversed(known) if job.status.is_over]
+    learned = [job for job in ended if job.status.reports]
     st.subheader("Trainings", anchor=False)
     shown = st.session_state.get(SHOWN)
-    job = next((job for job in known if job.id == shown), (*current, *ended)[0])
-    for each in (*current, *ended[:SHOWN_ENDED]):
+    job = next((job for job in known if job.id == shown), (*current, *learned, *ended)[0])
+    for each in (*current, *(job for job in ended if job in ended[:SHOWN_ENDED] or job in learned[:SHOWN_ENDED])):
         job_line(each, SHOWN if each.status.reports and each.id != job.id else None)
     if job.status.reports or job.status.losses:
         _course(job)
@@ -268,8 +280,8 @@ def job_line(job: Job, look_key: str | None) -> None:
             if job.status.state == RUNNING:
                 st.progress(_share(job), text=f":material/{icon}: **{plain(job.title)}** {_progress(job.status)}")
             else:
-                where = f"in place {job.place} of the queue" if job.place else plain(job.status.reason)
-                st.markdown(f":material/{icon}: **{plain(job.title)}** {verb}{' ' if job.place else '. '}{where}")
+                where = f" in place {job.place} of the queue" if job.place else f". {plain(job.status.reason)}"
+                st.markdown(f":material/{icon}: **{plain(job.title)}** {verb}{where}")
         if not job.status.is_over and session.is_teacher():
             st.button("Cancel", key=f"cancel_{job.id}", on_click=_cancel, args=(job.id,))
         if look_key:
@@ -337,7 +349,7 @@ def _course(job: Job) -> None:
                 "Rows: what it is by its label. Columns: what it was read as.",
             )
         )
-    if status.state == DONE:
+    if status.state == DONE and job.name in model_folders():
         st.caption("The model is on the Models page, where it can be used, compared and made the default.")
 
 
