@@ -450,6 +450,7 @@ def test_the_drawing_survives_a_change_of_theme_and_of_pen(visitor: Visitor) -> 
 
 
 def test_the_drawing_survives_a_key_that_is_held_on_the_pen_width(visitor: Visitor) -> None:
+    visitor.page.set_viewport_size({"width": 1280, "height": 1500})  # or the slider is scrolled to
     visitor.draw(SEVEN)
     visitor.settle()
     drawn = visitor.inked_pixels()
@@ -462,7 +463,6 @@ def test_the_drawing_survives_a_key_that_is_held_on_the_pen_width(visitor: Visit
     visitor.page.wait_for_timeout(1000)
     visitor.settle()
     visitor.expect_ink(drawn)
-    visitor.canvas.scroll_into_view_if_needed()
     visitor.draw([[[300, 40], [300, 300]]])
     visitor.settle()
     assert visitor.inked_pixels() > 1.2 * drawn
