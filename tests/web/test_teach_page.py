@@ -100,6 +100,16 @@ def test_what_is_said_anew_of_the_same_ink_replaces_what_was_said() -> None:
     assert count_corrections() == 1
 
 
+@pytest.mark.parametrize(("said", "stop", "toasts"), [("4", 6, 1), ("7", 6, 0), ("4", None, 0)])
+def test_who_finds_a_misread_digit_on_the_tour_is_told_where_they_say_so(
+    said: str, stop: int | None, toasts: int
+) -> None:
+    at = drawing_page(SEVEN)
+    at.session_state[session.TOUR] = stop
+    at.session_state["picked"] = said
+    assert len([toast for toast in at.run().toast if "You have found one" in toast.value]) == toasts
+
+
 def test_what_is_deleted_elsewhere_is_no_longer_said_to_be_kept() -> None:
     at = say(drawing_page(SEVEN), "4")
     put_away([found.id for found in find_corrections()])

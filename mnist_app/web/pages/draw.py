@@ -19,7 +19,7 @@ from mnist_app.web.terms import terms
 from mnist_app.web.that_was import that_was
 from mnist_app.web.why import why
 
-PICTURES = ["png", "jpg", "jpeg", "webp"]
+PICTURES = "image"  # of any kind: which of them can be read is said in a sentence
 
 
 def page() -> None:
