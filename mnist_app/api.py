@@ -173,7 +173,7 @@ def create_api(load: Callable[[str], Recogniser], own_origins: Collection[str] |
         return JSONResponse(reading.to_json())
 
     def read_strokes(bodies: Sequence[bytes]) -> list[Outcome]:
-        """Read drawings, all that go to one model in one batch: seven together take twice as long as one."""
+        """Read drawings, all that go to one model in one batch: seven together take four times as long as one."""
         questions = [_outcome(_question, body) for body in bodies]
         outcomes: dict[int, Outcome] = {at: item for at, item in enumerate(questions) if isinstance(item, Exception)}
         asked = {at: item for at, item in enumerate(questions) if not isinstance(item, Exception)}

@@ -1,4 +1,7 @@
-"""Every state key and every cached loader, in one place."""
+"""What a visitor's session holds, who may change what, and what is loaded or computed once for all.
+
+Keys that one page alone reads are beside it.
+"""
 
 import re
 import secrets
@@ -42,10 +45,10 @@ from mnist_app.training.queue import Queue
 from mnist_app.work import Progress, Work
 
 CANVASES = 8  # names in turn: Streamlit remembers each name for as long as the session lasts
-MOST_MODELS = 48  # in memory at once, each with half a MB, but for a few of the lab where that was run here
-MOST_MOMENTS = 100  # networks of trainings' moments, likewise
+MOST_MODELS = 48  # in memory at once, each with 6 MB, an ensemble with 16, a few of the lab's with more
+MOST_MOMENTS = 100  # networks of trainings' moments, each with half a MB
 MOST_READ = 2_000  # readings by those networks: a class with a drawing each, twelve moments, and some to spare
-PAD_SIDE = 340  # CSS pixels: as large as a 390 px wide phone has room for
+PAD_SIDE = 340  # CSS pixels: as large as a 375 px wide phone has room for; style.css makes it smaller on smaller ones
 INK = "#1a1a1a"  # the same in both themes, as the paper is
 MOST_ATTACKS = 500  # figures kept of models under attack
 ATTACKED = 1_000  # digits that an attack's accuracy is measured on

@@ -11,7 +11,7 @@ from mnist_app.data.dataset import find_source, load_split
 from mnist_app.explain.attacks import STEPS, Attack, accuracy_under
 from mnist_app.explain.distortions import DISTORTIONS
 from mnist_app.explain.doctor import Norms, examine, smallest_change
-from mnist_app.explain.evidence import deletion, integrated_gradients
+from mnist_app.explain.evidence import integrated_gradients
 from mnist_app.explain.feature_maps import follow
 from mnist_app.explain.replay import replay
 from mnist_app.explore.neighbours import known_neighbours, sketch_of
@@ -23,6 +23,7 @@ from mnist_app.models.registry import CARD, DEFAULT_MODEL
 from mnist_app.reading.recognition import Recogniser, load_recogniser, recognise
 from mnist_app.storage import SHIPPED_WEIGHTS
 
+from ..explain.deletion import deletion
 from .figures import Figure, timed
 from .ink import drawings
 

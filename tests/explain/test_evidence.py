@@ -5,10 +5,11 @@ import pytest
 import torch
 
 from mnist_app.data.dataset import Digits
-from mnist_app.explain.evidence import STEPS, deletion, integrated_gradients, log_odds
+from mnist_app.explain.evidence import STEPS, integrated_gradients, log_odds
 from mnist_app.reading.recognition import Recogniser, load_recogniser, recognise
 
 from ..linear import linear_model, softmax
+from .deletion import deletion
 
 
 def test_log_odds_are_those_of_the_probability() -> None:
