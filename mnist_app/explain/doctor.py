@@ -116,7 +116,9 @@ class Finding:
 
     @property
     def is_unusual(self) -> bool:
-        return not USUAL[0] <= self.percentile <= USUAL[1] and not self.usual[0] <= self.value <= self.usual[1]
+        """By the figures as they are shown, or these would contradict it."""
+        low, shown, high = (round(value, self.measure.decimals) for value in (self.usual[0], self.value, self.usual[1]))
+        return not USUAL[0] <= self.percentile <= USUAL[1] and not low <= shown <= high
 
     @property
     def word(self) -> str:

@@ -333,7 +333,9 @@ def test_what_is_unusual_is_a_sentence() -> None:
     assert _unusual([fat, Finding(MEASURES[1], -40, (-10, 10), 0.0)], 6).endswith(
         "unusually thick and leaning to the left."
     )
-    assert _unusual([Finding(MEASURES[0], 2, (1.5, 3.5), 50.0)], 6) == "Among real sixes nothing about it is unusual."
+    nothing = "Among real sixes nothing about it is unusual."
+    assert _unusual([Finding(MEASURES[0], 2, (1.5, 3.5), 50.0)], 6) == nothing
+    assert _unusual([Finding(MEASURES[0], 1.46, (1.5, 3.5), 2.0)], 6) == nothing, "1.5 px, usually 1.5 to 3.5"
 
 
 def test_evidence_is_blue_for_amber_against_and_paper_is_white() -> None:
