@@ -19,7 +19,7 @@ from mnist_app.reading.recognition import load_recogniser
 KIND = "predictions"
 AT_ONCE = 10_000  # pictures; those to learn from are more, and half a minute's work for a core
 
-_reading_many = Lock()
+_reading_many = Lock()  # who holds it waits for no other
 
 Progress = Callable[[float], None]
 

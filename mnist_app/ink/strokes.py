@@ -134,8 +134,7 @@ def _stroke_from_points(points: object) -> Stroke:
         stroke = np.asarray(points)
     except (ValueError, OverflowError):  # ragged
         stroke = np.empty(0)
-    # Kinds i, u and f only: NumPy would turn "1", True and None into floats without a word, and True
-    # among numbers.
+    # Kinds i, u and f only: NumPy would turn "1", True and None into floats without a word. True among numbers is one.
     is_pairs = stroke.dtype.kind in "iuf" and stroke.ndim == 2 and stroke.shape[1] == 2
     if not is_pairs or any(isinstance(value, bool) for point in points for value in point):
         raise DrawingError("A stroke is a list of points, and a point is a pair of numbers [x, y].")

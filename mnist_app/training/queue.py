@@ -46,7 +46,7 @@ from mnist_app.training.jobs import (
 SERVER_STOPPED = "The server was stopped before the training had finished."
 WAS_CANCELLED = "No model came of it."
 LONGEST_TRACE = 4_000  # characters of what a child said of its error that the log repeats
-MOST_ENDED = 12  # ended jobs that are remembered
+MOST_ENDED = 12  # ended jobs that are remembered, and as many that there is something to see of
 LOOK_EVERY = 0.1  # seconds between two looks at the queue: cancelling takes effect within a few of them
 
 
@@ -198,8 +198,10 @@ class Queue:
             self._unwritten[folder] = status
 
     def _forget_old(self) -> None:
-        ended = [folder for folder in job_folders() if read_status(folder).is_over]
-        for folder in ended[:-MOST_ENDED]:
+        statuses = {folder: read_status(folder) for folder in job_folders()}
+        ended = [folder for folder, status in statuses.items() if status.is_over]
+        learned = [folder for folder in ended if statuses[folder].reports]
+        for folder in set(ended) - {*ended[-MOST_ENDED:], *learned[-MOST_ENDED:]}:
             hidden = folder.with_name(f".{folder.name}")  # half deleted, it would be a job that waits
             with contextlib.suppress(OSError):
                 folder.rename(hidden)

@@ -59,8 +59,8 @@ def _keep(picked: str) -> None:
         earlier = before.id if before else None
         identity = keep(drawing, label, reading.text, session.using(), session.visitor(), instead_of=earlier)
         session.note_kept(session.Kept(identity, label, reading.text, pad.drawn))
-        if reading.text != str(label) and st.session_state.get(session.TOUR) is not None:
-            st.toast("You have found one. The tour, at the top of the page, goes on from it.", icon=":material/tour:")
+        if st.session_state.get(session.TOUR) is not None and reading.text != str(label):
+            st.toast("You have found one that the network misreads: what the tour ends with.", icon=":material/tour:")
     except AppError as error:
         st.session_state[_PROBLEM] = str(error)
 

@@ -5,6 +5,7 @@ import io
 import json
 import math
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -468,6 +469,25 @@ def test_the_drawing_survives_a_key_that_is_held_on_the_pen_width(visitor: Visit
     assert visitor.inked_pixels() > 1.2 * drawn
     visitor.page.keyboard.press("Control+z")
     visitor.settle()
+    visitor.expect_ink(drawn)
+
+
+def test_a_canvas_whose_name_comes_again_has_lost_nothing(visitor: Visitor) -> None:
+    def name() -> str:
+        host = "(canvas) => canvas.getRootNode().host.closest('[class*=st-key-pad-]').className"
+        return str(visitor.canvas.evaluate(host))
+
+    visitor.draw(SEVEN)
+    visitor.settle()
+    drawn, first = visitor.inked_pixels(), name()
+    for page in ("Explore", "Break it", "Teach", "Train", "Lab", "Models", "Data", "Draw"):
+        visitor.page.get_by_role("link", name=page, exact=True).click()
+        expect(visitor.page).to_have_url(re.compile("/$" if page == "Draw" else f"/{page.split()[0].lower()}"))
+        visitor.settle()
+    visitor.wait_for_pad()
+    visitor.page.wait_for_timeout(700)
+    visitor.settle()
+    assert name() == first, "eight pages, eight names; one more would be another canvas"
     visitor.expect_ink(drawn)
 
 

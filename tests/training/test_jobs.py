@@ -42,7 +42,7 @@ from mnist_app.training.jobs import (
 )
 from mnist_app.training.queue import SERVER_STOPPED, Queue
 from mnist_app.training.teach import lesson
-from mnist_app.training.train import TrainConfig
+from mnist_app.training.train import EpochReport, TrainConfig
 
 from ..conftest import SEVEN, full_mnist
 
@@ -701,6 +701,19 @@ def test_a_job_that_is_forgotten_by_half_is_none_that_waits(own_home: Path, monk
     monkeypatch.setattr("shutil.rmtree", by_half)
     Queue()._forget_old()
     assert [job.name for job in list_jobs()] == ["next"]
+
+
+def test_what_there_is_something_to_see_of_is_remembered_longer(
+    own_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queue_module, "MOST_ENDED", 2)
+    report = EpochReport(1, 1, 0.4, 0.9, 0.2, 0.95, 3.0, ())
+    for name in ("first", "second", "third", "a", "b", "c"):
+        reports = (report,) if len(name) > 1 else ()
+        folder = jobs.jobs_folder() / jobs.submit(name, SHORT)
+        jobs.write_status(folder, JobStatus(DONE if reports else CANCELLED, "Well.", reports=reports))
+    Queue()._forget_old()
+    assert [job.name for job in list_jobs()] == ["second", "third", "b", "c"]
 
 
 def test_a_job_that_is_forgotten_while_it_is_looked_at_is_none(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

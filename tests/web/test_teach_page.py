@@ -100,7 +100,7 @@ def test_what_is_said_anew_of_the_same_ink_replaces_what_was_said() -> None:
     assert count_corrections() == 1
 
 
-@pytest.mark.parametrize(("said", "stop", "toasts"), [("4", 6, 1), ("7", 6, 0), ("4", None, 0)])
+@pytest.mark.parametrize(("said", "stop", "toasts"), [("4", 6, 1), ("4", 0, 1), ("7", 6, 0), ("4", None, 0)])
 def test_who_finds_a_misread_digit_on_the_tour_is_told_where_they_say_so(
     said: str, stop: int | None, toasts: int
 ) -> None:

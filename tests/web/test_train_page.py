@@ -128,13 +128,13 @@ def test_what_was_changed_just_before_the_press_counts() -> None:
 @pytest.mark.parametrize(
     ("field", "value", "says"),
     [
-        ("epochs", 0, "Epochs is between 1 and 1000, not 0"),
-        ("learning_rate", 5.0, "Learning rate is between 1e-06 and 1, not 5.0"),
-        ("batch_size", 1, "Batch size is between 2 and 4096, not 1"),
-        ("digits", 3, "digits is between 10 and 55000, not 3"),
-        ("digits", 55_001, "digits is between 10 and 55000, not 55001"),
-        ("seed", -1, "Seed is between 0 and 4294967295, not -1"),
-        ("attack_levels", 200, "levels is between 0 and 127, not 200"),
+        ("epochs", 0, "“Epochs” is between 1 and 1000, not 0"),
+        ("learning_rate", 5.0, "“Learning rate” is between 1e-06 and 1, not 5.0"),
+        ("batch_size", 1, "“Batch size” is between 2 and 4096, not 1"),
+        ("digits", 3, "“Training digits” is between 10 and 55000, not 3"),
+        ("digits", 55_001, "“Training digits” is between 10 and 55000, not 55001"),
+        ("seed", -1, "“Seed” is between 0 and 4294967295, not -1"),
+        ("attack_levels", 200, "“Attacked while it learns, levels” is between 0 and 127, not 200"),
     ],
 )
 def test_nonsense_is_refused_before_it_starts(field: str, value: float, says: str) -> None:

@@ -108,6 +108,7 @@ function hear(said) {
   if (said.version !== known.version) {
     underWay = null;
     strokes = said.strokes;
+    tended = { canvas: null, name: null }; // names come again
   }
   strokes = Math.max(strokes, said.strokes);
   known = said;

@@ -127,10 +127,8 @@ def _recipe() -> TrainConfig | None:
     try:
         return replace(PRESETS[preset].config, **details)
     except AppError as error:  # outside, or whoever has closed them would not know why Train cannot be pressed
-        said = str(error)
-        for name, label in LABELS.items():
-            said = said.replace(f"{name} is", f"{label} is")
-        problem_notice(f"In the details: {said}")
+        name, _, said = str(error).partition(" is ")
+        problem_notice(f"In the details: “{LABELS[name]}” is {said}" if name in LABELS else f"In the details: {error}")
         return None
 
 
@@ -156,15 +154,17 @@ def _details() -> dict[str, Any]:
             help=HELP["architecture"],
             persist_state="session",
         )
-        epochs = st.number_input("Epochs", step=1, key="train_epochs", help=HELP["epochs"], persist_state="session")
+        epochs = st.number_input(
+            LABELS["epochs"], step=1, key="train_epochs", help=HELP["epochs"], persist_state="session"
+        )
         digits = st.number_input(
-            "Training digits", step=1000, key="train_digits", help=HELP["digits"], persist_state="session"
+            LABELS["digits"], step=1000, key="train_digits", help=HELP["digits"], persist_state="session"
         )
         batch_size = st.number_input(
-            "Batch size", step=16, key="train_batch_size", help=HELP["batch_size"], persist_state="session"
+            LABELS["batch_size"], step=16, key="train_batch_size", help=HELP["batch_size"], persist_state="session"
         )
         rate = st.number_input(
-            "Learning rate",
+            LABELS["learning_rate"],
             step=0.001,
             format="%g",
             key="train_learning_rate",
@@ -181,13 +181,13 @@ def _details() -> dict[str, Any]:
             persist_state="session",
         )
         attack_levels = st.number_input(
-            "Attacked while it learns, levels",
+            LABELS["attack_levels"],
             step=8,
             key="train_attack_levels",
             help=HELP["attack_levels"],
             persist_state="session",
         )
-        seed = st.number_input("Seed", step=1, key="train_seed", help=HELP["seed"], persist_state="session")
+        seed = st.number_input(LABELS["seed"], step=1, key="train_seed", help=HELP["seed"], persist_state="session")
     with right:
         sliders = {
             name: st.slider(
