@@ -225,7 +225,7 @@ def test_the_latest_losses_and_accuracies_stand_beside_the_curves() -> None:
 
 
 def test_what_was_learned_is_listed_however_many_came_to_nothing_since() -> None:
-    learned = a_job_that_learns("learned")
+    learned = a_job_that_learns("learned", (0.5,))
     status = jobs.read_status(jobs.jobs_folder() / learned)
     jobs.write_status(jobs.jobs_folder() / learned, dataclasses.replace(status, state=jobs.DONE, reason="Well."))
     for number in range(7):
@@ -237,6 +237,8 @@ def test_what_was_learned_is_listed_however_many_came_to_nothing_since() -> None
     assert "**learned** is ready. Well." in text_of(at) and "**m6** was cancelled. It had not begun." in text_of(at)
     assert "**m0**" not in text_of(at)
     assert "on the Models page" not in text_of(at), "its model is deleted"
+    shutil.copytree(find_model("mnist-cnn"), user_models_folder() / "learned")
+    assert "on the Models page" in text_of(at.run())
 
 
 def test_there_is_a_way_back_to_the_training_that_runs() -> None:
