@@ -22,7 +22,7 @@ from mnist_app.errors import AppError
 from mnist_app.models.registry import DEFAULT_MODEL
 from mnist_app.models.shelf import default_model
 from mnist_app.reading.recognition import warm_up
-from mnist_app.web import session
+from mnist_app.web import shared
 from mnist_app.web.compression import CompressedAssets
 from mnist_app.web.door import Door
 from mnist_app.web.notice import without_traceback
@@ -37,22 +37,22 @@ async def lifespan(_: st.App) -> AsyncIterator[None]:
     PagesManager.uses_pages_directory = False
     torch.set_num_threads(1)  # two busy threads on two cores can be a hundred times slower than one
     try:
-        warm_up(session.model(DEFAULT_MODEL))
+        warm_up(shared.model(DEFAULT_MODEL))
     except AppError as error:
         raise SystemExit(f"The app cannot start without its model. {error}") from None
     with suppress(AppError):  # a broken model of the users' is no reason not to start: the shipped one stands in
-        warm_up(session.model(default_model()))
+        warm_up(shared.model(default_model()))
     logging.getLogger(DeferredFileHandler.__module__).addFilter(without_traceback)
-    Work(lambda _: (session.norms(), session.sketch(DEFAULT_MODEL)))  # a second's work, and nobody waits for it now
-    session.queue().start()
+    Work(lambda _: (shared.norms(), shared.sketch(DEFAULT_MODEL)))  # a second's work, and nobody waits for it now
+    shared.queue().start()
     # What is loaded now stays; leaving it out of every later collection keeps those short.
     gc.collect()
     gc.freeze()
     yield
-    session.queue().stop()
-    for download in session.downloads():
+    shared.queue().stop()
+    for download in shared.downloads():
         download.stop()
-    for layout in session.layouts().values():
+    for layout in shared.layouts().values():
         layout.stop()
 
 
@@ -86,8 +86,8 @@ BASE = st.get_option("server.baseUrlPath").strip("/")
 app = st.App(
     Path(__file__).parent / "mnist_app" / "web" / "main.py",
     routes=[
-        *api_routes(f"/{BASE}/api".replace("//", "/"), session.model, own_origins()),
-        *thumbnail_routes(f"/{BASE}/digits".replace("//", "/"), lambda name: session.split(name, find_source())),
+        *api_routes(f"/{BASE}/api".replace("//", "/"), shared.model, own_origins()),
+        *thumbnail_routes(f"/{BASE}/digits".replace("//", "/"), lambda name: shared.split(name, find_source())),
     ],
     middleware=[Middleware(Door), Middleware(CompressedAssets)],
     lifespan=lifespan,

@@ -13,7 +13,7 @@ from mnist_app.data.dataset import CLASSES, Digits, find_source, load_split, row
 from mnist_app.models.networks import batch_of
 from mnist_app.training.augmentation import Augmentation, augment
 from mnist_app.training.train import TrainConfig, train
-from mnist_app.web import session
+from mnist_app.web import shared
 from mnist_app.web.pictures import png_url, row_html
 
 SAMPLE = 5  # the digit that is shown: the third of its kind, as in the glossary
@@ -25,7 +25,7 @@ SHARES = {"train": 55, "validation": 5, "test": 10}  # thousands of digits
 
 def basics() -> None:
     """Five tabs, of which each shows a picture, a sentence, and code."""
-    digits = session.split("validation", find_source())
+    digits = shared.split("validation", find_source())
     at = int(np.flatnonzero(digits.labels == SAMPLE)[2])
     parts: dict[str, Callable[[Digits, int], None]] = {
         "Normalising": _normalising,
@@ -99,7 +99,7 @@ def _splits(digits: Digits, at: int) -> None:
     st.html(_bar({f"{name} {count},000": count for name, count in SHARES.items()}, total, "55 / 5 / 10, as here"))
     source = find_source()
     for split in source.splits:
-        some = session.split(split, source)
+        some = shared.split(split, source)
         first = [int(np.flatnonzero(some.labels == digit)[0]) for digit in range(CLASSES)]
         st.html(row_html([(png_url(some.images[at]), "") for at in first]))
         st.caption(f"The first of each digit in {split}, of {len(some):,}.")

@@ -1,14 +1,10 @@
-"""What a visitor's session holds, who may change what, and what is loaded or computed once for all.
-
-Keys that one page alone reads are beside it.
-"""
+"""What a visitor's session holds, and who may change what. Keys that one page alone reads are beside it."""
 
 import re
 import secrets
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from hashlib import sha256
 from threading import Lock
 from typing import Any, TypeVar, cast
@@ -18,41 +14,18 @@ import streamlit as st
 from numpy.typing import NDArray
 from streamlit.navigation.page import Page
 from streamlit.runtime.uploaded_file_manager import UploadedFile
-from torch import nn
 
-from mnist_app.access import AccessError, Gate, has_password, is_from_here, is_open
+from mnist_app.access import AccessError, has_password, is_from_here, is_open
 from mnist_app.data.corrections import CorrectionError, find_corrections, is_kept
-from mnist_app.data.dataset import Digits, Source, find_source, load_split
-from mnist_app.data.fetch import Download
-from mnist_app.explain.attacks import Attack, accuracy_under
-from mnist_app.explain.doctor import Norms
-from mnist_app.explain.feature_maps import Favourites
-from mnist_app.explore.explorer import Readings, View
-from mnist_app.explore.favourites import favourites_of
-from mnist_app.explore.neighbours import Neighbours, Sketch, known_neighbours, sketch_of
-from mnist_app.explore.predictions import predict, predictions_of
-from mnist_app.explore.projection import Layout, Places, known_tsne, pca
+from mnist_app.data.dataset import find_source
+from mnist_app.explore.explorer import View
 from mnist_app.ink.photo import open_image
 from mnist_app.ink.preprocessing import Prepared, Step, prepare_image
-from mnist_app.ink.strokes import Drawing, DrawingError
-from mnist_app.models.registry import CARD, DEFAULT_MODEL, PEN, ModelError, answering_file, find_model
-from mnist_app.models.shelf import default_model, restorable
-from mnist_app.reading.evaluation import Evaluation, evaluate
+from mnist_app.models.registry import DEFAULT_MODEL, ModelError
+from mnist_app.models.shelf import default_model
 from mnist_app.reading.number import ReadDigit, read_drawing
-from mnist_app.reading.recognition import Glyph, Prediction, Recogniser, load_recogniser, read_with, recognise_glyphs
-from mnist_app.training.jobs import Job, JobError, snapshot_network
-from mnist_app.training.queue import Queue
-from mnist_app.work import Progress, Work
-
-CANVASES = 8  # names in turn: Streamlit remembers each name for as long as the session lasts
-MOST_MODELS = 48  # in memory at once, each with 6 MB, an ensemble with 16, a few of the lab's with more
-MOST_MOMENTS = 100  # networks of trainings' moments, each with half a MB
-MOST_READ = 2_000  # readings by those networks: a class with a drawing each, twelve moments, and some to spare
-PAD_SIDE = 340  # CSS pixels: as large as a 375 px wide phone has room for; style.css makes it smaller on smaller ones
-INK = "#1a1a1a"  # the same in both themes, as the paper is
-MOST_ATTACKS = 500  # figures kept of models under attack
-ATTACKED = 1_000  # digits that an attack's accuracy is measured on
-PEN_WIDTHS, USUAL_PEN = (6, 40), 18  # CSS pixels
+from mnist_app.web import shared
+from mnist_app.web.canvas import USUAL_PEN, Pad, in_whole_pixels
 
 PEN_WIDTH = "pen_width"
 UPLOAD = "upload"
@@ -71,29 +44,7 @@ _VISITOR, _SECRET, _TEACHER, _KEPT = "visitor", "secret", "teacher", "kept_corre
 SHOW_DRAWING = "show_drawing"
 TEACH_AWAY, TEACH_CHOSEN = "teach_away", "teach_chosen"  # what was deleted, a press at a time; what is chosen to be
 
-MOST_EXPLORED = 8  # splits as models read them that stay in memory; each takes up to 75 MB
-
 T = TypeVar("T")
-
-Stamp = tuple[tuple[int, int], ...]  # when each file was written, in nanoseconds, and its size
-
-_loading: dict[tuple[str, Stamp], Lock] = {}  # by model and stamp: of one, the first to ask loads it for all
-_beginning = Lock()  # two visitors may ask for the same map at once
-_attacking = Lock()  # a class may ask about as many attacks as it likes: one after the other
-LONGEST_WAIT = 0.5  # seconds that a page waits for its turn
-_turns = Lock()
-
-
-@lru_cache(maxsize=MOST_MODELS)  # asked several times in every run, and a tenth of what st.cache_resource costs
-def _model(name: str, stamp: Stamp) -> Recogniser:
-    return load_recogniser(name)
-
-
-def model(name: str) -> Recogniser:
-    """A model by its name, loaded once for all sessions and again when its weights change. Raises ModelError."""
-    key = name, stamp_of(name)
-    with _loading.setdefault(key, Lock()):  # a class that hears of a new default asks for it at once
-        return _model(*key)
 
 
 def using() -> str:
@@ -104,7 +55,7 @@ def using() -> str:
     chosen = cast(str, st.session_state.setdefault(_MODEL, default_model()))
     for find in (lambda: chosen, default_model):
         with suppress(ModelError):
-            model(name := find())
+            shared.model(name := find())
             return name
     return DEFAULT_MODEL
 
@@ -116,143 +67,8 @@ def stood_in_for() -> str | None:
 
 def use(name: str) -> None:
     """Read with another model from now on. Raises ModelError where that cannot be had: the present one stays."""
-    model(name)
+    shared.model(name)
     st.session_state[_MODEL] = name
-
-
-@st.cache_resource(show_spinner=False)
-def split(name: str, source: Source) -> Digits:
-    """One split, read once for all sessions; ``source`` only says when to read again."""
-    return load_split(name)
-
-
-def prepared_upload(upload: UploadedFile) -> Prepared:
-    """An uploaded picture ready to be read; worked out once, however often the page runs. Raises AppError."""
-    kept = st.session_state.get(_PREPARED)
-    if kept is None or kept[0] != upload.file_id:
-        forget_upload()
-        kept = upload.file_id, prepare_image(open_image(upload.getvalue()))
-        st.session_state[_PREPARED] = kept
-    return cast(Prepared, kept[1])
-
-
-def forget_upload() -> None:
-    """Note that there is no uploaded picture, or none that can be read."""
-    st.session_state.pop(_PREPARED, None)
-
-
-@st.cache_resource(show_spinner=False)
-def downloads() -> list[Download]:
-    """The download that is under way or ended last, if any: one for all visitors."""
-    return []
-
-
-def download() -> None:
-    """Begin to fetch MNIST, unless that is under way: two visitors may press at once. Raises AccessError."""
-    require_teacher()
-    with _beginning:
-        if not (downloads() and downloads()[-1].is_running):
-            downloads()[:] = [Download()]
-
-
-@dataclass
-class Pad:
-    """One visitor's canvas. A new version is a new canvas, which starts with ``restored`` and then owns the ink."""
-
-    version: int = 0
-    restored: dict[str, Any] | None = None  # Fabric JSON that this version of the canvas started with
-    latest: dict[str, Any] | None = None  # Fabric JSON as the canvas last sent it
-    covered: tuple[int, dict[str, Any] | None] | None = None  # strokes of what was put over the ink, and that ink
-    ahead: Drawing | None = None  # the ink as it was read before this version of the canvas told of it
-    is_untouched: bool = True  # nothing was drawn, cleared or brought back yet: ink from before a reload is welcome
-
-    @property
-    def key(self) -> str:
-        """The canvas's name; by the time it comes again, whatever the earlier one had to say has long been said."""
-        return f"pad-{self.version % CANVASES}"
-
-    def show(self, ink: dict[str, Any] | None) -> None:
-        """Put ink on a new canvas; what is on the present one is given up."""
-        self.version += 1
-        self.restored = self.latest = ink
-        self.ahead = None
-
-    def put(self, drawing: Drawing) -> None:
-        """Show a drawing in place of what is on the canvas, which Undo brings back, even what came with the press."""
-        self.catch_up()
-        self.is_untouched = False
-        self.covered = len(drawing.strokes), self.latest
-        pen = drawing.pen_width or USUAL_PEN
-        self.show(drawing.moved_onto(PAD_SIDE, pen / 2).to_fabric(pen, INK))
-
-    def clear(self) -> None:
-        """Start over on a blank canvas; Undo brings back what was on this one, even what came with the press."""
-        self.catch_up()
-        if not self.strokes:  # a second press, which is not to take the first one's place
-            return
-        self.is_untouched = False
-        self.covered = 0, self.latest
-        self.show(None)
-
-    def bring_back(self, ink: Any) -> None:
-        """Show ink from before a reload, if there was any and it can be a drawing."""
-        if ink is not None:
-            with suppress(DrawingError):
-                self.accept({"drawing": {"raw": ink}})
-                self.show(self.latest)
-        self.is_untouched = False
-
-    def accept(self, state: Any) -> None:
-        """Take over what the browser holds as the state of this canvas, if it can be that. Raises DrawingError."""
-        try:
-            drawing, fit = state.get("drawing"), state.get("backgroundFit")
-            ink = drawing if drawing is None else drawing["raw"]
-        except (AttributeError, KeyError, TypeError):
-            raise DrawingError("The canvas sent something that is no drawing.") from None
-        if fit is not None or not isinstance(ink, dict | None):
-            raise DrawingError("The canvas sent something that is no drawing.")
-        if ink is not None:
-            Drawing.from_fabric(ink)
-            self.latest = ink
-            self.is_untouched = False
-
-    def catch_up(self) -> None:
-        """Take over what the canvas sent together with what this run answers, if anything, before it is shown anew."""
-        with suppress(KeyError, DrawingError):  # nothing drawn on this canvas yet, or nothing that a canvas sends
-            self.accept(st.session_state[self.key])
-
-    @property
-    def can_undo(self) -> bool:
-        """Whether there is anything to take back."""
-        return bool(self.strokes or self.covered)
-
-    def undo(self) -> None:
-        """Take back the last stroke, even one that the canvas sent together with this; or what was put on the pad."""
-        self.catch_up()
-        if self.covered and len(self.strokes) == self.covered[0]:
-            ink, self.covered = self.covered[1], None
-            self.show(ink)
-        elif self.strokes:
-            self.show({**(self.latest or {}), "objects": self.strokes[:-1]})
-
-    @property
-    def strokes(self) -> list[Any]:
-        """The objects on the canvas."""
-        return list((self.latest or {}).get("objects", []))
-
-    @property
-    def drawing(self) -> Drawing:
-        """The ink as the canvas last sent it."""
-        return Drawing.from_fabric(self.latest or {})
-
-    @property
-    def drawn(self) -> list[list[list[float]]]:
-        """The ink in whole pixels: the same after the canvas was shown anew, whatever else it then says of it."""
-        return _in_whole_pixels(self.drawing)
-
-
-def _in_whole_pixels(drawing: Drawing) -> list[list[list[float]]]:
-    return [stroke.round().tolist() for stroke in drawing.strokes]
 
 
 def pad() -> Pad:
@@ -270,13 +86,24 @@ def arrive_at(page: str) -> None:
         pad().show(pad().latest)
 
 
+def sent(key: str, name: str) -> Any:
+    """What a component has just sent under ``name``; None where it left with its page before Streamlit called back."""
+    state = st.session_state.get(key)
+    return None if state is None else state.get(name)
+
+
+def know_pages(pages: list[Page]) -> None:
+    """Note the pages there are, so that one can lead to another."""
+    st.session_state[_PAGES] = {page.title: page for page in pages}
+
+
+def go_to(title: str) -> None:
+    """Show another page instead of the rest of this one."""
+    if page := st.session_state.get(_PAGES, {}).get(title):
+        st.switch_page(page)
+
+
 # Who may
-
-
-@st.cache_resource(show_spinner=False)
-def gate() -> Gate:
-    """Asks for the teacher's password: one for all visitors."""
-    return Gate()
 
 
 def is_teacher() -> bool:
@@ -299,7 +126,7 @@ def require_teacher() -> None:
 
 def sign_in(password: str) -> None:
     """Be a teacher for as long as this session lasts. Raises AccessError."""
-    gate().admit(password, st.context.ip_address or "this machine")
+    shared.gate().admit(password, st.context.ip_address or "this machine")
     st.session_state[_TEACHER] = True
 
 
@@ -341,7 +168,7 @@ def come_back(kept: Any) -> None:
     read_picture_again()  # what was brought back was not drawn over one
     with suppress(CorrectionError):  # whoever keeps something next hears what is wrong
         for last in find_corrections(visitor(), most=1):
-            note_kept(Kept(last.id, last.label, last.read, _in_whole_pixels(last.drawing)))
+            note_kept(Kept(last.id, last.label, last.read, in_whole_pixels(last.drawing)))
 
 
 @dataclass(frozen=True)
@@ -374,59 +201,7 @@ def note_kept(correction: Kept | None) -> None:
     st.session_state[_KEPT] = correction
 
 
-# Training
-
-
-@st.cache_resource(show_spinner=False)
-def queue() -> Queue:
-    """The trainings: one queue for all visitors."""
-    return Queue()
-
-
-def spoken_for() -> set[str]:
-    """Names that no new model may have, besides those of the models there are: deleted ones' and trainings'."""
-    return {*restorable(), *(job.name for job in queue().jobs())}
-
-
-@lru_cache(maxsize=MOST_MOMENTS)
-def _moment(identity: str, architecture: str, passes: float) -> nn.Module:
-    return snapshot_network(identity, architecture, passes)
-
-
-@lru_cache(maxsize=MOST_READ)  # who looks on asks for a dozen every second
-def _reading(identity: str, architecture: str, passes: float, pixels: bytes) -> Prediction:
-    picture = np.frombuffer(bytearray(pixels), np.uint8).reshape(28, 28)
-    return read_with(_moment(identity, architecture, passes), picture)
-
-
-def read_at(job: Job, passes: float, pixels: NDArray[np.uint8]) -> Prediction:
-    """What a network read in a picture (28, 28) at a moment of its training that was kept. Raises JobError."""
-    if job.request is None:
-        raise JobError("It is not known any more which network this training was of.")
-    return _reading(job.id, job.request.config.architecture, passes, pixels.tobytes())
-
-
-@lru_cache(maxsize=MOST_READ)  # two dozen models at once, whenever the page of the lab runs
-def _read_by(name: str, stamp: Stamp, pixels: bytes, trajectory: bytes) -> Prediction:
-    way = np.frombuffer(trajectory, np.float32).reshape(-1, 3) if trajectory else None
-    return recognise_glyphs(model(name), [Glyph(np.frombuffer(pixels, np.uint8).reshape(28, 28), way)])[0]
-
-
-def read_by(name: str, drawn: Glyph) -> Prediction:
-    """What a model reads in what was drawn, as one digit. Raises ModelError."""
-    way = b"" if drawn.trajectory is None else drawn.trajectory.tobytes()
-    return _read_by(name, stamp_of(name), drawn.pixels.tobytes(), way)
-
-
-def own_digits() -> Sequence[ReadDigit]:
-    """The digits on this visitor's pad, as the model in use tells them apart; none of a blank one."""
-    drawing, name = pad().drawing, using()
-    if drawing.is_blank:
-        return ()
-    return once("own digits", name, drawing.to_points(), lambda: read_drawing(model(name), drawing).digits)
-
-
-# Saying why
+# What is worked out for a visitor
 
 
 @dataclass
@@ -450,41 +225,18 @@ def once(question: str, model: str, about: object, work: Callable[[], T]) -> T:
     Raises ModelError.
     """
     answers = cast(Answers, st.session_state.setdefault(_ANSWERS, Answers()))
-    return answers.once(question, (model, stamp_of(model), about), work)
+    return answers.once(question, (model, shared.stamp_of(model), about), work)
 
 
-# Going from page to page
+def own_digits() -> Sequence[ReadDigit]:
+    """The digits on this visitor's pad, as the model in use tells them apart; none of a blank one."""
+    drawing, name = pad().drawing, using()
+    if drawing.is_blank:
+        return ()
+    return once("own digits", name, drawing.to_points(), lambda: read_drawing(shared.model(name), drawing).digits)
 
 
-@contextmanager
-def turn() -> Iterator[None]:
-    """The Draw pages of a class are made one after the other: an answer waits behind one script, not behind thirty.
-
-    Nobody waits for long: who has waited LONGEST_WAIT goes on beside the others.
-    """
-    is_ours = _turns.acquire(timeout=LONGEST_WAIT)
-    try:
-        yield
-    finally:
-        if is_ours:
-            _turns.release()
-
-
-def sent(key: str, name: str) -> Any:
-    """What a component has just sent under ``name``; None where it left with its page before Streamlit called back."""
-    state = st.session_state.get(key)
-    return None if state is None else state.get(name)
-
-
-def know_pages(pages: list[Page]) -> None:
-    """Note the pages there are, so that one can lead to another."""
-    st.session_state[_PAGES] = {page.title: page for page in pages}
-
-
-def go_to(title: str) -> None:
-    """Show another page instead of the rest of this one."""
-    if page := st.session_state.get(_PAGES, {}).get(title):
-        st.switch_page(page)
+# A picture in place of the drawing
 
 
 @dataclass(frozen=True, eq=False)
@@ -526,17 +278,32 @@ def taken() -> Taken | None:
     return found
 
 
-def uploaded() -> str | None:
-    """What the picture on the Draw page is known by, where one was uploaded."""
-    upload = cast("UploadedFile | None", st.session_state.get(UPLOAD))
-    return upload.file_id if upload else None
-
-
 def put_back() -> None:
     """Have the Draw page read what it read before the picture that was taken to it: another one, or the pad."""
     found = cast("Taken | None", st.session_state.pop(_TAKEN, None))
     if found and found.before:
         st.session_state[_TAKEN] = found.before
+
+
+def prepared_upload(upload: UploadedFile) -> Prepared:
+    """An uploaded picture ready to be read; worked out once, however often the page runs. Raises AppError."""
+    kept = st.session_state.get(_PREPARED)
+    if kept is None or kept[0] != upload.file_id:
+        forget_upload()
+        kept = upload.file_id, prepare_image(open_image(upload.getvalue()))
+        st.session_state[_PREPARED] = kept
+    return cast(Prepared, kept[1])
+
+
+def forget_upload() -> None:
+    """Note that there is no uploaded picture, or none that can be read."""
+    st.session_state.pop(_PREPARED, None)
+
+
+def uploaded() -> str | None:
+    """What the picture on the Draw page is known by, where one was uploaded."""
+    upload = cast("UploadedFile | None", st.session_state.get(UPLOAD))
+    return upload.file_id if upload else None
 
 
 def _keep_upload() -> None:
@@ -604,171 +371,7 @@ def write_address(view: View) -> None:
         st.query_params.from_dict(query)
 
 
-def stamp_of(model: str) -> Stamp:
-    """Changes whenever what a model answers does: weights, those of the pen, the card. Raises ModelError."""
-    folder = find_model(model)
-    path = answering_file(folder)
-    try:
-        found = [path.stat()]
-        for path in (folder / PEN, folder / CARD):
-            found += [path.stat()] if path.exists() else []
-    except OSError as error:
-        raise ModelError(f"{path} cannot be read: {error.strerror}.") from None
-    return tuple((each.st_mtime_ns, each.st_size) for each in found)
-
-
-@dataclass(frozen=True, eq=False)
-class Explored:
-    """A split with what a model makes of it, and why that could not be kept for the next time, if so."""
-
-    readings: Readings
-    evaluation: Evaluation
-    problem: str | None
-
-
-@st.cache_resource(show_spinner=False, max_entries=MOST_EXPLORED)
-def _exploring(model: str, stamp: Stamp, name: str, source: Source) -> Work[Explored]:
-    def explore(progress: Progress) -> Explored:
-        digits = split(name, source)
-        predictions, problem = predictions_of(model, name, digits, progress)
-        readings = Readings(name, digits, predictions)
-        _ = readings.thickness, readings.slant, readings.averages, readings.losses  # now rather than in a click
-        return Explored(readings, evaluate(digits.labels, predictions.read), problem)
-
-    return Work(explore)
-
-
-def exploring(model: str, name: str) -> Work[Explored]:
-    """The computation of a model's readings of a split, done or under way: one for all visitors. Raises ModelError."""
-    return cast(Work[Explored], _unless_failed(_exploring, model, stamp_of(model), name, find_source()))
-
-
-def _unless_failed(cached: Any, *key: object) -> Any:
-    """Work that is cached, and forgotten once somebody has been told that it failed: the next to ask begins anew."""
-    work = cached(*key)
-    if work.problem:
-        cached.clear(*key)
-    return work
-
-
-@st.cache_resource(show_spinner=False)
-def norms() -> Norms:
-    """What real digits are like: the 5,000 of the validation split, which are here without a download."""
-    return Norms.of(split("validation", find_source()))
-
-
-@st.cache_resource(show_spinner=False, max_entries=MOST_MODELS)
-def _favourites(model: str, stamp: Stamp, source: Source) -> Work[tuple[Favourites, ...]]:
-    name = source.splits[0]  # to learn from, or the sample
-
-    def compute(progress: Progress) -> tuple[Favourites, ...]:
-        return favourites_of(model, name, split(name, source), progress)
-
-    return Work(compute)
-
-
-def maps_favourites(model: str) -> Work[tuple[Favourites, ...]]:
-    """What each map of a model responds to most, computed once for all visitors. Raises ModelError."""
-    return cast(Work[tuple[Favourites, ...]], _unless_failed(_favourites, model, stamp_of(model), find_source()))
-
-
-@st.cache_resource(show_spinner=False, max_entries=MOST_ATTACKS)
-def _under_attack(model_name: str, stamp: Stamp, source: Source, attack: Attack) -> Work[float]:
-    digits = split(source.splits[-1], source)
-    some = digits[slice(0, len(digits), len(digits) // ATTACKED)]  # spread out, for the sample is in order
-
-    def measure(progress: Progress) -> float:
-        with _attacking:
-            return accuracy_under(attack, model(model_name), some, progress)
-
-    return Work(measure)
-
-
-def under_attack(model: str, attack: Attack) -> Work[float]:
-    """How a model fares when ATTACKED digits are attacked, under way or done, once for all visitors.
-
-    Raises ModelError.
-    """
-    return cast(Work[float], _unless_failed(_under_attack, model, stamp_of(model), find_source(), attack))
-
-
-@st.cache_resource(show_spinner=False, max_entries=MOST_EXPLORED)
-def _pca(model: str, stamp: Stamp, name: str, source: Source, _readings: Readings) -> Places:
-    return pca(_readings.predictions.features)[0]
-
-
-@st.cache_resource(show_spinner=False, max_entries=MOST_EXPLORED)
-def _known_tsne(model: str, stamp: Stamp, name: str, source: Source) -> Places | None:
-    return known_tsne(model, name, split(name, source))
-
-
-@st.cache_resource(show_spinner=False)
-def layouts() -> dict[tuple[str, str], Layout]:
-    """The maps that are being computed or were, by model and split: one for all visitors."""
-    return {}
-
-
-def places(model: str, readings: Readings, method: str) -> Places | None:
-    """Where the pictures lie on a map; None while that is not known."""
-    key = model, stamp_of(model), readings.split, find_source()
-    if method == "pca":
-        return _pca(*key, readings)
-    found = _known_tsne(*key)
-    if found is None:
-        _known_tsne.clear(*key)  # it may be computed by the next time
-    return found
-
-
-def lay_out(model: str, name: str) -> None:
-    """Begin to compute a t-SNE map, unless one is under way: a class draws on the same machine."""
-    with _beginning:
-        if running_layout() is None:
-            layouts()[model, name] = Layout(model, name)
-
-
-def running_layout() -> tuple[str, str] | None:
-    """The model and the split whose map is being computed, if any."""
-    return next((key for key, layout in layouts().items() if layout.is_running), None)
-
-
 def see_drawing() -> None:
     """Look at the map with what is drawn on the pad."""
     show(replace(st.session_state.get(_VIEW) or usual_view(), panel="map"))
     st.session_state[SHOW_DRAWING] = True
-
-
-@st.cache_resource(show_spinner=False, max_entries=MOST_MODELS)
-def _sketch(model: str, stamp: Stamp, source: Source) -> Work[Sketch]:
-    name = source.splits[0]  # to learn from, or the sample
-
-    def compute(progress: Progress) -> Sketch:
-        return sketch_of(model, name, split(name, source), progress)
-
-    return Work(compute)
-
-
-def sketch(model: str) -> Work[Sketch]:
-    """The training pictures as a model sees them, computed once for all visitors. Raises ModelError."""
-    return cast(Work[Sketch], _unless_failed(_sketch, model, stamp_of(model), find_source()))
-
-
-@st.cache_resource(show_spinner=False, max_entries=MOST_EXPLORED)
-def _known_neighbours(model: str, stamp: Stamp, name: str, source: Source) -> Neighbours | None:
-    return known_neighbours(model, name, split(name, source), split("train", source))
-
-
-def shipped_neighbours(model: str, name: str) -> Neighbours | None:
-    """The nearest training pictures of every picture of a split, where they were computed beforehand."""
-    return _known_neighbours(model, stamp_of(model), name, find_source())
-
-
-def nearest_of(name: str, found: Sketch, query: NDArray[np.float32], own: int | None = None) -> Neighbours:
-    """The nearest of the pictures that a model's sketch is of; ``query`` are the last features (1, F) of one."""
-    source, graph = find_source(), model(name).graph
-    images = split(source.splits[0], source).images
-    return found.nearest(query, lambda rows: predict(graph, images[rows]).features, own)
-
-
-def features_of(name: str, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """A picture's (28, 28) last features (1, F)."""
-    return predict(model(name).graph, pixels[None]).features

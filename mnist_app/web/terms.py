@@ -22,7 +22,7 @@ from mnist_app.models.networks import batch_of
 from mnist_app.models.registry import DEFAULT_MODEL, ROBUST_MODEL
 from mnist_app.reading.recognition import recognise
 from mnist_app.training.augmentation import Augmentation, augment
-from mnist_app.web import session
+from mnist_app.web import shared
 from mnist_app.web.answer import percent
 from mnist_app.web.charts import bars_html, evidence_rgb, findings_html, perturbation
 from mnist_app.web.notice import problem_notice
@@ -49,11 +49,11 @@ def terms(*names: str) -> None:
 
 
 def _sample() -> Pixels:
-    return session.split("validation", find_source()).images[SAMPLE]
+    return shared.split("validation", find_source()).images[SAMPLE]
 
 
 def _stations(pixels: Pixels) -> tuple[Station, ...]:
-    return follow(session.model(DEFAULT_MODEL).network, pixels)
+    return follow(shared.model(DEFAULT_MODEL).network, pixels)
 
 
 def _grey(values: NDArray[np.float32]) -> str:
@@ -81,14 +81,14 @@ def _crossed(pixels: Pixels) -> Pixels:
 def _some_of(split: str) -> str:
     """A few digits of a split, or of validation where that is not here."""
     source = find_source()
-    digits = session.split(split if split in source.splits else "validation", source)
+    digits = shared.split(split if split in source.splits else "validation", source)
     found = [int(np.flatnonzero(digits.labels == digit)[5]) for digit in (0, 3, 5, 8)]  # plain ones, of both splits
     return row_html([(png_url(digits.images[at]), str(digits.labels[at])) for at in found])
 
 
 def _loss(pixels: Pixels) -> str:
     pictures = np.stack([sheared(pixels, degrees) for degrees in (0, -30, -50)])
-    read = recognise(session.model(DEFAULT_MODEL), pictures)
+    read = recognise(shared.model(DEFAULT_MODEL), pictures)
     return row_html(
         [
             (png_url(picture), f"7 with {percent(one.probabilities[7])}: {max(0.0, -np.log(one.probabilities[7])):.2f}")
@@ -105,7 +105,7 @@ def _augmented(pixels: Pixels) -> str:
 
 def _precision(_: Pixels) -> str:
     """Validation digits of which one figure or the other is lowered, of the digit that has most of both."""
-    digits = session.split("validation", find_source())
+    digits = shared.split("validation", find_source())
     read = predictions_of(DEFAULT_MODEL, "validation", digits)[0].read
     wrong = np.flatnonzero(read != digits.labels)
     counts = [np.bincount(each[wrong], minlength=CLASSES) for each in (read, digits.labels)]
@@ -119,7 +119,7 @@ def _precision(_: Pixels) -> str:
 
 def _projection(_: Pixels) -> str:
     """The validation pictures on both maps, as many small dots."""
-    digits = session.split("validation", find_source())
+    digits = shared.split("validation", find_source())
     found = predictions_of(DEFAULT_MODEL, "validation", digits)[0]
     maps = [("PCA", pca(found.features)[0]), ("t-SNE", known_tsne(DEFAULT_MODEL, "validation", digits))]
     dots = [
@@ -131,7 +131,7 @@ def _projection(_: Pixels) -> str:
 
 
 def _convolution(pixels: Pixels) -> str:
-    layers = session.model(DEFAULT_MODEL).network.modules()
+    layers = shared.model(DEFAULT_MODEL).network.modules()
     layer = next(part for part in layers if isinstance(part, nn.Conv2d))
     first = _stations(pixels)[0]
     channel = int(first.strongest(3)[2])
@@ -164,7 +164,7 @@ def _features(pixels: Pixels) -> str:
 
 
 def _bars(pixels: Pixels) -> str:
-    shares = recognise(session.model(DEFAULT_MODEL), pixels[None])[0].probabilities
+    shares = recognise(shared.model(DEFAULT_MODEL), pixels[None])[0].probabilities
     return _of(shares)
 
 
@@ -182,7 +182,7 @@ def _softmax(_: Pixels) -> str:
 
 def _calibration(pixels: Pixels) -> str:
     """A leaning seven before and after its numbers are divided by the temperature."""
-    model = session.model(DEFAULT_MODEL)
+    model = shared.model(DEFAULT_MODEL)
     after = np.array(recognise(model, sheared(pixels, -35)[None])[0].probabilities)
     before = after**model.card.temperature
     before /= before.sum()
@@ -192,12 +192,12 @@ def _calibration(pixels: Pixels) -> str:
 def _scribble(_: Pixels) -> str:
     scribble = np.zeros((28, 28), np.uint8)
     scribble[5:23:4, 5:23] = scribble[5:23, 5:23:6] = 255
-    doubt = recognise(session.model(DEFAULT_MODEL), scribble[None])[0].doubt
+    doubt = recognise(shared.model(DEFAULT_MODEL), scribble[None])[0].doubt
     return row_html([(png_url(scribble), f"no digit: {percent(doubt)}")])
 
 
 def _evidence(pixels: Pixels) -> str:
-    [found] = integrated_gradients(session.model(DEFAULT_MODEL), pixels, 7)
+    [found] = integrated_gradients(shared.model(DEFAULT_MODEL), pixels, 7)
     picture = evidence_rgb(found.values, pixels, float(np.abs(found.values).max()))
     return row_html([(png_url(picture), "blue for 7, amber against")], "large")
 
@@ -207,7 +207,7 @@ def _faded(pixels: Pixels) -> str:
 
 
 def _percentile(pixels: Pixels) -> str:
-    return findings_html(examine(session.norms(), pixels, 7)[:3])
+    return findings_html(examine(shared.norms(), pixels, 7)[:3])
 
 
 def _slant(pixels: Pixels) -> str:
@@ -231,7 +231,7 @@ def _hardened(pixels: Pixels) -> str:
 
 def _after(name: str, attack: Attack, pixels: Pixels) -> tuple[Pixels, str]:
     """The seven as an attack on a model leaves it, and what that model then reads."""
-    model = session.model(name)
+    model = shared.model(name)
     changed = attack.run(model, pixels[None], np.array([7]))[0]
     read = recognise(model, changed[None])[0]
     return changed, f"read as {read.digit}" if read.is_digit else "read as no digit"

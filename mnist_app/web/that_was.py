@@ -5,7 +5,7 @@ import streamlit as st
 from mnist_app.data.corrections import keep, put_away
 from mnist_app.errors import AppError
 from mnist_app.reading.number import read_drawing
-from mnist_app.web import session
+from mnist_app.web import session, shared
 from mnist_app.web.answer import a_digit
 from mnist_app.web.live_ink import ink_ahead
 from mnist_app.web.notice import problem_notice
@@ -53,7 +53,7 @@ def _keep(picked: str) -> None:
         if drawing.is_blank:
             return
         shown = ink_ahead(pad, drawing, st.session_state[session.PEN_WIDTH])  # or another answer than the page's counts
-        reading = read_drawing(session.model(session.using()), shown)
+        reading = read_drawing(shared.model(session.using()), shown)
         if reading.is_number != (picked in _WHOLE):  # a stroke came with the press
             return
         earlier = before.id if before else None

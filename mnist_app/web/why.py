@@ -23,7 +23,7 @@ from mnist_app.ink.strokes import Drawing
 from mnist_app.ink.trajectory import POINTS, painted, trajectory_of
 from mnist_app.reading.number import ReadDigit, read_drawing
 from mnist_app.reading.recognition import Prediction, follows, opinions
-from mnist_app.web import session
+from mnist_app.web import session, shared
 from mnist_app.web.answer import a_digit, percent
 from mnist_app.web.charts import evidence_rgb, findings_html
 from mnist_app.web.curves import Growth, Plot, curves
@@ -85,7 +85,7 @@ def why(
 def _digits_ahead(told: Drawing, model: str) -> Sequence[ReadDigit]:
     """The digits on the pad; as the pen goes up, with the stroke that the canvas has not told of."""
     ink = ink_ahead(session.pad(), told, st.session_state[session.PEN_WIDTH])
-    return read_drawing(session.model(model), ink).digits
+    return read_drawing(shared.model(model), ink).digits
 
 
 def _questions(model: str, is_drawn: bool, is_beside_neighbours: bool) -> list[str]:
@@ -97,7 +97,7 @@ def _questions(model: str, is_drawn: bool, is_beside_neighbours: bool) -> list[s
 
 def _is_opaque(model: str) -> bool:
     try:
-        return session.model(model).is_opaque
+        return shared.model(model).is_opaque
     except AppError:  # which is said to whoever asks
         return False
 
@@ -142,11 +142,11 @@ def _see(read: ReadDigit, model: str, is_beside_neighbours: bool) -> None:
         _layers(read, model)
         return
     pictures = [(png_url(read.pixels), "the picture that is read: 28 × 28 pixels")]
-    if read.drawing and follows(session.model(model), read.drawing):
+    if read.drawing and follows(shared.model(model), read.drawing):
         pictures.append((png_url(on_black(painted(trajectory_of(read.drawing)))), "how it was written"))
     if read.prediction.is_digit:
         digit = read.prediction.digit
-        pictures.append((png_url(session.norms().averages[digit]), f"the average {NAMES[digit]}"))
+        pictures.append((png_url(shared.norms().averages[digit]), f"the average {NAMES[digit]}"))
     st.html(_disagreement(read, model) + row_html(pictures))
     _nearest(read, model)
     terms("pixel", "training picture", "features")
@@ -156,7 +156,7 @@ def _see(read: ReadDigit, model: str, is_beside_neighbours: bool) -> None:
 
 def _disagreement(read: ReadDigit, model: str) -> str:
     """What look and pen say each alone, in a sentence, where they do not say the same."""
-    apart = opinions(session.model(model), read.glyph)
+    apart = opinions(shared.model(model), read.glyph)
     if apart is None:
         return ""
     look, pen = (a_digit(each.digit) if each.is_digit else "no digit" for each in apart)
@@ -168,13 +168,13 @@ def _disagreement(read: ReadDigit, model: str) -> str:
 def _nearest(read: ReadDigit, model: str) -> None:
     """The five pictures that the network finds most alike, and in a sentence what they are."""
     source = find_source()
-    work = session.sketch(model)
+    work = shared.sketch(model)
     found = work.result(PATIENCE)
     which = _learnable(source)
     if found is None:
-        wait_for(work, f"{plain(model)} reads all {which}, once for everybody", partial(session.sketch, model))
+        wait_for(work, f"{plain(model)} reads all {which}, once for everybody", partial(shared.sketch, model))
         return
-    digits = session.split(source.splits[0], source)
+    digits = shared.split(source.splits[0], source)
     near = session.once(
         SEE, model, (source, read.pixels.tobytes()), lambda: _nearest_of(read.pixels, model, found, digits)
     )
@@ -190,11 +190,11 @@ def _learnable(source: Source) -> str:
 
 
 def _nearest_of(pixels: NDArray[np.uint8], model: str, sketch: Sketch, digits: Digits) -> Neighbours:
-    features = session.features_of(model, pixels)
-    near = session.nearest_of(model, sketch, features)
+    features = shared.features_of(model, pixels)
+    near = shared.nearest_of(model, sketch, features)
     first = int(near.indices[0, 0])
     if (digits.images[first] == pixels).all():  # it was taken from there: of itself it is no neighbour
-        near = session.nearest_of(model, sketch, features, first)
+        near = shared.nearest_of(model, sketch, features, first)
     return near
 
 
@@ -213,15 +213,15 @@ def _plural(digit: int) -> str:
 
 def _layers(read: ReadDigit, model: str) -> None:
     """The way through the network, with real shapes, the strongest maps, and what those respond to."""
-    recogniser = session.model(model)
+    recogniser = shared.model(model)
     stations = follow(recogniser.network, read.pixels)
     if not stations:
         st.caption("This network is not built in layers that could be shown.")
         return
-    work = session.maps_favourites(model)
+    work = shared.maps_favourites(model)
     liked = work.result(PATIENCE)
     source, count = find_source(), recogniser.card.parameters  # of what sees pictures
-    among = f"{len(session.split(source.splits[0], source)):,} {_learnable(source)}"
+    among = f"{len(shared.split(source.splits[0], source)):,} {_learnable(source)}"
     st.html(
         f'<p class="sentence">{count:,} learned numbers turn pixels into probabilities, layer by layer. Each map is '
         f"bright where it found its pattern; below it, what excites it most among all {among}. Point at one, tap "
@@ -233,7 +233,7 @@ def _layers(read: ReadDigit, model: str) -> None:
     terms("convolution", "feature map", "pooling", "softmax")
     if liked is None:
         doing = "What each map responds to most is being looked for, once for everybody"
-        wait_for(work, doing, partial(session.maps_favourites, model))
+        wait_for(work, doing, partial(shared.maps_favourites, model))
 
 
 def layers_html(
@@ -319,7 +319,7 @@ def _strip(station: Station) -> str:
 
 def _where(read: ReadDigit, model: str) -> None:
     """The evidence for the digit read and for its rival, over the ink."""
-    recogniser, prediction = session.model(model), read.prediction
+    recogniser, prediction = shared.model(model), read.prediction
     two = prediction.digit, prediction.runner_up
     found = session.once(
         WHERE,
@@ -374,7 +374,7 @@ def _part(marked: NDArray[np.bool_]) -> str:
 
 def _when(drawing: Drawing, model: str) -> None:
     """The drawing written again, with the ten probabilities as curves."""
-    found = session.once(WHEN, model, drawing.to_points(), lambda: replay(session.model(model), drawing))
+    found = session.once(WHEN, model, drawing.to_points(), lambda: replay(shared.model(model), drawing))
     st.html(f'<p class="sentence">{_decided(found)}</p>')
     curves(
         "Share of the ink",
@@ -420,7 +420,7 @@ def _change(read: ReadDigit, digits: Sequence[ReadDigit], model: str, meant: int
         key=f"{session.MEANT}_{about}",
     )
     digit = usual if wanted is None else int(wanted)
-    findings = examine(session.norms(), read.pixels, digit)
+    findings = examine(shared.norms(), read.pixels, digit)
     st.html(f'<p class="sentence">{_unusual(findings, digit)}</p>{findings_html(findings)}')
     terms("percentile", "slant")
     if prediction.is_digit and digit == prediction.digit:
@@ -430,7 +430,7 @@ def _change(read: ReadDigit, digits: Sequence[ReadDigit], model: str, meant: int
         CHANGE,
         model,
         (read.pixels.tobytes(), read.drawing and read.drawing.to_points(), digit),
-        lambda: smallest_change(session.model(model), read.pixels, read.drawing, digit),
+        lambda: smallest_change(shared.model(model), read.pixels, read.drawing, digit),
     )
     if remedy is None:
         same = " Thickness, size and place are the same for every drawing once the network sees it."

@@ -16,7 +16,7 @@ from mnist_app.models.registry import DEFAULT_MODEL, ROBUST_MODEL, find_model, l
 from mnist_app.models.shelf import label
 from mnist_app.reading.recognition import Prediction, load_recogniser, recognise
 from mnist_app.storage import user_models_folder
-from mnist_app.web import session
+from mnist_app.web import canvas, session, shared
 from mnist_app.web.charts import perturbation
 from mnist_app.web.curves import Plot
 from mnist_app.web.pages.break_it import ANYTHING, STRONGEST, _attacked
@@ -53,7 +53,7 @@ def test_every_distortion_is_shown_over_its_whole_range_for_two_models() -> None
 
 def test_of_a_drawing_the_strokes_are_shaken() -> None:
     at = open_page("break_it")
-    at.session_state["pad"] = session.Pad(latest=ink(SEVEN))
+    at.session_state["pad"] = canvas.Pad(latest=ink(SEVEN))
     at.run()
     at.pills[0].set_value("Jitter").run()
     assert not at.exception, at.exception
@@ -66,7 +66,7 @@ def test_of_a_drawing_the_strokes_are_shaken() -> None:
 def test_the_curves_are_what_the_model_reads() -> None:
     """Against a loop over the pictures, one at a time."""
     at = open_page("break_it")
-    at.session_state["pad"] = session.Pad(latest=ink(SEVEN))
+    at.session_state["pad"] = canvas.Pad(latest=ink(SEVEN))
     at.run()
     plot = component(at, "break_curves")["plots"][0]
     model = load_recogniser(plot["title"])
@@ -78,7 +78,7 @@ def test_the_curves_are_what_the_model_reads() -> None:
 
 def test_a_drawing_is_broken_by_its_look_alone_and_that_is_said() -> None:
     at = open_page("break_it")
-    at.session_state["pad"] = session.Pad(latest=ink(SEVEN))
+    at.session_state["pad"] = canvas.Pad(latest=ink(SEVEN))
     said = "by its look alone"
     assert any(said in caption.value for caption in at.run().caption)
     assert not any(said in caption.value for caption in opened("Attack it").caption)
@@ -127,17 +127,17 @@ def test_no_certainty_is_claimed_along_the_curves() -> None:
 
 
 def test_many_digits_are_attacked_once_for_everybody(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "ATTACKED", 20)
+    monkeypatch.setattr(shared, "ATTACKED", 20)
     at = opened("Attack it")
     at.multiselect[0].set_value(["mnist-cnn"])
     at.segmented_control(session.BREAK_METHOD).set_value("FGSM").run()
     at.toggle[0].set_value(True).run()
-    share = session.under_attack("mnist-cnn", Attack(24, 1)).result(60)
+    share = shared.under_attack("mnist-cnn", Attack(24, 1)).result(60)
     assert share is not None
     at.run()
     assert not at.exception
     assert f"still reads **{share:.1%}** of 20 digits right" in at.markdown[-1].value
-    session._under_attack.clear()
+    shared._under_attack.clear()
 
 
 def test_the_model_that_learned_under_attack_is_the_second_at_first() -> None:

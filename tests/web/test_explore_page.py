@@ -29,7 +29,7 @@ from mnist_app.models import shelf
 from mnist_app.models.registry import DEFAULT_MODEL, find_model
 from mnist_app.reading.evaluation import evaluate
 from mnist_app.storage import SHIPPED_WEIGHTS, user_models_folder
-from mnist_app.web import session
+from mnist_app.web import canvas, session, shared
 from mnist_app.web.charts import DIGIT_COLOURS, READ, WRONG, confusion_html
 from mnist_app.web.gallery import gallery_html, image_sheet, picture_html, sheet_png
 from mnist_app.web.thumbnails import thumbnail_routes
@@ -42,9 +42,9 @@ from .test_pages import html_of, ink, open_page
 @pytest.fixture(autouse=True)
 def fresh_server() -> None:
     """Nothing is in memory from another test's home."""
-    session._exploring.clear()
-    session._known_tsne.clear()
-    session._pca.clear()
+    shared._exploring.clear()
+    shared._known_tsne.clear()
+    shared._pca.clear()
 
 
 def explore(waits: bool = True, **query: str) -> AppTest:
@@ -232,7 +232,7 @@ def test_a_picture_is_taken_to_draw_and_read_there(no_mnist: None, validation: D
 def test_a_drawing_falls_on_the_map_amid_its_likes(no_mnist: None, validation: Digits) -> None:
     at = open_page("explore")
     at.query_params["panel"] = "map"
-    at.session_state["pad"] = session.Pad(latest=ink(SEVEN))
+    at.session_state["pad"] = canvas.Pad(latest=ink(SEVEN))
     at.session_state["show_drawing"] = True
     finished(at.run())
     assert not at.exception
@@ -277,7 +277,7 @@ def test_an_area_of_a_map_that_is_not_here_is_left_out_and_said_so(no_mnist: Non
 def test_a_number_has_no_place_on_the_map(no_mnist: None) -> None:
     at = open_page("explore")
     at.query_params["panel"] = "map"
-    at.session_state["pad"] = session.Pad(latest=ink([*small(ONE, 40), *small(SEVEN, 160)]))
+    at.session_state["pad"] = canvas.Pad(latest=ink([*small(ONE, 40), *small(SEVEN, 160)]))
     at.session_state["show_drawing"] = True
     finished(at.run())
     assert not at.exception
@@ -292,7 +292,7 @@ def test_a_map_nobody_has_is_offered_and_pca_shown_meanwhile(no_mnist: None, own
     path.write_bytes(path.read_bytes()[:-4] + b"\x00\x00\x00\x00")  # other weights: another key
     at = open_page("explore")
     at.query_params.update({"model": "mine", "panel": "map"})
-    session.exploring("mine", "validation").result(60)
+    shared.exploring("mine", "validation").result(60)
     at.run()
     assert not at.exception
     assert at.button("lay_out").label.startswith("Lay out this split with t-SNE")
@@ -313,27 +313,27 @@ class EndlessLayout:
 @pytest.fixture
 def begun(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, str]]]:
     """The maps whose computation has begun; none ends."""
-    monkeypatch.setattr(session, "Layout", EndlessLayout)
+    monkeypatch.setattr(shared, "Layout", EndlessLayout)
     EndlessLayout.begun.clear()
-    session.layouts.clear()
+    shared.layouts.clear()
     yield EndlessLayout.begun
-    session.layouts.clear()
+    shared.layouts.clear()
 
 
 def test_one_map_is_laid_out_at_a_time_whoever_asks(begun: list[tuple[str, str]]) -> None:
     asked = [(model, split) for model in ("ink-cnn", "mnist-cnn") for split in ("validation", "test")] * 3
     with ThreadPoolExecutor(len(asked)) as visitors:
-        list(visitors.map(lambda each: session.lay_out(*each), asked))
-    assert len(begun) == 1 and session.running_layout() == begun[0]
-    session.layouts()[begun[0]].is_running = False  # type: ignore[misc]
-    session.lay_out("mnist-cnn", "train")
+        list(visitors.map(lambda each: shared.lay_out(*each), asked))
+    assert len(begun) == 1 and shared.running_layout() == begun[0]
+    shared.layouts()[begun[0]].is_running = False  # type: ignore[misc]
+    shared.lay_out("mnist-cnn", "train")
     assert begun[1:] == [("mnist-cnn", "train")]
 
 
 def test_who_comes_second_is_told_whose_map_is_being_laid_out(
     no_mnist: None, no_maps: None, begun: list[tuple[str, str]]
 ) -> None:
-    session.lay_out("mnist-cnn", "test")
+    shared.lay_out("mnist-cnn", "test")
     at = explore(panel="map")
     assert any(caption.value.startswith("One map at a time: that of the test split") for caption in at.caption)
     assert "lay_out" not in [button.key for button in at.button]
@@ -355,9 +355,9 @@ def test_visitors_wait_for_one_computation(no_mnist: None, tmp_path: Path, monke
     waiting = explore(waits=False)
     assert not waiting.exception
     others = [explore(waits=False) for _ in range(2)]
-    works = {id(session.exploring(DEFAULT_MODEL, "validation")) for _ in range(10)}
+    works = {id(shared.exploring(DEFAULT_MODEL, "validation")) for _ in range(10)}
     go.set()
-    session.exploring(DEFAULT_MODEL, "validation").result(60)
+    shared.exploring(DEFAULT_MODEL, "validation").result(60)
     assert "5,000 validation digits" in html_of(others[0].run())
     assert asked == [5000] and len(works) == 1
 
@@ -382,7 +382,7 @@ def test_work_that_fails_for_no_known_reason_says_so_and_does_not_wait_for_ever(
 
 def test_a_failed_reading_is_tried_again(no_mnist: None, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("mnist_app.web.session.evaluate", lambda *_: 1 / 0)
+        patch.setattr("mnist_app.web.shared.evaluate", lambda *_: 1 / 0)
         at = explore(waits=False)
         while not at.button:
             at.run()

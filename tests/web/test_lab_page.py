@@ -28,7 +28,7 @@ from mnist_app.models.registry import GRAPH, find_model, load_model
 from mnist_app.reading.recognition import Prediction
 from mnist_app.storage import lab_folder
 from mnist_app.training.augmentation import augment
-from mnist_app.web import session
+from mnist_app.web import canvas, session, shared
 from mnist_app.web.pages.lab import _answers_html
 from mnist_app.web.tradeoff import COSTS, GAINS, pareto, shares_over_samples, tradeoff
 from mnist_app.web.why import CHANGE
@@ -43,7 +43,7 @@ TITLE = "<img src=x onerror=alert(1)> & *star*"
 @pytest.fixture(autouse=True)
 def fresh_server(no_mnist: None, nothing_shipped: Path) -> None:
     """Nothing stays from other tests, whose home is another."""
-    session._exploring.clear()
+    shared._exploring.clear()
 
 
 class OneFurther(nn.Module):
@@ -75,7 +75,7 @@ def opened(part: str = "Compare", strokes: list[list[list[float]]] | None = None
     at = open_page("lab")
     at.session_state["lab_part"] = part
     if strokes:
-        at.session_state["pad"] = session.Pad(latest=ink(strokes))
+        at.session_state["pad"] = canvas.Pad(latest=ink(strokes))
     if row is not None:
         at.session_state["lab_table"] = {"selection": {"rows": [row], "columns": [], "cells": []}}
     at.run()
@@ -485,9 +485,9 @@ def test_of_a_graph_only_that_is_asked_which_it_can_answer(a_toy: Path) -> None:
 def test_a_graph_says_what_it_saw_but_not_layer_by_layer(a_toy: Path) -> None:
     at = open_page("draw")
     at.session_state["model"] = "toy"  # as if somebody could choose it
-    at.session_state["pad"] = session.Pad(latest=ink(SEVEN))
+    at.session_state["pad"] = canvas.Pad(latest=ink(SEVEN))
     at.session_state[session.WHY] = "What did it see?"
-    assert session.sketch("toy").result(60)
+    assert shared.sketch("toy").result(60)
     at.run()
     assert not at.exception and at.pills[0].options == ["What did it see?", "When did it decide?", CHANGE]
     assert "finds most alike" in html_of(at) and not at.toggle

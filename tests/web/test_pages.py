@@ -28,7 +28,7 @@ from mnist_app.ink.strokes import Drawing
 from mnist_app.models.registry import DEFAULT_MODEL, find_model, load_card, load_model, model_folders, save_model
 from mnist_app.reading.number import ReadDigit, Reading
 from mnist_app.reading.recognition import Glyph, Prediction, Recogniser, load_recogniser
-from mnist_app.web import session
+from mnist_app.web import canvas, shared
 from mnist_app.web.answer import answer_html, percent
 from mnist_app.web.compression import ASSETS, CompressedAssets
 from mnist_app.web.live_ink import ink_ahead
@@ -90,26 +90,26 @@ def draw(at: AppTest, strokes: Strokes) -> AppTest:
 
 
 def test_draw_pages_take_turns_and_nobody_waits_for_long() -> None:
-    with session.turn(), ThreadPoolExecutor(2) as pool:
+    with shared.turn(), ThreadPoolExecutor(2) as pool:
         began = time.monotonic()
 
         def take() -> float:
-            with session.turn():
+            with shared.turn():
                 return time.monotonic() - began
 
         waited = list(pool.map(lambda _: take(), range(2)))
-    assert min(waited) >= session.LONGEST_WAIT
-    with pytest.raises(RuntimeError), session.turn():
+    assert min(waited) >= shared.LONGEST_WAIT
+    with pytest.raises(RuntimeError), shared.turn():
         raise RuntimeError("a script that ends early")
     began = time.monotonic()
-    assert take() < session.LONGEST_WAIT, "what ends early keeps nobody waiting"
+    assert take() < shared.LONGEST_WAIT, "what ends early keeps nobody waiting"
 
 
 def test_the_draw_page_takes_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "LONGEST_WAIT", 60.0)
+    monkeypatch.setattr(shared, "LONGEST_WAIT", 60.0)
     at = open_page("draw").run()
     with ThreadPoolExecutor(1) as pool:
-        with session.turn():
+        with shared.turn():
             opened = pool.submit(at.run)
             with pytest.raises(TimeoutError):
                 opened.result(timeout=1)
@@ -124,10 +124,10 @@ def test_a_class_that_asks_for_a_model_at_once_loads_it_once(monkeypatch: pytest
         time.sleep(0.1)
         return load_recogniser(name)
 
-    monkeypatch.setattr(session, "load_recogniser", load)
-    session._model.cache_clear()
+    monkeypatch.setattr(shared, "load_recogniser", load)
+    shared._model.cache_clear()
     with ThreadPoolExecutor(8) as pool:
-        given = list(pool.map(session.model, ["mnist-cnn"] * 8))
+        given = list(pool.map(shared.model, ["mnist-cnn"] * 8))
     assert loaded == ["mnist-cnn"] and all(model is given[0] for model in given)
 
 
@@ -160,7 +160,7 @@ def test_ink_that_the_canvas_keeps_to_itself_is_read_in_the_run_that_pen_up_call
 def test_what_was_read_ahead_stays_what_is_read_once_the_canvas_has_told_of_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    pad, blank, a_seven = session.Pad(), Drawing.from_points([]), Drawing.from_points(SEVEN)
+    pad, blank, a_seven = canvas.Pad(), Drawing.from_points([]), Drawing.from_points(SEVEN)
     said: dict[str, Any] | None = {"version": 0, "strokes": SEVEN}
     monkeypatch.setattr("mnist_app.web.live_ink.sent", lambda key, name: said)
     ahead = ink_ahead(pad, blank, 18)
@@ -247,7 +247,7 @@ def test_what_a_page_did_not_expect_is_a_sentence_and_the_other_pages_stay(monke
     def turn() -> None:
         raise DatasetError("The digits are gone.")
 
-    monkeypatch.setattr(session, "turn", turn)
+    monkeypatch.setattr(shared, "turn", turn)
     at = AppTest.from_file(str(MAIN), default_timeout=60).run()
     assert not at.exception and [notice.value for notice in at.warning] == ["The digits are gone."]
 
@@ -293,7 +293,7 @@ def test_undo_that_comes_together_with_a_stroke_takes_back_that_stroke() -> None
 
 
 def test_undo_brings_back_the_ink_that_something_was_put_over(a_seven: Drawing) -> None:
-    pad = session.Pad(latest=ink(TWO))
+    pad = canvas.Pad(latest=ink(TWO))
     before = pad.drawn
     pad.put(a_seven)
     assert len(pad.strokes) == 2
@@ -329,10 +329,10 @@ def test_a_stroke_that_comes_together_with_what_is_put_over_it_comes_back() -> N
 
 def test_what_is_put_on_the_pad_is_on_the_pad(a_seven: Drawing) -> None:
     for scale, shift in ((1, [-100, 0]), (1, [300, 300]), (5, [0, 0])):
-        pad = session.Pad()
+        pad = canvas.Pad()
         pad.put(Drawing(tuple(stroke * scale + shift for stroke in a_seven.strokes), pen_width=20))
         points = np.concatenate(Drawing.from_fabric(pad.latest).strokes).round(6)
-        assert points.min() >= 10 and points.max() <= session.PAD_SIDE - 10
+        assert points.min() >= 10 and points.max() <= canvas.PAD_SIDE - 10
     pad.put(a_seven)
     assert pad.drawn == Drawing.from_fabric(ink(SEVEN)).to_points(), "what is on the pad already stays where it is"
 
@@ -500,16 +500,16 @@ def test_of_more_strokes_than_a_digit_has_how_they_were_written_is_not_shown() -
 def test_a_model_whose_pen_has_changed_is_loaded_again(own_home: Path) -> None:
     folder = own_home / "models" / "mine"
     shutil.copytree(model_folders()["ink-cnn"], folder)
-    before = session.stamp_of("mine")
+    before = shared.stamp_of("mine")
     model, drawn = load_model(folder), Glyph.of(Drawing.from_points(SEVEN))
     assert model.pen
-    told = session.read_by("mine", drawn).probabilities
+    told = shared.read_by("mine", drawn).probabilities
     with torch.no_grad():
         model.pen.classifier.bias[3] += 9
     save_model(own_home / "other", model.network, model.card, model.pen)
     shutil.copy(own_home / "other" / "pen.safetensors", folder)  # and nothing else of it
-    assert session.stamp_of("mine") != before
-    assert session.read_by("mine", drawn).probabilities[3] > told[3]
+    assert shared.stamp_of("mine") != before
+    assert shared.read_by("mine", drawn).probabilities[3] > told[3]
 
 
 def test_the_models_page_shows_every_model_with_its_figures() -> None:
@@ -595,9 +595,9 @@ def test_without_a_network_fetching_ends_in_one_sentence(no_mnist: None, monkeyp
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")  # nothing listens there
     at = open_page("data").run()
-    session.downloads.clear()
+    shared.downloads.clear()
     at.button[0].click().run()
-    wait_until(lambda: not session.downloads()[-1].is_running)
+    wait_until(lambda: not shared.downloads()[-1].is_running)
     at.run()
     assert not at.exception
     assert len(at.warning) == 1

@@ -39,7 +39,7 @@ from mnist_app.training import jobs
 from mnist_app.training.jobs import RUNNING, list_jobs
 from mnist_app.training.teach import BEFORE
 from mnist_app.training.train import PRESETS, EpochReport, fresh_network
-from mnist_app.web import session
+from mnist_app.web import canvas, shared
 from mnist_app.web.answer import percent
 from mnist_app.web.charts import Curve, counts_html, curves_html, minds_html, readings_html
 from mnist_app.web.notice import plain, without_traceback
@@ -263,7 +263,7 @@ def test_there_is_a_way_back_to_the_training_that_runs() -> None:
 def test_what_a_moment_read_in_a_picture_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     a_job_that_learns(snapshots=(0.25, 0.5))
     reading = Mock(wraps=read_with)
-    monkeypatch.setattr(session, "read_with", reading)
+    monkeypatch.setattr(shared, "read_with", reading)
     at = opened("train")
     there = opened("train")
     assert html_of(at).count('class="when"') == html_of(there).count('class="when"') == 2
@@ -281,7 +281,7 @@ def test_no_two_moments_are_called_the_same_however_long_a_training_is() -> None
 def test_of_a_number_on_the_pad_its_first_digit_is_watched() -> None:
     a_job_that_learns(snapshots=(0.25, 0.5))
     at = open_page("train")
-    at.session_state["pad"] = session.Pad(latest=ink([*SEVEN, [[320, 60], [320, 300]]]))
+    at.session_state["pad"] = canvas.Pad(latest=ink([*SEVEN, [[320, 60], [320, 300]]]))
     at.run()
     assert not at.exception, at.exception
     said = "On the pad is a number. Here one digit is read at a time: its first."
@@ -533,7 +533,7 @@ def test_of_three_models_any_two_can_be_told_apart(no_mnist: None, patience: Non
 
 def test_a_drawing_is_read_by_all_that_are_compared(no_mnist: None, patience: None) -> None:
     at = open_page("models")
-    at.session_state["pad"] = session.Pad(latest=ink(SEVEN))
+    at.session_state["pad"] = canvas.Pad(latest=ink(SEVEN))
     at.run()
     at.multiselect(key="compared").set_value(["ink-cnn", "mnist-cnn"]).run(timeout=120)
     assert not at.exception, at.exception
@@ -546,7 +546,7 @@ def test_beside_no_digit_stands_how_sure_a_model_is_of_that(no_mnist: None, pati
     across: Strokes = [[[40, 170], [300, 170]]]
     doubt = recognise_glyphs(load_recogniser("ink-cnn"), [Glyph.of(Drawing.from_points(across))])[0].doubt
     at = open_page("models")
-    at.session_state["pad"] = session.Pad(latest=ink(across))
+    at.session_state["pad"] = canvas.Pad(latest=ink(across))
     at.run()
     at.multiselect(key="compared").set_value(["ink-cnn", "mnist-cnn"]).run(timeout=120)
     said, sure = (html_of(at).split(f"{row}</th>")[1].split("</td>")[0] for row in ("reads your drawing as", ">sure"))

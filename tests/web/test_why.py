@@ -19,7 +19,7 @@ from mnist_app.explore.explorer import View
 from mnist_app.models.registry import DEFAULT_MODEL
 from mnist_app.reading.number import read_picture
 from mnist_app.reading.recognition import Prediction, Recogniser
-from mnist_app.web import session
+from mnist_app.web import session, shared
 from mnist_app.web.charts import evidence_rgb
 from mnist_app.web.why import CHANGE, SEE, WHEN, WHERE, _alike, _decided, _part, _unusual
 
@@ -36,7 +36,7 @@ THREE_AND_SEVEN: Strokes = [
 def forget(no_mnist: None) -> Iterator[None]:
     """Nothing stays from other tests, whose home is another."""
     yield
-    session._exploring.clear()
+    shared._exploring.clear()
 
 
 def asked(question: str, strokes: Strokes = SEVEN) -> AppTest:
@@ -98,7 +98,7 @@ def test_what_was_shown_is_not_worked_out_again(worked_out: list[int], monkeypat
     assert html_of(at.run()) == before and len(worked_out) == 2
     draw(at, ONE).run()
     assert len(worked_out) == 4
-    monkeypatch.setattr(session, "stamp_of", lambda model: (1, 2))
+    monkeypatch.setattr(shared, "stamp_of", lambda model: (1, 2))
     at.run()
     assert len(worked_out) == 6, "the model has other weights now"
 
@@ -127,7 +127,7 @@ def test_it_shows_what_was_seen() -> None:
     assert html_of(at).count('class="tile"') == 5
     at.toggle(session.WHY_LAYERS).set_value(True).run()
     assert html_of(at).count('type="radio"') == 8 * 6 and "among all 5,000 pictures of the sample" in html_of(at)
-    assert session.maps_favourites(DEFAULT_MODEL).result(60)
+    assert shared.maps_favourites(DEFAULT_MODEL).result(60)
     assert html_of(at.run()).count("--likes:") == 8
     assert "16 × 28 × 28" in html_of(at) and "96 numbers" in html_of(at) and "96 → 11 numbers" in html_of(at)
 
@@ -162,11 +162,11 @@ def test_where_it_looked_is_half_of_the_answer_where_the_pen_was_followed() -> N
 def test_a_training_picture_is_no_neighbour_of_its_own() -> None:
     source = find_source()
     name = source.splits[0]
-    digits = session.split(name, source)
+    digits = shared.split(name, source)
     at = open_page("draw")
     at.session_state["taken"] = session.Taken.of(digits.images[17], "a picture", int(digits.labels[17]))
     at.session_state[session.WHY_PICTURE] = SEE
-    assert session.sketch(DEFAULT_MODEL).result(60)
+    assert shared.sketch(DEFAULT_MODEL).result(60)
     shown = html_of(at.run())
     distances = [float(found) for found in re.findall(r"distance ([\d.]+)", shown)]
     assert len(distances) == 5 and min(distances) > 0, distances
@@ -225,7 +225,7 @@ def test_of_what_is_no_digit_nothing_is_claimed() -> None:
     assert "the average" not in html_of(at)
     at.toggle(session.WHY_LAYERS).set_value(True).run()
     assert "no digit: " in html_of(at) and 'class="reads"' not in html_of(at)
-    session.maps_favourites(DEFAULT_MODEL).result(60)
+    shared.maps_favourites(DEFAULT_MODEL).result(60)
     assert "It is no digit to the network" in html_of(asked(WHERE, lattice))
     assert "was no digit any more" in html_of(asked(WHEN, lattice))  # its first line is a one
     assert "It is read as" not in html_of(asked(CHANGE, lattice))
@@ -248,18 +248,18 @@ def test_a_picture_in_explore_is_asked_the_same_but_when() -> None:
     at = opened_in_explore(SEE)
     assert at.pills[0].options == [SEE, WHERE, CHANGE]
     assert html_of(at).count('type="radio"') == 8 * 6
-    session.maps_favourites(DEFAULT_MODEL).result(60)
+    shared.maps_favourites(DEFAULT_MODEL).result(60)
 
 
 def test_a_picture_in_explore_was_meant_to_be_its_label() -> None:
     at = opened_in_explore(CHANGE)
-    label = session.split("validation", find_source()).labels[301]
+    label = shared.split("validation", find_source()).labels[301]
     assert f"It is read as a {label} already" in html_of(at)
 
 
 def test_what_a_picture_was_meant_to_be_is_forgotten_with_it() -> None:
     at = opened_in_explore(CHANGE)
-    labels = session.split("validation", find_source()).labels
+    labels = shared.split("validation", find_source()).labels
     first, second = np.flatnonzero(labels == labels[301])[:2]
     for picture in (first, second):
         at.session_state["view"] = View(DEFAULT_MODEL, "validation", opened=int(picture), panel="picture")
@@ -271,7 +271,7 @@ def test_what_a_picture_was_meant_to_be_is_forgotten_with_it() -> None:
 
 def test_a_changed_picture_is_taken_to_the_pad_with_the_digit_it_shows() -> None:
     at = opened_in_explore(CHANGE)
-    label = int(session.split("validation", find_source()).labels[301])
+    label = int(shared.split("validation", find_source()).labels[301])
     for digit in range(10):
         [group] = [group for group in at.segmented_control if group.label == "If it was meant to be"]
         group.set_value(digit).run()
@@ -282,12 +282,12 @@ def test_a_changed_picture_is_taken_to_the_pad_with_the_digit_it_shows() -> None
     at.button("take_remedy").click().run()
     taken = at.session_state["taken"]
     assert taken.label == label
-    assert read_picture(session.model(DEFAULT_MODEL), taken.prepared.pixels).text == str(digit)
+    assert read_picture(shared.model(DEFAULT_MODEL), taken.prepared.pixels).text == str(digit)
 
 
 def test_a_picture_of_a_known_digit_is_meant_to_be_that_one() -> None:
     at = open_page("draw")
-    pixels = session.split("validation", find_source()).images[301]
+    pixels = shared.split("validation", find_source()).images[301]
     at.session_state["taken"] = session.Taken.of(pixels, "a picture", 5)
     at.session_state[session.WHY_PICTURE] = CHANGE
     assert [group.value for group in at.run().segmented_control] == [5]

@@ -8,7 +8,8 @@ import streamlit as st
 
 from mnist_app.ink.strokes import Drawing, DrawingError
 from mnist_app.reading.number import Reading
-from mnist_app.web.session import PEN_WIDTH, Pad, sent
+from mnist_app.web.canvas import Pad
+from mnist_app.web.session import PEN_WIDTH, sent
 
 _KEY, _EAR = "live_ink_element", "pen_up_element"
 NEAR = 4.0  # canvas pixels, as in live_ink.js

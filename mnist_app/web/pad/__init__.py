@@ -8,7 +8,8 @@ from streamlit.delta_generator import DeltaGenerator
 from streamlit_drawable_canvas import st_canvas
 
 from mnist_app.ink.strokes import DrawingError
-from mnist_app.web.session import INK, PAD_SIDE, Pad, sent
+from mnist_app.web.canvas import INK, PAD_SIDE, Pad
+from mnist_app.web.session import sent
 
 PAPER = "#ffffff"  # the same in both themes: another background would wipe the drawing
 SENDING = 0.02  # seconds for what a panel has just answered: what is not sent yet is lost when a page begins to run

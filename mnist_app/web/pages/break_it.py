@@ -15,7 +15,7 @@ from mnist_app.ink.strokes import Drawing
 from mnist_app.models.registry import DEFAULT_MODEL, ROBUST_MODEL, model_folders
 from mnist_app.models.shelf import read_shelf
 from mnist_app.reading.recognition import Prediction, Recogniser, follows, recognise
-from mnist_app.web import session
+from mnist_app.web import session, shared
 from mnist_app.web.answer import a_digit, percent
 from mnist_app.web.charts import perturbation
 from mnist_app.web.curves import Plot, curves
@@ -74,12 +74,12 @@ def _subject() -> Subject:
             persist_state="session",
         )
         if chosen == "My drawing":
-            model, read = session.model(session.using()), drawn[0]
+            model, read = shared.model(session.using()), drawn[0]
             name = "the first digit of your drawing" if len(drawn) > 1 else "your drawing"
             # By its look, as everything here: what is broken are pictures.
             return Subject(read.pixels, name, recognise(model, read.pixels[None])[0].digit, read.drawing)
     source = find_source()
-    digits = session.split(source.splits[-1], source)
+    digits = shared.split(source.splits[-1], source)
     digit = st.selectbox("Digit", range(CLASSES), index=5, key=session.BREAK_DIGIT, persist_state="session", width=90)
     of_digit = np.flatnonzero(digits.labels == digit)
     number = st.number_input(
@@ -105,7 +105,7 @@ def _models() -> list[Recogniser]:
     )
     if not chosen:
         st.caption(f"None is chosen: {plain(read_shelf().title(using))}, which you read with, is shown.")
-    return [session.model(name) for name in chosen or [using]]
+    return [shared.model(name) for name in chosen or [using]]
 
 
 def _title(model: Recogniser) -> str:
@@ -191,7 +191,7 @@ def _attack(subject: Subject, models: list[Recogniser]) -> None:
         "FGSM takes one step, each pixel the way that hurts most; PGD takes twenty small ones. Both look into the "
         "network that they attack: the change is made for that one, and the other is only shown it."
     )
-    label = f"Attack {session.ATTACKED:,} digits, {method} by {levels} levels"
+    label = f"Attack {shared.ATTACKED:,} digits, {method} by {levels} levels"
     if levels and st.toggle(label, key=f"{session.BREAK_ALL}_{method}_{levels}"):
         _attack_many(attack, [model.card.name for model in models])
 
@@ -204,14 +204,14 @@ def _attacked(pixels: NDArray[np.uint8], model: Recogniser, attack: Attack, targ
 
 def _attack_many(attack: Attack, names: list[str]) -> None:
     """How many digits each model still reads right when every one is attacked, as soon as that is known."""
-    works = {name: session.under_attack(name, attack) for name in names}
+    works = {name: shared.under_attack(name, attack) for name in names}
     for name, work in works.items():
         share = work.result(0)
         if work.problem:
             problem_notice(work.problem)
         elif share is not None:
             st.write(
-                f"**{plain(read_shelf().title(name))}** still reads **{share:.1%}** of {session.ATTACKED:,} digits "
+                f"**{plain(read_shelf().title(name))}** still reads **{share:.1%}** of {shared.ATTACKED:,} digits "
                 "right, those counted in that it would rather not claim."
             )
     running = {name: work for name, work in works.items() if work.is_running}
@@ -225,7 +225,7 @@ def _wait(running: dict[str, Work[float]]) -> None:
     for name, work in running.items():
         if not work.is_running:
             st.rerun()
-        done = f"{work.share:.0%} of {session.ATTACKED:,} digits attacked" if work.share else "waits for its turn"
+        done = f"{work.share:.0%} of {shared.ATTACKED:,} digits attacked" if work.share else "waits for its turn"
         st.progress(work.share, f"{plain(read_shelf().title(name))}: {done}")
 
 

@@ -8,7 +8,7 @@ import streamlit as st
 from mnist_app.data.dataset import SPLITS, Digits, find_source
 from mnist_app.data.fetch import is_fetched
 from mnist_app.errors import AppError
-from mnist_app.web import session
+from mnist_app.web import session, shared
 from mnist_app.web.notice import problem_notice
 from mnist_app.web.pictures import png_url
 from mnist_app.web.who import who_may
@@ -29,7 +29,7 @@ def page() -> None:
         _download()
     split = st.segmented_control("Split", source.splits, default=source.splits[-1], required=True)
     try:
-        digits = session.split(split, source)
+        digits = shared.split(split, source)
     except AppError as error:
         problem_notice(str(error))
         if source.is_ours:
@@ -43,7 +43,7 @@ def page() -> None:
 @st.fragment(run_every=0.5)
 def _download() -> None:
     """The offer to fetch MNIST, and how far it has come: the same for every visitor, whoever pressed the button."""
-    downloads = session.downloads()
+    downloads = shared.downloads()
     if downloads and downloads[-1].is_running:
         st.progress(downloads[-1].share, f"Fetching MNIST: {downloads[-1].share:.0%}")
         return
@@ -57,7 +57,8 @@ def _download() -> None:
 
 def _fetch() -> None:
     with suppress(AppError):  # only a press that the page does not offer is refused
-        session.download()
+        session.require_teacher()
+        shared.download()
 
 
 def _sheet_html(digits: Digits) -> str:

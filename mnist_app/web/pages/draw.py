@@ -9,7 +9,7 @@ from mnist_app.ink.strokes import Drawing
 from mnist_app.models.shelf import read_shelf
 from mnist_app.reading.number import Reading, read_drawing, read_picture
 from mnist_app.reading.recognition import follows
-from mnist_app.web import session
+from mnist_app.web import canvas, session, shared
 from mnist_app.web.answer import answer_html, boxes_html
 from mnist_app.web.live_ink import ink_ahead, live_ink
 from mnist_app.web.notice import plain, problem_notice
@@ -23,7 +23,7 @@ PICTURES = "image"  # of any kind: which of them can be read is said in a senten
 
 
 def page() -> None:
-    with session.turn():
+    with shared.turn():
         answer, reading, meant = _drawn_and_read()
     if reading:
         with answer:  # may wait for what is computed once for all, and nobody else should
@@ -35,7 +35,7 @@ def _drawn_and_read() -> tuple[DeltaGenerator, Reading | None, int | None]:
     """The pad, the answer, and a place for more under it; what was read, and the digit that it is known to show."""
     st.title("Draw a digit", anchor=False)
     with st.container(horizontal=True, gap="large"):
-        with st.container(width=session.PAD_SIDE + 2):
+        with st.container(width=canvas.PAD_SIDE + 2):
             drawing, boxes = _pad()
         answer = st.container(width="stretch", key="answer")
     given = _controls()
@@ -44,7 +44,7 @@ def _drawn_and_read() -> tuple[DeltaGenerator, Reading | None, int | None]:
         known = drawing
         drawing = ink_ahead(session.pad(), known, st.session_state[session.PEN_WIDTH])
         reading = _read(drawing, picture)
-        boxes.html(boxes_html(None if picture else reading, session.PAD_SIDE))
+        boxes.html(boxes_html(None if picture else reading, canvas.PAD_SIDE))
         st.html(answer_html(reading))
         is_awaited = known.is_blank and st.session_state.get(session.WHY) is not None
         live_ink(known, session.pad().version, reading, session.using(), follows=picture is None, is_awaited=is_awaited)
@@ -81,14 +81,14 @@ def _below_the_answer(drawing: Drawing, picture: Prepared | None, reading: Readi
         st.html(digits_html(reading))
     else:
         steps = prepare_drawing(drawing).steps
-        is_followed = follows(session.model(session.using()), drawing)
+        is_followed = follows(shared.model(session.using()), drawing)
         st.html(steps_html([*steps, pen_step(drawing)] if is_followed else steps))
     return meant
 
 
 def _read(drawing: Drawing, picture: Prepared | None) -> Reading | None:
     """What is read: the picture if there is one, else the drawing; None of a blank pad."""
-    model = session.model(session.using())
+    model = shared.model(session.using())
     if picture:
         return read_picture(model, picture.pixels)
     return None if drawing.is_blank else read_drawing(model, drawing)
@@ -112,7 +112,7 @@ def _controls() -> Prepared | None:
     pen, picture = st.columns(2, gap="large")
     pen.slider(
         "Pen width",
-        *session.PEN_WIDTHS,
+        *canvas.PEN_WIDTHS,
         key=session.PEN_WIDTH,
         help="For your eyes only: the network always sees strokes as thick as MNIST's pen. What is shorter than "
         "half of the width is a dot, though.",

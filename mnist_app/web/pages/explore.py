@@ -30,7 +30,7 @@ from mnist_app.ink.strokes import Drawing
 from mnist_app.models.registry import find_model, load_card, model_folders
 from mnist_app.models.shelf import read_shelf
 from mnist_app.reading.number import read_drawing, read_picture
-from mnist_app.web import session
+from mnist_app.web import session, shared
 from mnist_app.web.answer import percent
 from mnist_app.web.charts import ANY, confusion_html, scores_html
 from mnist_app.web.digit_map import Drawn, digit_map
@@ -57,13 +57,13 @@ def page() -> None:
     session.write_address(view)
     _choose(view)
     try:
-        work = session.exploring(view.model, view.split)
+        work = shared.exploring(view.model, view.split)
         explored = work.result(PATIENCE)
     except AppError as error:
         problem_notice(str(error))
         return
     if explored is None:
-        wait_for(work, _reads(view, view.split), partial(session.exploring, view.model, view.split))
+        wait_for(work, _reads(view, view.split), partial(shared.exploring, view.model, view.split))
         return
     if explored.problem:
         problem_notice(explored.problem)
@@ -73,7 +73,7 @@ def page() -> None:
         view = replace(view, opened=None, panel="numbers")
         session.write_address(view)
     area = view.filters.area
-    places = session.places(view.model, readings, area.method) if area else None
+    places = shared.places(view.model, readings, area.method) if area else None
     if area and places is None:
         st.info("The area was marked on a map that is not here, so it was left out.", icon=":material/info:")
         view = view.where(area=None)
@@ -180,7 +180,7 @@ def _panels(view: View) -> str:
     return str(st.session_state["explore_panel"])
 
 
-def _numbers(view: View, explored: session.Explored) -> None:
+def _numbers(view: View, explored: shared.Explored) -> None:
     """The confusion matrix, whose cells fill the gallery, and each digit's figures."""
 
     def picked(cell: str) -> None:
@@ -279,7 +279,7 @@ def _describe(view: View, readings: Readings, chosen: Order) -> None:
             st.button("Clear", icon=":material/close:", key="explore_clear", on_click=_clear)
     if not len(chosen):
         area = view.filters.area
-        places = session.places(view.model, readings, area.method) if area else None
+        places = shared.places(view.model, readings, area.method) if area else None
         st.write(plain(view.filters.advice(readings, places)))
 
 
@@ -367,7 +367,7 @@ def _picture(view: View, readings: Readings, chosen: Order, opened: int) -> None
         session.take(readings.digits.images[opened], where, int(readings.digits.labels[opened]))
         session.go_to("Draw")
     st.html(picture_html(readings, opened))
-    read = read_picture(session.model(view.model), readings.digits.images[opened])
+    read = read_picture(shared.model(view.model), readings.digits.images[opened])
     if not read.weakest.is_digit:
         st.write(
             f"It would rather not claim it: {percent(read.weakest.sureness)} sure that this is no digit. Here the "
@@ -384,18 +384,18 @@ def _nearest_training(view: View, readings: Readings, opened: int) -> None:
         near = nearest(readings.predictions.features[opened][None], readings.predictions.features, [opened])
         digits, which = readings.digits, "of the sample: the training pictures are not here"
     else:
-        digits, which = session.split("train", source), "training pictures"
-        shipped = None if view.split == "train" else session.shipped_neighbours(view.model, view.split)
+        digits, which = shared.split("train", source), "training pictures"
+        shipped = None if view.split == "train" else shared.shipped_neighbours(view.model, view.split)
         if shipped is not None:
             near = Neighbours(shipped.indices[[opened]], shipped.distances[[opened]])
         else:
-            work = session.sketch(view.model)
+            work = shared.sketch(view.model)
             found = work.result(0)
             if found is None:
-                wait_for(work, _reads(view, "train"), partial(session.sketch, view.model))
+                wait_for(work, _reads(view, "train"), partial(shared.sketch, view.model))
                 return
             query = readings.predictions.features[opened][None]
-            near = session.nearest_of(view.model, found, query, opened if view.split == "train" else None)
+            near = shared.nearest_of(view.model, found, query, opened if view.split == "train" else None)
     st.caption(f"The five nearest {which}, by the network's own features, with label and distance:")
     at = near.indices[0]
     st.html(neighbours_html(digits.images[at], digits.labels[at], near, are_buttons=False))
@@ -413,10 +413,10 @@ def _map(view: View, readings: Readings) -> None:
         st.session_state["explore_method"] = view.method
         _one_of("Projection", METHODS, METHODS.__getitem__, "explore_method", changed)
         shows = not drawing.is_blank and st.toggle("My drawing", key=session.SHOW_DRAWING)
-    method, places = view.method, session.places(view.model, readings, view.method)
+    method, places = view.method, shared.places(view.model, readings, view.method)
     if places is None:
         _lay_out(view, readings)
-        method, places = "pca", session.places(view.model, readings, "pca")
+        method, places = "pca", shared.places(view.model, readings, "pca")
     assert places is not None
     drawn, near = (_drawn(view, readings, places, method, drawing) if shows else None) or (None, None)
     area = view.filters.area
@@ -459,12 +459,12 @@ def _drawn(
     view: View, readings: Readings, places: Places, method: str, drawing: Drawing
 ) -> tuple[Drawn, Neighbours] | None:
     """Where a drawing falls on the map, and its nearest pictures there; a number falls nowhere."""
-    reading = read_drawing(session.model(view.model), drawing)
+    reading = read_drawing(shared.model(view.model), drawing)
     if reading.is_number:
         st.caption(f"Your drawing is read as the number {reading.text}. The map has a place for one digit alone.")
         return None
     pixels = prepare_drawing(drawing).pixels
-    features, known = session.features_of(view.model, pixels), readings.predictions.features
+    features, known = shared.features_of(view.model, pixels), readings.predictions.features
     near = nearest(features, known)
     at = pca(known, features)[1] if method == "pca" else place(features, known, places)
     [read] = reading.digits
@@ -477,7 +477,7 @@ def _drawn(
 
 def _lay_out(view: View, readings: Readings) -> None:
     """The offer to compute a t-SNE map, and how far it has come."""
-    layout, running = session.layouts().get((view.model, view.split)), session.running_layout()
+    layout, running = shared.layouts().get((view.model, view.split)), shared.running_layout()
     if layout and layout.is_running:
         _wait_for_layout(layout, view, readings)
         return
@@ -490,7 +490,7 @@ def _lay_out(view: View, readings: Readings) -> None:
         problem_notice(layout.problem)
     st.button(
         "Lay out this split with t-SNE (minutes, once for everybody)",
-        on_click=session.lay_out,
+        on_click=shared.lay_out,
         args=(view.model, view.split),
         key="lay_out",
     )
@@ -499,6 +499,6 @@ def _lay_out(view: View, readings: Readings) -> None:
 @st.fragment(run_every=0.5)
 def _wait_for_layout(layout: Layout, view: View, readings: Readings) -> None:
     # What is prepared besides the map takes longer; whether that is there costs too much to be asked all the time.
-    if not layout.is_running or (layout.share == 1 and session.places(view.model, readings, "tsne") is not None):
+    if not layout.is_running or (layout.share == 1 and shared.places(view.model, readings, "tsne") is not None):
         st.rerun()
     st.progress(layout.share, f"Laying out the map: {layout.share:.0%}. Until then, PCA:")

@@ -18,7 +18,7 @@ from mnist_app.lab.studies import effects, transfer
 from mnist_app.lab.transfer import Direction
 from mnist_app.models.registry import lab_models
 from mnist_app.reading.recognition import Prediction
-from mnist_app.web import session
+from mnist_app.web import session, shared
 from mnist_app.web.answer import percent
 from mnist_app.web.basics import basics
 from mnist_app.web.charts import (
@@ -274,7 +274,7 @@ def _own_drawing(found: Sequence[Figures]) -> None:
     with st.spinner("All of them read it"):
         for each in able:
             try:
-                reads.append((each.title, session.read_by(each.name, drawn)))
+                reads.append((each.title, shared.read_by(each.name, drawn)))
             except AppError as error:  # the others can answer all the same
                 problem_notice(str(error))
     if reads:

@@ -30,7 +30,7 @@ from mnist_app.models.shelf import (
     restorable,
 )
 from mnist_app.training.teach import BEFORE, MEASURED
-from mnist_app.web import session
+from mnist_app.web import session, shared
 from mnist_app.web.answer import percent
 from mnist_app.web.charts import COMPARED, COURSES, Curve, counts_html, course_html, readings_html
 from mnist_app.web.exports import made_on_press, say_failed
@@ -261,7 +261,7 @@ def _take_in() -> None:
         if upload is None:
             st.session_state["models_problem"] = "Choose a file first."
             return
-        name = from_zip(upload.getvalue(), session.spoken_for())
+        name = from_zip(upload.getvalue(), shared.spoken_for())
         st.session_state["models_said"] = f"It is here as {name}."
     except AppError as error:
         st.session_state["models_problem"] = str(error)
@@ -353,7 +353,7 @@ def _own_drawing(chosen: list[str], shelf: Shelf) -> None:
     rows: dict[str, list[str]] = {"reads your drawing as": [], "sure": []}
     try:
         for name in chosen:
-            read = session.read_by(name, drawn)
+            read = shared.read_by(name, drawn)
             rows["reads your drawing as"].append(str(read.digit) if read.is_digit else "no digit")
             rows["sure"].append(unescape(percent(read.sureness)))
     except AppError as error:
@@ -384,7 +384,7 @@ def _differences(first: str, second: str, shelf: Shelf) -> None:
     titles = shelf.title(first), shelf.title(second)
     explored = []
     try:
-        works = [session.exploring(name, split) for name in (first, second)]  # both begin before one is waited for
+        works = [shared.exploring(name, split) for name in (first, second)]  # both begin before one is waited for
     except AppError as error:
         problem_notice(str(error))
         return
@@ -392,7 +392,7 @@ def _differences(first: str, second: str, shelf: Shelf) -> None:
         found = work.result(PATIENCE)
         if found is None:
             doing = f"{plain(title)} reads the {split} split, once for everybody"
-            wait_for(work, doing, partial(session.exploring, name, split))
+            wait_for(work, doing, partial(shared.exploring, name, split))
             return
         explored.append(found)
     before, after = explored

@@ -20,7 +20,7 @@ from mnist_app.models.shelf import make_default, read_shelf
 from mnist_app.training import jobs
 from mnist_app.training.jobs import DONE, Job
 from mnist_app.training.teach import MOST_TAUGHT, REPLAYED, Change, Taught, lesson, pictures_of
-from mnist_app.web import session
+from mnist_app.web import session, shared
 from mnist_app.web.exports import made_on_press, say_failed
 from mnist_app.web.gallery import before_after_html, corrections_html, described_html
 from mnist_app.web.notice import plain, problem_notice
@@ -207,7 +207,7 @@ def _start(parent: str, whose: str | None, latest: int) -> None:
         if not drawings:
             raise ModelError("There is nothing to teach any more.")
         config = lesson(load_card(find_model(parent)), len(drawings))
-        name = free_name(f"{parent}-taught", session.spoken_for())
+        name = free_name(f"{parent}-taught", shared.spoken_for())
         lines = "".join(f"{each.to_line()}\n" for each in drawings)
         st.session_state[SHOWN] = jobs.submit(name, config, "", parent, lines)
     except AppError as error:
@@ -218,7 +218,7 @@ def _start(parent: str, whose: str | None, latest: int) -> None:
 def _lessons() -> None:
     """The lessons that wait, run or have ended, and what the one that is shown has done."""
     say_problem()
-    lessons = [job for job in session.queue().jobs() if job.request and job.request.parent]
+    lessons = [job for job in shared.queue().jobs() if job.request and job.request.parent]
     if st.session_state.get("teach_parent", session.using()) != session.using():
         st.rerun()  # the lesson above is for the model that is read with
     if not lessons:
@@ -272,7 +272,7 @@ def _drawings_html(job: Job, taught: Taught) -> str:
 
 def _broken(change: Change) -> None:
     """The digits that were read right and are misread now."""
-    digits = session.split(change.split, find_source())
+    digits = shared.split(change.split, find_source())
     st.markdown(
         f"Of the {change.count:,} {change.split} digits it reads **{len(change.mended)}** right that were misread, "
         f"and misreads **{len(change.broken)}** that were read right{':' if change.broken else '.'}"

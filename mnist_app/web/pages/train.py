@@ -16,7 +16,7 @@ from mnist_app.training import jobs
 from mnist_app.training.augmentation import LIMITS, Augmentation, augment
 from mnist_app.training.jobs import DONE, FAILED, LEARNED, RUNNING, WAITING, Job, JobStatus
 from mnist_app.training.train import OPTIMISERS, PRESETS, TrainConfig
-from mnist_app.web import session
+from mnist_app.web import session, shared
 from mnist_app.web.answer import a_digit
 from mnist_app.web.charts import MOST_LOSS, TRAINING, VALIDATION, Curve, counts_html, curves_html, minds_html
 from mnist_app.web.gallery import image_sheet
@@ -221,7 +221,7 @@ def _details() -> dict[str, Any]:
 
 def _preview_html(augmentation: Augmentation) -> str:
     """Sixteen digits as the network would see them: the same ones and the same luck whatever the sliders say."""
-    digits = session.split("validation", find_source())
+    digits = shared.split("validation", find_source())
     chosen = np.linspace(0, len(digits) - 1, PREVIEWED).astype(int)
     pictures = augment(
         batch_of(torch.from_numpy(digits.images[chosen])), augmentation, torch.Generator().manual_seed(4)
@@ -237,7 +237,7 @@ def _preview_html(augmentation: Augmentation) -> str:
 def _start(config: TrainConfig, title: str) -> None:
     try:
         session.require_teacher()
-        name = free_name(title or "network", session.spoken_for())
+        name = free_name(title or "network", shared.spoken_for())
         st.session_state[SHOWN] = jobs.submit(name, config, title)
     except AppError as error:
         st.session_state[PROBLEM] = str(error)
@@ -247,7 +247,7 @@ def _start(config: TrainConfig, title: str) -> None:
 def _trainings() -> None:
     """The queue as every visitor sees it, and one training in detail."""
     say_problem()
-    known = session.queue().jobs()
+    known = shared.queue().jobs()
     if not known:
         st.caption("Nothing was trained yet.")
         return
@@ -359,7 +359,7 @@ def _mind(job: Job, moment: float) -> None:
     readings = []
     for passes in job.status.snapshots:
         try:
-            readings.append((passes, session.read_at(job, passes, pixels)))
+            readings.append((passes, shared.read_at(job, passes, pixels)))
         except AppError:
             continue  # dropped between the report and this look
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -380,7 +380,7 @@ def _watched() -> tuple[NDArray[np.uint8], str]:
     )
     if kind == "My drawing" and (drawn := own_digit()):
         return drawn.pixels, "Your drawing"
-    digits = session.split("test", find_source())
+    digits = shared.split("test", find_source())
     index = st.number_input(
         "Which of the test digits?", 0, len(digits) - 1, 247, key="watch_index", width=200, persist_state="session"
     )
