@@ -1,4 +1,4 @@
-"""What the README says is compared with what there is."""
+"""What the README says, and the one beside the weights, is compared with what there is."""
 
 import re
 import subprocess
@@ -9,8 +9,9 @@ from mnist_app.lab.figures import FIGURES, read_figures
 from mnist_app.storage import SHIPPED_LAB
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text()
-TREE = README.split("## The tree")[1].split("```")[1]
+README, MEASURED = (ROOT / path for path in ("README.md", "weights/README.md"))
+FRONT, WEIGHTS = README.read_text(), MEASURED.read_text()
+TREE = FRONT.split("## The tree")[1].split("```")[1]
 
 
 def files_in_the_tree() -> set[str]:
@@ -38,31 +39,38 @@ def test_the_tree_names_every_file_of_the_app_and_no_other() -> None:
 
 def test_every_command_in_the_readme_is_understood() -> None:
     parser = _parser()
-    commands = re.findall(r"python -m mnist_app ([^#`\n]+)", README)
+    commands = re.findall(r"python -m mnist_app ([^#`\n]+)", FRONT + WEIGHTS)
     assert len(commands) >= 5
     for command in commands:
         parser.parse_args(command.split())
 
 
 def test_every_setting_in_the_readme_is_read_somewhere() -> None:
-    names = set(re.findall(r"`((?:MNIST_APP|INK)_[A-Z_]+)`", README))
+    names = set(re.findall(r"`((?:MNIST_APP|INK)_[A-Z_]+)`", FRONT))
     code = "".join((ROOT / path).read_text() for path in tracked("*.py"))
     assert names
     assert {name for name in names if f'"{name}"' not in code} == set()
 
 
 def test_every_picture_and_file_that_is_linked_is_there() -> None:
-    links = re.findall(r"\]\(([^)#]+)\)", README)
-    assert links
-    assert [link for link in links if not (ROOT / link).exists()] == []
+    for page in (README, MEASURED):
+        links = re.findall(r"\]\(([^)#]+)", page.read_text())
+        assert links
+        assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_every_heading_that_is_linked_is_there() -> None:
+    headings = {re.sub(r"[^a-z -]", "", line.lower()).strip().replace(" ", "-") for line in WEIGHTS.splitlines()}
+    anchors = re.findall(r"weights/README\.md#([a-z-]+)", FRONT)
+    assert anchors and set(anchors) <= headings
 
 
 def test_nothing_was_left_behind() -> None:
-    assert not re.search(r"@[A-Z]+@|^[<>=]{7}( |$)", README, re.MULTILINE)  # a placeholder, a merge's marks
+    assert not re.search(r"@[A-Z]+@|^[<>=]{7}( |$)", FRONT + WEIGHTS, re.MULTILINE)  # a placeholder, a merge's marks
 
 
 def test_no_figure_is_told_twice() -> None:
-    firsts = [line.split("|")[1].strip() for line in README.splitlines() if line.startswith("| ")]
+    firsts = [line.split("|")[1].strip() for line in (FRONT + WEIGHTS).splitlines() if line.startswith("| ")]
     told = [first for first in firsts if len(first) > 20]
     assert told
     assert sorted(set(told)) == sorted(told)
@@ -71,7 +79,7 @@ def test_no_figure_is_told_twice() -> None:
 def test_the_lab_s_table_is_what_was_measured_best_first() -> None:
     measured = [found for path in SHIPPED_LAB.glob(f"*/{FIGURES}") if (found := read_figures(path.parent))]
     rows = [
-        line.strip("| ").split(" | ") for line in README.split("| learned in s |")[1].split("\n\n")[0].splitlines()[2:]
+        line.strip("| ").split(" | ") for line in WEIGHTS.split("| learned in s |")[1].split("\n\n")[0].splitlines()[2:]
     ]
     assert {row[0] for row in rows} == {found.title for found in measured}
     for found in measured:
@@ -86,5 +94,5 @@ def test_the_lab_s_table_is_what_was_measured_best_first() -> None:
 
 def test_make_run_and_make_test_are_targets() -> None:
     makefile = (ROOT / "Makefile").read_text()
-    for target in re.findall(r"make (\w+)", README):
+    for target in re.findall(r"make (\w+)", FRONT):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
