@@ -273,15 +273,20 @@ def _ends_changed(strokes: tuple[Stroke, ...], at: int, size: float) -> Iterator
             gaps = np.hypot(*(near - tip).T)
             if len(near) and size / 60 < gaps.min() < 0.6 * size:
                 yield f"close the gap at {where}", put(np.concatenate([stroke, near[gaps.argmin()][None]]))
-        back = stroke[np.searchsorted(along, along[-1] - size / 8)] if len(stroke) > 1 else tip
+        back = _point_at(stroke, along, along[-1] - size / 8)
         way = (tip - back) / max(float(np.hypot(*(tip - back))), 1e-9)
         for share in (0.05, 0.1, 0.2, 0.3):
             yield f"draw on at {where}", put(np.concatenate([stroke, (tip + share * size * way)[None]]))
         for share in (0.05, 0.1, 0.2, 0.3, 0.4):
             if along[-1] - share * size > size / 10:
                 stop = along[-1] - share * size
-                last = [np.interp(stop, along, stroke[:, axis]) for axis in (0, 1)]
-                yield f"shorten {where}", put(np.concatenate([stroke[along < stop], [last]]))
+                last = _point_at(stroke, along, stop)
+                yield f"shorten {where}", put(np.concatenate([stroke[along < stop], last[None]]))
+
+
+def _point_at(stroke: Stroke, along: NDArray[np.float64], distance: float) -> NDArray[np.float64]:
+    """The point (2,) at a distance from a stroke's beginning; ``along`` are those of its points (N,)."""
+    return np.array([np.interp(distance, along, stroke[:, axis]) for axis in (0, 1)])
 
 
 def _to_upright(pixels: NDArray[np.uint8]) -> float:

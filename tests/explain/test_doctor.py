@@ -137,6 +137,18 @@ def test_a_gap_is_closed_so_that_paper_is_enclosed() -> None:
     assert max(measured("closed in", change.pixels) for change in changes) > 5
 
 
+def test_a_stroke_is_shortened_and_drawn_on_by_shares_of_its_height() -> None:
+    extents: dict[str, list[int]] = {}  # top and bottom, by turns
+    for change in changes_of_drawing(Drawing.from_points([[[50, 0], [50, 100]]])):
+        assert change.drawing
+        heights = np.concatenate(change.drawing.strokes)[:, 1]
+        extents.setdefault(change.what, []).extend((round(heights.min()), round(heights.max())))
+    assert extents["shorten the end of your stroke"] == [0, 95, 0, 90, 0, 80, 0, 70, 0, 60]
+    assert extents["shorten the beginning of your stroke"] == [5, 100, 10, 100, 20, 100, 30, 100, 40, 100]
+    assert extents["draw on at the end of your stroke"] == [0, 105, 0, 110, 0, 120, 0, 130]
+    assert extents["draw on at the beginning of your stroke"] == [-5, 100, -10, 100, -20, 100, -30, 100]
+
+
 def test_what_leans_is_straightened(validation: Digits) -> None:
     pixels = validation.images[500]
     assert abs(measured("slant", pixels)) > 20

@@ -363,7 +363,7 @@ def test_pca_keeps_what_lies_in_a_plane() -> None:
     features = (plane @ np.linalg.qr(rng.normal(size=(6, 6)))[0][:2]).astype(np.float32)
     places, also = projection.pca(features, features[:3])
     assert np.allclose(places[:3], also, atol=0.1)
-    assert places.min() >= 0 and places.max() <= projection.SIDE
+    assert (places.min(), places.max()) == (0, projection.SIDE)
     distances = [np.linalg.norm(points[:, None] - points[None], axis=2) for points in (plane, places)]
     assert np.corrcoef(distances[0].ravel(), distances[1].ravel())[0, 1] > 0.999
 
@@ -378,5 +378,6 @@ def test_the_shipped_map_keeps_neighbours_together() -> None:
     digits = load_split("validation")
     places = projection.known_tsne(DEFAULT_MODEL, "validation", digits)
     assert places is not None
+    assert (places.min(), places.max()) == pytest.approx((0, projection.SIDE))
     near = neighbours.nearest(places[::10], places, np.arange(0, 5000, 10))
     assert (digits.labels[near.indices] == digits.labels[::10, None]).mean() > 0.98

@@ -43,8 +43,6 @@ from mnist_app.web.waiting import wait_for
 from mnist_app.web.why import why
 
 PATIENCE = 0.7  # seconds that a page waits before it shows a progress bar instead
-
-
 PICTURE = "section.picture"  # the CSS selector of the picture that is open
 
 
