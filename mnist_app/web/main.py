@@ -11,7 +11,9 @@ from mnist_app.web.pages import break_it, data, draw, explore, lab, models, teac
 from mnist_app.web.reload import outlast_reloads
 from mnist_app.web.tour import offer_tour, tour
 
-st.set_page_config(page_title="Draw a digit", page_icon="✍️", layout="wide")
+APP = "Draw a digit"
+
+st.set_page_config(page_icon="✍️", layout="wide")
 st.html(Path(__file__).parent / "style.css")
 
 pages = [
@@ -25,6 +27,7 @@ pages = [
     st.Page(data.page, title="Data", icon=":material/dataset:", url_path="data"),
 ]
 page = st.navigation(pages, position="top")
+st.set_page_config(page_title=APP if page is pages[0] else f"{page.title} · {APP}")
 session.know_pages(pages)
 session.arrive_at(page.url_path)
 tour(page.title)
@@ -34,3 +37,12 @@ except AppError as error:  # files that are gone since the page asked for them l
     problem_notice(str(error))
 offer_tour()
 outlast_reloads()
+
+
+@st.fragment(run_every=3600)
+def _ask_for_a_run_when_connected_again() -> None:
+    """Nothing. But only where something runs by itself does the page ask for a run once a broken connection is back;
+    what was drawn and pressed meanwhile would never be heard, nor whatever is after a restart of the server."""
+
+
+_ask_for_a_run_when_connected_again()

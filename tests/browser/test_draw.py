@@ -239,6 +239,23 @@ def test_a_stroke_that_goes_with_its_canvas_is_not_waited_for(visitor: Visitor) 
     assert visitor.inked_pixels() == 0
 
 
+def test_another_button_of_the_mouse_does_not_end_the_stroke(visitor: Visitor) -> None:
+    visitor.press([100, 200])
+    visitor.move([150, 200])
+    visitor.page.mouse.down(button="right")
+    visitor.page.mouse.up(button="right")
+    visitor.move([250, 200])
+    visitor.page.mouse.up()
+    visitor.settle()
+    bar = visitor.inked_pixels()
+    visitor.draw([[[100, 100], [250, 100]]])
+    visitor.settle()
+    visitor.expect_ink(2 * bar)
+    visitor.click("Undo")
+    visitor.settle()
+    visitor.expect_ink(bar)
+
+
 def test_an_undo_while_the_pen_is_down_waits_for_the_stroke(visitor: Visitor) -> None:
     visitor.draw(ONE)
     visitor.settle()
@@ -368,6 +385,14 @@ def test_shortcuts_undo_and_clear(visitor: Visitor) -> None:
     visitor.page.keyboard.press("Control+z")
     visitor.settle()
     assert visitor.inked_pixels() > 0
+
+
+def test_each_page_says_in_the_tab_which_it_is(visitor: Visitor) -> None:
+    expect(visitor.page).to_have_title("Draw a digit")
+    visitor.visit("Models")
+    expect(visitor.page).to_have_title("Models · Draw a digit")
+    visitor.visit("Draw")
+    expect(visitor.page).to_have_title("Draw a digit")
 
 
 def test_the_canvas_toolbar_cannot_erase_the_drawing(visitor: Visitor) -> None:

@@ -81,6 +81,11 @@ function penDown(event) {
   waiting = [];
 }
 
+/** The canvas takes whatever button is lifted for the one that draws, which it then does not hear any more. */
+function onlyThatDraws(event) {
+  if (event.button > 0 && (pen || canvasUnder(event))) event.stopImmediatePropagation();
+}
+
 /** Over a disabled button the canvas would not hear that the pen was lifted, and go on drawing. */
 function penUp(event) {
   if (event.pointerId !== pen?.id) return;
@@ -193,6 +198,8 @@ function paste(event) {
 
 const LISTENERS = [
   ...["touchstart", "touchmove", "touchend", "touchcancel"].map((name) => [name, oneFinger]),
+  ["mousedown", onlyThatDraws],
+  ["mouseup", onlyThatDraws],
   ["pointerdown", penDown],
   ["pointerup", hold], // before the pen is known to be up
   ["pointerup", penUp],
