@@ -193,7 +193,7 @@ class Filters:
         """What every filter that is set says, with these filters as they would be without it."""
         said: dict[str, Filters] = {}
         if self.label is not None:
-            said[f"a {NAMES[self.label]}"] = replace(self, label=None)
+            said[_article(self.label)] = replace(self, label=None)
         if self.read is not None:
             said[f"read as {_article(self.read)}"] = replace(self, read=None)
         if self.verdict:

@@ -183,7 +183,8 @@ def curves_html(title: str, curves: Sequence[Curve], passes: float, lowest: floa
         return LEFT + (WIDTH - LEFT - 8) * at / max(passes, 1e-9)
 
     def y(value: float) -> float:
-        return 8 + (HEIGHT - BOTTOM - 8) * (1 - (min(max(value, lowest), highest) - lowest) / span)
+        near = min(max(value, lowest - 9 * span), highest + 9 * span)  # and be it infinite
+        return 8 + (HEIGHT - BOTTOM - 8) * (1 - (near - lowest) / span)
 
     grid = ""
     for step in range(5):
@@ -208,12 +209,14 @@ def curves_html(title: str, curves: Sequence[Curve], passes: float, lowest: floa
             )
         names += (
             f'<span><i style="border-top:2px {"dashed" if curve.dashed else "solid"} {curve.colour}"></i>'
-            f"{html.escape(curve.name)} <b>{_value(curve.points[-1][1], unit)}</b></span>"
+            f"<bdi>{html.escape(curve.name)}</bdi> <b>{_value(curve.points[-1][1], unit)}</b></span>"
         )
     over = f"{passes:.3g} {'pass' if passes == 1 else 'passes'} over the digits"
     svg = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" '
-        f'font-size="10" fill="{TRAINING}">{grid}{lines}'
+        f'font-size="10" fill="{TRAINING}">{grid}'
+        f'<clipPath id="axes"><rect x="{LEFT - 3}" y="5" width="{WIDTH - LEFT}" height="{HEIGHT - BOTTOM}"></rect>'
+        f'</clipPath><g clip-path="url(#axes)">{lines}</g>'  # what is off the axes leaves the chart
         f'<text x="{WIDTH - 8}" y="{HEIGHT - 6}" text-anchor="end">{over}</text></svg>'
     )
     url = f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}"  # SVG itself is not let through
@@ -225,14 +228,14 @@ def curves_html(title: str, curves: Sequence[Curve], passes: float, lowest: floa
 
 
 def counts_html(counts: NDArray[np.int64], caption: str) -> str:
-    """A confusion matrix to look at; mistakes stand out, right answers stand back."""
+    """A confusion matrix to look at, or how one differs from another; mistakes stand out, right answers stand back."""
     mistakes = counts * (1 - np.eye(len(counts), dtype=np.int64))
-    depths = np.sqrt(np.abs(mistakes)) / max(float(np.sqrt(np.abs(mistakes).max())), 1e-9)
+    depths = np.sqrt(np.maximum(mistakes, 0)) / max(float(np.sqrt(max(mistakes.max(), 0))), 1e-9)
     heads = "".join(f'<th scope="col">{digit}</th>' for digit in range(len(counts)))
     body = ""
     for label, row in enumerate(counts.tolist()):
         cells = "".join(
-            f'<td class="{"right" if label == read else "mistake" if count else "none"}" '
+            f'<td class="{"right" if label == read else "mistake" if count > 0 else "none"}" '
             f'style="--depth:{depths[label, read]:.3f}">{count or "·"}</td>'
             for read, count in enumerate(row)
         )

@@ -6,6 +6,7 @@ import streamlit as st
 
 from mnist_app.errors import AppError
 from mnist_app.web import session
+from mnist_app.web.lead import lead
 from mnist_app.web.notice import problem_notice
 from mnist_app.web.pages import break_it, data, draw, explore, lab, models, teach, train
 from mnist_app.web.reload import outlast_reloads
@@ -36,6 +37,7 @@ try:
 except AppError as error:  # files that are gone since the page asked for them last
     problem_notice(str(error))
 offer_tour()
+lead()
 outlast_reloads()
 
 

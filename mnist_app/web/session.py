@@ -38,7 +38,7 @@ BREAK_HOW, BREAK_WHICH, BREAK_DIGIT, BREAK_NUMBER = "break_how", "break_which", 
 BREAK_MODELS, BREAK_WHAT, BREAK_LEVELS = "break_models", "break_what", "break_levels"
 BREAK_METHOD, BREAK_TARGET, BREAK_ALL = "break_method", "break_target", "break_all"
 TOUR, TOUR_MOVED = "tour", "tour_moved"
-_PAGES, _TAKEN, _UNDER = "pages", "taken", "under_picture"
+_PAGES, _LED, _TAKEN, _UNDER = "pages", "led", "taken", "under_picture"
 _MODEL = "model"
 _VISITOR, _SECRET, _TEACHER, _KEPT = "visitor", "secret", "teacher", "kept_correction"
 SHOW_DRAWING = "show_drawing"
@@ -97,10 +97,23 @@ def know_pages(pages: list[Page]) -> None:
     st.session_state[_PAGES] = {page.title: page for page in pages}
 
 
-def go_to(title: str) -> None:
-    """Show another page instead of the rest of this one."""
+def go_to(title: str, to: str = "h1") -> None:
+    """Show another page instead of the rest of this one, from where the CSS selector ``to`` finds something."""
     if page := st.session_state.get(_PAGES, {}).get(title):
+        lead_to(to, is_arrival=True)
         st.switch_page(page)
+
+
+def lead_to(to: str, is_arrival: bool = False) -> None:
+    """Have the page scroll to what the CSS selector ``to`` finds once it is there: on a phone, where it may be off the
+    screen; an arrival anywhere, and with the focus, whose place may be gone.
+    """
+    st.session_state[_LED] = {"to": to, "number": secrets.token_hex(4), "isArrival": is_arrival}
+
+
+def led() -> dict[str, object]:
+    """What lead_to() was asked for last."""
+    return cast("dict[str, object]", st.session_state.get(_LED, {}))
 
 
 # Who may

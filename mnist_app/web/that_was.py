@@ -19,7 +19,7 @@ _WHOLE = {f"whole {digit}": digit for digit in range(10)}  # what is said of a d
 def that_was(is_number: bool) -> None:
     """The question with its ten answers, and what was answered. A number may have been meant to be one digit."""
     kept = session.kept()
-    picks(_question_html(is_number, kept.label if kept else None), _KEY, _keep, leads_to="")
+    picks(_question_html(is_number, kept.label if kept else None), _KEY, _keep)
     if problem := st.session_state.pop(_PROBLEM, None):
         problem_notice(problem)
     if kept:

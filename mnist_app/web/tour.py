@@ -9,6 +9,7 @@ from mnist_app.web import session
 from mnist_app.web.answer import a_digit
 
 _FOUND = "tour_found"
+_BOX = ".st-key-tour_stop"
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ STOPS = (
     Stop(
         "Draw",
         "Below the answer, press **What did it see?** Your digit as 28 × 28 numbers, and how the pen went. Are the "
-        "five digits that it finds most alike also those that you would have picked?",
+        "five digits that it finds most alike the ones that you would have picked, too?",
     ),
     Stop(
         "Draw",
@@ -36,7 +37,7 @@ STOPS = (
     ),
     Stop(
         "Draw",
-        "Press **When did it decide?** and draw the slider back. How much of the digit was enough?",
+        "Press **When did it decide?** and drag the slider back. How much of the digit was enough?",
     ),
     Stop(
         "Explore",
@@ -62,7 +63,7 @@ def tour(page: str) -> None:
     if at is None:
         return
     if st.session_state.pop(session.TOUR_MOVED, False) and STOPS[at].page != page:
-        session.go_to(STOPS[at].page)
+        session.go_to(STOPS[at].page, _BOX)
     is_last = at == len(STOPS) - 1
     found = _found() if is_last else None
     with st.container(border=True, key="tour_stop"):
@@ -117,6 +118,7 @@ def _go(at: int) -> None:
     if st.session_state.get(session.TOUR) is None:
         _keep_ink()
     st.session_state[session.TOUR], st.session_state[session.TOUR_MOVED] = at, True
+    session.lead_to(_BOX, is_arrival=True)
     if STOPS[at].page == "Explore":
         session.show(session.usual_view())  # of which the text speaks, whatever was looked at before
 

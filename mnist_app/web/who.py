@@ -32,8 +32,8 @@ def _trust() -> str:
     if is_open():
         return ":material/lock_open: The app was started so that everybody who reaches it may change everything."
     if session.is_teacher():
-        return ":material/lock_open: Only who sits at this machine may change what everybody shares: that is you."
-    return ":material/lock: Only who sits at the machine that the app runs on may change what everybody shares."
+        return ":material/lock_open: Only whoever sits at this machine may change what everybody shares: that is you."
+    return ":material/lock: Only whoever sits at the machine that the app runs on may change what everybody shares."
 
 
 def _sign_in() -> None:

@@ -336,7 +336,7 @@ def _where(read: ReadDigit, model: str) -> None:
         for at, evidence in enumerate(found)
     ]
     refused = (
-        "" if prediction.is_digit else f"It is no digit to the network; likest it is to {a_digit(found[0].digit)}. "
+        "" if prediction.is_digit else f"It is no digit to the network; it looks most like {a_digit(found[0].digit)}. "
     )
     is_half = read.drawing is not None and follows(recogniser, read.drawing)
     half = "How it was written is half of the answer; this is the other half. " if is_half else ""

@@ -780,6 +780,24 @@ def test_an_error_while_the_pen_moves_leaves_the_stroke_to_the_script(page: Page
     assert set(page.evaluate("[...window.said]")) <= {"?", "7"}
 
 
+@pytest.mark.parametrize("beginning", ["Draw", "Lab"])
+def test_the_tour_begins_where_it_can_be_read_wherever_it_is_asked_for(phone_visitor: Visitor, beginning: str) -> None:
+    page = phone_visitor.page
+    if beginning == "Draw":
+        phone_visitor.touch(TWO)
+        phone_visitor.settle()
+    else:
+        page.goto(page.url + "lab")
+    page.get_by_role("button", name="Take the five-minute tour").tap()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Draw a digit")
+    box = page.locator(".st-key-tour_stop")
+    expect(box).to_be_in_viewport(ratio=1)
+    expect(box).to_be_focused()
+    page.get_by_role("button", name="Next").tap()
+    expect(box).to_contain_text("What did it see?")
+    expect(box).to_be_focused()
+
+
 def test_controls_have_names_that_can_be_said(visitor: Visitor) -> None:
     page = visitor.page
     for role, name in [("button", "Undo"), ("button", "Clear"), ("slider", "Pen width"), ("link", "Draw")]:

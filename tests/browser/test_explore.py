@@ -193,6 +193,16 @@ def test_on_a_phone_the_page_leads_to_what_was_picked(phone: Page, address: str)
     expect(explorer.described).to_be_in_viewport()
 
 
+def test_on_a_phone_the_page_leads_to_what_was_marked_on_the_map(phone: Page, address: str) -> None:
+    full_mnist()
+    explorer = Explorer(phone, address).open("?panel=map")
+    explorer.runs.settle()
+    phone.get_by_role("button", name="Box").tap()
+    explorer.drag((300, 300), (700, 700))
+    expect(explorer.described).to_contain_text("inside the area marked on the map")
+    expect(explorer.described).to_be_in_viewport()
+
+
 def test_the_keyboard_marks_a_box(newcomer: Explorer) -> None:
     explorer = newcomer.open("?panel=map")
     explorer.canvas.focus()

@@ -94,6 +94,7 @@ def test_every_filter_that_is_set_can_be_taken_away_alone() -> None:
     area = Area("tsne", ((0, 0), (9, 0), (9, 9)))
     everything = Filters(1, 7, "wrong", 10, 90, "thin", "right", True, area)
     assert len(everything.each()) == 8
+    assert "an eight" in Filters(label=8).each()
     for without in everything.each().values():
         assert len(without.each()) == 7
 

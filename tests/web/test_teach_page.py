@@ -368,7 +368,7 @@ def a_lesson_that_is_over(two_models: None) -> None:
 
 def test_what_a_lesson_has_done_is_told_before_anybody_uses_it(a_lesson_that_is_over: None) -> None:
     at = opened(open_page("teach"))
-    assert "What one does otherwise than ink-cnn" in [heading.value for heading in at.subheader]
+    assert "What one does differently from ink-cnn" in [heading.value for heading in at.subheader]
     assert "It went 60% of the way to what it learned" in text_of(at)
     metrics = {metric.label: (metric.value, metric.delta) for metric in at.metric}
     assert metrics == {
@@ -400,9 +400,9 @@ def test_an_earlier_lesson_can_be_looked_at_again_and_a_later_one_that_failed_hi
     jobs.write_status(folder, JobStatus(DONE, "Well.", model="two"))
     jobs.write_status(jobs.jobs_folder() / third.id, JobStatus(FAILED, "Not well."))
     at = opened(open_page("teach"))
-    assert any("otherwise than mnist-cnn" in heading.value for heading in at.subheader)
+    assert any("differently from mnist-cnn" in heading.value for heading in at.subheader)
     press(at, f"look_{first.id}")
-    assert any("otherwise than ink-cnn" in heading.value for heading in at.subheader)
+    assert any("differently from ink-cnn" in heading.value for heading in at.subheader)
     assert f"look_{third.id}" not in [button.key for button in at.button]
 
 
@@ -420,7 +420,7 @@ def test_what_was_read_and_by_whom_is_text_and_never_markup() -> None:
 def test_without_a_password_a_line_says_that_the_app_trusts_its_user() -> None:
     full_mnist()
     for name in ("teach", "train", "models"):
-        assert "Only who sits at this machine may change what everybody shares: that is you" in text_of(
+        assert "Only whoever sits at this machine may change what everybody shares: that is you" in text_of(
             opened(open_page(name))
         )
 
@@ -430,7 +430,7 @@ def test_without_a_password_who_comes_by_a_proxy_changes_nothing(
 ) -> None:
     monkeypatch.setattr(type(st.context), "headers", {"Host": "digits.example.org", "X-Forwarded-Proto": "https"})
     at = opened(open_page("models"))
-    assert "Only who sits at the machine that the app runs on" in text_of(at)
+    assert "Only whoever sits at the machine that the app runs on" in text_of(at)
     assert at.button(key="default_one").disabled
     with pytest.raises(AccessError, match="Only somebody at the machine"):
         session.require_teacher()

@@ -1,8 +1,10 @@
 """The Train page and the Models page, without a browser."""
 
+import base64
 import dataclasses
 import json
 import logging
+import math
 import re
 import shutil
 import textwrap
@@ -32,7 +34,7 @@ from mnist_app.models.registry import (
     load_card,
     model_folders,
 )
-from mnist_app.models.shelf import bring_back, default_model, make_default, put_away, read_shelf
+from mnist_app.models.shelf import bring_back, default_model, label, make_default, put_away, read_shelf
 from mnist_app.reading.recognition import Glyph, Prediction, load_recogniser, read_with, recognise_glyphs
 from mnist_app.storage import user_models_folder
 from mnist_app.training import jobs
@@ -258,6 +260,18 @@ def test_there_is_a_way_back_to_the_training_that_runs() -> None:
     press(at, f"look_{running}")
     assert "new" in [heading.value for heading in at.subheader] and offered(at) == [f"look_{old}"]
     assert {str(button.key) for button in at.button} >= {f"cancel_{running}", f"cancel_{waiting}"}
+    at.session_state["train_shown"] = waiting  # asked for last, by this visitor
+    assert "new" in [heading.value for heading in at.run().subheader], "what waits has nothing to show yet"
+
+
+def test_a_training_is_called_as_its_model_is_by_now() -> None:
+    learned = a_job_that_learns("learned")
+    status = jobs.read_status(jobs.jobs_folder() / learned)
+    jobs.write_status(jobs.jobs_folder() / learned, dataclasses.replace(status, state=jobs.DONE, reason="Well."))
+    shutil.copytree(find_model("mnist-cnn"), user_models_folder() / "learned")
+    label("learned", "Our own", "")
+    at = opened("train")
+    assert "Our own" in [heading.value for heading in at.subheader] and "**Our own** is ready" in text_of(at)
 
 
 def test_what_a_moment_read_in_a_picture_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -515,9 +529,9 @@ def test_the_digits_on_which_two_models_part_are_shown(
     cells = [cell.replace("·", "0") for cell in re.findall(r"<td[^>]*>([^<]+)</td>", more)]
     pairs = zip(validation.labels, *read, strict=True)
     expected = np.zeros((10, 10), int)
-    for label, first, second in pairs:
-        expected[label, first] -= 1
-        expected[label, second] += 1
+    for meant, first, second in pairs:
+        expected[meant, first] -= 1
+        expected[meant, second] += 1
     assert np.array(cells, int).reshape(10, 10).tolist() == expected.tolist()
 
 
@@ -578,9 +592,24 @@ def test_how_models_learned_is_drawn_measure_by_measure(two_models: None, no_mni
 
 def test_curves_say_in_words_where_they_end() -> None:
     html = curves_html("Loss", [Curve("a<b", [(0, 1), (1, 0.25)], "red")], 1, 0, 1, "")
-    assert 'alt="Loss, at last: a&lt;b 0.250"' in html and "a&lt;b <b>0.250</b>" in html
+    assert 'alt="Loss, at last: a&lt;b 0.250"' in html and "<bdi>a&lt;b</bdi> <b>0.250</b>" in html
     html = curves_html("Read right", [Curve("a", [(0, 1), (1, 0.9871)], "red"), Curve("b", [], "red")], 1, 0, 1, "%")
-    assert 'alt="Read right, at last: a 98.71%"' in html and "a <b>98.71%</b>" in html
+    assert 'alt="Read right, at last: a 98.71%"' in html and "<bdi>a</bdi> <b>98.71%</b>" in html
+
+
+def test_what_is_off_the_axes_leaves_the_chart_instead_of_being_drawn_at_its_edge() -> None:
+    html = curves_html("Loss", [Curve("a", [(0, math.inf), (1, 2.0), (2, 0.5)], "red")], 2, 0, 1, "")
+    svg = base64.b64decode(re.findall(r"base64,([^\"]+)", html)[0]).decode()
+    heights = [float(point.split(",")[1]) for point in re.findall(r'points="([^"]+)"', svg)[0].split()]
+    [clip] = re.findall(r'<rect x="[^"]+" y="([^"]+)"', svg)
+    assert heights[0] < heights[1] < float(clip) < heights[2] and '<g clip-path="url(#axes)"><polyline' in svg
+
+
+def test_fewer_mistakes_are_not_marked_as_mistakes() -> None:
+    difference = np.zeros((10, 10), dtype=np.int64)
+    difference[4, 9], difference[7, 1], difference[3, 3] = 2, -3, -2
+    cells = dict(re.findall(r'<td class="(\w+)"[^>]*>(-?\d+)</td>', counts_html(difference, "")))
+    assert cells == {"mistake": "2", "none": "-3", "right": "-2"}
 
 
 def test_tables_escape_what_people_wrote() -> None:

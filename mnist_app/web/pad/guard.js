@@ -39,7 +39,7 @@ function tend() {
   watcher?.observe(root, { childList: true, subtree: true }); // whose inside nobody sees from outside
   if (canvas === tended.canvas) return;
   canvas.setAttribute("role", "img");
-  canvas.setAttribute("aria-label", "Drawing pad: draw a digit with mouse, pen or finger");
+  canvas.setAttribute("aria-label", "Drawing pad: draw a digit with mouse, pen or finger, or upload a picture of one below");
   if (!root.querySelector("style.pad-guard")) {
     const style = document.createElement("style");
     style.className = "pad-guard";

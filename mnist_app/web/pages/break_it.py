@@ -191,7 +191,7 @@ def _attack(subject: Subject, models: list[Recogniser]) -> None:
         "FGSM takes one step, each pixel the way that hurts most; PGD takes twenty small ones. Both look into the "
         "network that they attack: the change is made for that one, and the other is only shown it."
     )
-    label = f"Attack {shared.ATTACKED:,} digits, {method} by {levels} levels"
+    label = f"Attack {shared.ATTACKED:,} digits, whatever they are read as then, {method} by {levels} levels"
     if levels and st.toggle(label, key=f"{session.BREAK_ALL}_{method}_{levels}"):
         _attack_many(attack, [model.card.name for model in models])
 
@@ -212,7 +212,7 @@ def _attack_many(attack: Attack, names: list[str]) -> None:
         elif share is not None:
             st.write(
                 f"**{plain(read_shelf().title(name))}** still reads **{share:.1%}** of {shared.ATTACKED:,} digits "
-                "right, those counted in that it would rather not claim."
+                "right, counting those that it would rather not claim."
             )
     running = {name: work for name, work in works.items() if work.is_running}
     if running:

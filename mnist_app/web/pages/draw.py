@@ -118,7 +118,13 @@ def _controls() -> Prepared | None:
         "half of the width is a dot, though.",
     )
     with picture:
-        upload = st.file_uploader("Or read a picture of a digit: upload or paste it", PICTURES, key=session.UPLOAD)
+        upload = st.file_uploader(
+            "Or read a picture of a digit: upload or paste it",
+            PICTURES,
+            key=session.UPLOAD,
+            on_change=session.lead_to,
+            args=(".answer",),
+        )
         if not upload:
             session.forget_upload()
         elif not session.taken():

@@ -43,7 +43,7 @@ from mnist_app.web.waiting import wait_for
 from mnist_app.web.why import why
 
 PATIENCE = 0.7  # seconds that a page waits before it shows a progress bar instead
-PICTURE = "section.picture"  # the CSS selector of the picture that is open
+PICTURE, DESCRIBED = "section.picture", ".described"  # CSS selectors: the picture that is open, the gallery's head
 
 
 def page() -> None:
@@ -190,7 +190,7 @@ def _numbers(view: View, explored: shared.Explored) -> None:
     def changed() -> None:
         session.show(replace(session.seen(), percent=st.session_state["explore_percent"] == "Percent of the row"))
 
-    picks(confusion_html(explored.evaluation, view.percent, view.filters), "confusion", picked, leads_to=".described")
+    picks(confusion_html(explored.evaluation, view.percent, view.filters), "confusion", picked, leads_to=DESCRIBED)
     st.session_state["explore_percent"] = "Percent of the row" if view.percent else "Counts"
     _one_of("Confusion matrix in", ["Counts", "Percent of the row"], str, "explore_percent", changed)
     st.html(scores_html(explored.evaluation))
@@ -449,6 +449,7 @@ def _mark(method: str, text: str) -> None:
     """Fill the gallery with what lies in an area, or with everything again."""
     try:
         session.show(session.seen().where(area=Area.from_text(f"{method}_{text}") if text else None))
+        session.lead_to(DESCRIBED)
     except ValueError:  # from the browser anything may come
         return
 

@@ -39,7 +39,7 @@ from mnist_app.web.tradeoff import COSTS, GAINS, Axis, shares_over_samples, trad
 
 COMMAND = "python -m mnist_app lab --models {}"
 WHOLE = "mnist-cnn"  # what the compressed ones were made from
-HIGHEST_LOSS = 1.0  # nats: a run that goes astray is not to flatten the others
+HIGHEST_LOSS = 1.0  # nats: a run that goes astray leaves the chart rather than flatten the others
 
 
 def page() -> None:
@@ -78,7 +78,7 @@ def _compare(found: Sequence[Figures]) -> None:
         return
     st.write(
         f"{len(found)} models learned from the same digits and were measured by the same code. The test digits are "
-        "MNIST's 10,000; who has learned from pen strokes has no figure for them."
+        "MNIST's 10,000; a model that has learned from pen strokes has no figure for them."
     )
     terms("validation", "calibration", "precision and recall")
     chosen = _table(found)
@@ -375,7 +375,8 @@ def _transfer(directions: Sequence[Direction]) -> None:
         "from nothing. What is known already is worth most where there is little to learn from."
     )
     for column, direction in zip(st.columns(len(directions), gap="large"), directions, strict=True):
-        column.markdown(f"**{plain(direction.before)} first, then {plain(direction.after)}**")
+        first = f"{direction.before[0].upper()}{direction.before[1:]}"
+        column.markdown(f"**{plain(first)} first, then {plain(direction.after)}**")
         column.plotly_chart(
             shares_over_samples(direction),
             key=f"lab_transfer_{direction.after}",

@@ -52,16 +52,12 @@ MOST_PICTURES = 40  # of those that one model reads right and another wrong
 def page() -> None:
     st.title("Models", anchor=False)
     terms("calibration")
-    if problem := st.session_state.pop("models_problem", None):
-        problem_notice(problem)
-        st.toast(plain(problem), icon=":material/error:", duration="long")  # what was pressed may be far below
-    say_failed()
-    if said := st.session_state.pop("models_said", None):
-        st.toast(plain(said), icon=":material/check:", duration="long")
-    who_may()
     shelf = read_shelf()
     names = list(model_folders())
-    _deleted(shelf)
+    with st.container():  # whatever is said, what follows keeps its place, and what is open stays open
+        _say()
+        who_may()
+        _deleted(shelf)
     _default(shelf)
     st.subheader("All models", anchor=False)
     for name in names:
@@ -70,6 +66,16 @@ def page() -> None:
         _import()
     if len(names) > 1:
         _compare(names, shelf)
+
+
+def _say() -> None:
+    """What the last press has brought, here and where it was made, which may be far below."""
+    if problem := st.session_state.pop("models_problem", None):
+        problem_notice(problem)
+        st.toast(plain(problem), icon=":material/error:", duration="long")
+    say_failed()
+    if said := st.session_state.pop("models_said", None):
+        st.toast(plain(said), icon=":material/check:", duration="long")
 
 
 def _deleted(shelf: Shelf) -> None:

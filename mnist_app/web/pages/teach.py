@@ -24,7 +24,7 @@ from mnist_app.web import session, shared
 from mnist_app.web.exports import made_on_press, say_failed
 from mnist_app.web.gallery import before_after_html, corrections_html, described_html
 from mnist_app.web.notice import plain, problem_notice
-from mnist_app.web.pages.train import POLL_EVERY, PROBLEM, job_line, say_problem
+from mnist_app.web.pages.train import POLL_EVERY, PROBLEM, called, job_line, say_problem
 from mnist_app.web.picks import picks
 from mnist_app.web.who import who_may
 
@@ -85,7 +85,7 @@ def _gallery(whose: str | None, count: int) -> None:
     st.html(described_html(_described(count)))
     if shown:
         images = pictures_of([each.drawing for each in shown])
-        picks(corrections_html(shown, images, chosen), "teach_gallery", _choose, leads_to="")
+        picks(corrections_html(shown, images, chosen), "teach_gallery", _choose)
     with st.container(horizontal=True, vertical_alignment="center", key="teach_actions"):
         words = f"Delete {len(chosen)} chosen" if chosen else "Choose drawings to delete"
         words += f", {elsewhere} of them out of sight" if elsewhere else ""
@@ -236,7 +236,8 @@ def _lessons() -> None:
 def _account(job: Job, taught: Taught) -> None:
     """What a lesson has done, and what to do with the model."""
     with st.container(border=True, key="teach_account"):
-        st.subheader(f"What {plain(job.name)} does otherwise than {plain(taught.parent)}", anchor=False)
+        parent = plain(read_shelf().title(taught.parent))
+        st.subheader(f"What {plain(called(job))} does differently from {parent}", anchor=False)
         with st.container(horizontal=True, gap="large"):
             right, before = taught.right(taught.after), taught.right(taught.before)
             st.metric(

@@ -12,6 +12,7 @@ from mnist_app.data.dataset import find_source
 from mnist_app.errors import AppError
 from mnist_app.models.networks import ARCHITECTURES, batch_of
 from mnist_app.models.registry import free_name, model_folders
+from mnist_app.models.shelf import read_shelf
 from mnist_app.training import jobs
 from mnist_app.training.augmentation import LIMITS, Augmentation, augment
 from mnist_app.training.jobs import DONE, FAILED, LEARNED, RUNNING, WAITING, Job, JobStatus
@@ -256,7 +257,8 @@ def _trainings() -> None:
     learned = [job for job in ended if job.status.reports]
     st.subheader("Trainings", anchor=False)
     shown = st.session_state.get(SHOWN)
-    job = next((job for job in known if job.id == shown), (*current, *learned, *ended)[0])
+    there_to_see = [job for job in known if job.status.reports or job.status.losses]
+    job = next((job for job in there_to_see if job.id == shown), (*current, *learned, *ended)[0])
     for each in (*current, *(job for job in ended if job in ended[:SHOWN_ENDED] or job in learned[:SHOWN_ENDED])):
         job_line(each, SHOWN if each.status.reports and each.id != job.id else None)
     if job.status.reports or job.status.losses:
@@ -278,14 +280,20 @@ def job_line(job: Job, look_key: str | None) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key=f"job_{job.id}"):
         with st.container(width="stretch"):
             if job.status.state == RUNNING:
-                st.progress(_share(job), text=f":material/{icon}: **{plain(job.title)}** {_progress(job.status)}")
+                st.progress(_share(job), text=f":material/{icon}: **{plain(called(job))}** {_progress(job.status)}")
             else:
                 where = f" in place {job.place} of the queue" if job.place else f". {plain(job.status.reason)}"
-                st.markdown(f":material/{icon}: **{plain(job.title)}** {verb}{where}")
+                st.markdown(f":material/{icon}: **{plain(called(job))}** {verb}{where}")
         if not job.status.is_over and session.is_teacher():
             st.button("Cancel", key=f"cancel_{job.id}", on_click=_cancel, args=(job.id,))
         if look_key:
             st.button("Look", key=f"look_{job.id}", on_click=_look_at, args=(look_key, job.id))
+
+
+def called(job: Job) -> str:
+    """What people call the model of a training by now, or are to call it."""
+    shelf = read_shelf()
+    return shelf.title(job.name) if job.name in shelf.labels else job.title
 
 
 def _share(job: Job) -> float:
@@ -318,7 +326,7 @@ def _look_at(key: str, identity: str) -> None:
 def _course(job: Job) -> None:
     """Curves, and what the network made of a picture at one moment after another."""
     status = job.status
-    st.subheader(plain(job.title), anchor=False)
+    st.subheader(plain(called(job)), anchor=False)
     passes = max(status.passes, 1e-9)
     with st.container(horizontal=True, gap="large"):
         st.html(_loss_html(status, passes), width="stretch")

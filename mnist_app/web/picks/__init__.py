@@ -5,7 +5,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from mnist_app.web.session import sent
+from mnist_app.web.session import lead_to, sent
 
 _element = st.components.v2.component(
     "picks",
@@ -15,17 +15,20 @@ _element = st.components.v2.component(
 )
 
 
-def picks(html: str, key: str, on_pick: Callable[[str], None], leads_to: str, steps_for: str | None = None) -> None:
+def picks(
+    html: str, key: str, on_pick: Callable[[str], None], leads_to: str = "", steps_for: str | None = None
+) -> None:
     """Show HTML of our own making; ``on_pick`` hears the ``data-pick`` of a button that is pressed.
 
     The buttons are one stop for the Tab key, and the arrow keys move between them; left and right are left to the page
-    while it shows what the CSS selector ``steps_for`` finds. On a phone the page scrolls to what ``leads_to`` finds, as
-    soon as the pick has changed it.
+    while it shows what the CSS selector ``steps_for`` finds. On a phone the page scrolls to what ``leads_to`` finds.
     """
 
     def heard() -> None:
         value = sent(key, "pick")
         if isinstance(value, str):
             on_pick(value)
+            if leads_to:
+                lead_to(leads_to)
 
-    _element(data={"html": html, "leadsTo": leads_to, "stepsFor": steps_for}, key=key, on_pick_change=heard)
+    _element(data={"html": html, "stepsFor": steps_for}, key=key, on_pick_change=heard)

@@ -38,22 +38,6 @@ export function destination(items, from, key) {
   }
 }
 
-const NARROW = matchMedia("(max-width: 640px)"); // where columns lie one above the other
-const PATIENCE = 3000; // ms in which the page shows what was picked
-
-/** Scroll to what a pick changes, once it has changed, where it may be off the screen. */
-function leadTo(selector) {
-  if (!selector || !NARROW.matches) return;
-  const state = () => document.querySelector(selector)?.outerHTML;
-  const before = state();
-  const until = performance.now() + PATIENCE;
-  const look = () => {
-    if (state() && state() !== before) document.querySelector(selector).scrollIntoView({ block: "center" });
-    else if (performance.now() < until) setTimeout(look, 50);
-  };
-  look();
-}
-
 function makeOnlyStop(items, chosen) {
   for (const item of items) item.tabIndex = item === chosen ? 0 : -1;
 }
@@ -80,7 +64,6 @@ export default function ({ parentElement, data, setTriggerValue }) {
     const button = event.target.closest("[data-pick]");
     if (!button || button.disabled) return;
     setTriggerValue("pick", button.dataset.pick);
-    leadTo(data.leadsTo);
   };
 
   root.onkeydown = (event) => {
