@@ -67,7 +67,7 @@ def _subject() -> Subject:
     if drawn:
         chosen = st.segmented_control(
             "Which digit",
-            ["My drawing", "A test digit"],
+            ["My drawing", "A digit of MNIST"],
             default="My drawing",
             required=True,
             key=session.BREAK_WHICH,
