@@ -25,7 +25,8 @@ function line(values, axis, colour, isDashed) {
   const path = document.createElementNS("http://www.w3.org/2000/svg", "polyline");
   const points = corners(values, axis).map(([x, value]) => `${x.toFixed(2)},${(100 - 100 * value).toFixed(2)}`);
   path.setAttribute("points", points.join(" "));
-  path.setAttribute("stroke", colour);
+  // Towards the colour of the text, or some are too pale on white and others too dark on black: 3 to 1 at least.
+  path.style.stroke = `color-mix(in srgb, ${colour} 70%, currentColor)`;
   if (isDashed) path.setAttribute("stroke-dasharray", "4 4");
   return path;
 }
