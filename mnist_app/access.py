@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from mnist_app.errors import AppError
 
+BY_A_PROXY = {"forwarded", "via", "x-real-ip"}  # headers that no browser sends; and all that begin with x-forwarded-
 PASSWORD, OPEN = "MNIST_APP_TEACHER_PASSWORD", "MNIST_APP_OPEN"
 MOST_WRONG = 8  # wrong passwords from one address …
 MOST_WRONG_OF_ALL = 100  # … and from all addresses together, which may be made up …
@@ -38,7 +39,7 @@ def is_from_here(headers: Mapping[str, str]) -> bool:
     A proxy on this machine passes on the name that its visitors asked for, or says for whom it asks.
     """
     known = {name.lower(): value for name, value in headers.items()}
-    if any(name == "forwarded" or name.startswith("x-forwarded-") for name in known):
+    if any(name in BY_A_PROXY or name.startswith("x-forwarded-") for name in known):
         return False
     try:
         host = urlsplit(f"//{known.get('host', '')}").hostname or ""  # nobody's, once a visitor's socket is gone

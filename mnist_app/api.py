@@ -162,6 +162,11 @@ def create_api(load: Callable[[str], Recogniser], own_origins: Collection[str] |
     began = time.monotonic()
 
     async def predict(request: Request) -> Response:
+        coding = request.headers.get("content-encoding", "identity").strip().lower()
+        if coding != "identity":
+            raise HTTPException(
+                415, f"The body is packed as {coding[:64]!r}, and is read only as it is. Send it unpacked."
+            )
         kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
         if kind == "application/json":
             reading = await strokes_desk.ask(await strokes_intake.body(request))

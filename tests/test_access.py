@@ -158,6 +158,8 @@ def test_who_asks_by_the_machine_s_own_name_sits_at_it(host: str) -> None:
         {"Host": "127.0.0.1:8501", "X-Forwarded-For": "10.0.0.7"},
         {"Host": "localhost", "x-forwarded-proto": "https"},
         {"Host": "localhost", "Forwarded": "for=10.0.0.7"},
+        {"Host": "localhost", "Via": "1.1 classroom"},
+        {"Host": "127.0.0.1:8501", "X-Real-IP": "10.0.0.7"},
     ],
 )
 def test_who_comes_by_way_of_a_proxy_does_not(headers: dict[str, str]) -> None:

@@ -1,4 +1,5 @@
 import asyncio
+import gzip
 import io
 import json
 import struct
@@ -177,6 +178,10 @@ def test_a_content_type_may_be_spelt_in_many_ways(api: Caller, kind: str) -> Non
     assert api.predict(body(SEVEN), kind).json()["digit"] == 7
 
 
+def test_a_body_may_say_that_it_is_as_it_is(api: Caller) -> None:
+    assert api.predict(body(SEVEN), headers={"Content-Encoding": "identity"}).json()["digit"] == 7
+
+
 def test_drawings_up_to_the_limits_are_read(api: Caller) -> None:
     line = [[n, n % 7] for n in range(MAX_POINTS // MAX_STROKES)]
     assert api.predict(body([line] * MAX_STROKES)).status_code == 200
@@ -192,6 +197,17 @@ REFUSED = {
     "a number of many digits": ({"content": b'{"strokes":' + b"9" * 5000 + b"}"}, 400, "not JSON"),
     "no strokes": ({"content": b"{}"}, 422, '"strokes"'),
     "no object": ({"content": b'["strokes"]'}, 422, '"strokes"'),
+    "a body that is packed": (
+        {"content": gzip.compress(body(SEVEN)), "headers": {"Content-Encoding": "gzip"}},
+        415,
+        "packed as 'gzip'",
+    ),
+    "a picture that is packed": (
+        {"content": gzip.compress(picture(SEVEN)), "kind": "image/png", "headers": {"Content-Encoding": "GZip"}},
+        415,
+        "Send it unpacked",
+    ),
+    "a stroke that is a number": ({"content": body([5])}, 422, "stroke is a list of points, not int"),
     "strokes of text": ({"content": body("seven")}, 422, "strokes are a list, not str"),
     "points of one number": ({"content": body([[[1], [2]]])}, 422, "pair of numbers"),
     "points of text": ({"content": body([[["1", "2"]]])}, 422, "pair of numbers"),

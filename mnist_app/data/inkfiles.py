@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import sys
 import zlib
 from collections.abc import Callable, Iterator
@@ -82,8 +83,11 @@ def parse_line(line: bytes) -> Record:
 def collections(folder: Path) -> dict[str, Path]:
     """The files of drawings in a folder by collection name, sorted.
 
-    Raises InkFileError if there are none, or two of the same name.
+    Raises InkFileError if there is no such folder, there are none in it, or two of the same name.
     """
+    if not os.path.isdir(folder):
+        what = "no folder" if os.path.exists(folder) else "not there"
+        raise InkFileError(f"{folder} is {what}: name a folder with files that end in {' or '.join(SUFFIXES)}.")
     found: dict[str, Path] = {}
     for path in (path for path in sorted(folder.glob("*")) if is_ink_file(path)):
         known = found.setdefault(path.name.split(".jsonl")[0], path)

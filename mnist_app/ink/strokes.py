@@ -125,7 +125,8 @@ def _mapping(value: object) -> Mapping[str, Any]:
 
 
 def _stroke_from_points(points: object) -> Stroke:
-    points = _sequence(points, "strokes")
+    if not isinstance(points, list | tuple):
+        raise DrawingError(f"A stroke is a list of points, not {type(points).__name__}.")
     if len(points) > MAX_POINTS:
         raise DrawingError(f"A drawing has at most {MAX_POINTS:,} points, and this one has more.")
     if not points:

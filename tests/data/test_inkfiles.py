@@ -138,9 +138,15 @@ def test_collections_are_named_after_their_files(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_drawings_is_an_error(tmp_path: Path) -> None:
-    for folder in (tmp_path, tmp_path / "nowhere"):
-        with pytest.raises(InkFileError, match=r"holds no drawings: no file ends in \.jsonl or \.jsonl\.gz"):
-            collections(folder)
+    with pytest.raises(InkFileError, match=r"holds no drawings: no file ends in \.jsonl or \.jsonl\.gz"):
+        collections(tmp_path)
+
+
+def test_what_is_no_folder_holds_nothing_and_is_called_what_it_is(tmp_path: Path) -> None:
+    (tmp_path / "ink.jsonl").write_bytes(lines(DOT))
+    for name, what in (("nowhere", "not there"), ("ink.jsonl", "no folder")):
+        with pytest.raises(InkFileError, match=rf"{name} is {what}: name a folder with files that end in \.jsonl or"):
+            collections(tmp_path / name)
 
 
 def test_two_files_of_one_name_are_refused(tmp_path: Path) -> None:

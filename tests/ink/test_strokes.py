@@ -62,7 +62,7 @@ def test_strokes_without_points_are_passed_over() -> None:
         ("abc", "list"),
         (None, "list"),
         ({"a": 1}, "list"),
-        ([1, 2], "list"),
+        ([5], "A stroke is a list of points, not int"),
         ([[1, 2]], "pair of numbers"),
         ([[[1, 2, 3]]], "pair of numbers"),
         ([[[1]]], "pair of numbers"),
