@@ -177,7 +177,7 @@ def _save_as(name: str, make: Callable[[Path], str]) -> None:
         raise AppError(f"{name!r} was deleted and can still be brought back. Choose another name.")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        workshop = Path(tempfile.mkdtemp(dir=folder.parent, prefix="."))
+        workshop = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{name}."))
     except OSError as error:
         raise AppError(f"{folder.parent} could not be written: {error.strerror}.") from None
     made = workshop / name
@@ -189,7 +189,7 @@ def _save_as(name: str, make: Callable[[Path], str]) -> None:
             raise AppError(f"{folder} could not be written: {error.strerror}. The model is in {made}.") from None
     finally:
         if not made.exists():
-            shutil.rmtree(workshop)
+            shutil.rmtree(workshop, ignore_errors=True)  # after a day somebody else may have cleared it away
     there = "" if saved == name else f"The name {name!r} was taken meanwhile. "
     print(f"{there}Saved {folder.parent / saved}{said}")
 

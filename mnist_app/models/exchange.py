@@ -84,7 +84,7 @@ def from_zip(content: bytes, taken: Collection[str] = ()) -> str:
         card = dataclasses.replace(card, pen=dataclasses.replace(card.pen, parameters=count_parameters(model.pen)))
     try:
         user_models_folder().mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=user_models_folder(), prefix=".") as workshop:
+        with tempfile.TemporaryDirectory(dir=user_models_folder(), prefix=f".{name}.") as workshop:
             save_model(Path(workshop, name), model.network, card, model.pen)
             return put_in_place(Path(workshop, name), taken)
     except OSError as error:

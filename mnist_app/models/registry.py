@@ -1,12 +1,15 @@
 """Models on disk: a folder each, weights and card saved and loaded together."""
 
+import contextlib
 import gzip
 import itertools
 import json
-import math
 import os
 import re
+import shutil
+import sys
 import tempfile
+import time
 import zlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields
@@ -33,6 +36,7 @@ GRAPH = "model.onnx.gz"  # in place of weights, where a model of the lab is no n
 ONLY_A_GRAPH = "onnx"  # the architecture of such a model
 CURVES = ("passes", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "seconds")
 COLDEST, WARMEST = 0.05, 20.0  # temperatures beyond which a network is beyond repair
+LEFT_BEHIND = 24 * 3600  # seconds after which nobody works any more at what lies half-made beside models
 LARGEST_FILE = 64 * 2**20  # bytes; the shipped models have less than two MB
 # On a card, in characters; the shipped ones have at most 250, 20 and 600.
 LONGEST_TEXT, LONGEST_MEASURE, LONGEST_CONFIG = 4_000, 100, 20_000
@@ -61,17 +65,7 @@ class PenCard:
 
     def __post_init__(self) -> None:
         """Raises TypeError or ValueError as ModelCard does."""
-        numbers = [self.parameters, self.seconds, self.temperature, self.refusal]
-        if (
-            not isinstance(self.command, str)
-            or not isinstance(self.machine, str)
-            or not isinstance(self.config, Mapping)
-        ):
-            raise TypeError("a text or the config is of another kind")
-        if not all(isinstance(number, int | float) and math.isfinite(number) for number in numbers):
-            raise TypeError("a number is missing or no number")
-        if self.temperature <= 0:
-            raise TypeError("the temperature is not above 0")
+        _check_kinds(self, ("command", "machine"), ("parameters", "seconds", "temperature", "refusal"))
         if (
             max(len(self.command), len(self.machine)) > LONGEST_TEXT
             or len(json.dumps(dict(self.config))) > LONGEST_CONFIG
@@ -102,28 +96,26 @@ class ModelCard:
 
     def __post_init__(self) -> None:
         """Raises TypeError or ValueError where people could not be shown a field: a card may come from anywhere."""
-        self._check_kinds()
-        self._check_sizes()
-        # All that is written in it, wherever: a page with half a character of UTF-16 cannot be sent at all.
-        json.dumps(asdict(self), ensure_ascii=False).encode()
-
-    def _check_kinds(self) -> None:
-        texts = (self.name, self.summary, self.architecture, self.data, self.command, self.machine)
-        numbers = [self.parameters, self.preprocessing, self.seconds, self.temperature, self.refusal]
-        for measures in self.metrics.values() if isinstance(self.metrics, Mapping) else [None]:
-            numbers += [measures["accuracy"], *measures.values()] if isinstance(measures, Mapping) else [math.nan]
-        for report in self.curves if isinstance(self.curves, Sequence) else [None]:
-            numbers += [report[name] for name in CURVES] if isinstance(report, Mapping) else [math.nan]
-        if not all(isinstance(text, str) for text in texts) or not isinstance(self.config, Mapping):
-            raise TypeError("a text or the config is of another kind")
+        texts = ("name", "summary", "architecture", "data", "command", "machine")
+        _check_kinds(self, texts, ("parameters", "preprocessing", "seconds", "temperature", "refusal"))
         if not isinstance(self.parent, str | None):
             raise TypeError("the parent is no name")
         if not isinstance(self.config.get("ink"), Mapping | None):
             raise TypeError("the config's ink is of another kind")
-        if not all(isinstance(number, int | float) and math.isfinite(number) for number in numbers):
-            raise TypeError("a number is missing or no number")
-        if self.temperature <= 0:
-            raise TypeError("the temperature is not above 0")
+        self._check_figures()
+        self._check_sizes()
+        # All that is written in it, wherever: a page with half a character of UTF-16 cannot be sent at all.
+        json.dumps(asdict(self), ensure_ascii=False).encode()
+
+    def _check_figures(self) -> None:
+        for measures in self.metrics.values() if isinstance(self.metrics, Mapping) else [None]:
+            if not isinstance(measures, Mapping) or not all(
+                map(_is_number, (measures.get("accuracy"), *measures.values()))
+            ):
+                raise TypeError("'metrics' are no numbers by split, each split with its accuracy")
+        for report in self.curves if isinstance(self.curves, Sequence) else [None]:
+            if not isinstance(report, Mapping) or not all(_is_number(report.get(name)) for name in CURVES):
+                raise TypeError(f"'curves' are no list of reports with the numbers {', '.join(CURVES)}")
 
     def _check_sizes(self) -> None:
         texts = (self.name, self.summary, self.architecture, self.data, self.command, self.machine, self.parent or "")
@@ -134,6 +126,25 @@ class ModelCard:
             raise ValueError("what was measured has too long a name")
         if any(len(names) > MOST_MEASURES for names in splits) or len(self.curves) > MOST_REPORTS:
             raise ValueError("there are more figures than a training gives")
+
+
+def _check_kinds(card: ModelCard | PenCard, texts: Sequence[str], numbers: Sequence[str]) -> None:
+    """Raises TypeError that names the field which is of another kind."""
+    for name in texts:
+        if not isinstance(getattr(card, name), str):
+            raise TypeError(f"{name!r} is no text")
+    for name in numbers:
+        if not _is_number(getattr(card, name)):
+            raise TypeError(f"{name!r} is no number")
+    if not isinstance(card.config, Mapping):
+        raise TypeError("'config' is no object")
+    if card.temperature <= 0:
+        raise TypeError("the temperature is not above 0")
+
+
+def _is_number(value: object) -> bool:
+    """Whether it is a finite one, which true and false are not."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,7 +170,20 @@ def save_model(folder: Path, network: nn.Module, card: ModelCard, pen: PenNet | 
         raise ModelError(f"{folder} could not be written: {error.strerror}.") from None
 
 
+def clear_workshops(parent: Path) -> None:
+    """Remove what they have left among models, more than a day ago, who were killed while they made one.
+
+    What holds a card stays: it may be all that is left of a model. So does what holds anything else that is none of it.
+    """
+    for workshop in parent.glob(".*.????????/"):  # as tempfile names them
+        with contextlib.suppress(OSError):
+            left = {path.name for path in workshop.rglob("*") if not path.is_dir()}
+            if time.time() - workshop.stat().st_mtime > LEFT_BEHIND and left <= FILES - {CARD}:
+                shutil.rmtree(workshop)
+
+
 def _write_together(folder: Path, network: nn.Module, card: ModelCard, pen: PenNet | None) -> None:
+    clear_workshops(folder.parent)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as workshop:
         new, old = Path(workshop, "new"), Path(workshop, "old")
         new.mkdir()
@@ -232,7 +256,9 @@ def _fill(network: nn.Module, path: Path, whose: str) -> None:
     try:
         if path.stat().st_size > LARGEST_FILE:
             raise ModelError(f"{path} is larger than {LARGEST_FILE // 2**20} MB, too large to be one of our models.")
-        network.load_state_dict(load_tensors(path.read_bytes()))
+        tensors = load_tensors(path.read_bytes())
+        _check_numbers(tensors, network, path)
+        network.load_state_dict(tensors)
     except FileNotFoundError:
         raise ModelError(f"{path} is missing: the card is there without its weights.") from None
     except OSError as error:
@@ -241,6 +267,15 @@ def _fill(network: nn.Module, path: Path, whose: str) -> None:
         raise ModelError(f"{path} is not a whole safetensors file ({error}).") from None
     except RuntimeError:  # PyTorch's word for tensors of other names or shapes
         raise ModelError(f"{path} does not hold the weights {whose}.") from None
+
+
+def _check_numbers(tensors: Mapping[str, Tensor], network: nn.Module, path: Path) -> None:
+    """Raises ModelError where PyTorch would make other numbers of what is there, or leave half of them out."""
+    for name, wanted in network.state_dict().items():
+        found = tensors.get(name, wanted).dtype
+        if found != wanted.dtype and not (found.is_floating_point and wanted.is_floating_point()):
+            kinds = [str(dtype).removeprefix("torch.") for dtype in (found, wanted.dtype)]
+            raise ModelError(f"{path} holds {name!r} as {kinds[0]}, where the network has {kinds[1]}.")
 
 
 def load_card(folder: Path) -> ModelCard:
@@ -264,12 +299,21 @@ def load_card(folder: Path) -> ModelCard:
 
 def _card_of(content: Any) -> ModelCard:
     """Raises TypeError or ValueError where it is not what a card is written as."""
-    found = dict(content)
-    needed = [each.name for each in fields(ModelCard) if each.default is each.default_factory is MISSING]
-    if missing := [name for name in needed if name not in found]:
-        raise ValueError(f"it lacks {', '.join(missing)}")
+    found = _fields_of(ModelCard, content, "it")
     pen = found.get("pen")
-    return ModelCard(**{**found, "pen": None if pen is None else PenCard(**pen)})
+    return ModelCard(**{**found, "pen": None if pen is None else PenCard(**_fields_of(PenCard, pen, "its pen"))})
+
+
+def _fields_of(kind: type[ModelCard | PenCard], content: Any, whose: str) -> dict[str, Any]:
+    """Raises ValueError where these are not the fields of that kind of card."""
+    if not isinstance(content, dict):
+        raise ValueError(f"{whose} is no object")
+    known = {each.name: each.default is each.default_factory is MISSING for each in fields(kind)}
+    if unknown := [name for name in content if name not in known]:
+        raise ValueError(f"{whose} has a field {unknown[0]!r}, which this version does not know")
+    if missing := [name for name, is_needed in known.items() if is_needed and name not in content]:
+        raise ValueError(f"{whose} lacks {', '.join(missing)}")
+    return content
 
 
 def save_graph(folder: Path, graph: bytes) -> None:
@@ -352,6 +396,7 @@ def put_in_place(made: Path, taken: Collection[str] = ()) -> str:
     Neither a model's name nor one of ``taken`` is used. Raises OSError; the model is then where it was.
     """
     user_models_folder().mkdir(parents=True, exist_ok=True)
+    clear_workshops(user_models_folder())
     while True:
         name = name_in_place(made, taken)
         card = json.loads((made / CARD).read_text())

@@ -3,6 +3,7 @@ import json
 import os
 import re
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,6 +35,7 @@ from mnist_app.models.registry import (
     load_model,
     model_folders,
     new_model_folder,
+    put_in_place,
     save_model,
 )
 from mnist_app.storage import SHIPPED_LAB, SHIPPED_WEIGHTS, lab_folder, user_models_folder
@@ -176,6 +178,61 @@ def test_saving_never_replaces_what_is_no_model(tmp_path: Path, network: nn.Modu
     assert (tmp_path / "thesis.txt").read_text() == "years of work"
 
 
+@pytest.fixture
+def a_workshop(mine: Path) -> Path:
+    """What a killed training has left beside a model, two days ago."""
+    workshop = mine.parent / ".other.1a2b3c4d"
+    (workshop / "new").mkdir(parents=True)
+    (workshop / "new" / WEIGHTS).write_bytes(b"half")
+    two_days_ago = time.time() - 2 * 24 * 3600
+    os.utime(workshop, (two_days_ago, two_days_ago))
+    return workshop
+
+
+def save_another(mine: Path, how: str) -> None:
+    if how == "saved":
+        save_model(mine.with_name("other"), load_model(mine).network, load_card(mine))
+    else:
+        shutil.copytree(mine, mine.parents[1] / "elsewhere" / "other")
+        assert put_in_place(mine.parents[1] / "elsewhere" / "other") == "other"
+
+
+@pytest.mark.parametrize("how", ["saved", "put in its place"])
+def test_what_a_killed_training_has_left_is_gone_a_day_later_with_the_next_model(
+    mine: Path, a_workshop: Path, how: str
+) -> None:
+    save_another(mine, how)
+    assert {path.name for path in mine.parent.iterdir()} == {"mine", "other"}
+
+
+def whole(workshop: Path) -> None:
+    (workshop / "new" / CARD).write_text("{}")
+
+
+def with_a_thesis(workshop: Path) -> None:
+    (workshop / "new" / "thesis.txt").write_text("years of work")
+
+
+def recent(workshop: Path) -> None:
+    os.utime(workshop)
+
+
+def called_otherwise(workshop: Path) -> None:
+    workshop.rename(workshop.with_name(".config"))
+
+
+@pytest.mark.parametrize("kept", [whole, with_a_thesis, recent, called_otherwise])
+def test_what_may_be_a_model_somebody_s_work_or_a_training_that_goes_on_stays(
+    mine: Path, a_workshop: Path, kept: Callable[[Path], None]
+) -> None:
+    kept(a_workshop)
+    two_days_ago = time.time() - 2 * 24 * 3600
+    if kept in (whole, with_a_thesis):
+        os.utime(a_workshop, (two_days_ago, two_days_ago))
+    save_another(mine, "saved")
+    assert len(list(mine.parent.iterdir())) == 3
+
+
 def test_an_unknown_name_is_answered_with_the_names_there_are(mine: Path) -> None:
     with pytest.raises(
         ModelError, match=r"No model named 'mnist-cnn-3'\. Available: 'ink-cnn', 'ensemble', 'mnist-cnn', .*'mine'\."
@@ -198,6 +255,14 @@ def other_weights(folder: Path) -> None:
 def weights_of_another_shape(folder: Path) -> None:
     tensors = {name: tensor.repeat(2) for name, tensor in build("convnet").state_dict().items() if tensor.dim() == 1}
     save_file(build("convnet").state_dict() | tensors, folder / WEIGHTS)
+
+
+def weights_of_another_kind(kind: torch.dtype) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        tensors = build("convnet").state_dict()
+        save_file(tensors | {"classifier.bias": tensors["classifier.bias"].to(kind)}, folder / WEIGHTS)
+
+    return change
 
 
 def a_pickle(folder: Path) -> None:
@@ -240,20 +305,46 @@ def card_made_of(text: bytes) -> Callable[[Path], None]:
         (a_pickle, WEIGHTS, "is not a whole safetensors file"),
         (other_weights, WEIGHTS, "does not hold the weights of the architecture 'convnet'"),
         (weights_of_another_shape, WEIGHTS, "does not hold the weights of the architecture 'convnet'"),
+        (
+            weights_of_another_kind(torch.complex64),
+            WEIGHTS,
+            "holds 'classifier.bias' as complex64, where .* has float32",
+        ),
+        (
+            weights_of_another_kind(torch.bool),
+            WEIGHTS,
+            "holds 'classifier.bias' as bool, where the network has float32",
+        ),
+        (weights_of_another_kind(torch.int32), WEIGHTS, "holds 'classifier.bias' as int32, where .* has float32"),
         (weights_too_large, WEIGHTS, "is larger than 64 MB"),
         (a_folder_for_weights, WEIGHTS, "cannot be read: Is a directory"),
         (no_card, CARD, "is missing, so 'mine' is no model"),
         (card_made_of(b""), CARD, "is not a model card"),
         (card_made_of(b"{"), CARD, "is not a model card"),
         (card_made_of(b"\xff\xfe"), CARD, "is not a model card"),
-        (card_made_of(b"[1]"), CARD, "is not a model card"),
+        (card_made_of(b"[1]"), CARD, "is not a model card .it is no object"),
         (card_made_of(b"{}"), CARD, "is not a model card .it lacks name, summary, architecture"),
-        (card_that_says(colour="red"), CARD, "is not a model card.*colour"),
+        (
+            card_that_says(colour="red"),
+            CARD,
+            "is not a model card .it has a field 'colour', which this version does not",
+        ),
         (card_that_says(**{"\ud800" * 1000: 1}), CARD, r"is not a model card.{1,80}(\\ud800){5,200}"),
         (card_that_says(architecture="transformer"), CARD, "the architecture 'transformer', which this version does"),
-        (card_that_says(architecture=["convnet"]), CARD, "is of another kind"),
-        (card_that_says(metrics="x"), CARD, "number"),
-        (card_that_says(seconds=None), CARD, "number"),
+        (card_that_says(architecture=["convnet"]), CARD, "'architecture' is no text"),
+        (card_that_says(config=[]), CARD, "'config' is no object"),
+        (card_that_says(metrics="x"), CARD, "'metrics' are no numbers by split"),
+        (card_that_says(metrics={"test": {"loss": 1}}), CARD, "'metrics' are no numbers by split, each .* accuracy"),
+        (card_that_says(metrics={"test": {"accuracy": True}}), CARD, "'metrics' are no numbers"),
+        (
+            card_that_says(curves=[{"passes": 1}]),
+            CARD,
+            "'curves' are no list of reports with the numbers passes, train",
+        ),
+        (card_that_says(seconds=None), CARD, "'seconds' is no number"),
+        (card_that_says(seconds=10**400), CARD, "'seconds' is no number"),
+        (card_that_says(temperature=True), CARD, "'temperature' is no number"),
+        (card_that_says(preprocessing=True), CARD, "'preprocessing' is no number"),
         (card_that_says(summary="\ud800"), CARD, "surrogates not allowed"),
         (card_that_says(parent="\ud800"), CARD, "surrogates not allowed"),
         (card_that_says(metrics={"\ud800": {"accuracy": 1}}), CARD, "surrogates not allowed"),
@@ -317,13 +408,14 @@ def another_pen(folder: Path) -> None:
         (no_pen, PEN, "is missing: the card is there without its weights"),
         (truncated_pen, PEN, "is not a whole safetensors file"),
         (another_pen, PEN, "does not hold the weights of what follows the pen"),
-        (pen_that_says(colour="red"), CARD, "is not a model card.*colour"),
+        (pen_that_says(colour="red"), CARD, "is not a model card .its pen has a field 'colour'"),
         (pen_that_says(temperature=0), CARD, "the temperature is not above 0"),
-        (pen_that_says(temperature="1"), CARD, "number"),
-        (pen_that_says(command=7), CARD, "is of another kind"),
-        (pen_that_says(config=7), CARD, "is of another kind"),
+        (pen_that_says(temperature="1"), CARD, "'temperature' is no number"),
+        (pen_that_says(command=7), CARD, "'command' is no text"),
+        (pen_that_says(config=7), CARD, "'config' is no object"),
         (pen_that_says(command="x" * 4_001), CARD, "too long"),
-        (card_that_says(pen=7), CARD, "is not a model card"),
+        (card_that_says(pen={}), CARD, "its pen lacks parameters, command, config, seconds, machine"),
+        (card_that_says(pen=7), CARD, "its pen is no object"),
         (card_that_says(architecture="convnet"), CARD, "tells of a pen, and 'convnet' cannot read together with one"),
         (card_that_says(pen=[]), CARD, "is not a model card"),
     ],
