@@ -9,13 +9,14 @@ from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
+import onnx
 import torch
 from numpy.typing import NDArray
 
 from mnist_app.ink.preprocessing import VERSION
 from mnist_app.ink.trajectory import POINTS
 from mnist_app.models.graph import Graph, to_graph
-from mnist_app.models.networks import count_parameters, logits_of
+from mnist_app.models.networks import REFUSING, count_parameters, logits_of
 from mnist_app.models.registry import (
     CARD,
     COLDEST,
@@ -36,6 +37,7 @@ from mnist_app.storage import user_models_folder
 LARGEST_CARD = 2**20  # bytes
 LONGEST = 1e9  # seconds of training
 AGREEMENT = 1e-4  # logits: how far ONNX Runtime may be from PyTorch
+INPUT = "pictures, float32 (N, 1, 28, 28), 0 = paper, 1 = ink, the digit centred by mass as in MNIST"
 CHECKED = 64  # pictures that both are asked about
 
 
@@ -131,7 +133,25 @@ def to_onnx(name: str) -> bytes:
     apart = float(np.abs(theirs - logits_of(model.network, pictures).numpy()).max())
     if not apart <= AGREEMENT:
         raise ModelError(f"ONNX Runtime and PyTorch differ by {apart:.1g} on this model, so that it is not exported.")
-    return content
+    return _described(content, model)
+
+
+def _described(content: bytes, model: Model) -> bytes:
+    """An ONNX file that says itself how it is to be used."""
+    card, graph = model.card, onnx.load_from_string(content)
+    outputs = "logits, float32 (N, 10): of the digits 0 to 9"
+    use = 'Divide the ten digits\' "logits" by "temperature"; their softmax is the probabilities of the digits.'
+    notes = {"temperature": repr(float(card.temperature)), "preprocessing": str(card.preprocessing)}
+    if card.architecture in REFUSING:
+        outputs = "logits, float32 (N, 11): of the digits 0 to 9, and last that it is no digit"
+        use += ' The last of the softmax of all eleven, undivided, says how probably it is none: above "refusal" it is.'
+        notes["refusal"] = repr(float(card.refusal))
+    if model.pen:
+        use += " What follows the pen is left out: the app reads drawings by both, and pictures by this alone."
+    notes |= {"input": INPUT, "outputs": f"{outputs}; features, float32 (N, F): what they were told by", "use": use}
+    graph.doc_string = f"{card.name}. Input: {INPUT}. Outputs: {notes['outputs']}. {use}"
+    onnx.helper.set_model_props(graph, notes)
+    return graph.SerializeToString()
 
 
 def _trajectories() -> torch.Tensor:

@@ -16,6 +16,7 @@ import onnxruntime
 import pytest
 import torch
 from safetensors.torch import load, save
+from scipy.special import softmax
 
 from mnist_app.data.dataset import Digits
 from mnist_app.ink.trajectory import POINTS
@@ -23,6 +24,7 @@ from mnist_app.models import exchange
 from mnist_app.models.exchange import from_zip, to_onnx, to_zip
 from mnist_app.models.networks import ARCHITECTURES, build, logits_of
 from mnist_app.models.registry import CARD, PEN, WEIGHTS, ModelError, find_model, load_model, model_folders, save_model
+from mnist_app.reading.recognition import load_recogniser, recognise
 from mnist_app.storage import user_models_folder
 
 
@@ -50,6 +52,24 @@ def test_onnx_gives_the_same_logits(architecture: str, validation: Digits) -> No
     images = validation.images[::50]
     theirs = session.run(None, {"pictures": images[:, None].astype(np.float32) / 255})[0]
     np.testing.assert_allclose(theirs, logits_of(network, images).numpy(), atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["ink-cnn", "ensemble", "mnist-cnn"])
+def test_an_onnx_file_alone_tells_how_to_come_to_what_the_app_says(name: str, validation: Digits) -> None:
+    content, images = to_onnx(name), validation.images[::50]
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    notes, told = session.get_modelmeta().custom_metadata_map, session.get_modelmeta().description
+    logits = session.run(None, {"pictures": images[:, None].astype(np.float32) / 255})[0].astype(np.float64)
+    probabilities = softmax(logits[:, :10] / float(notes["temperature"]), axis=1)
+    expected = recognise(load_recogniser(name), images)
+    np.testing.assert_allclose(probabilities, [answer.probabilities for answer in expected], atol=1e-5)
+    assert ("refusal" in notes) == (logits.shape[1] == 11) == ("no digit" in told) == (name != "mnist-cnn")
+    if "refusal" in notes:
+        doubts = softmax(logits, axis=1)[:, 10]
+        np.testing.assert_allclose(doubts, [answer.doubt for answer in expected], atol=1e-5)
+        assert [doubt <= float(notes["refusal"]) for doubt in doubts] == [answer.is_digit for answer in expected]
+    assert ("What follows the pen is left out" in told) == (load_model(find_model(name)).pen is not None)
+    assert "0 = paper, 1 = ink" in notes["input"] and notes["use"] in told
 
 
 def test_a_model_that_onnx_runtime_reads_otherwise_is_not_exported(monkeypatch: pytest.MonkeyPatch) -> None:
