@@ -5,13 +5,14 @@ import contextlib
 import dataclasses
 import itertools
 import json
+import os
 import shlex
 import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mnist_app.errors import AppError
 
@@ -28,26 +29,56 @@ if TYPE_CHECKING:  # imported where they are used: torch takes two seconds that 
 BATCH = 256  # drawings read at once; more is no quicker
 STDIN = "-"
 INTERRUPTED = 130  # exit code of what was ended by Ctrl-C, as shells have it
-# What `train` can set: fields of TrainConfig, which has their defaults and their limits.
-TRAIN_OPTIONS = {
-    **{"architecture": str, "epochs": int, "batch_size": int, "learning_rate": float, "seed": int},
-    **{"optimiser": str, "digits": int, "checks": int, "average": float, "label_smoothing": float},
-    **{"weight_decay": float, "attack_levels": int, "schedule": str, "precision": str, "device": str},
+# What `train` can set, and what that is: fields of TrainConfig, which has their defaults, choices and limits.
+TRAIN_OPTIONS: dict[str, tuple[type, str]] = {
+    "architecture": (str, "the kind of network"),
+    "epochs": (int, "how often every digit is seen"),
+    "batch_size": (int, "digits between two changes of the weights"),
+    "learning_rate": (float, "how far the weights go at a time, at most"),
+    "seed": (int, "of all that is left to chance"),
+    "optimiser": (str, "how the weights are changed"),
+    "digits": (int, "how many of the training digits are learned from; without it all"),
+    "checks": (int, "measurements on validation in an epoch"),
+    "average": (float, "how much of the moving average of the weights stays with each batch"),
+    "label_smoothing": (float, "share of certainty that is given to the other digits"),
+    "weight_decay": (float, "how strongly the weights are pulled towards 0"),
+    "attack_levels": (int, "of 255 that each pixel is changed by, against the network; 0 leaves digits alone"),
+    "schedule": (str, "how the learning rate goes on"),
+    "precision": (str, "of the numbers that are multiplied"),
+    "device": (str, "what does the work"),
 }
-CHANGES = ("rotation", "shift", "zoom", "shear", "thickness", "elastic")  # of digits: fields of Augmentation
+# How far digits are changed at random, each way: fields of Augmentation, likewise.
+CHANGES = {
+    "rotation": "degrees that a digit is turned, at most",
+    "shift": "pixels that it is moved, at most",
+    "zoom": "share of its size that it grows or shrinks, at most",
+    "shear": "pixels sideways that it leans for each pixel of height, at most",
+    "thickness": "pixels that its strokes get thicker or thinner, at most",
+    "elastic": "pixels that its parts stray from each other, at most",
+}
 PRESETS = ("quick", "minute", "best")
 
 
 def predict_command(arguments: argparse.Namespace) -> None:
-    """One JSON line for each image and each drawing, in order."""
+    """One JSON line for each image and each drawing, in order.
+
+    What cannot be read says so in its line, keeps nothing else from being read, and fails the command in the end.
+    """
     from mnist_app.reading.number import Reading, read_each
 
+    if not sys.stdout:  # as Python has it where a shell closed it
+        raise AppError("Nothing can be written to standard output: it is closed.")
     model = _load(arguments.model)
+    count = failed = 0
     for batch in _batched(itertools.chain.from_iterable(_readables(file) for file in arguments.files)):
         for answer in read_each(model, batch):
             line = answer.to_json() if isinstance(answer, Reading) else {"error": str(answer)}
             print(json.dumps(line))
+            count += 1
+            failed += "error" in line
         sys.stdout.flush()
+    if failed:
+        raise AppError(f"{failed:,} of {count:,} could not be read; their lines say why.")
 
 
 def evaluate_command(arguments: argparse.Namespace) -> None:
@@ -60,7 +91,7 @@ def evaluate_command(arguments: argparse.Namespace) -> None:
     from mnist_app.reading.evaluation import evaluate, evaluate_ink
     from mnist_app.reading.recognition import recognise
 
-    name = arguments.model or default_model()
+    name = default_model() if arguments.model is None else arguments.model
     model = _load(name)
     digits = load_split(arguments.split)
     answers = recognise(model, digits.images)
@@ -254,7 +285,7 @@ def pen_command(arguments: argparse.Namespace) -> None:
 
     if arguments.workers < 0:
         raise AppError(f"workers is a whole number from 0, not {arguments.workers}.")
-    words = ["pen", str(arguments.folder), "--ink", "INK_FOLDER"]
+    words = ["pen", arguments.model, "--ink", "INK_FOLDER"]
     words += ["--seed", str(arguments.seed)] if arguments.seed else []
     command = shlex.join(["python", "-m", "mnist_app", *words])
     with tqdm(unit="batch", mininterval=1, delay=0.1) as bar:
@@ -264,7 +295,7 @@ def pen_command(arguments: argparse.Namespace) -> None:
             bar.update()
             bar.set_postfix(loss=f"{report.loss:.3f}", refresh=False)
 
-        folder = arguments.folder.resolve()
+        folder = _folder_of(arguments.model)
         card = give_pen(folder, arguments.ink, arguments.seed, watch, command, arguments.workers)
     assert card.pen
     print(f"Saved {folder}: {card.pen.parameters:,} parameters follow the pen. Calibrate it before it is used.")
@@ -275,8 +306,8 @@ def combine_command(arguments: argparse.Namespace) -> None:
     from mnist_app.models.registry import load_model
     from mnist_app.training.ensembles import combine
 
-    members = [load_model(member) for member in arguments.members]
-    command = ["python", "-m", "mnist_app", "combine", *map(str, arguments.members), "--output", str(arguments.output)]
+    members = [load_model(_folder_of(member)) for member in arguments.members]
+    command = ["python", "-m", "mnist_app", "combine", *arguments.members, "--output", str(arguments.output)]
     folder = arguments.output.resolve()
     print(f"Saved {folder}: {_figures(combine(folder, members, shlex.join(command)).metrics)}.")
 
@@ -294,7 +325,8 @@ def calibrate_command(arguments: argparse.Namespace) -> None:
     from mnist_app.training.twins import answers_of, calibrated, unseen_ink
 
     torch.set_num_threads(1)
-    model = load_model(arguments.folder)
+    folder = _folder_of(arguments.model)
+    model = load_model(folder)
     if arguments.twins and not arguments.ink:
         raise AppError("Twins are asked about real ink: name its folder with --ink.")
     if arguments.ink and not arguments.twins:
@@ -303,13 +335,13 @@ def calibrate_command(arguments: argparse.Namespace) -> None:
         raise AppError(f"{model.card.name!r} is as sure as what it was made from: calibrate that, and make it again.")
     if model.card.config.get("ink") and not arguments.twins:
         raise AppError(f"{model.card.name!r} has learned from ink: name its twins, trained --without some collections.")
-    twins = [load_model(twin) for twin in arguments.twins]
+    twins = [load_model(_folder_of(twin)) for twin in arguments.twins]
     for twin in twins:
         if twin.card.architecture != model.card.architecture:
             raise AppError(f"{twin.card.name!r} is no twin of {model.card.name!r}: it is another kind of network.")
     ink = unseen_ink(twins, arguments.ink)
     card = calibrated(model.card, answers_of(model, load_split("validation")), ink)
-    save_model(arguments.folder.resolve(), model.network, card, model.pen)
+    save_model(folder, model.network, card, model.pen)
     print(f"Temperature {card.temperature:.3f}, refused above a doubt of {card.refusal:.3f}: {_figures(card.metrics)}.")
     if card.pen:
         print(f"With the pen {card.pen.temperature:.3f}, and above {card.pen.refusal:.3f}.")
@@ -323,7 +355,7 @@ def prepare_command(arguments: argparse.Namespace) -> None:
     from mnist_app.models.shelf import default_model
 
     torch.set_num_threads(1)
-    model = arguments.model or default_model()
+    model = default_model() if arguments.model is None else arguments.model
     if arguments.ship:
         for path in ship(model):
             print(f"{path} ({path.stat().st_size / 1e6:.2f} MB)")
@@ -360,13 +392,15 @@ def lab_command(arguments: argparse.Namespace) -> None:
 
 def data_command(arguments: argparse.Namespace) -> None:
     """Fetch MNIST, or say where the digits come from."""
-    from mnist_app.data.dataset import find_source
+    from mnist_app.data.dataset import check_files, find_source
     from mnist_app.data.fetch import fetch
 
     if arguments.action == "fetch":
         print(f"MNIST is in {fetch(arguments.mirror)}")
         return
     source = find_source()
+    if source.folder:
+        check_files(source.folder)
     print(f"Source: {source.name}{f' ({source.folder})' if source.folder else ''}. Splits: {', '.join(source.splits)}.")
 
 
@@ -382,6 +416,18 @@ def models_command(_: argparse.Namespace) -> None:
             print(f"{name:<20} {error}")
 
 
+def _folder_of(model: str) -> Path:
+    """A model's folder, by itself or by the model's name. Raises AppError where it is neither."""
+    from mnist_app.models.registry import ModelError, find_model
+
+    if os.path.isdir(model):
+        return Path(model).resolve()
+    try:
+        return find_model(model)
+    except ModelError as error:
+        raise AppError(f"There is no folder {model!r}. {error}") from None
+
+
 def _load(name: str | None) -> "Recogniser":
     import torch
 
@@ -389,7 +435,7 @@ def _load(name: str | None) -> "Recogniser":
     from mnist_app.reading.recognition import load_recogniser
 
     torch.set_num_threads(1)
-    return load_recogniser(name or default_model())
+    return load_recogniser(default_model() if name is None else name)
 
 
 def _readables(file: str) -> Iterator["Readable"]:
@@ -431,6 +477,26 @@ def _figures(metrics: Mapping[str, Mapping[str, float]]) -> str:
     return ", ".join(f"{split} {values['accuracy']:.2%}" for split, values in metrics.items()) or "not measured"
 
 
+class _TrainHelp(argparse.Action):
+    """Help with the defaults and choices of TrainConfig, which nobody waits for who asks for no help."""
+
+    def __init__(self, **words: Any) -> None:
+        super().__init__(nargs=0, default=argparse.SUPPRESS, **words)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from mnist_app.training.train import CHOICES, TrainConfig
+
+        usual = TrainConfig()
+        defaults = {**vars(usual), **vars(usual.augmentation)}
+        for action in parser._actions:
+            if action.dest in CHOICES:
+                action.help = f"{action.help}: {', '.join(CHOICES[action.dest])}"
+            if action.dest in {**TRAIN_OPTIONS, **CHANGES} and defaults[action.dest] is not None:
+                action.help = f"{action.help} (default: {defaults[action.dest]})"
+        parser.print_help()
+        parser.exit()
+
+
 def _parser() -> argparse.ArgumentParser:
     from mnist_app.data.dataset import SPLITS
     from mnist_app.data.fetch import MIRROR
@@ -439,7 +505,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     predict = commands.add_parser("predict", help="read images or drawings", description=predict_command.__doc__)
-    predict.add_argument("files", nargs="+", metavar="FILE", help="an image, .jsonl, .jsonl.gz, or - for stdin")
+    files = f"an image, .jsonl, .jsonl.gz, or - for stdin, whose lines are answered {BATCH} at a time"
+    predict.add_argument("files", nargs="+", metavar="FILE", help=files)
     predict.add_argument("--model", metavar="ID", help="a name that `models` lists")
     predict.set_defaults(run=predict_command)
 
@@ -451,7 +518,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--json", action="store_true", help="one JSON object instead of tables")
     evaluate.set_defaults(run=evaluate_command)
 
-    train = commands.add_parser("train", help="train a network", description=train_command.__doc__)
+    train = commands.add_parser("train", help="train a network", description=train_command.__doc__, add_help=False)
     where = train.add_mutually_exclusive_group(required=True)
     where.add_argument("--name", help="of the new model, among your own")
     where.add_argument("--output", type=Path, metavar="FOLDER", help="of the model; replaced if it exists")
@@ -460,8 +527,9 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--workers", type=int, default=0, metavar="N", help="processes that paint ink ahead")
     where.add_argument("--job", type=Path, help=argparse.SUPPRESS)  # the app's own
     train.add_argument("--preset", choices=PRESETS, help="a recipe to start from; without one the usual")
-    for option, kind in [*TRAIN_OPTIONS.items(), *((change, float) for change in CHANGES)]:
-        train.add_argument(f"--{option.replace('_', '-')}", type=kind, default=argparse.SUPPRESS)
+    train.add_argument("-h", "--help", action=_TrainHelp, help="show this help message and exit")
+    for option, (kind, help_) in {**TRAIN_OPTIONS, **{name: (float, help_) for name, help_ in CHANGES.items()}}.items():
+        train.add_argument(f"--{option.replace('_', '-')}", type=kind, default=argparse.SUPPRESS, help=help_)
     train.set_defaults(run=train_command)
 
     teach = commands.add_parser("teach", help="teach a model drawings", description=teach_command.__doc__)
@@ -472,20 +540,22 @@ def _parser() -> argparse.ArgumentParser:
     teach.set_defaults(run=teach_command)
 
     pen = commands.add_parser("pen", help="have a model follow the pen", description=pen_command.__doc__)
-    pen.add_argument("folder", type=Path, metavar="MODEL", help="the model's folder; its card is rewritten")
+    pen.add_argument("model", metavar="MODEL", help="a folder, or a name that `models` lists; its card is rewritten")
     pen.add_argument("--ink", type=Path, metavar="FOLDER", required=True, help="collections of drawings")
     pen.add_argument("--seed", type=int, default=0)
     pen.add_argument("--workers", type=int, default=0, metavar="N", help="processes that write drawings ahead")
     pen.set_defaults(run=pen_command)
 
     combine = commands.add_parser("combine", help="make an ensemble", description=combine_command.__doc__)
-    combine.add_argument("members", nargs="+", type=Path, metavar="MODEL", help="folder of a model trained by `train`")
+    combine.add_argument("members", nargs="+", metavar="MODEL", help="folder or name of a model trained by `train`")
     combine.add_argument("--output", type=Path, metavar="FOLDER", required=True, help="replaced if it exists")
     combine.set_defaults(run=combine_command)
 
     calibrate = commands.add_parser("calibrate", help="fit confidence", description=calibrate_command.__doc__)
-    calibrate.add_argument("folder", type=Path, metavar="MODEL", help="the model's folder; its card is rewritten")
-    calibrate.add_argument("twins", nargs="*", type=Path, metavar="TWIN", help="folder of one trained --without some")
+    calibrate.add_argument(
+        "model", metavar="MODEL", help="a folder, or a name that `models` lists; its card is rewritten"
+    )
+    calibrate.add_argument("twins", nargs="*", metavar="TWIN", help="folder or name of one trained --without some")
     calibrate.add_argument("--ink", type=Path, metavar="FOLDER", help="all of the collections, for twins")
     calibrate.set_defaults(run=calibrate_command)
 
@@ -517,15 +587,23 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main() -> int:
-    arguments = _parser().parse_args()
     try:
+        arguments = _parser().parse_args()
         arguments.run(arguments)
+        if sys.stdout:
+            sys.stdout.flush()  # while what goes wrong can still be said
     except AppError as error:
         print(error, file=sys.stderr)
         return 1
     except BrokenPipeError:  # the reader has seen enough, as `head` does
         sys.stderr.close()
         return 0
+    except OSError as error:
+        if error.filename is not None:  # some file, and not what is printed
+            raise
+        print(f"Standard output cannot be written: {error.strerror}.", file=sys.stderr)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # where Python can lose what it still holds
+        return 1
     except KeyboardInterrupt:
         return INTERRUPTED
     return 0

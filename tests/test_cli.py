@@ -105,9 +105,9 @@ def test_an_answer_holds_all_there_is_to_know(run: Run, files: Path) -> None:
 
 def test_errors_take_their_place_and_the_rest_goes_on(run: Run, files: Path) -> None:
     names = ["text.png", "plain.jsonl", "none.png", "cut.jsonl.gz", "blank.png", "none.jsonl", "seven.png"]
-    code, out, _ = run("predict", *(files / name for name in names))
+    code, out, err = run("predict", *(files / name for name in names))
     expected = ["no image", 1, "not JSON", "no ink", 2, "none.png", "incomplete", "no ink", "none.jsonl", 7]
-    assert code == 0
+    assert (code, err) == (1, "7 of 10 could not be read; their lines say why.\n")
     assert all(str(part) in str(answer) for part, answer in zip(expected, answers(out), strict=True))
 
 
@@ -116,11 +116,12 @@ def test_more_drawings_than_are_read_at_once_stay_in_order(run: Run, tmp_path: P
     assert answers(run("predict", tmp_path / "many.jsonl")[1]) == [1, 2, "There is no ink to read yet."] * 100
 
 
-@pytest.mark.parametrize("command", [["predict", "x.png"], ["evaluate"]])
-def test_an_unknown_model_is_one_sentence_and_exit_code_1(run: Run, command: list[str]) -> None:
-    code, out, err = run(*command, "--model", "gpt")
+@pytest.mark.parametrize("name", ["gpt", ""])
+@pytest.mark.parametrize("command", [["predict", "x.png"], ["evaluate"], ["prepare"]])
+def test_an_unknown_model_is_one_sentence_and_exit_code_1(run: Run, command: list[str], name: str) -> None:
+    code, out, err = run(*command, "--model", name)
     assert (code, out) == (1, "")
-    assert err.startswith("No model named 'gpt'. Available: 'ink-cnn', 'ensemble'") and err.count("\n") == 1
+    assert err.startswith(f"No model named {name!r}. Available: 'ink-cnn', 'ensemble'") and err.count("\n") == 1
 
 
 def test_as_a_process_it_reads_and_stops_when_no_one_listens(tmp_path: Path) -> None:
@@ -135,6 +136,31 @@ def test_as_a_process_it_reads_and_stops_when_no_one_listens(tmp_path: Path) -> 
         timeout=60,
     )
     assert (done.returncode, answers(done.stdout), done.stderr) == (0, [7], "")
+
+
+@pytest.mark.parametrize(
+    ("redirected", "says"),
+    [
+        ("predict seven.jsonl >/dev/full", "Standard output cannot be written: No space left on device.\n"),
+        ("models >/dev/full", "Standard output cannot be written: No space left on device.\n"),
+        ("predict seven.jsonl >&-", "Nothing can be written to standard output: it is closed.\n"),
+    ],
+)
+def test_answers_that_cannot_be_written_are_one_sentence(tmp_path: Path, redirected: str, says: str) -> None:
+    (tmp_path / "seven.jsonl").write_bytes(ink(SEVEN))
+    command = f"{shlex.quote(sys.executable)} -m mnist_app {redirected}"
+    root = Path(__file__).parent.parent
+    command = command.replace("seven.jsonl", shlex.quote(str(tmp_path / "seven.jsonl")))
+    done = subprocess.run(["bash", "-c", command], cwd=root, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (1, says)
+
+
+def test_what_is_ended_by_hand_while_it_loads_says_nothing_either(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mnist_app.__main__._parser", interrupt)
+    assert run("models") == (130, "", "")
 
 
 def test_who_reads_tells_nobody(tmp_path: Path) -> None:
@@ -346,6 +372,20 @@ def test_members_answer_together(run: Run, tiny_splits: Digits, tmp_path: Path, 
     assert json.loads(run("predict", files / "seven.png", "--model", "together")[1])["model"] == "together"
 
 
+def test_a_model_may_be_named_where_a_folder_may(run: Run, tmp_path: Path) -> None:
+    shutil.copytree(find_model("ink-cnn"), user_models_folder() / "mine")
+    learned = "'ink-cnn' has learned from ink: name its twins, trained --without some collections.\n"
+    assert run("calibrate", "mine")[::2] == (1, learned)
+    no_ink = "'mnist-cnn' has learned from no ink, so there is none for a pen to learn from.\n"
+    assert run("pen", "mnist-cnn", "--ink", tmp_path)[::2] == (1, no_ink)
+    kinds = "An ensemble is made of models of the architectures handnet, unpadded-3, unpadded-5, in this order.\n"
+    assert run("combine", "mine", "--output", tmp_path / "x")[::2] == (1, kinds)
+    for command in (["calibrate", "nope"], ["pen", "nope", "--ink", tmp_path], ["combine", "nope", "--output", "x"]):
+        code, _, err = run(*command)
+        assert (code, err.count("\n")) == (1, 1)
+        assert err.startswith("There is no folder 'nope'. No model named 'nope'. Available: 'ink-cnn', ")
+
+
 def test_other_networks_are_no_members(run: Run, tmp_path: Path) -> None:
     code, _, err = run("combine", find_model("mnist-cnn"), find_model("robust-cnn"), "--output", tmp_path / "x")
     assert code == 1
@@ -509,6 +549,28 @@ def test_training_never_replaces_what_is_no_model(
     assert (files / "seven.png").exists()
 
 
+def test_help_names_what_every_option_is_with_defaults_and_choices(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        run("train", "--help")
+    out = " ".join(capsys.readouterr().out.split())
+    assert end.value.code == 0
+    assert "--epochs EPOCHS how often every digit is seen (default: 24)" in out
+    assert "the kind of network: convnet, quicknet, inknet, handnet, unpadded-3, unpadded-5, trio (default:" in out
+    assert "--rotation ROTATION degrees that a digit is turned, at most (default: 12.0)" in out
+    with pytest.raises(SystemExit):
+        run("predict", "--help")
+    assert "whose lines are answered 256 at a time" in " ".join(capsys.readouterr().out.split())
+
+
+def test_only_what_came_with_the_app_is_shipped(run: Run) -> None:
+    shutil.copytree(find_model("mnist-cnn"), user_models_folder() / "mine")
+    code, out, err = run("prepare", "--ship", "--model", "mine")
+    assert (code, out) == (1, "")
+    assert err == "'mine' did not come with the app, and weights/ is for what does. Leave out --ship.\n"
+
+
 def test_a_missing_test_split_is_noticed_before_the_training(
     run: Run, tiny_digits: Digits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -607,6 +669,9 @@ def test_a_model_of_the_lab_is_asked_by_its_name(run: Run, a_toy: Path, files: P
 
 def test_the_source_of_the_digits_is_shown(run: Run, toy_mnist: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run("data", "show")[1] == "Source: the embedded sample. Splits: validation.\n"
+    monkeypatch.setenv("MNIST_APP_DATA", "/nope")
+    says = "/nope/MNIST/raw/train-images-idx3-ubyte is missing. Put the original there, or unset MNIST_APP_DATA.\n"
+    assert run("data") == run("evaluate") == (1, "", says)
     monkeypatch.setenv("MNIST_APP_DATA", str(toy_mnist))
     assert run("data")[1] == (
         f"Source: the folder named by MNIST_APP_DATA ({toy_mnist}). Splits: train, validation, test.\n"

@@ -8,6 +8,7 @@ from mnist_app.errors import AppError
 from mnist_app.explore import favourites, neighbours, predictions, projection
 from mnist_app.explore.kept import keep
 from mnist_app.models.registry import ROBUST_MODEL
+from mnist_app.models.shelf import is_shipped
 from mnist_app.storage import SHIPPED_WEIGHTS
 
 SHIPPED_SPLITS = ("validation", "test")
@@ -35,6 +36,8 @@ def ship(model: str) -> list[Path]:
     Returns the files; they replace those of other weights of that name. Of ROBUST_MODEL, which is there to be attacked,
     only what is small and slow to compute: the rest takes whoever asks first a minute. Raises AppError.
     """
+    if not is_shipped(model):
+        raise AppError(f"{model!r} did not come with the app, and weights/ is for what does. Leave out --ship.")
     train = load_split("train")
     learned, _ = predictions.predictions_of(model, "train", train)
     origin = predictions.origin_of(model, "train", train)

@@ -3,7 +3,7 @@
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -32,6 +32,11 @@ PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 DEVICES = ("cpu", "cuda")
 
+CHOICES: dict[str, Collection[str]] = {
+    **{"architecture": ARCHITECTURES, "optimiser": OPTIMISERS, "schedule": SCHEDULES},
+    **{"precision": PRECISIONS, "device": DEVICES},
+}
+
 _Tensors = tuple[Tensor, ...] | list[Tensor]
 
 
@@ -58,16 +63,9 @@ class TrainConfig:
     device: str = "cpu"  # of DEVICES; a graphics card learns in minutes what takes a CPU an hour
 
     def __post_init__(self) -> None:
-        if self.architecture not in ARCHITECTURES:
-            raise AppError(f"No architecture {self.architecture!r}. Available: {', '.join(ARCHITECTURES)}.")
-        if self.optimiser not in OPTIMISERS:
-            raise AppError(f"No optimiser {self.optimiser!r}. Available: {', '.join(OPTIMISERS)}.")
-        if self.schedule not in SCHEDULES:
-            raise AppError(f"No schedule {self.schedule!r}. Available: {', '.join(SCHEDULES)}.")
-        if self.precision not in PRECISIONS:
-            raise AppError(f"No precision {self.precision!r}. Available: {', '.join(PRECISIONS)}.")
-        if self.device not in DEVICES:
-            raise AppError(f"No device {self.device!r}. Available: {', '.join(DEVICES)}.")
+        for name, known in CHOICES.items():
+            if getattr(self, name) not in known:
+                raise AppError(f"No {name} {getattr(self, name)!r}. Available: {', '.join(known)}.")
         whole = ("epochs", "batch_size", "seed", "checks", "attack_levels")
         for name in (*whole, *(["digits"] if self.digits is not None else [])):
             if not isinstance(getattr(self, name), int):
