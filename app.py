@@ -3,6 +3,7 @@
 import gc
 import logging
 import os
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -65,9 +66,48 @@ def read_environment() -> None:
     """Let STREAMLIT_SERVER_… variables have their say, as ``streamlit run`` does and an ASGI server does not."""
     for option in ("server.address", "server.port", "server.baseUrlPath"):
         if value := os.environ.get(config.get_config_options()[option].env_var):
+            if option == "server.port" and not (value.isdecimal() and int(value[:6]) < 2**16):
+                raise SystemExit(f"STREAMLIT_SERVER_PORT is a whole number up to {2**16 - 1}, not {value[:64]!r}.")
             config.set_option(option, value)
     if not st.get_option("server.address"):
         config.set_option("server.address", "127.0.0.1")
+
+
+def check_free(host: str, port: int) -> None:
+    """Ends the process in a sentence where nobody can listen: said before anything is loaded or begun."""
+    try:
+        family, *_, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.create_server(place[:2], family=family):
+            pass
+    except (OSError, UnicodeError) as error:
+        reason = str(getattr(error, "strerror", error)).partition(" (while")[0]  # where Python tells the address again
+        raise SystemExit(f"The app cannot listen on {host}, port {port}: {reason}.") from None
+
+
+def address_to_type(host: str, port: int) -> str:
+    """Where the pages are, as others in the network may type it where they reach the app."""
+    if host in ("0.0.0.0", "::"):
+        host = own_address(is_ipv6=host == "::")
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}/{BASE}"
+
+
+def own_address(is_ipv6: bool) -> str:
+    """This machine's address in the network, else its name."""
+    family, documented = (socket.AF_INET6, "2001:db8::1") if is_ipv6 else (socket.AF_INET, "192.0.2.1")
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as asking:
+            asking.connect((documented, 9))  # sends nothing: only the route to an address that nobody has is looked up
+            return str(asking.getsockname()[0])
+    except OSError:
+        return socket.gethostname()
+
+
+class Server(uvicorn.Server):
+    """Says where it is once it listens."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        print(f"Draw a digit: {address_to_type(self.config.host, self.config.port)}", flush=True)
 
 
 # The settings lie beside this file, wherever the server was started. `streamlit run` has told where that is.
@@ -97,7 +137,12 @@ if __name__ == "__main__":
     # Not app.run(): it binds a socket on which asyncio never turns off Nagle's algorithm, and every small answer
     # would wait 40 ms for a delayed acknowledgement.
     host, port = st.get_option("server.address"), int(st.get_option("server.port"))
-    print(f"Draw a digit: http://{host}:{port}/{BASE}", flush=True)
+    check_free(host, port)
     # Messages are small and frequent: compressing each costs more time than it saves. An address is the one that
     # really asked: whatever a visitor or a proxy says of another may be made up.
-    uvicorn.run(app, host=host, port=port, log_level="warning", ws_per_message_deflate=False, proxy_headers=False)
+    with suppress(KeyboardInterrupt):
+        Server(
+            uvicorn.Config(
+                app, host=host, port=port, log_level="warning", ws_per_message_deflate=False, proxy_headers=False
+            )
+        ).run()

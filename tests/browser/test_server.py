@@ -59,6 +59,44 @@ def test_a_server_that_listens_everywhere_lets_in_this_machine_alone(tmp_path: P
     assert next(server, None) is None
 
 
+def ended(home: Path, **environment: str) -> tuple[int, str, str]:
+    """How a server ends that cannot begin: exit code, standard output, standard error."""
+    env = {**os.environ, "MNIST_APP_HOME": str(home), **environment}
+    done = subprocess.run([sys.executable, "app.py"], cwd=ROOT, env=env, capture_output=True, text=True, timeout=120)
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("port", ["abc", "99999", "-1"])
+def test_a_port_that_is_none_is_one_sentence(tmp_path: Path, port: str) -> None:
+    says = f"STREAMLIT_SERVER_PORT is a whole number up to 65535, not {port!r}.\n"
+    assert ended(tmp_path, STREAMLIT_SERVER_PORT=port) == (1, "", says)
+
+
+def test_a_busy_port_is_one_sentence_and_no_address(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as busy:
+        port = busy.getsockname()[1]
+        says = f"The app cannot listen on 127.0.0.1, port {port}: Address already in use.\n"
+        assert ended(tmp_path, STREAMLIT_SERVER_PORT=str(port)) == (1, "", says)
+
+
+def test_a_server_for_all_says_where_others_reach_it_once_it_listens(tmp_path: Path) -> None:
+    own, port = own_address(), str(free_port())
+    every = {"STREAMLIT_SERVER_ADDRESS": "0.0.0.0", "STREAMLIT_SERVER_PORT": port, "MNIST_APP_OPEN": "1"}
+    env = {**os.environ, "MNIST_APP_HOME": str(tmp_path), **every}
+    with subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout and server.stdout.readline() == f"Draw a digit: http://{own}:{port}/\n"
+            assert httpx.get(f"http://{own}:{port}/api/health").status_code == 200
+        finally:
+            server.terminate()
+
+
+def test_an_address_of_ipv6_stands_in_brackets(tmp_path: Path) -> None:
+    asking = "import app; print(app.address_to_type('::1', 80))"
+    asked = subprocess.run([sys.executable, "-c", asking], cwd=ROOT, capture_output=True, text=True)
+    assert asked.stdout == "http://[::1]:80/\n", asked.stderr
+
+
 def clear_caches(address: str) -> None:
     """Ask for it as Streamlit's own page would."""
     with connect(address.replace("http", "ws") + "/_stcore/stream", subprotocols=[Subprotocol("streamlit")]) as socket_:
