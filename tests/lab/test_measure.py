@@ -247,9 +247,9 @@ def test_a_problem_is_forgotten_once_it_is_solved(folder: Path) -> None:
 
 
 def test_collections_that_cannot_be_read_are_a_problem(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(InkFileError, match="holds no drawings"):
+    with pytest.raises(InkFileError, match="is not there"):
         learn_and_measure(TOY, folder, tmp_path / "nowhere")
-    assert "holds no drawings" in str(problem_of(folder))
+    assert "is not there" in str(problem_of(folder))
 
 
 @pytest.mark.parametrize(("number", "reason"), [(28, "No space left on device"), (13, "Permission denied")])

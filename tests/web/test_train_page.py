@@ -300,7 +300,7 @@ def test_of_a_number_on_the_pad_its_first_digit_is_watched() -> None:
     assert not at.exception, at.exception
     said = "On the pad is a number. Here one digit is read at a time: its first."
     assert said in text_of(at) and "Your drawing, as it read it" in text_of(at)
-    at.segmented_control(key="watch_2").set_value("A digit of MNIST").run()
+    at.segmented_control(key="watch_2").set_value("A test digit").run()
     assert said not in text_of(at) and "Test digit 247" in text_of(at)
 
 
