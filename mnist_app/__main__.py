@@ -220,7 +220,7 @@ def _save_as(name: str, make: Callable[[Path], str]) -> None:
             raise AppError(f"{folder} could not be written: {error.strerror}. The model is in {made}.") from None
     finally:
         if not made.exists():
-            shutil.rmtree(workshop, ignore_errors=True)  # after a day somebody else may have cleared it away
+            shutil.rmtree(workshop)
     there = "" if saved == name else f"The name {name!r} was taken meanwhile. "
     print(f"{there}Saved {folder.parent / saved}{said}")
 
@@ -586,6 +586,16 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _not_printed() -> str | None:
+    """What keeps standard output from being written, if anything does."""
+    try:
+        print(flush=True)  # a line more, before what else went wrong is told
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # where Python can lose what it still holds
+        return f"Standard output cannot be written: {error.strerror}."
+    return None
+
+
 def main() -> int:
     try:
         arguments = _parser().parse_args()
@@ -598,12 +608,11 @@ def main() -> int:
     except BrokenPipeError:  # the reader has seen enough, as `head` does
         sys.stderr.close()
         return 0
-    except OSError as error:
-        if error.filename is not None:  # some file, and not what is printed
-            raise
-        print(f"Standard output cannot be written: {error.strerror}.", file=sys.stderr)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # where Python can lose what it still holds
-        return 1
+    except OSError:
+        if problem := _not_printed():
+            print(problem, file=sys.stderr)
+            return 1
+        raise
     except KeyboardInterrupt:
         return INTERRUPTED
     return 0

@@ -155,6 +155,15 @@ def test_answers_that_cannot_be_written_are_one_sentence(tmp_path: Path, redirec
     assert (done.returncode, done.stderr) == (1, says)
 
 
+def test_another_disk_s_fault_is_not_called_standard_output_s(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("mnist_app.__main__.models_command", fail)
+    with pytest.raises(OSError, match="No space left"):
+        run("models")
+
+
 def test_what_is_ended_by_hand_while_it_loads_says_nothing_either(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt() -> None:
         raise KeyboardInterrupt

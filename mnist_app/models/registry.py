@@ -36,7 +36,7 @@ GRAPH = "model.onnx.gz"  # in place of weights, where a model of the lab is no n
 ONLY_A_GRAPH = "onnx"  # the architecture of such a model
 CURVES = ("passes", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "seconds")
 COLDEST, WARMEST = 0.05, 20.0  # temperatures beyond which a network is beyond repair
-LEFT_BEHIND = 24 * 3600  # seconds after which nobody works any more at what lies half-made beside models
+LEFT_BEHIND = 7 * 24 * 3600  # seconds after which nobody trains any more what lies half-made beside the users' models
 LARGEST_FILE = 64 * 2**20  # bytes; the shipped models have less than two MB
 # On a card, in characters; the shipped ones have at most 250, 20 and 600.
 LONGEST_TEXT, LONGEST_MEASURE, LONGEST_CONFIG = 4_000, 100, 20_000
@@ -170,12 +170,12 @@ def save_model(folder: Path, network: nn.Module, card: ModelCard, pen: PenNet | 
         raise ModelError(f"{folder} could not be written: {error.strerror}.") from None
 
 
-def clear_workshops(parent: Path) -> None:
-    """Remove what they have left among models, more than a day ago, who were killed while they made one.
+def _clear_workshops() -> None:
+    """Remove what they have left among the users' models, more than a week ago, who were killed while they made one.
 
     What holds a card stays: it may be all that is left of a model. So does what holds anything else that is none of it.
     """
-    for workshop in parent.glob(".*.????????/"):  # as tempfile names them
+    for workshop in user_models_folder().glob(".*.????????/"):  # as tempfile names them
         with contextlib.suppress(OSError):
             left = {path.name for path in workshop.rglob("*") if not path.is_dir()}
             if time.time() - workshop.stat().st_mtime > LEFT_BEHIND and left <= FILES - {CARD}:
@@ -183,7 +183,6 @@ def clear_workshops(parent: Path) -> None:
 
 
 def _write_together(folder: Path, network: nn.Module, card: ModelCard, pen: PenNet | None) -> None:
-    clear_workshops(folder.parent)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as workshop:
         new, old = Path(workshop, "new"), Path(workshop, "old")
         new.mkdir()
@@ -396,7 +395,7 @@ def put_in_place(made: Path, taken: Collection[str] = ()) -> str:
     Neither a model's name nor one of ``taken`` is used. Raises OSError; the model is then where it was.
     """
     user_models_folder().mkdir(parents=True, exist_ok=True)
-    clear_workshops(user_models_folder())
+    _clear_workshops()
     while True:
         name = name_in_place(made, taken)
         card = json.loads((made / CARD).read_text())
