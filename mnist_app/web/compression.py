@@ -1,7 +1,8 @@
-"""Streamlit sends its own scripts and styles uncompressed; this sends them compressed once and for all."""
+"""Streamlit sends its own scripts and styles, and the canvas's, uncompressed; this sends them small, and to be kept."""
 
 import asyncio
 import gzip
+from importlib.metadata import distribution
 from pathlib import Path
 
 import streamlit
@@ -11,24 +12,33 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 ASSETS = Path(streamlit.__file__).parent / "static" / "static"
+# Not imported: a component may be only when Streamlit is there to know of it.
+CANVAS = Path(str(distribution("streamlit-drawable-canvas").locate_file("streamlit_drawable_canvas/frontend/build")))
+PLACES = ("/static/", "/_stcore/bidi-components/")
+STYLES_OF_CANVAS = "index-style.css"
+FOR_EVER = "public, max-age=31536000, immutable"
+FOR_A_DAY = "public, max-age=86400"
 KINDS = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8"}
 
 
 class CompressedAssets:
-    """Answers for Streamlit's scripts and styles from memory, gzipped; passes on everything else.
+    """Answers for Streamlit's scripts and styles, and the canvas's, from memory, gzipped; passes on everything else.
 
-    Their names carry a hash of their content, so a browser may keep them for ever, and so may we.
+    Their names carry a hash of their content, so a browser may keep them for ever, and so may we. One has none: the
+    canvas's styles, which each new canvas asks for anew, and is not there if they do not come.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
         # Only what Streamlit ships can be asked for: a path is looked up, never followed.
-        self._files = {path.name: path for path in ASSETS.glob("*/*") if path.suffix in KINDS}
+        shipped = (*ASSETS.glob("*/*"), *CANVAS.glob("*"))
+        self._files = {path.name: path for path in shipped if path.suffix in KINDS}
         self._compressed: dict[str, bytes] = {}
         self._one_at_a_time = asyncio.Lock()  # thirty first visits at once want each file compressed once
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        name = scope["path"].rpartition("/")[2] if scope["type"] == "http" and "/static/" in scope["path"] else ""
+        is_asset = scope["type"] == "http" and any(place in scope["path"] for place in PLACES)
+        name = scope["path"].rpartition("/")[2] if is_asset else ""
         if name not in self._files or "gzip" not in Request(scope).headers.get("accept-encoding", ""):
             await self._app(scope, receive, send)
             return
@@ -39,7 +49,7 @@ class CompressedAssets:
         headers = {
             "Content-Encoding": "gzip",
             "Vary": "Accept-Encoding",
-            "Cache-Control": "public, max-age=31536000, immutable",
+            "Cache-Control": FOR_A_DAY if name == STYLES_OF_CANVAS else FOR_EVER,
         }
         kind = KINDS[self._files[name].suffix]
         await Response(self._compressed[name], headers=headers, media_type=kind)(scope, receive, send)

@@ -1,6 +1,7 @@
-"""A connection that breaks, and a server that is started anew, while somebody draws."""
+"""A connection that is slow or breaks, and a server that is started anew, while somebody draws."""
 
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -11,16 +12,18 @@ from playwright.sync_api import Page, expect
 
 from ..conftest import SEVEN, TWO
 from .conftest import free_port, serve
-from .visitor import Visitor
+from .visitor import Stroke, Visitor
 
 CONNECTED = "[data-testid=stApp][data-test-connection-state=CONNECTED]"
 
 
 class Cable:
-    """Between browser and server, pulled out and put in again."""
+    """Between browser and server: long, cut in one direction, pulled out and put in again."""
 
     def __init__(self, server: int) -> None:
         self.port = free_port()
+        self.delay = 0.0  # seconds, each way
+        self.is_one_way = False  # and nothing comes back from the server
         self._server = server
         self._ends: list[socket.socket] = []
         self._door: socket.socket | None = None
@@ -46,11 +49,12 @@ class Cable:
                 for one, other in (ends, ends[::-1]):
                     Thread(target=self._carry, args=(one, other), daemon=True).start()
 
-    @staticmethod
-    def _carry(one: socket.socket, other: socket.socket) -> None:
+    def _carry(self, one: socket.socket, other: socket.socket) -> None:
         with suppress(OSError), closing(one), closing(other):
             while some := one.recv(65_536):
-                other.sendall(some)
+                time.sleep(self.delay)
+                if not (self.is_one_way and one.getpeername()[1] == self._server):
+                    other.sendall(some)
 
 
 @pytest.fixture
@@ -92,14 +96,32 @@ def test_an_undo_whose_answer_was_lost_takes_nothing_else_with_it(page: Page, ca
     one_stroke = visitor.inked_pixels()
     visitor.draw(SEVEN[1:])
     visitor.settle()
+    cable.is_one_way = True
     visitor.page.keyboard.press("Control+z")
+    page.wait_for_timeout(500)  # in which the server hears of it
     with disconnected(page, cable):
-        pass
+        cable.is_one_way = False
     visitor.settle()
     visitor.expect_ink(one_stroke)
     visitor.draw(SEVEN[1:])
     visitor.settle()
     expect(visitor.digit).to_have_text("7")
+
+
+def test_a_canvas_is_here_without_the_network_once_there_was_one(page: Page, cable: Cable) -> None:
+    """Where its styles were asked for and did not come, it was an error in red until the next reload."""
+    visitor = Visitor(page).open(f"http://127.0.0.1:{cable.port}")
+    visitor.draw(SEVEN)
+    visitor.settle()
+    visitor.click("Clear")
+    visitor.settle()
+    visitor.wait_for_pad()
+    asked = page.evaluate(
+        """performance.getEntriesByType("resource")
+            .filter(({ name }) => name.includes("drawable") && name.endsWith(".css"))
+            .map(({ transferSize }) => transferSize)"""
+    )
+    assert asked[0] > 0 and not any(asked[1:])
 
 
 def test_who_draws_while_the_server_is_started_anew_goes_on_as_before(page: Page, tmp_path: Path) -> None:
@@ -121,3 +143,74 @@ def test_who_draws_while_the_server_is_started_anew_goes_on_as_before(page: Page
     page.keyboard.press("Control+z")
     visitor.expect_ink(one_stroke)
     assert next(server, None) is None
+
+
+def bar(y: float) -> Stroke:
+    return [[100, y], [175, y], [250, y]]
+
+
+def draw(visitor: Visitor, hand: str, stroke: Stroke, rest: int) -> None:
+    """Draw with mouse, finger or pen, and rest for so many ms on the way."""
+    if hand == "pen":
+        visitor.write([stroke])
+        return
+    for number, point in enumerate(stroke):
+        if hand == "finger":
+            visitor.put_fingers("touchMove" if number else "touchStart", {0: point})
+        elif number:
+            visitor.move(point)
+        else:
+            visitor.press(point)
+        if number == 1:
+            visitor.page.wait_for_timeout(rest)
+    if hand == "finger":
+        visitor.put_fingers("touchEnd", {})
+    else:
+        visitor.page.mouse.up()
+
+
+@pytest.mark.parametrize(("keys", "left"), [("Delete", 0), ("Control+z", 1)])
+@pytest.mark.parametrize(("hand", "rest"), [("mouse", 0), ("mouse", 1500), ("finger", 0), ("finger", 1500), ("pen", 0)])
+def test_a_stroke_that_is_begun_before_the_next_canvas_is_here_is_drawn_on_that(
+    page: Page, cable: Cable, keys: str, left: int, hand: str, rest: int
+) -> None:
+    visitor = Visitor(page).open(f"http://127.0.0.1:{cable.port}")
+    draw(visitor, hand, bar(60), 0)
+    visitor.settle()
+    one_bar = visitor.inked_pixels()
+    draw(visitor, hand, bar(120), 0)
+    visitor.settle()
+    cable.delay = 0.2
+    page.keyboard.press(keys)
+    draw(visitor, hand, bar(180), rest)
+    visitor.expect_ink((left + 1) * one_bar)
+    cable.delay = 0
+    visitor.settle()
+    draw(visitor, hand, bar(240), 0)  # and the pad goes on from there
+    visitor.settle()
+    visitor.expect_ink((left + 2) * one_bar)
+    for strokes in (left + 1, left):
+        page.keyboard.press("Control+z")
+        visitor.settle()
+        visitor.expect_ink(strokes * one_bar)
+    assert not visitor.errors
+
+
+@pytest.mark.parametrize("wait", [0, 350, 400, 450, 500, 700])  # ms
+def test_no_moment_after_clear_loses_strokes(page: Page, cable: Cable, wait: int) -> None:
+    visitor = Visitor(page).open(f"http://127.0.0.1:{cable.port}")
+    visitor.draw([bar(60)])
+    visitor.settle()
+    one_bar = visitor.inked_pixels()
+    visitor.draw([bar(120)])
+    visitor.settle()
+    cable.delay = 0.2
+    page.keyboard.press("Delete")
+    page.wait_for_timeout(wait)
+    visitor.write([bar(180), bar(240)])
+    page.keyboard.press("Control+z")  # is for the last of these
+    visitor.settle()
+    visitor.expect_ink(one_bar)
+    page.keyboard.press("Delete")
+    visitor.settle()
+    visitor.expect_ink(0)

@@ -222,7 +222,7 @@ def test_clear_loses_no_stroke_that_the_script_does_not_know_of(visitor: Visitor
     visitor.expect_ink(both)
 
 
-def test_a_stroke_that_goes_with_its_canvas_is_not_waited_for(visitor: Visitor) -> None:
+def test_a_stroke_does_not_go_with_the_canvas_that_it_was_begun_on(visitor: Visitor) -> None:
     visitor.draw(ONE)
     visitor.settle()
     visitor.page.mouse.move(*visitor.at([100, 100]))
@@ -231,9 +231,11 @@ def test_a_stroke_that_goes_with_its_canvas_is_not_waited_for(visitor: Visitor) 
     visitor.settle()
     visitor.page.mouse.up()
     visitor.settle()
+    dot = visitor.inked_pixels()
+    assert dot > 0
     visitor.draw(ONE)
     visitor.settle()
-    assert visitor.inked_pixels() > 0
+    assert visitor.inked_pixels() > dot
     visitor.page.get_by_role("button", name="Clear").click()
     visitor.settle()
     assert visitor.inked_pixels() == 0
@@ -351,26 +353,24 @@ def test_clear_waits_for_the_undo_before_it(visitor: Visitor) -> None:
     visitor.expect_ink(one_bar)
 
 
-def test_an_undo_that_the_next_stroke_overtakes_is_dropped(visitor: Visitor) -> None:
-    bars: list[Stroke] = [[[100, 100], [250, 100]], [[100, 200], [250, 200]]]
-    visitor.draw(ONE)
+@pytest.mark.parametrize(("name", "left"), [("Undo", 1), ("Clear", 0)])
+def test_a_stroke_waits_for_the_press_that_waits_for_the_stroke_before(visitor: Visitor, name: str, left: int) -> None:
+    bars: list[Stroke] = [[[100, 60], [250, 60]], [[100, 160], [250, 160]], [[100, 260], [250, 260]]]
+    visitor.draw(bars[:1])
     visitor.settle()
-    visitor.write(bars[:1])
-    visitor.click("Undo")
-    visitor.press([100, 200])
+    bar = visitor.inked_pixels()
+    visitor.write(bars[1:2])
+    visitor.click(name)
+    visitor.press([100, 260])
     visitor.page.wait_for_timeout(1000)  # in which the script hears of the stroke before
-    visitor.move([250, 200])
+    visitor.move([250, 260])
     visitor.page.mouse.up()
     visitor.settle()
-    visitor.page.get_by_role("button", name="Clear").click()
-    expect(visitor.digit).to_have_text("?")
+    visitor.expect_ink((left + 1) * bar)
+    visitor.write(bars[1:2])
+    visitor.click("Undo", times=2)
     visitor.settle()
-    visitor.write([*ONE, *bars])
-    visitor.settle()
-    all_three = visitor.inked_pixels()
-    visitor.page.get_by_role("button", name="Undo").click()
-    visitor.settle()
-    assert visitor.inked_pixels() < 0.9 * all_three
+    visitor.expect_ink(left * bar)
 
 
 def test_shortcuts_undo_and_clear(visitor: Visitor) -> None:

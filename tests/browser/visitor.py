@@ -154,6 +154,6 @@ class Visitor:
         expect(self.page.get_by_role("heading", level=1)).to_have_text(HEADINGS[title])
 
     def _places(self, points: Iterable[Sequence[float]]) -> list[tuple[float, float]]:
-        """Where on the page points of the canvas are."""
-        box: Any = self.canvas.bounding_box()
+        """Where on the page points of the canvas are, which goes and comes again: the pad stays."""
+        box: Any = self.page.locator(".st-key-pad").bounding_box()
         return [(box["x"] + x, box["y"] + y) for x, y in points]

@@ -30,7 +30,7 @@ from mnist_app.reading.number import ReadDigit, Reading
 from mnist_app.reading.recognition import Glyph, Prediction, Recogniser, load_recogniser
 from mnist_app.web import canvas, shared
 from mnist_app.web.answer import answer_html, percent
-from mnist_app.web.compression import ASSETS, CompressedAssets
+from mnist_app.web.compression import ASSETS, CANVAS, CompressedAssets
 from mnist_app.web.live_ink import ink_ahead
 from mnist_app.web.notice import plain
 from mnist_app.web.pictures import png_url, steps_html
@@ -642,6 +642,17 @@ def test_streamlit_s_files_come_compressed_and_whole(assets: httpx.ASGITransport
         assert answer.headers["content-encoding"] == "gzip" and answer.headers["vary"] == "Accept-Encoding"
         assert "immutable" in answer.headers["cache-control"]
         assert answer.num_bytes_downloaded < len(answer.content) / 2
+
+
+def test_the_canvas_s_files_come_compressed_and_are_kept(assets: httpx.ASGITransport) -> None:
+    kept = {}
+    place = "/_stcore/bidi-components/streamlit-drawable-canvas.streamlit_drawable_canvas"
+    for file in CANVAS.iterdir():
+        answer = get(assets, f"{place}/{file.name}")
+        assert answer.content == file.read_bytes() and answer.headers["content-encoding"] == "gzip"
+        kept[file.suffix] = answer.headers["cache-control"]
+    assert "immutable" in kept[".js"]
+    assert kept[".css"] == "public, max-age=86400", "its name stays the same when it changes"
 
 
 @pytest.mark.parametrize("accepted", ["", "identity", "br"])

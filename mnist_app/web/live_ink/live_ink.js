@@ -396,6 +396,7 @@ export default function ({ data }) {
   const isOtherInk = data.version !== page.version || data.follows !== page.follows;
   page = data;
   agree(isOtherInk);
+  document.dispatchEvent(new CustomEvent("ink-followed", { detail: data.version })); // a stroke may wait for that
   for (const [name, listener] of LISTENERS) document.addEventListener(name, listener, true);
   return () => {
     for (const [name, listener] of LISTENERS) document.removeEventListener(name, listener, true);

@@ -32,7 +32,7 @@ def drawing_pad(pad: Pad, pen_width: int) -> tuple[str | None, DeltaGenerator]:
         except DrawingError as error:
             problem = str(error)
             pad.show(pad.latest)
-    with st.container(key="pad", width="content", height=PAD_SIDE + 2, border=False):
+    with st.container(key="pad", width=PAD_SIDE, height=PAD_SIDE + 2, border=False):
         _canvas(pad, pen_width, _said(pad))
         overlay = st.empty()
     return problem, overlay
@@ -55,7 +55,7 @@ def _canvas(pad: Pad, pen_width: int, known: object) -> None:
         key=pad.key,
     )
     _guard(
-        data={"version": pad.version, "strokes": len(pad.strokes), "canUndo": pad.can_undo},
+        data={"version": pad.version, "canvas": pad.key, "strokes": len(pad.strokes), "canUndo": pad.can_undo},
         key=_GUARD,
         on_remounted_change=lambda: _put_back(pad),
     )

@@ -1,27 +1,35 @@
 // Looks after the canvas beside it: hides its toolbar, names it for screen readers, lets one finger draw at a time, holds
-// Undo and Clear back until the script has dealt with what was before, hands pasted pictures to the uploader, tells the
-// script of a canvas that has lost its ink.
+// Undo and Clear back until the script has dealt with what was before, and strokes until the canvas that comes of those is
+// here, hands pasted pictures to the uploader, tells the script of a canvas that has lost its ink.
 
-const HIDE_TOOLBAR = ".dc-toolbar { display: none !important; } canvas { touch-action: none; }";
+// Its own styles come a round trip later: until then the canvas would lie below the pad, and ink beside the pen.
+const STYLES = `
+  .dc-toolbar { display: none !important; }
+  .dc-container { position: relative; }
+  .dc-background-canvas, .dc-canvas { position: absolute; top: 0; left: 0; }
+  canvas { touch-action: none; }
+`;
 const PATIENCE = 8000; // ms after which the canvas or the script will not speak any more
-const LOOK_EVERY = 50; // ms
+const LOOK_EVERY = 20; // ms
 
 let retry = 0;
 let finger = null; // identifier of the touch that draws
 let pen = null; // {id, canvas} of the pointer that draws
 let watcher = null;
 let strokes = 0; // on the canvas, as far as seen here
-let known = { version: null, strokes: 0, canUndo: false }; // to the script
+let known = { version: null, canvas: null, strokes: 0, canUndo: false }; // to the script
+let followed = null; // version of the ink that live_ink.js follows
 let underWay = null; // "undo" or "clear": pressed, and the canvas that comes of it is not here yet
 let since = -Infinity; // the pen was lifted, or a button pressed
-let waiting = []; // names of the buttons that are still to be pressed, first to last
+let waiting = []; // what is still to be done, first to last: names of buttons to press, events of strokes to draw
+let held = null; // {id, events} of the pointer that draws a stroke which waits, or did when it was begun
 let look = 0;
 let isReplayed = false;
 let tended = { canvas: null, name: null }; // what was seen last
 let tell = () => {}; // the script
 
-function canvasRoot() {
-  for (const host of document.querySelectorAll(".st-key-pad *")) {
+function canvasRoot(place = "pad") {
+  for (const host of document.querySelectorAll(`.st-key-${place} *`)) {
     if (host.shadowRoot?.querySelector(".dc-root")) return host.shadowRoot;
   }
   return null;
@@ -43,7 +51,7 @@ function tend() {
   if (!root.querySelector("style.pad-guard")) {
     const style = document.createElement("style");
     style.className = "pad-guard";
-    style.textContent = HIDE_TOOLBAR;
+    style.textContent = STYLES;
     root.append(style);
   }
   const name = root.host.closest("[class*='st-key-pad-']")?.className.match(/st-key-(pad-\d+)/)[1];
@@ -65,20 +73,69 @@ function oneFinger(event) {
   const drawing = [...event.changedTouches].find(isDown);
   const type = event.type === "touchcancel" ? "touchend" : event.type;
   const touches = type === "touchend" || !drawing ? [] : [drawing];
-  if (drawing && event.type === type && event.touches.length === touches.length) return;
+  if (drawing && !held && event.type === type && event.touches.length === touches.length) return;
   event.stopImmediatePropagation();
   if (event.cancelable) event.preventDefault();
-  if (!drawing) return;
+  if (!drawing || held) return; // which the canvas hears of as a mouse's
   const alone = { touches, targetTouches: touches, changedTouches: [drawing] };
   canvas.dispatchEvent(new TouchEvent(type, { bubbles: true, cancelable: true, composed: true, ...alone }));
 }
 
-/** A press that still waits is dropped: it would take the canvas away from under the pen, or the wrong stroke. */
+/**
+ * A stroke that begins while a press is to be answered, or where no canvas is for a moment, waits for the canvas that is to
+ * come. To that it is a mouse's, whatever draws: a finger that was put on a canvas which is gone is heard of by its pointer
+ * alone.
+ */
+function holdStroke(event) {
+  if (!event.isTrusted) return;
+  if (event.type === "pointerdown") {
+    if (!event.target.closest?.(".st-key-pad") || event.button > 0) return;
+    if (!held && waiting.length === 0 && !isAwaited() && canvasInPlace()) return;
+    event.stopImmediatePropagation();
+    event.preventDefault(); // or events of a mouse come of it
+    if (held && !event.isPrimary) return; // a finger beside the one that draws
+    held = { id: event.pointerId, events: [event] };
+    const canvas = canvasUnder(event);
+    if (canvas) canvas.style.cursor = "progress";
+    wait(held.events);
+    return;
+  }
+  if (event.pointerId !== held?.id) return;
+  if (waiting.includes(held.events)) {
+    event.stopImmediatePropagation();
+    held.events.push(event);
+  } else {
+    document.dispatchEvent(asOfMouse(event));
+  }
+  if (event.type !== "pointermove") held = null;
+}
+
+/** The canvas that the script speaks of, once it lies where it is to be. */
+function canvasInPlace() {
+  const root = canvasRoot(known.canvas);
+  return root?.querySelector("style.pad-guard") ? root.querySelector("canvas.upper-canvas") : null;
+}
+
+/** Whether the canvas that was waited for has the stroke now. It shows its ink by then: to load that takes no task. */
+function drawn(events) {
+  const canvas = canvasInPlace();
+  const isTooEarly = underWay || followed !== known.version; // live_ink.js would drop the stroke with the old ink
+  if (!canvas || (isTooEarly && performance.now() < since + PATIENCE)) return false;
+  for (const event of events) {
+    canvas.dispatchEvent(new PointerEvent(event.type, event));
+    canvas.dispatchEvent(asOfMouse(event));
+  }
+  return true;
+}
+
+function asOfMouse(event) {
+  return new MouseEvent(event.type.replace("pointer", "mouse").replace("cancel", "up"), event);
+}
+
 function penDown(event) {
   const canvas = canvasUnder(event);
   if (!canvas || event.button > 0 || (pen && !event.isPrimary)) return;
   pen = { id: event.pointerId, canvas };
-  waiting = [];
 }
 
 /** The canvas takes whatever button is lifted for the one that draws, which it then does not hear any more. */
@@ -105,7 +162,12 @@ function penUp(event) {
  */
 function isBehind() {
   if (pen?.canvas.isConnected) return true;
-  return (underWay || known.strokes < strokes) && performance.now() < since + PATIENCE;
+  return isAwaited() || (known.strokes < strokes && performance.now() < since + PATIENCE);
+}
+
+/** Whether the canvas that comes of a press may still come. */
+function isAwaited() {
+  return underWay && performance.now() < since + PATIENCE;
 }
 
 /** What the script knows of the canvas, which is a new one when it says so. */
@@ -147,36 +209,46 @@ function shortcutOf(event) {
   return event.key === "Delete" && !event.target.matches("input, select") ? "clear" : undefined;
 }
 
-/** Take a press, to be answered in its turn. Clear drops those that wait: an Undo after it would bring it all back. */
-function hold(event) {
+/** Take a press, to be answered in its turn. Clear drops the Undos before it: what they take back it would bring again. */
+function holdPress(event) {
   const name = isReplayed ? undefined : pressedBy(event);
-  if (name === "clear") waiting = [];
+  while (name === "clear" && typeof waiting.at(-1) === "string") waiting.pop();
   if (!name || (waiting.length === 0 && !isBehind() && !isOfUse(name))) return;
   event.preventDefault();
   event.stopImmediatePropagation();
-  if (name === "clear" && underWay === "clear" && isBehind()) return; // pressed twice
-  waiting.push(name);
+  if (name === "clear" && waiting.length === 0 && underWay === "clear" && isAwaited()) return; // pressed twice
+  wait(name);
+}
+
+function wait(what) {
+  waiting.push(what);
   clearTimeout(look);
   look = setTimeout(release); // not within a click: another of the same button would be ignored
 }
 
-/** Press the buttons that wait, each when the script has dealt with all that was before it. */
+/** Do what waits, each when the script has dealt with all that was before it. */
 function release(until = performance.now() + PATIENCE) {
-  const [name] = waiting;
-  if (!name) return; // dropped meanwhile
-  const button = buttonOf(name);
-  if (!isBehind() && !isOfUse(name)) {
+  const [next] = waiting;
+  if (!next) return; // dropped meanwhile
+  if (typeof next === "string" ? pressed(next) : drawn(next)) {
     waiting.shift();
-  } else if (!isBehind() && button && !button.disabled) {
-    waiting.shift();
-    underWay = name;
-    since = performance.now();
-    until = since + PATIENCE;
-    press(button);
+    until = performance.now() + PATIENCE;
   } else if (performance.now() > until) {
-    waiting = [];
+    waiting = waiting.filter((what) => typeof what !== "string" && document.querySelector(".st-key-pad"));
   }
   if (waiting.length > 0) look = setTimeout(() => release(until), LOOK_EVERY);
+}
+
+/** Whether the button is pressed now, or there is nothing for it to do. */
+function pressed(name) {
+  if (isBehind()) return false;
+  if (!isOfUse(name)) return true;
+  const button = buttonOf(name);
+  if (!button || button.disabled) return false;
+  underWay = name;
+  since = performance.now();
+  press(button);
+  return true;
 }
 
 function press(button) {
@@ -197,16 +269,19 @@ function paste(event) {
 }
 
 const LISTENERS = [
+  ...["pointerdown", "pointermove", "pointerup", "pointercancel"].map((name) => [name, holdStroke]), // before all others
   ...["touchstart", "touchmove", "touchend", "touchcancel"].map((name) => [name, oneFinger]),
   ["mousedown", onlyThatDraws],
   ["mouseup", onlyThatDraws],
   ["pointerdown", penDown],
-  ["pointerup", hold], // before the pen is known to be up
+  ["pointerup", holdPress], // before the pen is known to be up
   ["pointerup", penUp],
   ["pointercancel", penUp],
-  ["click", hold],
-  ["keydown", hold],
+  ["click", holdPress],
+  ["keydown", holdPress],
 ];
+
+document.addEventListener("ink-followed", ({ detail }) => (followed = detail)); // even while this is mounted anew
 
 export default function ({ data, setTriggerValue }) {
   tell = setTriggerValue;
