@@ -8,7 +8,7 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from ..conftest import SEVEN, TWO
 from .conftest import free_port, serve
@@ -214,3 +214,27 @@ def test_no_moment_after_clear_loses_strokes(page: Page, cable: Cable, wait: int
     page.keyboard.press("Delete")
     visitor.settle()
     visitor.expect_ink(0)
+
+
+def test_a_page_with_a_part_that_did_not_come_is_loaded_again_once_there_is_a_network(page: Page, cable: Cable) -> None:
+    visitor = Visitor(page).open(f"http://127.0.0.1:{cable.port}")
+    visitor.draw(SEVEN)
+    visitor.settle()
+    ink = visitor.inked_pixels()
+    asked = []
+
+    def lose(route: Route) -> None:
+        asked.append(route.request.url)
+        cable.pull_out()
+        route.abort()
+
+    page.route("**/Metric*.js", lose, times=1)
+    page.get_by_role("link", name="Models").click()
+    expect(page.get_by_text("dynamically imported module").first).to_be_visible()
+    page.wait_for_timeout(1500)
+    cable.put_in()
+    expect(page.locator("[data-testid=stMetric]").first).to_be_visible()
+    assert len(asked) == 1
+    visitor.visit("Draw")
+    visitor.wait_for_pad()
+    visitor.expect_ink(ink)
