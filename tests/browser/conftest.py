@@ -1,7 +1,6 @@
 """A server of our own and a Chromium that uses it."""
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -13,18 +12,13 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from .cable import Cable, free_port
 from .chromium import FLAGS, find_chromium
 from .visitor import Visitor
 
 ROOT = Path(__file__).parents[2]
 
 expect.set_options(timeout=20_000)  # ms: a limit and no wait, for a busy machine; what must be quick says how quick
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def serve(
@@ -62,6 +56,13 @@ def wait_for(url: str, server: "subprocess.Popen[bytes]", seconds: float = 180) 
 @pytest.fixture(scope="session")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     yield from serve(tmp_path_factory.mktemp("home"))
+
+
+@pytest.fixture
+def cable(address: str) -> Iterator[Cable]:
+    cable = Cable(int(address.rpartition(":")[2]))
+    yield cable
+    cable.pull_out()
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,8 @@ from websockets.typing import Subprotocol
 from mnist_app.access import MOST_WRONG
 
 from ..conftest import ONE, SEVEN
-from .conftest import ROOT, free_port, serve
+from .cable import free_port
+from .conftest import ROOT, serve
 from .visitor import Visitor
 
 

@@ -17,7 +17,8 @@ from mnist_app.training.jobs import list_jobs
 from mnist_app.training.queue import SERVER_STOPPED
 
 from ..conftest import SEVEN, full_mnist
-from .conftest import ROOT, free_port, wait_for
+from .cable import free_port
+from .conftest import ROOT, wait_for
 from .visitor import Visitor
 
 DYING = 20  # seconds that a killed process may take: it comes last on a busy machine

@@ -91,9 +91,16 @@ class Visitor:
         for stroke in strokes:
             kinds = ["mousePressed", *["mouseMoved"] * (len(stroke) - 1), "mouseReleased"]
             places = self._places(stroke)
-            for kind, (x, y) in zip(kinds, [*places, places[-1]], strict=True):
-                pen = {"pointerType": "pen", "button": "left", "buttons": int(kind != "mouseReleased"), "clickCount": 1}
-                self._cdp.send("Input.dispatchMouseEvent", {"type": kind, "x": x, "y": y, **pen})
+            for kind, place in zip(kinds, [*places, places[-1]], strict=True):
+                self._put_pen(kind, place)
+
+    def put_pen(self, kind: str, at: Sequence[float]) -> None:
+        """An event of a pen's, by a mouse's name."""
+        self._put_pen(kind, self.at(at))
+
+    def _put_pen(self, kind: str, place: tuple[float, float]) -> None:
+        pen = {"pointerType": "pen", "button": "left", "buttons": int(kind != "mouseReleased"), "clickCount": 1}
+        self._cdp.send("Input.dispatchMouseEvent", {"type": kind, **dict(zip("xy", place, strict=True)), **pen})
 
     def click(self, name: str, times: int = 1) -> None:
         """Click a button so many times at once, as no hand could."""

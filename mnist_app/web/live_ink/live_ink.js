@@ -122,17 +122,18 @@ export class LiveInk {
     this.#letGo();
   }
 
-  down(point, penWidth) {
+  /** The pen is put down; `time` in ms, as by the clock. */
+  down(point, penWidth, time = this.#clock()) {
     this.#isDown = true;
     this.#penWidth = penWidth;
     const stroke = [point];
     this.#strokes.push(stroke);
-    this.#last = { points: stroke, times: [this.#clock()], after: this.#last };
+    this.#last = { points: stroke, times: [time], after: this.#last };
     this.#written.push(this.#last);
     this.#changed();
   }
 
-  move(points) {
+  move(points, time = this.#clock()) {
     if (!this.#isDown) return;
     const stroke = this.#strokes.at(-1);
     const before = stroke.length;
@@ -140,7 +141,7 @@ export class LiveInk {
       const [lastX, lastY] = stroke.at(-1);
       if (Math.hypot(x - lastX, y - lastY) < CLOSEST) continue;
       stroke.push([x, y]);
-      this.#last.times.push(this.#clock());
+      this.#last.times.push(time);
     }
     if (stroke.length > before) this.#changed();
   }
@@ -321,7 +322,7 @@ function onDown(event) {
   const canvas = canvasUnder(event);
   if (!canvas || !page.follows || event.button > 0 || (pointer && !event.isPrimary)) return;
   pointer = { id: event.pointerId, canvas };
-  ink.down(place(event, canvas), page.penWidth);
+  ink.down(place(event, canvas), page.penWidth, event.timeStamp);
 }
 
 function onMove(event) {
@@ -331,7 +332,10 @@ function onMove(event) {
     return;
   }
   const samples = event.getCoalescedEvents?.() ?? [];
-  ink.move((samples.length ? samples : [event]).map((sample) => place(sample, pointer.canvas)));
+  ink.move(
+    (samples.length ? samples : [event]).map((sample) => place(sample, pointer.canvas)),
+    event.timeStamp,
+  );
 }
 
 function onUp(event) {

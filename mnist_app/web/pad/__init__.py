@@ -32,7 +32,7 @@ def drawing_pad(pad: Pad, pen_width: int) -> tuple[str | None, DeltaGenerator]:
         except DrawingError as error:
             problem = str(error)
             pad.show(pad.latest)
-    with st.container(key="pad", width=PAD_SIDE, height=PAD_SIDE + 2, border=False):
+    with st.container(key="pad", width="content"):
         _canvas(pad, pen_width, _said(pad))
         overlay = st.empty()
     return problem, overlay

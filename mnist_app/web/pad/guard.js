@@ -14,22 +14,22 @@ const LOOK_EVERY = 20; // ms
 
 let retry = 0;
 let finger = null; // identifier of the touch that draws
-let pen = null; // {id, canvas} of the pointer that draws
+let pen = null; // {id, type, canvas} of the pointer that draws
 let watcher = null;
 let strokes = 0; // on the canvas, as far as seen here
 let known = { version: null, canvas: null, strokes: 0, canUndo: false }; // to the script
 let followed = null; // version of the ink that live_ink.js follows
-let underWay = null; // "undo" or "clear": pressed, and the canvas that comes of it is not here yet
+let underWay = null; // "undo" or "clear": pressed, and the script has not said yet what comes of it
 let since = -Infinity; // the pen was lifted, or a button pressed
 let waiting = []; // what is still to be done, first to last: names of buttons to press, events of strokes to draw
-let held = null; // {id, events} of the pointer that draws a stroke which waits, or did when it was begun
+let held = null; // {id, type, events} of the pointer that draws a stroke which waits, or did when it was begun
 let look = 0;
 let isReplayed = false;
 let tended = { canvas: null, name: null }; // what was seen last
 let tell = () => {}; // the script
 
-function canvasRoot(place = "pad") {
-  for (const host of document.querySelectorAll(`.st-key-${place} *`)) {
+function canvasRoot() {
+  for (const host of document.querySelectorAll(".st-key-pad *")) {
     if (host.shadowRoot?.querySelector(".dc-root")) return host.shadowRoot;
   }
   return null;
@@ -93,8 +93,9 @@ function holdStroke(event) {
     if (!held && waiting.length === 0 && !isAwaited() && canvasInPlace()) return;
     event.stopImmediatePropagation();
     event.preventDefault(); // or events of a mouse come of it
-    if (held && !event.isPrimary) return; // a finger beside the one that draws
-    held = { id: event.pointerId, events: [event] };
+    const drawing = held ?? (pen?.canvas.isConnected ? pen : null);
+    if (drawing && !(event.isPrimary && event.pointerType === drawing.type)) return; // a finger or a palm beside it
+    held = { id: event.pointerId, type: event.pointerType, events: [event] };
     const canvas = canvasUnder(event);
     if (canvas) canvas.style.cursor = "progress";
     wait(held.events);
@@ -112,8 +113,7 @@ function holdStroke(event) {
 
 /** The canvas that the script speaks of, once it lies where it is to be. */
 function canvasInPlace() {
-  const root = canvasRoot(known.canvas);
-  return root?.querySelector("style.pad-guard") ? root.querySelector("canvas.upper-canvas") : null;
+  return tended.name === known.canvas && tended.canvas?.isConnected ? tended.canvas : null;
 }
 
 /** Whether the canvas that was waited for has the stroke now. It shows its ink by then: to load that takes no task. */
@@ -122,20 +122,23 @@ function drawn(events) {
   const isTooEarly = underWay || followed !== known.version; // live_ink.js would drop the stroke with the old ink
   if (!canvas || (isTooEarly && performance.now() < since + PATIENCE)) return false;
   for (const event of events) {
-    canvas.dispatchEvent(new PointerEvent(event.type, event));
+    const again = new PointerEvent(event.type, event);
+    Object.defineProperty(again, "timeStamp", { value: event.timeStamp }); // live_ink.js asks when it was written
+    canvas.dispatchEvent(again);
     canvas.dispatchEvent(asOfMouse(event));
   }
   return true;
 }
 
-function asOfMouse(event) {
-  return new MouseEvent(event.type.replace("pointer", "mouse").replace("cancel", "up"), event);
+function asOfMouse({ type, buttons, clientX, clientY, shiftKey }) {
+  const name = type === "pointerdown" ? "mousedown" : buttons & 1 ? "mousemove" : "mouseup"; // which other buttons put off
+  return new MouseEvent(name, { buttons, clientX, clientY, shiftKey, bubbles: true, cancelable: true, composed: true });
 }
 
 function penDown(event) {
   const canvas = canvasUnder(event);
   if (!canvas || event.button > 0 || (pen && !event.isPrimary)) return;
-  pen = { id: event.pointerId, canvas };
+  pen = { id: event.pointerId, type: event.pointerType, canvas };
 }
 
 /** The canvas takes whatever button is lifted for the one that draws, which it then does not hear any more. */
@@ -221,7 +224,7 @@ function holdPress(event) {
 }
 
 function wait(what) {
-  waiting.push(what);
+  if (waiting.push(what) > 1) return; // or who goes on drawing would put off for ever when the first is given up
   clearTimeout(look);
   look = setTimeout(release); // not within a click: another of the same button would be ignored
 }
@@ -293,6 +296,8 @@ export default function ({ data, setTriggerValue }) {
   for (const [name, listener] of LISTENERS) window.addEventListener(name, listener, { capture: true, passive: false });
   document.addEventListener("paste", paste);
   return () => {
+    waiting = waiting.filter((what) => what !== held?.events); // a stroke whose end nobody will hear of
+    held = null;
     cancelAnimationFrame(retry);
     watcher.disconnect();
     for (const [name, listener] of LISTENERS) window.removeEventListener(name, listener, true);

@@ -1,0 +1,52 @@
+"""What lies between browser and server."""
+
+import socket
+import time
+from contextlib import closing, suppress
+from threading import Thread
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+class Cable:
+    """Between browser and server: long, cut in one direction, pulled out and put in again."""
+
+    def __init__(self, server: int) -> None:
+        self.port = free_port()
+        self.delay = 0.0  # seconds, each way
+        self.is_one_way = False  # and nothing comes back from the server
+        self._server = server
+        self._ends: list[socket.socket] = []
+        self._door: socket.socket | None = None
+        self.put_in()
+
+    def put_in(self) -> None:
+        self._door = socket.create_server(("127.0.0.1", self.port))
+        Thread(target=self._let_in, args=(self._door,), daemon=True).start()
+
+    def pull_out(self) -> None:
+        for each in (self._door, *self._ends):
+            if each:
+                with suppress(OSError):
+                    each.shutdown(socket.SHUT_RDWR)
+                each.close()
+        self._ends.clear()
+
+    def _let_in(self, door: socket.socket) -> None:
+        with suppress(OSError):  # pulled out
+            while True:
+                ends = door.accept()[0], socket.create_connection(("127.0.0.1", self._server))
+                self._ends += ends
+                for one, other in (ends, ends[::-1]):
+                    Thread(target=self._carry, args=(one, other), daemon=True).start()
+
+    def _carry(self, one: socket.socket, other: socket.socket) -> None:
+        with suppress(OSError), closing(one), closing(other):
+            while some := one.recv(65_536):
+                time.sleep(self.delay)
+                if not (self.is_one_way and one.getpeername()[1] == self._server):
+                    other.sendall(some)
