@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import Page, Route, expect
+import pytest
+from playwright.sync_api import Page, Route, TimeoutError, expect
 
 from ..conftest import SEVEN, TWO
 from .cable import Cable, free_port
@@ -37,6 +38,19 @@ def test_a_stroke_drawn_while_the_connection_was_broken_is_read_once_it_is_back(
     visitor.expect_ink(drawn)
     page.keyboard.press("Delete")
     visitor.expect_ink(0)
+
+
+def test_what_nobody_would_hear_of_cannot_be_said(page: Page, cable: Cable) -> None:
+    visitor = Visitor(page).open(f"http://127.0.0.1:{cable.port}")
+    visitor.draw(SEVEN)
+    visitor.settle()
+    that_was_a_seven = page.get_by_role("button", name="That was a 7")
+    with disconnected(page, cable):
+        with pytest.raises(TimeoutError):
+            that_was_a_seven.click(timeout=1000)
+        expect(page.get_by_text("Kept: that was")).to_have_count(0)
+    that_was_a_seven.click()
+    expect(page.get_by_text("Kept: that was a 7.")).to_be_visible()
 
 
 def test_an_undo_whose_answer_was_lost_takes_nothing_else_with_it(page: Page, cable: Cable) -> None:
