@@ -297,8 +297,16 @@ def test_a_stroke_waits_for_the_press_that_waits_for_the_stroke_before(visitor: 
     visitor.expect_ink(left * bar)
 
 
-@pytest.mark.parametrize(("keys", "left"), [("Delete", 0), ("Control+z", 1)])
-@pytest.mark.parametrize(("hand", "rest"), [("mouse", 0), ("mouse", 1500), ("finger", 0), ("finger", 1500), ("pen", 0)])
+@pytest.mark.parametrize(
+    ("keys", "left", "hand", "rest"),
+    [
+        ("Delete", 0, "mouse", 0),
+        ("Control+z", 1, "mouse", 1500),
+        ("Control+z", 1, "finger", 0),
+        ("Delete", 0, "finger", 1500),
+        ("Control+z", 1, "pen", 0),
+    ],
+)
 def test_a_stroke_that_is_begun_before_the_next_canvas_is_here_is_drawn_on_that(
     page: Page, cable: Cable, keys: str, left: int, hand: str, rest: int
 ) -> None:
@@ -324,7 +332,7 @@ def test_a_stroke_that_is_begun_before_the_next_canvas_is_here_is_drawn_on_that(
     assert not visitor.errors
 
 
-@pytest.mark.parametrize("wait", [0, 350, 400, 450, 500, 700])  # ms
+@pytest.mark.parametrize("wait", [350, 400, 500])  # ms
 def test_no_moment_after_clear_loses_strokes(page: Page, cable: Cable, wait: int) -> None:
     visitor = Visitor(page).open(f"http://127.0.0.1:{cable.port}")
     visitor.draw([bar(60)])
