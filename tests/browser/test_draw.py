@@ -278,6 +278,20 @@ def test_all_of_the_pad_is_on_a_small_phone_and_the_ink_is_where_the_finger_is(
     assert abs(left - (60 - 9)) < 4 and abs(right - (280 + 9)) < 4
 
 
+@pytest.mark.parametrize("width", [320, 360, 390])
+def test_the_pad_is_as_large_as_its_canvas_even_while_it_has_none(phone_visitor: Visitor, width: int) -> None:
+    """The boxes around digits lie over the pad, and a stroke that begins on it is heard of."""
+    page = phone_visitor.page
+    page.set_viewport_size({"width": width, "height": 740})
+    canvas = phone_visitor.canvas.bounding_box()
+    assert canvas
+    pad = page.locator(".st-key-pad")
+    assert pad.bounding_box() == pytest.approx(canvas, abs=0.1)
+    page.add_style_tag(content="[class*='st-key-pad-'] { display: none }")
+    expect(phone_visitor.canvas).to_be_hidden()
+    assert pad.bounding_box() == pytest.approx(canvas, abs=0.1)
+
+
 def test_a_finger_on_a_phone_draws_without_scrolling(phone_visitor: Visitor) -> None:
     visitor = phone_visitor
     visitor.touch(SEVEN)
