@@ -199,7 +199,8 @@ def create_api(load: Callable[[str], Recogniser], own_origins: Collection[str] |
         return read_picture(model, prepare_image(photo.open_image(body)).pixels)
 
     strokes_intake, image_intake = Intake(MOST_STROKES_BYTES), Intake(photo.MOST_BYTES)
-    strokes_desk = Desk(read_strokes, MOST_WAITING, PATIENCE, most_at_once=MOST_WAITING)
+    # So few that nobody waits for all who wait: a scribble takes as long as fifty digits.
+    strokes_desk = Desk(read_strokes, MOST_WAITING, PATIENCE, most_at_once=8)
     # Apart, because decoding a photograph takes a hundred times as long.
     image_desk = Desk(read_images, most_waiting=8, patience=5, most_at_once=1)
 

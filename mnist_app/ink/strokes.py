@@ -1,5 +1,6 @@
 """Points, strokes and drawings: what a pen did, checked once at the door."""
 
+import contextlib
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -131,15 +132,13 @@ def _stroke_from_points(points: object) -> Stroke:
         raise DrawingError(f"A drawing has at most {MAX_POINTS:,} points, and this one has more.")
     if not points:
         return np.empty((0, 2))
-    try:
-        stroke = np.asarray(points)
-    except (ValueError, OverflowError):  # ragged
-        stroke = np.empty(0)
-    # Kinds i, u and f only: NumPy would turn "1", True and None into floats without a word. True among numbers is one.
-    is_pairs = stroke.dtype.kind in "iuf" and stroke.ndim == 2 and stroke.shape[1] == 2
-    if not is_pairs or any(isinstance(value, bool) for point in points for value in point):
-        raise DrawingError("A stroke is a list of points, and a point is a pair of numbers [x, y].")
-    return stroke.astype(np.float64)
+    # Before NumPy sees them: it would turn "1", True and None into floats without a word, and of one long text among
+    # numbers make room for as long a one in every place.
+    is_pairs = {*map(type, points)} <= {list, tuple} and {*map(len, points)} == {2}
+    if is_pairs and {*map(type, itertools.chain.from_iterable(points))} <= {int, float}:
+        with contextlib.suppress(OverflowError):
+            return np.array(points, np.float64)
+    raise DrawingError("A stroke is a list of points, and a point is a pair of numbers [x, y].")
 
 
 # Where the pointer was, by Fabric's path command: a Q's control point is the sample, its end only a midpoint.

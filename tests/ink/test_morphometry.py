@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 
@@ -21,8 +23,8 @@ def test_the_thickness_is_the_pen_s(strokes: Strokes, pen: float) -> None:
 
 @pytest.mark.parametrize("degrees", [-30, 0, 20, 40])
 def test_the_slant_is_that_of_a_leaning_stroke(degrees: float) -> None:
-    run = 100 * np.tan(np.radians(degrees))
-    line = [[[float(run * t), 100.0 - 100.0 * t] for t in np.linspace(0, 1, 20)]]
+    run = 100 * math.tan(math.radians(degrees))
+    line = [[[run * t, 100.0 - 100.0 * t] for t in np.linspace(0, 1, 20).tolist()]]
     assert slant(picture(line))[0] == pytest.approx(degrees, abs=2)
 
 

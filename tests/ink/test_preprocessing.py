@@ -11,6 +11,7 @@ from PIL import Image
 from mnist_app.data.dataset import Digits
 from mnist_app.ink.preprocessing import (
     BOX,
+    MOST_POINTS,
     SIDE,
     BlankError,
     centre,
@@ -20,7 +21,7 @@ from mnist_app.ink.preprocessing import (
     prepare_drawing,
     prepare_image,
 )
-from mnist_app.ink.strokes import Drawing
+from mnist_app.ink.strokes import MAX_POINTS, Drawing, resampled
 from mnist_app.reading.recognition import Recogniser, recognise
 
 from ..conftest import ONE, SEVEN, TWO, ZERO
@@ -180,3 +181,11 @@ def test_real_ink_is_read_right(shipped_model: Recogniser) -> None:
     pictures = np.stack([pixels_of_drawing(Drawing.from_points(record["strokes"])) for record in records])
     right = [p.digit == r["label"] for p, r in zip(recognise(shipped_model, pictures), records, strict=True)]
     assert np.mean(right) > 0.97
+
+
+def test_of_very_many_points_some_are_painted_without_a_difference(monkeypatch: pytest.MonkeyPatch) -> None:
+    dense = Drawing(tuple(resampled(stroke, 0.025) for stroke in Drawing.from_points(SEVEN).strokes))
+    some, count = pixels_of_drawing(dense), sum(map(len, dense.strokes))
+    assert 5 * MOST_POINTS < count <= MAX_POINTS
+    monkeypatch.setattr("mnist_app.ink.preprocessing.MOST_POINTS", count)
+    assert 0 < difference(some, pixels_of_drawing(dense)) < 1

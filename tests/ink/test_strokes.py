@@ -1,4 +1,5 @@
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -108,6 +109,17 @@ def test_what_is_no_drawing_is_refused_with_the_reason(strokes: object, says: st
 def test_a_malformed_canvas_is_refused(canvas: object) -> None:
     with pytest.raises(DrawingError):
         Drawing.from_fabric(canvas)
+
+
+def test_a_long_text_among_points_takes_no_memory() -> None:
+    """NumPy makes room for it in every place: a request of 240 kB was eighteen gigabytes."""
+    points = [["a" * 30_000, 0], *([[0, 0]] * 2_000)]
+    tracemalloc.start()
+    with pytest.raises(DrawingError, match="pair of numbers"):
+        Drawing.from_points([points])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1e6
 
 
 def test_the_limits_themselves_are_allowed() -> None:

@@ -3,11 +3,11 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from mnist_app.ink.preprocessing import BlankError, pixels_of_drawing
+from mnist_app.ink.preprocessing import MOST_POINTS, BlankError, pixels_of_drawing
 from mnist_app.ink.strokes import Drawing, DrawingError, resampled
 from mnist_app.models.registry import DEFAULT_MODEL
 from mnist_app.reading import number as number_module
-from mnist_app.reading.number import MOST_POINTS, Reading, read_drawing, read_each, read_picture
+from mnist_app.reading.number import Reading, read_drawing, read_each, read_picture
 from mnist_app.reading.recognition import Glyph, Prediction, Recogniser, load_recogniser
 
 from ..compositions import heart, line_across, number, one_dot, scribble
