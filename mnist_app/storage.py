@@ -1,13 +1,19 @@
 """Where this app keeps its files."""
 
+import contextlib
 import os
+import shutil
 import tempfile
+import time
 from pathlib import Path
 
 import platformdirs
 
 SHIPPED_WEIGHTS = Path(__file__).parent.parent / "weights"
 SHIPPED_LAB = SHIPPED_WEIGHTS / "lab"  # what the lab measured, and those of its models that are small enough
+
+
+ABANDONED = 24 * 3600  # seconds after which nobody is still at what has a dot before its name
 
 
 def home() -> Path:
@@ -42,3 +48,11 @@ def write_whole(path: Path, content: bytes) -> None:
         part = Path(workshop, path.name)
         part.write_bytes(content)
         os.replace(part, path)
+
+
+def clear_abandoned(folder: Path) -> None:
+    """Remove what they have left in a folder who were killed while they wrote or deleted there."""
+    for workshop in folder.glob(".*/"):
+        with contextlib.suppress(OSError):
+            if time.time() - workshop.stat().st_mtime > ABANDONED:
+                shutil.rmtree(workshop)

@@ -16,7 +16,7 @@ from filelock import FileLock
 from numpy.typing import NDArray
 
 from mnist_app.errors import AppError
-from mnist_app.storage import SHIPPED_WEIGHTS, computed_folder, write_whole
+from mnist_app.storage import SHIPPED_WEIGHTS, clear_abandoned, computed_folder, write_whole
 
 MOST_KEPT = 512 * 2**20  # bytes; all that is kept of one model takes about 30 MB
 FORMAT = 2  # raised whenever the same weights and data would give other arrays, but for rounding
@@ -117,6 +117,7 @@ def keep(path: Path, arrays: Arrays, compression: int = zipfile.ZIP_DEFLATED) ->
 
 def _make_room(newest: Path) -> None:
     """Delete what was kept longest ago, where that is more than MOST_KEPT: of models, perhaps, that are gone by now."""
+    clear_abandoned(newest.parent)
     with suppress(OSError):  # the next one tries again
         others = {path: path.stat() for path in newest.parent.glob("*.npz") if path != newest}
         total = newest.stat().st_size

@@ -6,6 +6,7 @@ else knows it by. Titles and notes are text that visitors wrote.
 
 import contextlib
 import json
+import logging
 import os
 import shutil
 import time
@@ -24,6 +25,7 @@ from mnist_app.storage import SHIPPED_LAB, SHIPPED_WEIGHTS, home, user_models_fo
 LONGEST_TITLE, LONGEST_NOTE = 60, 500  # characters
 MOST_DEFAULTS = 20  # earlier defaults that are remembered
 KEPT_FOR = 24 * 3600  # seconds until a model that was put away is gone for good
+_MALFORMED = (ValueError, TypeError, KeyError, AttributeError)  # raised by what is no shelf
 
 
 @dataclass(frozen=True)
@@ -76,11 +78,16 @@ class Shelf:
 def read_shelf() -> Shelf:
     """What was decided so far; nothing, where that cannot be read: then the shipped default stands."""
     try:
-        found: Any = json.loads(_file().read_text())
-        defaults = tuple(str(name) for name in found["defaults"])
-        labels = {str(name): Label(str(label["title"]), str(label["note"])) for name, label in found["labels"].items()}
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return _read()
+    except (OSError, *_MALFORMED):
         return Shelf()
+
+
+def _read() -> Shelf:
+    """What was decided so far. Raises OSError and what is _MALFORMED."""
+    found: Any = json.loads(_file().read_text())
+    defaults = tuple(str(name) for name in found["defaults"])
+    labels = {str(name): Label(str(label["title"]), str(label["note"])) for name, label in found["labels"].items()}
     gone = {folder.name for folder in _gone()}  # whoever has such a name by now is another
     return Shelf(
         tuple(name for name in defaults if name not in gone),
@@ -186,7 +193,7 @@ def _changing() -> Iterator[Shelf]:
     try:
         home().mkdir(parents=True, exist_ok=True)
         with FileLock(home() / "shelf.lock"):
-            shelf = read_shelf()
+            shelf = _read_or_set_aside()
             if gone := _gone():
                 _write(shelf)  # which knows nothing of them any more, while their folders still say why
                 for folder in gone:
@@ -194,6 +201,19 @@ def _changing() -> Iterator[Shelf]:
             yield shelf
     except OSError as error:
         raise ModelError(f"{home()} could not be written: {error.strerror}.") from None
+
+
+def _read_or_set_aside() -> Shelf:
+    """What was decided so far. A file that is no shelf gets another name: one wrong letter must not cost all titles."""
+    try:
+        return _read()
+    except FileNotFoundError:
+        return Shelf()
+    except _MALFORMED:
+        aside = _file().with_suffix(".json.broken")
+        os.replace(_file(), aside)
+        logging.getLogger(__name__).warning("%s cannot be read, and is %s now", _file(), aside)
+        return Shelf()
 
 
 def _write(shelf: Shelf) -> None:

@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 
 from mnist_app.models.registry import ModelError, load_card, name_in_place, put_in_place
 from mnist_app.models.shelf import label, restorable
-from mnist_app.storage import user_models_folder
+from mnist_app.storage import clear_abandoned, user_models_folder
 from mnist_app.training.jobs import (
     ALIVE,
     CANCEL,
@@ -178,8 +178,9 @@ class Queue:
             if request and known.state == LEARNED and (name := _name_in_place(folder, made_in(folder, request), known)):
                 self._note(folder, _done(request, known, name))
                 return
-        except OSError as error:  # the model stays where it was made
-            state, reason = FAILED, f"The model could not be put in its place: {error.strerror}."
+        except OSError as error:  # the model stays where it was made, and so does the job
+            said = f"The model could not be put in its place: {error.strerror}. It is kept with the job."
+            state, reason = FAILED, said
         else:
             shutil.rmtree(folder / "model", ignore_errors=True)
             if (folder / CANCEL).exists():
@@ -198,10 +199,12 @@ class Queue:
             self._unwritten[folder] = status
 
     def _forget_old(self) -> None:
+        clear_abandoned(jobs_folder())
         statuses = {folder: read_status(folder) for folder in job_folders()}
         ended = [folder for folder, status in statuses.items() if status.is_over]
         learned = [folder for folder in ended if statuses[folder].reports]
-        for folder in set(ended) - {*ended[-MOST_ENDED:], *learned[-MOST_ENDED:]}:
+        homeless = [folder for folder in ended if any((folder / "model").glob("*"))]
+        for folder in set(ended) - {*ended[-MOST_ENDED:], *learned[-MOST_ENDED:], *homeless}:
             hidden = folder.with_name(f".{folder.name}")  # half deleted, it would be a job that waits
             with contextlib.suppress(OSError):
                 folder.rename(hidden)

@@ -382,11 +382,17 @@ def test_a_model_that_the_disk_refuses_a_place_stays_where_it_was_made(
     about_to_settle: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     identity, made = about_to_settle
-    monkeypatch.setattr(os, "rename", Mock(side_effect=OSError(errno.ENOSPC, "No space left on device")))
-    next_server()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rename", Mock(side_effect=OSError(errno.ENOSPC, "No space left on device")))
+        next_server()
     status = job(identity).status
     assert (status.state, status.model) == (FAILED, "")
-    assert status.reason == "The model could not be put in its place: No space left on device."
+    assert status.reason == (
+        "The model could not be put in its place: No space left on device. It is kept with the job."
+    )
+    monkeypatch.setattr(queue_module, "MOST_ENDED", 1)
+    jobs.write_status(jobs.jobs_folder() / jobs.submit("next", SHORT), JobStatus(FAILED, "Not well."))
+    Queue()._forget_old()
     assert load_model(made).card.name == "mine" and left_in(user_models_folder()) == []
 
 
