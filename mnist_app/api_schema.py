@@ -48,17 +48,18 @@ _BOX = {
     "maxItems": 4,
     "description": "Left, top, right and bottom, in the drawing's unit; null in a picture.",
 }
+_ALONE = {"type": "boolean", "description": "False where it would be none if it stood alone."}
 _READING = _object(
     text={"type": ["string", "null"], "description": "The digit or digits read; null where it is no digit."},
     words={"type": "string", "description": "The confidence as a person would say it."},
     digits={
         "type": "array",
-        "items": _object(digit=_DIGIT, confidence=_SHARE, box=_BOX),
+        "items": _object(digit=_DIGIT, is_digit=_ALONE, confidence=_SHARE, box=_BOX),
         "minItems": 1,
         "description": "From left to right.",
     },
-    digit={**_DIGIT, "description": "The digit read with the least confidence; what follows is said of it."},
-    is_digit={"type": "boolean", "description": "False where it most likely is none: a letter, a scribble."},
+    digit={**_DIGIT, "description": "The digit read with the least confidence, and what follows but is_digit is its."},
+    is_digit={"type": "boolean", "description": "False where all of it most likely is none: a letter, a scribble."},
     confidence=_SHARE,
     probabilities={"type": "array", "items": _SHARE, "minItems": 10, "maxItems": 10},
     model=_NAME,

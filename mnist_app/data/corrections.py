@@ -19,8 +19,8 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Connection,
+    Double,
     Engine,
-    Float,
     Integer,
     MetaData,
     NullPool,
@@ -64,8 +64,8 @@ _CORRECTIONS = Table(
     Column("read", String(LONGEST_READ)),  # what was read; NULL of what was taken for no digit
     Column("model", String(LONGEST_NAME), nullable=False),
     Column("visitor", String(LONGEST_NAME), nullable=False),
-    Column("kept_at", Float, nullable=False),  # seconds since 1970
-    Column("put_away_at", Float),  # likewise; NULL of what is there
+    Column("kept_at", Double, nullable=False),  # seconds since 1970
+    Column("put_away_at", Double),  # likewise; NULL of what is there
     sqlite_autoincrement=True,  # or what is kept next gets the id of what was forgotten last, and is taken for it
 )
 _C = _CORRECTIONS.c

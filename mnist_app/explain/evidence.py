@@ -26,8 +26,6 @@ class Evidence:
 
     digit: int
     values: NDArray[np.float32]  # (28, 28), nats: above 0 speaks for the digit, below against it; 0 where no ink is
-    odds: float  # log-odds of the digit in this picture, nats
-    blank: float  # the same on blank paper: what the network assumes before there is any ink
 
 
 def log_odds(logits: Tensor, digit: int) -> Tensor:
@@ -42,18 +40,17 @@ def integrated_gradients(
     """Evidence for each digit by integrated gradients (Sundararajan, Taly and Yan, arXiv:1703.01365) from blank paper.
 
     The way is cut in ``steps`` parts, each looked at in its middle, the shorter the nearer to paper: there the slopes
-    change most, and equal parts would take three times as many for the same exactness. The values add up to
-    ``odds - blank``, the better the more steps there are. The network goes the way once, in one batch, for all digits.
+    change most, and equal parts would take three times as many for the same exactness. The values add up to the
+    digit's log-odds less those on blank paper, the better the more steps there are. The network goes the way once, in
+    one batch, for all digits.
     """
     picture = batch_of(torch.from_numpy(pixels[None].copy()))  # (1, 1, 28, 28)
     along = ((torch.arange(steps) + 0.5) / steps).view(-1, 1, 1, 1)
     way = (along**2 * picture).requires_grad_()  # (steps, 1, 28, 28)
     logits = digit_logits(model, way)
-    with torch.inference_mode():
-        ends = digit_logits(model, torch.cat([picture, torch.zeros_like(picture)]))
     found = []
     for digit in digits:
         (slopes,) = torch.autograd.grad(log_odds(logits, digit).sum(), way, retain_graph=True)
         values = ((slopes * 2 * along).mean(dim=0) * picture[0])[0]
-        found.append(Evidence(digit, values.numpy(), *log_odds(ends, digit).tolist()))
+        found.append(Evidence(digit, values.numpy()))
     return tuple(found)

@@ -21,7 +21,6 @@ class Station:
 
     kind: str  # "convolution", "halving" (a convolution and a pooling in one), "pooling" or "average"
     maps: NDArray[np.float32]  # (C, H, W), 0 or more; (C, 1, 1) where the places are averaged
-    field: int  # pixels of the picture, each way, that one value sees
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -44,7 +43,7 @@ class Favourites:
 def follow(network: nn.Module, pixels: NDArray[np.uint8]) -> tuple[Station, ...]:
     """Follow a picture (28, 28) through a network, layer by layer; nothing for one not built in layers."""
     picture = batch_of(torch.from_numpy(pixels[None].copy()))
-    return tuple(Station(kind, maps[0].numpy().copy(), field) for kind, maps, field, *_ in _walk(network, picture))
+    return tuple(Station(kind, maps[0].numpy().copy()) for kind, maps, *_ in _walk(network, picture))
 
 
 def convolutions(network: nn.Module) -> int:

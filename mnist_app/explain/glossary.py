@@ -1,7 +1,5 @@
 """The words of the trade that the pages use, each in a sentence or two that a pupil can follow."""
 
-MOST = 25  # terms: who needs more has written too hard a page
-
 GLOSSARY = {
     "pixel": "One square of a picture. The network gets 28 × 28 of them, each a number from 0, paper, to 255, ink.",
     "centre of mass": "The point on which a picture cut out of its ink would balance. Every digit is moved until that "

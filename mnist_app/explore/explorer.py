@@ -152,10 +152,12 @@ class Filters:
         if (self.least, self.most) != (0, 100):
             percent = np.floor(readings.predictions.confidence * 100 + 0.5)  # as the pictures' captions have it
             chosen &= (percent >= self.least) & (percent <= self.most)
-        for measured, ranges, name in ((readings, STROKES, self.stroke), (readings, LEANS, self.lean)):
-            if name is not None:
-                values = measured.thickness if ranges is STROKES else measured.slant
-                chosen &= (values >= ranges[name][0]) & (values < ranges[name][1])
+        if self.stroke is not None:
+            least, below = STROKES[self.stroke]
+            chosen &= (readings.thickness >= least) & (readings.thickness < below)
+        if self.lean is not None:
+            least, below = LEANS[self.lean]
+            chosen &= (readings.slant >= least) & (readings.slant < below)
         if self.doubtful:
             chosen &= readings.doubtful
         if self.area is not None:

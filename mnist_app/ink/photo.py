@@ -13,7 +13,7 @@ from mnist_app.errors import AppError
 
 FORMATS = ("PNG", "JPEG", "WEBP")
 MOST_BYTES = 8 * 2**20  # a phone's photograph has 3 to 6 MB
-MOST_PIXELS = 64_000_000  # a large camera's picture; decoded, it takes 256 MB
+MOST_PIXELS = 64_000_000  # a large camera's picture
 WORKING_SIDE = 1024  # pixels of the longer side that is looked at; 28 are wanted in the end
 FAINT = 0.08  # of full contrast: less than this between ink and paper is an empty sheet
 EVEN_PAPER = 0.02  # standard deviation along the border, of full contrast, above which paper is a photograph's
@@ -23,7 +23,7 @@ FRAME = 0.03  # of the longer side: what reaches no further into a photograph is
 LEAST = 1 / 60  # of the longer side: ink on a photograph that would fit into a square of this size is noise
 SPECK = 0.04  # of the largest mark's area: smaller marks on a photograph are dust and texture
 
-_decoding = Lock()  # one picture at a time: decoded, a large one takes a quarter of a GB
+_decoding = Lock()  # one picture at a time: decoded and turned to grey, a large one takes 0.6 GB
 
 Ink = NDArray[np.float32]
 

@@ -35,9 +35,7 @@ class ConvNet(nn.Module):
     The last feature maps are averaged rather than flattened: fewer weights, and nothing to memorise positions with.
     """
 
-    def __init__(
-        self, widths: tuple[int, int, int] = (16, 32, 64), classes: int = CLASSES, dropout: float = 0.2
-    ) -> None:
+    def __init__(self, widths: tuple[int, int, int] = (16, 32, 64), classes: int = CLASSES) -> None:
         super().__init__()
         first, second, third = widths
         self.features = nn.Sequential(
@@ -52,7 +50,7 @@ class ConvNet(nn.Module):
             nn.AdaptiveAvgPool2d(1),  # (B, 64, 1, 1)
             nn.Flatten(),  # (B, 64)
         )
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = nn.Dropout(0.2)
         self.classifier = nn.Linear(third, classes)
 
     def forward(self, pictures: Tensor) -> Tensor:

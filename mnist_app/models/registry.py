@@ -100,7 +100,8 @@ class ModelCard:
         _check_kinds(self, texts, ("parameters", "preprocessing", "seconds", "temperature", "refusal"))
         if not isinstance(self.parent, str | None):
             raise TypeError("the parent is no name")
-        if not isinstance(self.config.get("ink"), Mapping | None):
+        ink = self.config.get("ink") or {}
+        if not isinstance(ink, Mapping) or not _are_texts(ink.get("without", [])):
             raise TypeError("the config's ink is of another kind")
         self._check_figures()
         self._check_sizes()
@@ -140,6 +141,10 @@ def _check_kinds(card: ModelCard | PenCard, texts: Sequence[str], numbers: Seque
         raise TypeError("'config' is no object")
     if card.temperature <= 0:
         raise TypeError("the temperature is not above 0")
+
+
+def _are_texts(values: object) -> bool:
+    return isinstance(values, list | tuple) and all(isinstance(value, str) for value in values)
 
 
 def _is_number(value: object) -> bool:

@@ -77,8 +77,9 @@ class InkEvaluation:
 
 
 def evaluate_ink(model: Recogniser, folder: Path) -> InkEvaluation:
-    """Read every labelled drawing in a folder's collections; one that cannot be read counts as wrong.
+    """Read every labelled drawing in a folder's collections as one digit; one that cannot be read counts as wrong.
 
+    What is right is the likeliest digit, refused or not; how many are refused is a figure of its own.
     Raises InkFileError where a file fails or holds no labels.
     """
     accuracies: dict[str, float] = {}

@@ -75,10 +75,16 @@ class Reading:
         """What the API, the command line and the browser's part of the page are told: the weakest digit, and all."""
         return {
             **self.weakest.to_json(),
+            "is_digit": self.text is not None,
             "text": self.text,
             "words": self.words,
             "digits": [
-                {"digit": read.prediction.digit, "confidence": read.prediction.confidence, "box": read.box}
+                {
+                    "digit": read.prediction.digit,
+                    "is_digit": read.prediction.is_digit,
+                    "confidence": read.prediction.confidence,
+                    "box": read.box,
+                }
                 for read in self.digits
             ],
         }

@@ -1,4 +1,4 @@
-"""From ink to an answer: the one path that page, API and command line share."""
+"""From one glyph to a prediction. What page, API and command line answer, numbers too, is number.py's."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -53,7 +53,6 @@ from mnist_app.training.train import EpochReport, TrainConfig, train
 from mnist_app.training.trainer import Watch, machine_with
 
 BEFORE = "before the lesson"  # on a card, of a split: what the parent reads right
-MOST_TAUGHT = 500  # drawings in one lesson; of more, the latest
 PICTURES, MOST_COPIES = 300, 30  # of the drawings in a lesson, and of each, changed anew each: enough for ten
 PLAIN, MOST_PLAIN = 100, 10  # likewise, as they were drawn: just what the visitor who corrected them tries again
 REPLAYED = 1_200  # digits of the train split, which most models have learned from before

@@ -33,8 +33,11 @@ PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 DEVICES = ("cpu", "cuda")
 
 CHOICES: dict[str, Collection[str]] = {
-    **{"architecture": ARCHITECTURES, "optimiser": OPTIMISERS, "schedule": SCHEDULES},
-    **{"precision": PRECISIONS, "device": DEVICES},
+    "architecture": ARCHITECTURES,
+    "optimiser": OPTIMISERS,
+    "schedule": SCHEDULES,
+    "precision": PRECISIONS,
+    "device": DEVICES,
 }
 
 _Tensors = tuple[Tensor, ...] | list[Tensor]

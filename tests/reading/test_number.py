@@ -7,7 +7,7 @@ from mnist_app.ink.preprocessing import MOST_POINTS, BlankError, pixels_of_drawi
 from mnist_app.ink.strokes import Drawing, DrawingError, resampled
 from mnist_app.models.registry import DEFAULT_MODEL
 from mnist_app.reading import number as number_module
-from mnist_app.reading.number import Reading, read_drawing, read_each, read_picture
+from mnist_app.reading.number import ReadDigit, Reading, read_drawing, read_each, read_picture
 from mnist_app.reading.recognition import Glyph, Prediction, Recogniser, load_recogniser
 
 from ..compositions import heart, line_across, number, one_dot, scribble
@@ -75,6 +75,16 @@ def test_a_number_is_no_surer_than_its_weakest_digit(model: Recogniser) -> None:
     said = reading.to_json()
     assert said["confidence"] == min(read.prediction.confidence for read in reading.digits)
     assert (said["text"], said["digit"]) == ("2027", reading.weakest.digit)
+
+
+def test_a_number_is_one_whatever_is_doubted_in_it() -> None:
+    one = Prediction((0.4, *[0.6 / 9] * 9), "any", doubt=0.7, is_digit=False)
+    two = Prediction((0, 0, 1, *[0] * 7), "any")
+    blank = np.zeros((28, 28), np.uint8)
+    said = [Reading(tuple(ReadDigit(each, blank) for each in digits)).to_json() for digits in ((one, two), (one,))]
+    assert [(each["text"], each["is_digit"]) for each in said] == [("02", True), (None, False)]
+    digits = said[0]["digits"]
+    assert isinstance(digits, list) and [digit["is_digit"] for digit in digits] == [False, True]
 
 
 @pytest.mark.parametrize("kind", [heart, line_across, one_dot, scribble])

@@ -19,7 +19,7 @@ from mnist_app.models.registry import ModelError, find_model, free_name, load_ca
 from mnist_app.models.shelf import make_default, read_shelf
 from mnist_app.training import jobs
 from mnist_app.training.jobs import DONE, Job
-from mnist_app.training.teach import MOST_TAUGHT, REPLAYED, Change, Taught, lesson, pictures_of
+from mnist_app.training.teach import REPLAYED, Change, Taught, lesson, pictures_of
 from mnist_app.web import session, shared
 from mnist_app.web.exports import made_on_press, say_failed
 from mnist_app.web.gallery import before_after_html, corrections_html, described_html
@@ -31,6 +31,7 @@ from mnist_app.web.who import who_may
 PER_PAGE = 60
 SHOWN = "teach_shown"  # the lesson looked at
 SHOWN_LESSONS = 6
+MOST_TAUGHT = 500  # drawings in one lesson; of more, the latest
 MOST_PICTURES = 40  # of the drawings taught, and of the digits that are broken
 WHOSE = ["Everybody's", "Mine"]
 
