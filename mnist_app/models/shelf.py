@@ -43,7 +43,7 @@ class Shelf:
     defaults: tuple[str, ...] = ()  # the present one last
     labels: Mapping[str, Label] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def default(self) -> str:
         """The model that everybody starts with: the latest that is still there, else the shipped one."""
         there = model_folders()

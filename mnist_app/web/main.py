@@ -34,7 +34,7 @@ session.arrive_at(page.url_path)
 tour(page.title)
 try:
     page.run()
-except AppError as error:  # files that are gone since the page asked for them last
+except AppError as error:  # files that are gone since the page asked for them last; fragments say so themselves
     problem_notice(str(error))
 offer_tour()
 lead()

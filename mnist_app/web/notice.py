@@ -2,10 +2,15 @@
 
 import logging
 import re
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec
 
 import streamlit as st
 
 from mnist_app.errors import AppError
+
+P = ParamSpec("P")
 
 # What Streamlit makes links, emoji and arrows of once Markdown has been read, escapes and all.
 _FOUND_LATER = re.compile(r"www(?=\.)|[:@]|\\?[<>=~-](?=\\?[<>=~-])", re.IGNORECASE)
@@ -14,6 +19,19 @@ _FOUND_LATER = re.compile(r"www(?=\.)|[:@]|\\?[<>=~-](?=\\?[<>=~-])", re.IGNOREC
 def problem_notice(sentence: str) -> None:
     """Show a sentence as it stands: file names and the like in it may not act as Markdown."""
     st.warning(plain(sentence), icon=":material/error:")
+
+
+def noticing(fragment: Callable[P, None]) -> Callable[P, None]:
+    """Below ``st.fragment``: an AppError is a sentence there, where Streamlit would end the page in red."""
+
+    @wraps(fragment)
+    def told(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            fragment(*args, **kwargs)
+        except AppError as error:
+            problem_notice(str(error))
+
+    return told
 
 
 def plain(text: str) -> str:

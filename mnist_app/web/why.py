@@ -21,6 +21,7 @@ from mnist_app.explore.explorer import NAMES
 from mnist_app.explore.neighbours import Neighbours, Sketch
 from mnist_app.ink.strokes import Drawing
 from mnist_app.ink.trajectory import POINTS, painted, trajectory_of
+from mnist_app.models.shelf import read_shelf
 from mnist_app.reading.number import ReadDigit, read_drawing
 from mnist_app.reading.recognition import Prediction, follows, opinions
 from mnist_app.web import session, shared
@@ -172,7 +173,8 @@ def _nearest(read: ReadDigit, model: str) -> None:
     found = work.result(PATIENCE)
     which = _learnable(source)
     if found is None:
-        wait_for(work, f"{plain(model)} reads all {which}, once for everybody", partial(shared.sketch, model))
+        doing = f"{plain(read_shelf().title(model))} reads all {which}, once for everybody"
+        wait_for(work, doing, partial(shared.sketch, model))
         return
     digits = shared.split(source.splits[0], source)
     near = session.once(

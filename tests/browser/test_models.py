@@ -115,7 +115,7 @@ def test_a_model_is_used_by_one_and_then_by_all_and_then_as_before(keeper: Visit
     keeper.page.get_by_role("button", name="Go back to an earlier default").click()
     press(keeper, "back_ink-cnn")
     expect(words).to_have_text("Everybody who comes starts with ink-cnn. You read with mine.")
-    press(keeper, "use_default")
+    press(keeper, "back_to_default")
     expect(words).to_have_text("Everybody who comes starts with ink-cnn.")
 
 

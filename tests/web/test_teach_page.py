@@ -5,6 +5,7 @@ import re
 import textwrap
 import time
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from mnist_app.access import MOST_WRONG, OPEN, PASSWORD, AccessError
 from mnist_app.data.corrections import KEPT_FOR, count_corrections, find_corrections, keep, put_away
 from mnist_app.data.inkfiles import parse_line
 from mnist_app.ink.strokes import Drawing
-from mnist_app.models.registry import model_folders
+from mnist_app.models.registry import ModelError, model_folders
 from mnist_app.models.shelf import default_model, read_shelf
 from mnist_app.training import jobs
 from mnist_app.training.jobs import DONE, FAILED, JobError, JobStatus, list_jobs
@@ -220,6 +221,19 @@ def test_many_corrections_come_a_page_at_a_time() -> None:
     assert "Page 2 of 2" in text_of(at) and at.button(key="teach_right").disabled
 
 
+def test_a_page_is_turned_as_often_as_is_pressed() -> None:
+    kept(121)
+    script = """
+        import streamlit as st
+        from mnist_app.web.pages import teach
+        for _ in range(2):
+            teach._turn(1, 3)  # before the page has answered the first
+        st.text(st.session_state["teach_page"])
+        """
+    at = AppTest.from_string(textwrap.dedent(script)).run()
+    assert [text.value for text in at.text] == ["3"]
+
+
 def test_what_is_chosen_stays_chosen_on_another_page() -> None:
     ids = kept(61)
     at = opened(open_page("teach"))
@@ -385,6 +399,21 @@ def test_what_a_lesson_has_done_is_told_before_anybody_uses_it(a_lesson_that_is_
     assert at.session_state["model"] == "one"
     press(at, "teach_default")
     assert default_model() == "one"
+
+
+def test_a_lesson_is_told_where_the_digits_are_no_longer(
+    a_lesson_that_is_over: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MNIST_APP_DATA")
+    at = opened(open_page("teach"))
+    assert "misreads **2** that were read right" in text_of(at) and "on the Models page as one" in text_of(at)
+
+
+def test_what_goes_wrong_in_a_fragment_is_a_sentence_there(
+    a_lesson_that_is_over: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mnist_app.web.pages.teach._account", Mock(side_effect=ModelError("It is gone.")))
+    assert "It is gone." in [notice.value for notice in opened(open_page("teach")).warning]
 
 
 def test_an_earlier_lesson_can_be_looked_at_again_and_a_later_one_that_failed_hides_nothing(

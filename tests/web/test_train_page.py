@@ -326,6 +326,16 @@ def test_without_mnist_the_way_to_it_is_named(no_mnist: None) -> None:
 # Models
 
 
+def test_a_model_may_have_any_name(own_home: Path) -> None:
+    """A name is part of its buttons' keys, none of which is another one's."""
+    for name in ("default", "to-default", "import"):
+        shutil.copytree(find_model("mnist-cnn"), user_models_folder() / name)
+    at = press(opened("models"), "use_mnist-cnn")
+    assert at.session_state["model"] == "mnist-cnn"
+    press(at, "back_to_default")
+    assert at.session_state["model"] == default_model()
+
+
 def test_a_model_for_me_is_for_me_alone(two_models: None) -> None:
     here, there = opened("models"), opened("models")
     press(here, "use_one")

@@ -35,7 +35,7 @@ from mnist_app.web.answer import percent
 from mnist_app.web.charts import ANY, confusion_html, scores_html
 from mnist_app.web.digit_map import Drawn, digit_map
 from mnist_app.web.gallery import described_html, gallery_html, neighbours_html, picture_html, sheet_png, torn
-from mnist_app.web.notice import plain, problem_notice
+from mnist_app.web.notice import noticing, plain, problem_notice
 from mnist_app.web.picks import picks
 from mnist_app.web.pictures import png_url
 from mnist_app.web.terms import terms
@@ -286,6 +286,7 @@ def _clear() -> None:
 
 
 @st.fragment  # turning a page sends this and nothing else
+@noticing
 def _gallery(given: View, readings: Readings, chosen: Order) -> None:
     """The pictures that pass, a page at a time."""
     view = session.seen()
@@ -482,7 +483,8 @@ def _lay_out(view: View, readings: Readings) -> None:
         return
     if running:
         st.caption(
-            f"One map at a time: that of the {running[1]} split as {plain(running[0])} reads it is being laid out."
+            f"One map at a time: that of the {running[1]} split as {plain(read_shelf().title(running[0]))} reads it is "
+            "being laid out."
         )
         return
     if layout and layout.problem:
@@ -496,6 +498,7 @@ def _lay_out(view: View, readings: Readings) -> None:
 
 
 @st.fragment(run_every=0.5)
+@noticing
 def _wait_for_layout(layout: Layout, view: View, readings: Readings) -> None:
     # What is prepared besides the map takes longer; whether that is there costs too much to be asked all the time.
     if not layout.is_running or (layout.share == 1 and shared.places(view.model, readings, "tsne") is not None):

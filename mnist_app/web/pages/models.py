@@ -15,7 +15,7 @@ from mnist_app.data.dataset import find_source
 from mnist_app.errors import AppError
 from mnist_app.explore.explorer import Readings
 from mnist_app.models.exchange import from_zip, to_onnx, to_zip
-from mnist_app.models.registry import ModelCard, load_card, model_folders
+from mnist_app.models.registry import ModelCard, find_model, load_card, model_folders
 from mnist_app.models.shelf import (
     LONGEST_NOTE,
     LONGEST_TITLE,
@@ -52,16 +52,16 @@ MOST_PICTURES = 40  # of those that one model reads right and another wrong
 def page() -> None:
     st.title("Models", anchor=False)
     terms("calibration")
-    shelf = read_shelf()
+    shelf, using = read_shelf(), session.using()
     names = list(model_folders())
     with st.container():  # whatever is said, what follows keeps its place, and what is open stays open
         _say()
         who_may()
         _deleted(shelf)
-    _default(shelf)
+    _default(shelf, using)
     st.subheader("All models", anchor=False)
     for name in names:
-        _model(name, shelf)
+        _model(name, shelf, using)
     if session.is_teacher():
         _import()
     if len(names) > 1:
@@ -86,27 +86,26 @@ def _deleted(shelf: Shelf) -> None:
             st.button("Undo", key=f"undo_{name}", on_click=_do, args=(bring_back, name))
 
 
-def _default(shelf: Shelf) -> None:
+def _default(shelf: Shelf, using: str) -> None:
     """Which model everybody starts with, and the ways back to earlier ones."""
-    using = session.using()
     words = f"Everybody who comes starts with **{plain(shelf.title(shelf.default))}**."
     if using != shelf.default:
         words += f" You read with **{plain(shelf.title(using))}**."
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(words, width="stretch")
         if using != shelf.default:
-            st.button("Use the default", key="use_default", on_click=_use, args=(shelf.default,))
+            st.button("Use the default", key="back_to_default", on_click=_use, args=(shelf.default,))
         if shelf.earlier_defaults and session.is_teacher():
             with st.popover("Go back to an earlier default", icon=":material/history:"):
                 for name in shelf.earlier_defaults:
                     st.button(plain(shelf.title(name)), key=f"back_{name}", on_click=_do, args=(make_default, name))
 
 
-def _model(name: str, shelf: Shelf) -> None:
+def _model(name: str, shelf: Shelf, using: str) -> None:
     marks = [
         words
         for words, holds in (
-            ("you read with it", name == session.using()),
+            ("you read with it", name == using),
             ("everybody's default", name == shelf.default),
             ("came with the app", is_shipped(name)),
         )
@@ -118,13 +117,13 @@ def _model(name: str, shelf: Shelf) -> None:
         if note := shelf.labels.get(name, Label()).note:
             st.text(note)
         try:
-            _show(load_card(model_folders()[name]))
-        except (AppError, KeyError) as error:
+            _show(load_card(find_model(name)))
+        except AppError as error:
             problem_notice(str(error))
         except Exception:  # whatever a card holds, it may not keep the others, or Delete, from being seen
             logging.getLogger(__name__).exception("The model %s cannot be shown", name)
             problem_notice("This model cannot be shown. The log says why.")
-        _actions(name, shelf)
+        _actions(name, shelf, using)
 
 
 def _show(card: ModelCard) -> None:
@@ -174,14 +173,14 @@ def _lesson(card: ModelCard) -> str:
     )
 
 
-def _actions(name: str, shelf: Shelf) -> None:
+def _actions(name: str, shelf: Shelf, using: str) -> None:
     is_default = name == shelf.default
     with st.container(horizontal=True):
         st.button(
             "Use for me",
             icon=":material/person:",
             key=f"use_{name}",
-            disabled=name == session.using(),
+            disabled=name == using,
             on_click=_use,
             args=(name,),
         )
@@ -291,8 +290,8 @@ def _compare(names: list[str], shelf: Shelf) -> None:
     if len(chosen) < 2:
         return
     try:
-        cards = {name: load_card(model_folders()[name]) for name in chosen}
-    except (AppError, KeyError) as error:
+        cards = {name: load_card(find_model(name)) for name in chosen}
+    except AppError as error:
         problem_notice(str(error))
         return
     st.html(_table_html(cards, shelf))

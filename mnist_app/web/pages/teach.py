@@ -23,7 +23,7 @@ from mnist_app.training.teach import REPLAYED, Change, Taught, lesson, pictures_
 from mnist_app.web import session, shared
 from mnist_app.web.exports import made_on_press, say_failed
 from mnist_app.web.gallery import before_after_html, corrections_html, described_html
-from mnist_app.web.notice import plain, problem_notice
+from mnist_app.web.notice import noticing, plain, problem_notice
 from mnist_app.web.pages.train import POLL_EVERY, PROBLEM, called, job_line, say_problem
 from mnist_app.web.picks import picks
 from mnist_app.web.who import who_may
@@ -104,14 +104,14 @@ def _gallery(whose: str | None, count: int) -> None:
             key="teach_export",
         )
         if pages > 1:
-            for label, icon, to in (("Newer", "left", page - 1), ("Older", "right", page + 1)):
+            for label, icon, by in (("Newer", "left", -1), ("Older", "right", 1)):
                 st.button(
                     label,
                     icon=f":material/chevron_{icon}:",
                     key=f"teach_{icon}",
-                    disabled=not 1 <= to <= pages,
+                    disabled=not 1 <= page + by <= pages,
                     on_click=_turn,
-                    args=(to,),
+                    args=(by, pages),
                 )
             st.caption(f"Page {page:,} of {pages:,}", width="content")
 
@@ -120,8 +120,10 @@ def _described(count: int) -> str:
     return "One drawing was corrected" if count == 1 else f"{count:,} drawings were corrected"
 
 
-def _turn(page: int) -> None:
-    st.session_state["teach_page"] = page
+def _turn(by: int, pages: int) -> None:
+    """From the page that is shown by now: presses may come quicker than pages."""
+    page = st.session_state.get("teach_page", 1)
+    st.session_state["teach_page"] = min(max(page + by, 1), pages)
 
 
 def _choose(picked: str) -> None:
@@ -216,6 +218,7 @@ def _start(parent: str, whose: str | None, latest: int) -> None:
 
 
 @st.fragment(run_every=POLL_EVERY)
+@noticing
 def _lessons() -> None:
     """The lessons that wait, run or have ended, and what the one that is shown has done."""
     say_problem()
@@ -274,11 +277,14 @@ def _drawings_html(job: Job, taught: Taught) -> str:
 
 def _broken(change: Change) -> None:
     """The digits that were read right and are misread now."""
-    digits = shared.split(change.split, find_source())
     st.markdown(
         f"Of the {change.count:,} {change.split} digits it reads **{len(change.mended)}** right that were misread, "
         f"and misreads **{len(change.broken)}** that were read right{':' if change.broken else '.'}"
     )
+    source = find_source()
+    if change.split not in source.splits:  # any more
+        return
+    digits = shared.split(change.split, source)
     at = [index for index in change.broken[:MOST_PICTURES] if index < len(digits)]
     if at:
         labels = digits.labels[at].tolist()
@@ -324,6 +330,5 @@ def _make_default(name: str) -> None:
     try:
         session.require_teacher()
         make_default(name)
-        session.use(name)
     except AppError as error:
         st.session_state[PROBLEM] = str(error)

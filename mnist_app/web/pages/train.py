@@ -21,7 +21,7 @@ from mnist_app.web import session, shared
 from mnist_app.web.answer import a_digit
 from mnist_app.web.charts import MOST_LOSS, TRAINING, VALIDATION, Curve, counts_html, curves_html, minds_html
 from mnist_app.web.gallery import image_sheet
-from mnist_app.web.notice import plain, problem_notice
+from mnist_app.web.notice import noticing, plain, problem_notice
 from mnist_app.web.own_digit import own_digit
 from mnist_app.web.pictures import png_url
 from mnist_app.web.terms import terms
@@ -245,6 +245,7 @@ def _start(config: TrainConfig, title: str) -> None:
 
 
 @st.fragment(run_every=POLL_EVERY)
+@noticing
 def _trainings() -> None:
     """The queue as every visitor sees it, and one training in detail."""
     say_problem()
