@@ -39,8 +39,8 @@ def sheet_png(images: NDArray[np.uint8]) -> bytes:
 
 
 def described_html(words: str) -> str:
-    """The heading over a gallery, which screen readers say anew when it changes."""
-    return f'<div role="status"><h2 class="described">{words}</h2></div>'
+    """The heading over a gallery."""
+    return f'<h2 class="described">{words}</h2>'
 
 
 def gallery_html(readings: Readings, shown: Order, opened: int | None) -> str:

@@ -92,7 +92,7 @@ def test_a_screen_reader_hears_of_a_stroke_once(visitor: Visitor) -> None:
     visitor.page.evaluate(
         """() => {
           window.said = [];
-          const status = document.querySelector("[role=status].spoken");
+          const status = document.querySelector(".st-key-live_ink .spoken");
           new MutationObserver(() => window.said.push(status.textContent)).observe(status, {childList: true});
         }"""
     )
@@ -555,4 +555,4 @@ def test_controls_have_names_that_can_be_said(visitor: Visitor) -> None:
     for role, name in [("button", "Undo"), ("button", "Clear"), ("slider", "Pen width"), ("link", "Draw")]:
         expect(page.get_by_role(role, name=name)).to_be_visible()  # type: ignore[arg-type]
     expect(page.get_by_role("img", name="Drawing pad")).to_be_visible()
-    expect(page.locator("[role=status].spoken")).to_have_text("")
+    expect(page.locator(".st-key-live_ink .spoken")).to_have_text("")

@@ -84,8 +84,8 @@ def page() -> None:
     with right:
         filters = st.container()
         _describe(view, readings, chosen)  # before the rest, because this is what the eye waits for
+        _gallery(view, readings, chosen)
         if len(chosen):
-            _gallery(view, readings, chosen)
             _downloads(view, readings, chosen)
     with left:
         panel = _panels(view)
@@ -296,8 +296,9 @@ def _gallery(given: View, readings: Readings, chosen: Order) -> None:
     pages = max(1, -(-len(chosen) // PER_PAGE))
     page = min(view.page, pages)
     shown = chosen[(page - 1) * PER_PAGE : page * PER_PAGE]
-    html = gallery_html(readings, shown, view.opened)
-    picks(html, "gallery", lambda index: _open(readings, chosen, index), PICTURE, steps_for=PICTURE)
+    html = gallery_html(readings, shown, view.opened) if len(shown) else ""
+    said = view.filters.describe(len(chosen))
+    picks(html, "gallery", lambda index: _open(readings, chosen, index), PICTURE, steps_for=PICTURE, said=said)
     if pages == 1:
         return
     with st.container(horizontal=True, vertical_alignment="center", key="explore_pages"):

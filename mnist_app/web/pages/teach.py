@@ -84,9 +84,8 @@ def _gallery(whose: str | None, count: int) -> None:
     here = [each.id for each in shown]
     elsewhere = len(chosen.difference(here))
     st.html(described_html(_described(count)))
-    if shown:
-        images = pictures_of([each.drawing for each in shown])
-        picks(corrections_html(shown, images, chosen), "teach_gallery", _choose)
+    html = corrections_html(shown, pictures_of([each.drawing for each in shown]), chosen) if shown else ""
+    picks(html, "teach_gallery", _choose, said=_described(count))
     with st.container(horizontal=True, vertical_alignment="center", key="teach_actions"):
         words = f"Delete {len(chosen)} chosen" if chosen else "Choose drawings to delete"
         words += f", {elsewhere} of them out of sight" if elsewhere else ""

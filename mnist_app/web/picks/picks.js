@@ -58,6 +58,8 @@ function show(root, html) {
 export default function ({ parentElement, data, setTriggerValue }) {
   const root = parentElement.querySelector(".picks");
   show(root, data.html);
+  const status = parentElement.querySelector(".spoken");
+  if (status.textContent !== data.said) status.textContent = data.said;
 
   // Properties, of which the last one stands: this is called whenever the HTML changes, and what it returned before never.
   root.onclick = (event) => {
