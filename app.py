@@ -88,7 +88,7 @@ def address_to_type(host: str, port: int) -> str:
     """Where the pages are, as others in the network may type it where they reach the app."""
     if host in ("0.0.0.0", "::"):
         host = own_address(is_ipv6=host == "::")
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}/{BASE}"
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}{shared.path_of('')}"
 
 
 def own_address(is_ipv6: bool) -> str:
@@ -121,13 +121,11 @@ try:
 except AccessError as error:
     raise SystemExit(str(error)) from None
 
-BASE = st.get_option("server.baseUrlPath").strip("/")
-
 app = st.App(
     Path(__file__).parent / "mnist_app" / "web" / "main.py",
     routes=[
-        *api_routes(f"/{BASE}/api".replace("//", "/"), shared.model, own_origins()),
-        *thumbnail_routes(f"/{BASE}/digits".replace("//", "/"), lambda name: shared.split(name, find_source())),
+        *api_routes(shared.path_of("api"), shared.model, own_origins()),
+        *thumbnail_routes(shared.path_of("digits"), lambda name: shared.split(name, find_source())),
     ],
     middleware=[Middleware(Door), Middleware(CompressedAssets)],
     lifespan=lifespan,

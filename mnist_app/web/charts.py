@@ -36,21 +36,21 @@ WIDTH, HEIGHT, LEFT, BOTTOM = 360, 190, 40, 24  # of a chart of curves, and its 
 Points = Sequence[tuple[float, float]]
 
 
-def confusion_html(found: Evaluation, percent: bool, filters: Filters) -> str:
+def confusion_html(found: Evaluation, in_percent: bool, filters: Filters) -> str:
     """The confusion matrix as a table of buttons ``LABEL-READ``; mistakes stand out, right answers stand back."""
     counts = found.confusion
     mistakes = counts * (1 - np.eye(len(counts), dtype=np.int64))
     rows = counts.sum(axis=1, keepdims=True)
     shares = np.divide(counts, rows, out=np.zeros(counts.shape), where=rows > 0)
     # By the root: one mistake is to be seen beside fifty.
-    depths = np.sqrt((shares if percent else counts) * (mistakes > 0))
+    depths = np.sqrt((shares if in_percent else counts) * (mistakes > 0))
     depths = depths / max(float(depths.max()), 1e-9)
     heads = "".join(f'<th scope="col">{_head(ANY, str(digit), filters)}</th>' for digit in range(len(counts)))
     body = ""
     for label, row in enumerate(counts.tolist()):
         cells = ""
         for read, count in enumerate(row):
-            said = _cell_text(count, float(shares[label, read]), percent)
+            said = _cell_text(count, float(shares[label, read]), in_percent)
             kind = "right" if label == read else "mistake" if count else "none"
             current = (filters.label, filters.read) == (label, read)
             cells += (
@@ -77,10 +77,10 @@ def _head(label: str, read: str, filters: Filters) -> str:
     )
 
 
-def _cell_text(count: int, share: float, percent: bool) -> str:
+def _cell_text(count: int, share: float, in_percent: bool) -> str:
     if not count:
         return "·"
-    if not percent:
+    if not in_percent:
         return f"{count:,}"
     if share == 1:
         return "100"
@@ -95,7 +95,7 @@ def scores_html(found: Evaluation) -> str:
     rows = "".join(
         f'<tr><th scope="row">{digit}</th><td class="count"><span class="track">'
         f'<span class="fill" style="--share:{score.support / max(most, 1):.4f}"></span></span>{score.support:,}</td>'
-        f"<td>{_percent(score.precision)}</td><td>{_percent(score.recall)}</td><td>{_percent(score.f1)}</td></tr>"
+        f"<td>{_two_places(score.precision)}</td><td>{_two_places(score.recall)}</td><td>{_two_places(score.f1)}</td></tr>"
         for digit, score in enumerate(found.per_digit)
     )
     return (
@@ -136,7 +136,7 @@ def _rgb(colour: str) -> NDArray[np.float64]:
     return np.array([int(colour[at : at + 2], 16) for at in (1, 3, 5)], np.float64)
 
 
-def _percent(share: float) -> str:
+def _two_places(share: float) -> str:
     return f"{share * 100:.2f}%"
 
 
@@ -161,8 +161,8 @@ class Curve:
     dashed: bool = False
 
 
-def _value(value: float, unit: str) -> str:
-    return _percent(value) if unit == "%" else f"{value:.3f}"
+def _value(value: float, is_share: bool) -> str:
+    return _two_places(value) if is_share else f"{value:.3f}"
 
 
 def course_html(measure: str, lines: Sequence[Curve]) -> str:
@@ -170,15 +170,16 @@ def course_html(measure: str, lines: Sequence[Curve]) -> str:
     passes = max(at for line in lines for at, _ in line.points)
     values = [value for line in lines for _, value in line.points]
     if measure == "loss":
-        return curves_html(COURSES[measure], lines, passes, 0, min(MOST_LOSS, max(values)), "")
-    return curves_html(COURSES[measure], lines, passes, max(0.0, float(np.floor(min(0.98, *values) * 50) / 50)), 1, "%")
+        return curves_html(COURSES[measure], lines, passes, 0, min(MOST_LOSS, max(values)), is_share=False)
+    return curves_html(
+        COURSES[measure], lines, passes, max(0.0, float(np.floor(min(0.98, *values) * 50) / 50)), 1, True
+    )
 
 
-def curves_html(title: str, curves: Sequence[Curve], passes: float, lowest: float, highest: float, unit: str) -> str:
-    """Curves over the passes of a training as SVG, named with the value that each has come to.
-
-    ``unit`` is "%" or a word for the values' scale.
-    """
+def curves_html(
+    title: str, curves: Sequence[Curve], passes: float, lowest: float, highest: float, is_share: bool
+) -> str:
+    """Curves over the passes of a training as SVG, named with the value that each has come to."""
     span = max(highest - lowest, 1e-9)
 
     def x(at: float) -> float:
@@ -191,7 +192,7 @@ def curves_html(title: str, curves: Sequence[Curve], passes: float, lowest: floa
     grid = ""
     for step in range(5):
         value = lowest + span * step / 4
-        said = f"{value * 100:.3g}%" if unit == "%" else f"{value:.2g}"
+        said = f"{value * 100:.3g}%" if is_share else f"{value:.2g}"
         at = f"{y(value):.1f}"
         grid += (
             f'<line x1="{LEFT}" x2="{WIDTH - 8}" y1="{at}" y2="{at}" stroke="{TRAINING}" stroke-opacity="0.3"></line>'
@@ -211,7 +212,7 @@ def curves_html(title: str, curves: Sequence[Curve], passes: float, lowest: floa
             )
         names += (
             f'<span><i style="border-top:2px {"dashed" if curve.dashed else "solid"} {curve.colour}"></i>'
-            f"<bdi>{html.escape(curve.name)}</bdi> <b>{_value(curve.points[-1][1], unit)}</b></span>"
+            f"<bdi>{html.escape(curve.name)}</bdi> <b>{_value(curve.points[-1][1], is_share)}</b></span>"
         )
     over = f"{passes:.3g} {'pass' if passes == 1 else 'passes'} over the digits"
     svg = (
@@ -222,7 +223,7 @@ def curves_html(title: str, curves: Sequence[Curve], passes: float, lowest: floa
         f'<text x="{WIDTH - 8}" y="{HEIGHT - 6}" text-anchor="end">{over}</text></svg>'
     )
     url = f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}"  # SVG itself is not let through
-    said = "; ".join(f"{curve.name} {_value(curve.points[-1][1], unit)}" for curve in curves if curve.points)
+    said = "; ".join(f"{curve.name} {_value(curve.points[-1][1], is_share)}" for curve in curves if curve.points)
     return (
         f'<figure class="course"><figcaption><b>{html.escape(title)}</b> {names}</figcaption>'
         f'<img src="{url}" alt="{html.escape(title)}, at last: {html.escape(said)}"></figure>'

@@ -33,14 +33,10 @@ _PAD = "pad"
 _PAGE = "page"
 _PREPARED, _ANSWERS = "prepared_upload", "answers"
 _VIEW, _ADDRESS, _ANSWERED, _REFUSED = "view", "address", "answered", "refused"
-WHY, WHY_PICTURE, WHY_DIGIT, WHY_LAYERS, MEANT = "why", "why_picture", "why_digit", "why_layers", "meant"
-BREAK_HOW, BREAK_WHICH, BREAK_DIGIT, BREAK_NUMBER = "break_how", "break_which", "break_digit", "break_number"
-BREAK_MODELS, BREAK_WHAT, BREAK_LEVELS = "break_models", "break_what", "break_levels"
-BREAK_METHOD, BREAK_TARGET, BREAK_ALL = "break_method", "break_target", "break_all"
-TOUR, TOUR_MOVED = "tour", "tour_moved"
+WHY, TOUR = "why", "tour"
 _PAGES, _LED, _TAKEN, _UNDER = "pages", "led", "taken", "under_picture"
 _MODEL = "model"
-_VISITOR, _SECRET, _TEACHER, _KEPT = "visitor", "secret", "teacher", "kept_correction"
+_SECRET, _TEACHER, _KEPT = "secret", "teacher", "kept_correction"
 SHOW_DRAWING = "show_drawing"
 TEACH_AWAY, TEACH_CHOSEN = "teach_away", "teach_chosen"  # what was deleted, a press at a time; what is chosen to be
 
@@ -154,7 +150,7 @@ def sign_out() -> None:
 
 def visitor() -> str:
     """What this visitor is called among corrections: a number drawn by lot, which says nothing of who it is."""
-    return cast(str, st.session_state.setdefault(_VISITOR, _called(secret())))
+    return visitor_of(secret())
 
 
 def secret() -> str:
@@ -162,7 +158,7 @@ def secret() -> str:
     return cast(str, st.session_state.setdefault(_SECRET, secrets.token_hex(16)))
 
 
-def _called(secret: str) -> str:
+def visitor_of(secret: str) -> str:
     return sha256(secret.encode()).hexdigest()[:32]
 
 
@@ -176,7 +172,7 @@ def come_back(kept: Any) -> None:
     told = kept if isinstance(kept, dict) else {}
     known = told.get("secret")
     if isinstance(known, str) and re.fullmatch("[0-9a-f]{32}", known):
-        st.session_state[_SECRET], st.session_state[_VISITOR] = known, _called(known)
+        st.session_state[_SECRET] = known
     pad().bring_back(told.get("ink"))
     read_picture_again()  # what was brought back was not drawn over one
     with suppress(CorrectionError):  # whoever keeps something next hears what is wrong

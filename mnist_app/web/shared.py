@@ -47,6 +47,12 @@ _attacking = Lock()  # a class may ask about as many attacks as it likes: one af
 _turns = Lock()
 
 
+def path_of(name: str) -> str:
+    """The path on this server of what is named from the app's own root."""
+    base = st.get_option("server.baseUrlPath").strip("/")
+    return f"/{base}/{name}" if base else f"/{name}"
+
+
 # Models
 
 

@@ -8,7 +8,7 @@ import streamlit as st
 from mnist_app.web import session
 from mnist_app.web.answer import a_digit
 
-_FOUND = "tour_found"
+_FOUND, _MOVED = "tour_found", "tour_moved"
 _BOX = ".st-key-tour_stop"
 
 
@@ -62,7 +62,7 @@ def tour(page: str) -> None:
     at = st.session_state.get(session.TOUR)
     if at is None:
         return
-    if st.session_state.pop(session.TOUR_MOVED, False) and STOPS[at].page != page:
+    if st.session_state.pop(_MOVED, False) and STOPS[at].page != page:
         session.go_to(STOPS[at].page, _BOX)
     is_last = at == len(STOPS) - 1
     found = _found() if is_last else None
@@ -117,7 +117,7 @@ def offer_tour() -> None:
 def _go(at: int) -> None:
     if st.session_state.get(session.TOUR) is None:
         _keep_ink()
-    st.session_state[session.TOUR], st.session_state[session.TOUR_MOVED] = at, True
+    st.session_state[session.TOUR], st.session_state[_MOVED] = at, True
     session.lead_to(_BOX, is_arrival=True)
     if STOPS[at].page == "Explore":
         session.show(session.usual_view())  # of which the text speaks, whatever was looked at before

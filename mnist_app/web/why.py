@@ -41,6 +41,7 @@ SEE, WHERE, WHEN, CHANGE = (
     "When did it decide?",
     "What would change its mind?",
 )
+WHY_PICTURE, WHY_DIGIT, WHY_LAYERS, MEANT = "why_picture", "why_digit", "why_layers", "meant"
 PATIENCE = 0.2  # seconds that a picture row waits for what takes longer the first time
 MAPS = 6  # of each layer, the strongest
 ORDINALS = ("first", "second", "third", "fourth", "fifth")
@@ -68,7 +69,7 @@ def why(
         question = st.pills(
             "Why?",
             _questions(model, is_drawn, is_beside_neighbours),
-            key=session.WHY if is_drawn else session.WHY_PICTURE,
+            key=session.WHY if is_drawn else WHY_PICTURE,
             persist_state="session",  # open, it stays so over a blank pad
         )
         if question is None:
@@ -129,7 +130,7 @@ def _which(digits: Sequence[ReadDigit]) -> ReadDigit:
         ),
         default=0,
         required=True,
-        key=f"{session.WHY_DIGIT}_{len(digits)}",
+        key=f"{WHY_DIGIT}_{len(digits)}",
     )
     return digits[int(chosen or 0)]
 
@@ -151,7 +152,7 @@ def _see(read: ReadDigit, model: str, is_beside_neighbours: bool) -> None:
     st.html(_disagreement(read, model) + row_html(pictures))
     _nearest(read, model)
     terms("pixel", "training picture", "features")
-    if not _is_opaque(model) and st.toggle("Layer by layer", key=session.WHY_LAYERS, persist_state="session"):
+    if not _is_opaque(model) and st.toggle("Layer by layer", key=WHY_LAYERS, persist_state="session"):
         _layers(read, model)
 
 
@@ -419,7 +420,7 @@ def _change(read: ReadDigit, digits: Sequence[ReadDigit], model: str, meant: int
         range(CLASSES),
         default=usual,
         required=True,
-        key=f"{session.MEANT}_{about}",
+        key=f"{MEANT}_{about}",
     )
     digit = usual if wanted is None else int(wanted)
     findings = examine(shared.norms(), read.pixels, digit)

@@ -16,10 +16,19 @@ from mnist_app.models.registry import DEFAULT_MODEL, ROBUST_MODEL, find_model, l
 from mnist_app.models.shelf import label
 from mnist_app.reading.recognition import Prediction, load_recogniser, recognise
 from mnist_app.storage import user_models_folder
-from mnist_app.web import canvas, session, shared
+from mnist_app.web import canvas, shared
 from mnist_app.web.charts import perturbation
 from mnist_app.web.curves import Plot
-from mnist_app.web.pages.break_it import ANYTHING, STRONGEST, _attacked
+from mnist_app.web.pages.break_it import (
+    ANYTHING,
+    BREAK_DIGIT,
+    BREAK_HOW,
+    BREAK_LEVELS,
+    BREAK_METHOD,
+    BREAK_TARGET,
+    STRONGEST,
+    _attacked,
+)
 
 from ..conftest import SEVEN
 from .test_explore_page import component
@@ -29,7 +38,7 @@ from .test_pages import html_of, ink, open_page
 def opened(how: str | None = None) -> AppTest:
     at = open_page("break_it")
     if how:
-        at.session_state[session.BREAK_HOW] = how
+        at.session_state[BREAK_HOW] = how
     at.run()
     assert not at.exception, at.exception
     return at
@@ -89,14 +98,14 @@ def test_an_attack_says_how_far_it_went_and_what_was_read() -> None:
     text = html_of(at)
     assert re.search(r"with no pixel changed by more than 24 of 255 levels it reads", text)
     assert text.count("shown the same picture, reads") == 2
-    at.slider(session.BREAK_LEVELS).set_value(0).run()
+    at.slider(BREAK_LEVELS).set_value(0).run()
     assert "no pixel changed by more than 0 of" in html_of(at)
 
 
 def test_a_five_is_made_a_three() -> None:
     at = opened("Attack it")
-    at.slider(session.BREAK_LEVELS).set_value(48)
-    at.selectbox(session.BREAK_TARGET).set_value(3).run()
+    at.slider(BREAK_LEVELS).set_value(48)
+    at.selectbox(BREAK_TARGET).set_value(3).run()
     assert not at.exception
     assert f"{DEFAULT_MODEL} read a 5" in html_of(at)
     assert "levels it reads a 3" in html_of(at)
@@ -104,9 +113,9 @@ def test_a_five_is_made_a_three() -> None:
 
 def test_a_target_that_is_what_the_digit_shows_by_now_is_given_up() -> None:
     at = opened("Attack it")
-    at.selectbox(session.BREAK_TARGET).set_value(3).run()
-    assert not at.selectbox(session.BREAK_DIGIT).set_value(3).run().exception
-    assert at.selectbox(session.BREAK_TARGET).value == ANYTHING
+    at.selectbox(BREAK_TARGET).set_value(3).run()
+    assert not at.selectbox(BREAK_DIGIT).set_value(3).run().exception
+    assert at.selectbox(BREAK_TARGET).value == ANYTHING
 
 
 def test_a_model_that_misreads_the_digit_is_led_away_from_what_it_reads() -> None:
@@ -130,7 +139,7 @@ def test_many_digits_are_attacked_once_for_everybody(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(shared, "ATTACKED", 20)
     at = opened("Attack it")
     at.multiselect[0].set_value(["mnist-cnn"])
-    at.segmented_control(session.BREAK_METHOD).set_value("FGSM").run()
+    at.segmented_control(BREAK_METHOD).set_value("FGSM").run()
     at.toggle[0].set_value(True).run()
     share = shared.under_attack("mnist-cnn", Attack(24, 1)).result(60)
     assert share is not None

@@ -29,9 +29,10 @@ from mnist_app.reading.recognition import Prediction
 from mnist_app.storage import lab_folder
 from mnist_app.training.augmentation import augment
 from mnist_app.web import canvas, session, shared
+from mnist_app.web.pages.break_it import BREAK_MODELS
 from mnist_app.web.pages.lab import _answers_html
 from mnist_app.web.tradeoff import COSTS, GAINS, pareto, shares_over_samples, tradeoff
-from mnist_app.web.why import CHANGE
+from mnist_app.web.why import CHANGE, WHY_PICTURE
 
 from ..conftest import ONE, SEVEN
 from ..toy_lab import CURVES, figures, put
@@ -458,7 +459,7 @@ def test_a_model_of_the_lab_is_in_no_list_of_models_to_read_with(a_toy: Path) ->
     assert not at.exception and "toy" not in [each.value for each in at.subheader]
     assert "toy" not in at.multiselect("compared").options
     at = open_page("break_it").run()
-    assert "toy" not in at.multiselect(session.BREAK_MODELS).options
+    assert "toy" not in at.multiselect(BREAK_MODELS).options
     at = open_page("explore").run()
     assert "toy" not in at.selectbox("explore_model").options
 
@@ -466,7 +467,7 @@ def test_a_model_of_the_lab_is_in_no_list_of_models_to_read_with(a_toy: Path) ->
 def asked_in_explore(model: str, question: str | None = None) -> AppTest:
     at = open_page("explore")
     at.query_params.update({"model": model, "open": "321", "panel": "picture"})
-    at.session_state[session.WHY_PICTURE] = question
+    at.session_state[WHY_PICTURE] = question
     for _ in range(200):
         at.run()
         assert not at.exception, at.exception

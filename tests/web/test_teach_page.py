@@ -197,7 +197,8 @@ def test_where_it_cannot_be_kept_the_page_says_so_and_the_drawing_stays(own_home
 
 
 def kept(count: int = 1, visitor: str = "anna") -> list[int]:
-    return [keep(Drawing.from_points(SEVEN), 7, "1", "ink-cnn", visitor) for _ in range(count)]
+    who = session.visitor_of(visitor)
+    return [keep(Drawing.from_points(SEVEN), 7, "1", "ink-cnn", who) for _ in range(count)]
 
 
 def test_corrections_are_shown_and_deleted_and_come_back() -> None:
@@ -479,7 +480,7 @@ def test_who_is_no_teacher_sees_their_own_corrections_only(guarded: str) -> None
     full_mnist()
     kept(2, "anna")
     at = open_page("teach")
-    at.session_state["visitor"] = "ben"
+    at.session_state["secret"] = "ben"
     opened(at)
     assert "You have corrected nothing yet" in text_of(at)
     assert at.button(key="teach_start").disabled
@@ -503,7 +504,7 @@ def pressed_by(visitor: str, call: str, chosen: list[int]) -> None:
     script = f"""
         import streamlit as st
         from mnist_app.web.pages import teach
-        st.session_state["visitor"], st.session_state["teach_chosen"] = {visitor!r}, {set(chosen)!r}
+        st.session_state["secret"], st.session_state["teach_chosen"] = {visitor!r}, {set(chosen)!r}
         {call}
         """
     at = AppTest.from_string(textwrap.dedent(script)).run()

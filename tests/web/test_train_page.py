@@ -601,14 +601,16 @@ def test_how_models_learned_is_drawn_measure_by_measure(two_models: None, no_mni
 
 
 def test_curves_say_in_words_where_they_end() -> None:
-    html = curves_html("Loss", [Curve("a<b", [(0, 1), (1, 0.25)], "red")], 1, 0, 1, "")
+    html = curves_html("Loss", [Curve("a<b", [(0, 1), (1, 0.25)], "red")], 1, 0, 1, is_share=False)
     assert 'alt="Loss, at last: a&lt;b 0.250"' in html and "<bdi>a&lt;b</bdi> <b>0.250</b>" in html
-    html = curves_html("Read right", [Curve("a", [(0, 1), (1, 0.9871)], "red"), Curve("b", [], "red")], 1, 0, 1, "%")
+    html = curves_html(
+        "Read right", [Curve("a", [(0, 1), (1, 0.9871)], "red"), Curve("b", [], "red")], 1, 0, 1, is_share=True
+    )
     assert 'alt="Read right, at last: a 98.71%"' in html and "<bdi>a</bdi> <b>98.71%</b>" in html
 
 
 def test_what_is_off_the_axes_leaves_the_chart_instead_of_being_drawn_at_its_edge() -> None:
-    html = curves_html("Loss", [Curve("a", [(0, math.inf), (1, 2.0), (2, 0.5)], "red")], 2, 0, 1, "")
+    html = curves_html("Loss", [Curve("a", [(0, math.inf), (1, 2.0), (2, 0.5)], "red")], 2, 0, 1, is_share=False)
     svg = base64.b64decode(re.findall(r"base64,([^\"]+)", html)[0]).decode()
     heights = [float(point.split(",")[1]) for point in re.findall(r'points="([^"]+)"', svg)[0].split()]
     [clip] = re.findall(r'<rect x="[^"]+" y="([^"]+)"', svg)

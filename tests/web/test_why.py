@@ -21,7 +21,7 @@ from mnist_app.reading.number import read_picture
 from mnist_app.reading.recognition import Prediction, Recogniser
 from mnist_app.web import session, shared
 from mnist_app.web.charts import evidence_rgb
-from mnist_app.web.why import CHANGE, SEE, WHEN, WHERE, _alike, _decided, _part, _unusual
+from mnist_app.web.why import CHANGE, SEE, WHEN, WHERE, WHY_LAYERS, WHY_PICTURE, _alike, _decided, _part, _unusual
 
 from ..conftest import ONE, SEVEN, ZERO, Strokes
 from .test_pages import FIRST_PAD, digit_of, draw, html_of, open_page, state
@@ -72,7 +72,7 @@ def test_only_an_open_question_about_ink_hears_of_the_pen() -> None:
     at.button("clear").click().run()
     assert ears_of(at) == 1, "the page itself waits for a first stroke"
     at.session_state["taken"] = session.Taken.of(np.eye(28, dtype=np.uint8), "a picture", None)
-    at.session_state[session.WHY_PICTURE] = WHERE
+    at.session_state[WHY_PICTURE] = WHERE
     draw(at, SEVEN).run()
     assert at.pills[0].value == WHERE and ears_of(at) == 0
     assert ears_of(opened_in_explore(WHERE)) == 0
@@ -125,7 +125,7 @@ def test_it_shows_what_was_seen() -> None:
             break
         at.run()
     assert html_of(at).count('class="tile"') == 5
-    at.toggle(session.WHY_LAYERS).set_value(True).run()
+    at.toggle(WHY_LAYERS).set_value(True).run()
     assert html_of(at).count('type="radio"') == 8 * 6 and "among all 5,000 pictures of the sample" in html_of(at)
     assert shared.maps_favourites(DEFAULT_MODEL).result(60)
     assert html_of(at.run()).count("--likes:") == 8
@@ -134,7 +134,7 @@ def test_it_shows_what_was_seen() -> None:
 
 def test_look_and_pen_are_told_apart_in_the_last_layers() -> None:
     at = asked(SEE)
-    at.toggle(session.WHY_LAYERS).set_value(True).run()
+    at.toggle(WHY_LAYERS).set_value(True).run()
     shown = html_of(at)
     assert "how it was written" in shown
     assert "By its look" in shown and "By how it was written" in shown and "10 probabilities, of both" in shown
@@ -165,7 +165,7 @@ def test_a_training_picture_is_no_neighbour_of_its_own() -> None:
     digits = shared.split(name, source)
     at = open_page("draw")
     at.session_state["taken"] = session.Taken.of(digits.images[17], "a picture", int(digits.labels[17]))
-    at.session_state[session.WHY_PICTURE] = SEE
+    at.session_state[WHY_PICTURE] = SEE
     assert shared.sketch(DEFAULT_MODEL).result(60)
     shown = html_of(at.run())
     distances = [float(found) for found in re.findall(r"distance ([\d.]+)", shown)]
@@ -193,8 +193,8 @@ def test_it_shows_what_is_unusual_and_needs_no_change_where_the_digit_is_the_one
 def test_what_was_said_to_be_drawn_is_what_was_meant() -> None:
     at = asked(CHANGE)
     label, drawing = 1, at.session_state["pad"].drawing
-    at.session_state["visitor"] = "me"
-    identity = keep(drawing, label, "7", DEFAULT_MODEL, "me")
+    at.session_state["secret"] = "me"
+    identity = keep(drawing, label, "7", DEFAULT_MODEL, session.visitor_of("me"))
     at.session_state["kept_correction"] = session.Kept(identity, label, "7", at.session_state["pad"].drawn)
     at.run()
     assert [group.value for group in at.segmented_control] == [label]
@@ -223,7 +223,7 @@ def test_of_what_is_no_digit_nothing_is_claimed() -> None:
     at = asked(SEE, lattice)
     assert digit_of(at) == "?"
     assert "the average" not in html_of(at)
-    at.toggle(session.WHY_LAYERS).set_value(True).run()
+    at.toggle(WHY_LAYERS).set_value(True).run()
     assert "no digit: " in html_of(at) and 'class="reads"' not in html_of(at)
     shared.maps_favourites(DEFAULT_MODEL).result(60)
     assert "It is no digit to the network" in html_of(asked(WHERE, lattice))
@@ -235,7 +235,7 @@ def opened_in_explore(question: str) -> AppTest:
     at = open_page("explore")
     at.query_params["open"] = "301"
     at.query_params["panel"] = "picture"
-    at.session_state[session.WHY_PICTURE] = question
+    at.session_state[WHY_PICTURE] = question
     for _ in range(100):
         at.run()
         assert not at.exception, at.exception
@@ -289,7 +289,7 @@ def test_a_picture_of_a_known_digit_is_meant_to_be_that_one() -> None:
     at = open_page("draw")
     pixels = shared.split("validation", find_source()).images[301]
     at.session_state["taken"] = session.Taken.of(pixels, "a picture", 5)
-    at.session_state[session.WHY_PICTURE] = CHANGE
+    at.session_state[WHY_PICTURE] = CHANGE
     assert [group.value for group in at.run().segmented_control] == [5]
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from mnist_app.explore.explorer import Area, Mask, Readings
 from mnist_app.explore.projection import SIDE, Places
+from mnist_app.web import shared
 from mnist_app.web.charts import DIGIT_COLOURS, WRONG
 from mnist_app.web.session import sent
 
@@ -58,7 +59,6 @@ def digit_map(
         if isinstance(value, str):
             on_area(value)
 
-    base = str(st.get_option("server.baseUrlPath")).strip("/")
     data: dict[str, Any] = {
         "places": _packed(np.round(places * ((2**16 - 1) / SIDE)).astype("<u2")),
         "labels": _packed(readings.digits.labels.astype(np.uint8)),
@@ -69,7 +69,7 @@ def digit_map(
         "area": area and [list(corner) for corner in area.corners],
         "opened": opened,
         "drawn": drawn and {"place": drawn.place.tolist(), "picture": drawn.picture, "near": list(drawn.near)},
-        "pictures": f"{f'/{base}' if base else ''}/digits/{readings.split}",
+        "pictures": shared.path_of(f"digits/{readings.split}"),
         "colours": list(DIGIT_COLOURS),
         "wrong": WRONG,
     }

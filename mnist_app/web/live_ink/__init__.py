@@ -8,6 +8,7 @@ import streamlit as st
 
 from mnist_app.ink.strokes import Drawing, DrawingError
 from mnist_app.reading.number import Reading
+from mnist_app.web import shared
 from mnist_app.web.canvas import Pad
 from mnist_app.web.session import PEN_WIDTH, sent
 
@@ -32,9 +33,8 @@ def live_ink(
     whenever ink was replaced rather than added to; ``model`` is the one that reads. Unless it ``follows``, the panel is
     left to the script: it shows a picture's answer. Where the first stroke ``is_awaited``, the page hears of its end.
     """
-    base = str(st.get_option("server.baseUrlPath")).strip("/")
     data = {
-        "url": f"/{base}/api/predict" if base else "/api/predict",
+        "url": shared.path_of("api/predict"),
         "version": version,
         "strokes": drawing.to_points(),
         "answer": reading and reading.to_json(),

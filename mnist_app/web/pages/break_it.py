@@ -24,6 +24,9 @@ from mnist_app.web.pictures import png_url, row_html
 from mnist_app.web.terms import terms
 from mnist_app.work import Work
 
+BREAK_HOW, BREAK_WHICH, BREAK_DIGIT, BREAK_NUMBER = "break_how", "break_which", "break_digit", "break_number"
+BREAK_MODELS, BREAK_WHAT, BREAK_LEVELS = "break_models", "break_what", "break_levels"
+BREAK_METHOD, BREAK_TARGET, BREAK_ALL = "break_method", "break_target", "break_all"
 FRAMES = 41  # positions of a slider: odd, so that the middle is one of them
 DISTORT, ATTACK = "Make it worse by degrees", "Attack it"
 STEP = 8  # levels: a class that moves the slider shares what a thousand attacks take
@@ -49,7 +52,7 @@ def page() -> None:
             subject = _subject()
             models = _models()
             how = st.segmented_control(
-                "How", [DISTORT, ATTACK], default=DISTORT, required=True, key=session.BREAK_HOW, persist_state="session"
+                "How", [DISTORT, ATTACK], default=DISTORT, required=True, key=BREAK_HOW, persist_state="session"
             )
         if subject.drawing and any(follows(model, subject.drawing) for model in models):
             st.caption("Here your drawing is read by its look alone, and not by how it was written.")
@@ -70,7 +73,7 @@ def _subject() -> Subject:
             ["My drawing", "A digit of MNIST"],
             default="My drawing",
             required=True,
-            key=session.BREAK_WHICH,
+            key=BREAK_WHICH,
             persist_state="session",
         )
         if chosen == "My drawing":
@@ -80,11 +83,9 @@ def _subject() -> Subject:
             return Subject(read.pixels, name, recognise(model, read.pixels[None])[0].digit, read.drawing)
     source = find_source()
     digits = shared.split(source.splits[-1], source)
-    digit = st.selectbox("Digit", range(CLASSES), index=5, key=session.BREAK_DIGIT, persist_state="session", width=90)
+    digit = st.selectbox("Digit", range(CLASSES), index=5, key=BREAK_DIGIT, persist_state="session", width=90)
     of_digit = np.flatnonzero(digits.labels == digit)
-    number = st.number_input(
-        "Number", 1, len(of_digit), 1, key=session.BREAK_NUMBER, persist_state="session", width=130
-    )
+    number = st.number_input("Number", 1, len(of_digit), 1, key=BREAK_NUMBER, persist_state="session", width=130)
     at = int(of_digit[number - 1])
     return Subject(digits.images[at], f"picture {at:,} of the {source.splits[-1]} split", int(digit))
 
@@ -99,7 +100,7 @@ def _models() -> list[Recogniser]:
         default=[using, other],
         format_func=read_shelf().title,
         max_selections=2,
-        key=session.BREAK_MODELS,
+        key=BREAK_MODELS,
         persist_state="session",
         width="stretch",
     )
@@ -116,7 +117,7 @@ def _distort(subject: Subject, models: list[Recogniser]) -> None:
     """One distortion over the whole range of its slider, and what each model reads along it."""
     named = {distortion.name: distortion for distortion in DISTORTIONS}
     name = st.pills(
-        "What", list(named), default=DISTORTIONS[0].name, required=True, key=session.BREAK_WHAT, persist_state="session"
+        "What", list(named), default=DISTORTIONS[0].name, required=True, key=BREAK_WHAT, persist_state="session"
     )
     distortion = named[name or DISTORTIONS[0].name]
     amounts, pictures = distortion.sweep(subject.pixels, FRAMES, subject.drawing)
@@ -164,21 +165,21 @@ def _attack(subject: Subject, models: list[Recogniser]) -> None:
         levels = st.slider(
             "Levels a pixel may change by, of 255",
             *(0, STRONGEST, 24, STEP),
-            key=session.BREAK_LEVELS,
+            key=BREAK_LEVELS,
             persist_state="session",
         )
         steps = {"FGSM": 1, "PGD": Attack(1).steps}
         method = st.segmented_control(
-            "Method", list(steps), default="PGD", required=True, key=session.BREAK_METHOD, persist_state="session"
+            "Method", list(steps), default="PGD", required=True, key=BREAK_METHOD, persist_state="session"
         )
         targets = [ANYTHING, *(digit for digit in range(CLASSES) if digit != subject.digit)]
-        if st.session_state.get(session.BREAK_TARGET) not in targets:  # it is that digit by now
-            st.session_state[session.BREAK_TARGET] = ANYTHING
+        if st.session_state.get(BREAK_TARGET) not in targets:  # it is that digit by now
+            st.session_state[BREAK_TARGET] = ANYTHING
         target = st.selectbox(
             "Make it",
             targets,
             format_func=lambda digit: "anything else" if digit == ANYTHING else a_digit(digit),
-            key=session.BREAK_TARGET,
+            key=BREAK_TARGET,
             persist_state="session",
             width=160,
         )
@@ -192,7 +193,7 @@ def _attack(subject: Subject, models: list[Recogniser]) -> None:
         "network that they attack: the change is made for that one, and the other is only shown it."
     )
     label = f"Attack {shared.ATTACKED:,} digits, whatever they are read as then, {method} by {levels} levels"
-    if levels and st.toggle(label, key=f"{session.BREAK_ALL}_{method}_{levels}"):
+    if levels and st.toggle(label, key=f"{BREAK_ALL}_{method}_{levels}"):
         _attack_many(attack, [model.card.name for model in models])
 
 

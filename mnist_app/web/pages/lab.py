@@ -186,7 +186,7 @@ def _model(found: Figures) -> None:
         with curves:
             if found.curves:
                 for measure in COURSES:
-                    st.html(_course_html(found, measure))
+                    st.html(course_html(measure, _course(found.curves, measure)))
                 if found.curves[-1]["train_loss"] > found.curves[-1]["validation_loss"]:
                     st.caption(
                         "What it learns from is made harder on purpose, by changed digits, smoothed labels or dropout; "
@@ -214,13 +214,12 @@ def _model(found: Figures) -> None:
                 st.caption(f"Too large to come with the app. To look at its mistakes: `{COMMAND.format(found.name)}`")
 
 
-def _course_html(found: Figures, measure: str) -> str:
-    """How one measure went while it learned, on validation and on what was learned from."""
-    lines = [
-        Curve("validation", [(each["passes"], each[f"validation_{measure}"]) for each in found.curves], VALIDATION),
-        Curve("learning from", [(each["passes"], each[f"train_{measure}"]) for each in found.curves], TRAINING, True),
+def _course(reports: Sequence[Mapping[str, float]], measure: str) -> list[Curve]:
+    """How one measure went in a training, on validation and on what was learned from."""
+    return [
+        Curve("validation", [(each["passes"], each[f"validation_{measure}"]) for each in reports], VALIDATION),
+        Curve("learning from", [(each["passes"], each[f"train_{measure}"]) for each in reports], TRAINING, True),
     ]
-    return course_html(measure, lines)
 
 
 def _axis(label: str, measures: Mapping[str, Axis], usual: str, key: str) -> Axis:
@@ -356,12 +355,9 @@ def _effects(seen: Sequence[Seen]) -> None:
         st.markdown(f"**{plain(effect.title)}.** {plain(effect.what)}")
         for column, run in zip(st.columns(max(3, len(effect.runs))), effect.runs, strict=False):  # two stay narrow
             last = run.curves[-1]
-            lines = [
-                Curve("validation", [(each["passes"], each["validation_loss"]) for each in run.curves], VALIDATION),
-                Curve("learning from", [(each["passes"], each["train_loss"]) for each in run.curves], TRAINING, True),
-            ]
+            lines = _course(run.curves, "loss")
             with column:
-                st.html(curves_html(f"Loss, {run.setting}", lines, last["passes"], 0, HIGHEST_LOSS, ""))
+                st.html(curves_html(f"Loss, {run.setting}", lines, last["passes"], 0, HIGHEST_LOSS, is_share=False))
                 st.caption(f"In the end {last['validation_accuracy']:.2%} of validation digits are read right.")
 
 

@@ -403,7 +403,7 @@ def _loss_html(status: JobStatus, passes: float) -> str:
         Curve("learning from", status.losses, TRAINING, dashed=True),
         Curve("validation", measured, VALIDATION),
     ]
-    return curves_html("Loss, nats", curves, passes, 0, min(highest, MOST_LOSS), "")
+    return curves_html("Loss, nats", curves, passes, 0, min(highest, MOST_LOSS), is_share=False)
 
 
 def _accuracy_html(status: JobStatus, passes: float) -> str:
@@ -412,4 +412,4 @@ def _accuracy_html(status: JobStatus, passes: float) -> str:
     lowest = min([0.99, *(value for _, value in (*learned, *measured))])
     lowest = max(0.0, np.floor(lowest * 50) / 50)
     curves = [Curve("learning from", learned, TRAINING, dashed=True), Curve("validation", measured, VALIDATION)]
-    return curves_html("Read right", curves, passes, float(lowest), 1, "%")
+    return curves_html("Read right", curves, passes, float(lowest), 1, is_share=True)
