@@ -1,10 +1,13 @@
 """A reading as HTML: the digit in large type, the confidence in words, ten bars; and boxes around several digits."""
 
 import math
+from collections.abc import Sequence
 
+import numpy as np
+
+from mnist_app.data.dataset import CLASSES
 from mnist_app.reading.number import Reading
 
-DIGITS = range(10)
 INVITATION = "Draw a digit"
 
 
@@ -13,26 +16,30 @@ def answer_html(reading: Reading | None) -> str:
 
     The bars are those of the weakest digit, of which the words speak. live_ink.js writes the same into it.
     """
-    state, text, words = "blank", "?", INVITATION
-    probabilities: tuple[float, ...] | None = None
-    read = None
+    state, text, words, bars = "blank", "?", INVITATION, bars_html(None)
     if reading and reading.text:
         state, text = "read", reading.text
         words = f"{reading.words} · {percent(reading.weakest.confidence)}"
-        probabilities, read = reading.weakest.probabilities, reading.weakest.digit
+        bars = bars_html(reading.weakest.probabilities)
     elif reading:
         state, words = "refused", reading.words
-    bars = "".join(
-        f'<li class="bar{" read" if n == read else ""}" style="--share:{probabilities[n] if probabilities else 0:.4f}">'
-        f'<span class="name">{n}</span><span class="track"><span class="fill"></span></span>'
-        f'<span class="share">{percent(probabilities[n]) if probabilities else ""}</span></li>'
-        for n in DIGITS
-    )
     return (
         f'<section class="answer {state}" aria-label="Answer" data-invitation="{INVITATION}">'
-        f'<p class="digit" style="--length:{len(text)}">{text}</p><p class="words">{words}</p>'
-        f'<ol class="bars" aria-label="Probability of each digit">{bars}</ol></section>'
+        f'<p class="digit" style="--length:{len(text)}">{text}</p><p class="words">{words}</p>{bars}</section>'
     )
+
+
+def bars_html(probabilities: Sequence[float] | None, label: int | None = None) -> str:
+    """Ten bars by digit, blue for what was read, or empty ones; a label stands beside its own bar in words."""
+    read = None if probabilities is None else int(np.argmax(probabilities))
+    note = '<span class="note">label</span>'
+    bars = "".join(
+        f'<li class="bar{" read" if digit == read else ""}" style="--share:{share:.4f}">'
+        f'<span class="name">{digit}</span><span class="track"><span class="fill"></span></span>'
+        f'<span class="share">{"" if read is None else percent(share)}</span>{note if digit == label else ""}</li>'
+        for digit, share in enumerate(probabilities or [0] * CLASSES)
+    )
+    return f'<ol class="bars" aria-label="Probability of each digit">{bars}</ol>'
 
 
 def boxes_html(reading: Reading | None, side: int) -> str:

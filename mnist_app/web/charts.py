@@ -140,17 +140,6 @@ def _two_places(share: float) -> str:
     return f"{share * 100:.2f}%"
 
 
-def bars_html(shares: Sequence[float], read: int, label: int | None, said: Sequence[str]) -> str:
-    """Ten bars by digit: blue is what was read, as on the Draw page; a label stands beside its own bar in words."""
-    bars = "".join(
-        f'<li class="bar{" read" if digit == read else ""}" style="--share:{share:.4f}">'
-        f'<span class="name">{digit}</span><span class="track"><span class="fill"></span></span>'
-        f'<span class="share">{words}</span><span class="note">{"label" if digit == label else ""}</span></li>'
-        for digit, (share, words) in enumerate(zip(shares, said, strict=True))
-    )
-    return f'<ol class="bars" aria-label="Probability of each digit">{bars}</ol>'
-
-
 @dataclass(frozen=True)
 class Curve:
     """A line in a chart."""

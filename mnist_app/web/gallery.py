@@ -14,8 +14,7 @@ from mnist_app.data.label_errors import DOUBTS
 from mnist_app.explore.explorer import NAMES, Order, Readings
 from mnist_app.explore.neighbours import Neighbours
 from mnist_app.reading.recognition import Prediction
-from mnist_app.web.answer import percent
-from mnist_app.web.charts import bars_html
+from mnist_app.web.answer import bars_html, percent
 from mnist_app.web.pictures import png_url
 
 BADGE = '<span class="badge" title="Label in doubt">?</span>'
@@ -113,9 +112,7 @@ def picture_html(readings: Readings, index: int) -> str:
     found = readings.predictions
     prediction = Prediction(tuple(found.probabilities[index].tolist()), "")
     wrong = prediction.digit != label
-    bars = bars_html(
-        prediction.probabilities, prediction.digit, label, [percent(share) for share in prediction.probabilities]
-    )
+    bars = bars_html(prediction.probabilities, label)
     verdict = (
         f"{NAMES[label].capitalize()}, read as {NAMES[prediction.digit]}"
         if wrong

@@ -23,8 +23,8 @@ from mnist_app.models.registry import DEFAULT_MODEL, ROBUST_MODEL
 from mnist_app.reading.recognition import recognise
 from mnist_app.training.augmentation import Augmentation, augment
 from mnist_app.web import shared
-from mnist_app.web.answer import percent
-from mnist_app.web.charts import bars_html, evidence_rgb, findings_html, perturbation
+from mnist_app.web.answer import bars_html, percent
+from mnist_app.web.charts import evidence_rgb, findings_html, perturbation
 from mnist_app.web.notice import problem_notice
 from mnist_app.web.pictures import png_url, row_html
 
@@ -169,8 +169,7 @@ def _bars(pixels: Pixels) -> str:
 
 
 def _of(shares: Sequence[float]) -> str:
-    bars = bars_html(shares, int(np.argmax(shares)), None, [percent(share) for share in shares])
-    return f'<div class="picture alone">{bars}</div>'
+    return f'<div class="picture alone">{bars_html(shares)}</div>'
 
 
 def _softmax(_: Pixels) -> str:
