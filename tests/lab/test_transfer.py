@@ -1,6 +1,7 @@
 """Learning from few: what is learned from, by whom, and what it is measured on."""
 
 import json
+import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -25,8 +26,8 @@ Stroke = list[list[float]]
 
 def bar(digit: int, shift: float) -> list[Stroke]:
     """A stroke that leans by its digit, drawn by somebody who is known by a bend in it."""
-    angle = np.pi * digit / 10
-    return [[[0, 0], [50 * np.cos(angle) + shift, 50 * np.sin(angle)], [100 * np.cos(angle), 100 * np.sin(angle)]]]
+    x, y = 100 * math.cos(math.pi * digit / 10), 100 * math.sin(math.pi * digit / 10)
+    return [[[0, 0], [x / 2 + shift, y / 2], [x, y]]]
 
 
 @pytest.fixture
