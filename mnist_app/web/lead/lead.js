@@ -3,6 +3,8 @@
 
 const NARROW = matchMedia("(max-width: 640px)"); // where columns lie one above the other
 
+let led = null; // the number of what was led to last: outlives this element, which every page has its own of
+
 /** Whether all of it, or as much as there is room for, is on the screen. */
 function isSeen(element) {
   const { top, bottom } = element.getBoundingClientRect();
@@ -10,9 +12,8 @@ function isSeen(element) {
 }
 
 export default function ({ data: { to, number, isArrival } }) {
-  const { dataset } = document.body; // outlives this element, which every page has its own of
-  if (!to || dataset.led === number) return;
-  dataset.led = number;
+  if (!to || led === number) return;
+  led = number;
   const element = document.querySelector(to);
   if (!element || (!isArrival && (!NARROW.matches || isSeen(element)))) return;
   element.scrollIntoView({ block: isArrival ? "start" : "center" });
