@@ -11,8 +11,6 @@ import platformdirs
 
 SHIPPED_WEIGHTS = Path(__file__).parent.parent / "weights"
 SHIPPED_LAB = SHIPPED_WEIGHTS / "lab"  # what the lab measured, and those of its models that are small enough
-
-
 ABANDONED = 24 * 3600  # seconds after which nobody is still at what has a dot before its name
 
 

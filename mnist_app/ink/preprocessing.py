@@ -25,7 +25,7 @@ CENTRE = 14.0  # index at which MNIST's centre of mass lies, half a pixel either
 PEN = 2.6  # MNIST's median stroke thickness on 28x28, pixels (5th to 95th percentile: 1.8 to 4.1)
 HAIRLINE = 1.2  # thickness on 28x28, pixels, that only one MNIST digit in a hundred stays below
 SAMPLES = 8  # painted samples per pixel, each way: area coverage in 64 levels
-MOST_POINTS = 2_000  # that are painted: more show no difference, and take as much longer
+MOST_POINTS = 2_000  # that are painted, three times as many as any real digit has: each takes time
 FAINTEST = 0.3  # share of the peak at which an image's ink begins; brings enlarged MNIST digits back best
 
 Ink = NDArray[np.float32]

@@ -100,7 +100,7 @@ class ModelCard:
         _check_kinds(self, texts, ("parameters", "preprocessing", "seconds", "temperature", "refusal"))
         if not isinstance(self.parent, str | None):
             raise TypeError("the parent is no name")
-        ink = self.config.get("ink") or {}
+        ink = {} if self.config.get("ink") is None else self.config["ink"]
         if not isinstance(ink, Mapping) or not _are_texts(ink.get("without", [])):
             raise TypeError("the config's ink is of another kind")
         self._check_figures()

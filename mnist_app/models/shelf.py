@@ -204,13 +204,16 @@ def _changing() -> Iterator[Shelf]:
 
 
 def _read_or_set_aside() -> Shelf:
-    """What was decided so far. A file that is no shelf gets another name: one wrong letter must not cost all titles."""
+    """What was decided so far. A file that is no shelf gets another name: one wrong letter must not cost all titles.
+
+    Raises OSError.
+    """
     try:
         return _read()
     except FileNotFoundError:
         return Shelf()
     except _MALFORMED:
-        aside = _file().with_suffix(".json.broken")
+        aside = _file().with_name(f"shelf.{time.time_ns()}.broken")
         os.replace(_file(), aside)
         logging.getLogger(__name__).warning("%s cannot be read, and is %s now", _file(), aside)
         return Shelf()

@@ -13,7 +13,7 @@ from mnist_app.ink.preprocessing import MOST_POINTS
 from mnist_app.ink.strokes import Drawing, Stroke
 from mnist_app.reading.recognition import Glyph, Prediction, Recogniser, readable, recognise_each, recognise_glyphs
 
-MOST_STROKES = 20  # drawings of more are no numbers that anyone would write here, and each takes up to 5 ms longer
+MOST_STROKES = 20  # of a number: ten digits in two each. Every stroke takes up to 5 ms longer, for all who wait
 MOST_IN_A_DIGIT = 5  # strokes; in real ink none has more
 WIDEST = 1.6  # of a digit, over the height of the number
 SHORTEST = 0.4  # height of a digit, over that of the number

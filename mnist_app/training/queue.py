@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 
 from mnist_app.models.registry import ModelError, load_card, name_in_place, put_in_place
 from mnist_app.models.shelf import label, restorable
-from mnist_app.storage import clear_abandoned, user_models_folder
+from mnist_app.storage import clear_abandoned, home, user_models_folder
 from mnist_app.training.jobs import (
     ALIVE,
     CANCEL,
@@ -46,7 +46,8 @@ from mnist_app.training.jobs import (
 SERVER_STOPPED = "The server was stopped before the training had finished."
 WAS_CANCELLED = "No model came of it."
 LONGEST_TRACE = 4_000  # characters of what a child said of its error that the log repeats
-MOST_ENDED = 12  # ended jobs that are remembered, and as many that there is something to see of
+# Ended jobs that are remembered, as many that there is something to see of, and as many whose model has no place.
+MOST_ENDED = 12
 LOOK_EVERY = 0.1  # seconds between two looks at the queue: cancelling takes effect within a few of them
 
 
@@ -179,7 +180,9 @@ class Queue:
                 self._note(folder, _done(request, known, name))
                 return
         except OSError as error:  # the model stays where it was made, and so does the job
-            said = f"The model could not be put in its place: {error.strerror}. It is kept with the job."
+            assert request
+            where = made_in(folder, request).relative_to(home())
+            said = f"The model could not be put in its place: {error.strerror}. It lies in {where} of the app's folder."
             state, reason = FAILED, said
         else:
             shutil.rmtree(folder / "model", ignore_errors=True)
@@ -203,8 +206,8 @@ class Queue:
         statuses = {folder: read_status(folder) for folder in job_folders()}
         ended = [folder for folder, status in statuses.items() if status.is_over]
         learned = [folder for folder in ended if statuses[folder].reports]
-        homeless = [folder for folder in ended if any((folder / "model").glob("*"))]
-        for folder in set(ended) - {*ended[-MOST_ENDED:], *learned[-MOST_ENDED:], *homeless}:
+        homeless = [folder for folder in ended if (job := read_request(folder)) and _is_model(made_in(folder, job))]
+        for folder in set(ended) - {*ended[-MOST_ENDED:], *learned[-MOST_ENDED:], *homeless[-MOST_ENDED:]}:
             hidden = folder.with_name(f".{folder.name}")  # half deleted, it would be a job that waits
             with contextlib.suppress(OSError):
                 folder.rename(hidden)

@@ -68,10 +68,12 @@ def explorer(newcomer: Explorer) -> Explorer:
 
 def test_a_cell_fills_the_gallery_with_just_those(explorer: Explorer) -> None:
     expect(explorer.described).to_have_text("10,000 digits")
-    spoken = explorer.page.locator(".st-key-gallery [role=status]").element_handle()
+    status = explorer.page.locator(".st-key-gallery [role=status]")
+    spoken = status.element_handle()
     count = int(explorer.cell(9, 4).inner_text())
     explorer.cell(9, 4).click()
     expect(explorer.described).to_have_text(f"{count} nines read as fours")
+    expect(status).to_have_text(f"{count} nines read as fours")
     # Said by the element that was there before: of a new one many a screen reader says nothing.
     assert spoken.text_content() == f"{count} nines read as fours"
     expect(explorer.tiles).to_have_count(count)

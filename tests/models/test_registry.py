@@ -349,6 +349,7 @@ def card_made_of(text: bytes) -> Callable[[Path], None]:
         (card_that_says(config={"seed": ["\ud800"]}), CARD, "surrogates not allowed"),
         (card_that_says(parent=["mnist-cnn"]), CARD, "the parent is no name"),
         (card_that_says(config={"ink": 5}), CARD, "the config's ink is of another kind"),
+        (card_that_says(config={"ink": 0}), CARD, "the config's ink is of another kind"),
         (card_that_says(config={"ink": {"without": 5}}), CARD, "the config's ink is of another kind"),
         (card_that_says(config={"ink": {"without": [5]}}), CARD, "the config's ink is of another kind"),
         (card_that_says(machine="x" * 4_001), CARD, "a text or the config is too long"),

@@ -114,9 +114,10 @@ def test_a_blank_drawing_is_refused(model: Recogniser) -> None:
 
 
 def test_too_many_strokes_for_a_number_are_read_as_one_drawing(model: Recogniser) -> None:
-    strokes = written("7" * 20).strokes
-    assert len(strokes) == 40
-    assert len(read_drawing(model, Drawing(strokes)).digits) == 1
+    for sevens, digits in ((10, 10), (11, 1)):
+        drawing = written("7" * sevens)
+        assert len(drawing.strokes) == 2 * sevens
+        assert len(read_drawing(model, drawing).digits) == digits
 
 
 def test_a_number_of_thousands_of_points_is_looked_for_with_fewer(model: Recogniser) -> None:

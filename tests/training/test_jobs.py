@@ -388,11 +388,16 @@ def test_a_model_that_the_disk_refuses_a_place_stays_where_it_was_made(
     status = job(identity).status
     assert (status.state, status.model) == (FAILED, "")
     assert status.reason == (
-        "The model could not be put in its place: No space left on device. It is kept with the job."
+        "The model could not be put in its place: No space left on device. "
+        f"It lies in jobs/{identity}/model/mine of the app's folder."
     )
     monkeypatch.setattr(queue_module, "MOST_ENDED", 1)
-    jobs.write_status(jobs.jobs_folder() / jobs.submit("next", SHORT), JobStatus(FAILED, "Not well."))
+    for name in ("half", "next"):
+        folder = jobs.jobs_folder() / jobs.submit(name, SHORT)
+        jobs.write_status(folder, JobStatus(FAILED, "Not well."))
+        (folder / "model" / f".{name}.abcdefgh").mkdir(parents=True)  # of a child that was killed as it saved
     Queue()._forget_old()
+    assert [job.name for job in list_jobs()] == ["mine", "next"]
     assert load_model(made).card.name == "mine" and left_in(user_models_folder()) == []
 
 

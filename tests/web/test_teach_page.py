@@ -222,17 +222,24 @@ def test_many_corrections_come_a_page_at_a_time() -> None:
     assert "Page 2 of 2" in text_of(at) and at.button(key="teach_right").disabled
 
 
-def test_a_page_is_turned_as_often_as_is_pressed() -> None:
-    kept(121)
-    script = """
+@pytest.mark.parametrize(
+    ("page", "presses", "pages", "then"),
+    [
+        (1, [1, 1], 3, 3),  # before the page has answered the first
+        (3, [-1], 2, 1),  # what was on the last page is deleted: the page before it is shown
+    ],
+)
+def test_a_page_is_turned_as_often_as_is_pressed(page: int, presses: list[int], pages: int, then: int) -> None:
+    script = f"""
         import streamlit as st
         from mnist_app.web.pages import teach
-        for _ in range(2):
-            teach._turn(1, 3)  # before the page has answered the first
+        st.session_state["teach_page"] = {page}
+        for by in {presses}:
+            teach._turn(by, {pages})
         st.text(st.session_state["teach_page"])
         """
     at = AppTest.from_string(textwrap.dedent(script)).run()
-    assert [text.value for text in at.text] == ["3"]
+    assert [text.value for text in at.text] == [str(then)]
 
 
 def test_what_is_chosen_stays_chosen_on_another_page() -> None:
@@ -407,7 +414,7 @@ def test_a_lesson_is_told_where_the_digits_are_no_longer(
 ) -> None:
     monkeypatch.delenv("MNIST_APP_DATA")
     at = opened(open_page("teach"))
-    assert "misreads **2** that were read right" in text_of(at) and "on the Models page as one" in text_of(at)
+    assert "misreads **2** that were read right." in text_of(at) and "on the Models page as one" in text_of(at)
 
 
 def test_what_goes_wrong_in_a_fragment_is_a_sentence_there(

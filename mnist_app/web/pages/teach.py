@@ -121,7 +121,7 @@ def _described(count: int) -> str:
 
 def _turn(by: int, pages: int) -> None:
     """From the page that is shown by now: presses may come quicker than pages."""
-    page = st.session_state.get("teach_page", 1)
+    page = min(st.session_state.get("teach_page", 1), pages)  # which may be fewer by now
     st.session_state["teach_page"] = min(max(page + by, 1), pages)
 
 
@@ -276,16 +276,14 @@ def _drawings_html(job: Job, taught: Taught) -> str:
 
 def _broken(change: Change) -> None:
     """The digits that were read right and are misread now."""
+    source = find_source()
+    digits = shared.split(change.split, source) if change.split in source.splits else None  # it may be no longer
+    at = [index for index in change.broken[:MOST_PICTURES] if digits and index < len(digits)]
     st.markdown(
         f"Of the {change.count:,} {change.split} digits it reads **{len(change.mended)}** right that were misread, "
-        f"and misreads **{len(change.broken)}** that were read right{':' if change.broken else '.'}"
+        f"and misreads **{len(change.broken)}** that were read right{':' if at else '.'}"
     )
-    source = find_source()
-    if change.split not in source.splits:  # any more
-        return
-    digits = shared.split(change.split, source)
-    at = [index for index in change.broken[:MOST_PICTURES] if index < len(digits)]
-    if at:
+    if digits and at:
         labels = digits.labels[at].tolist()
         before, after = (list(map(str, read)) for read in (labels, change.broken_as[: len(at)]))
         st.html(before_after_html(digits.images[at], labels, before, after))
