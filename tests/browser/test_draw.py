@@ -232,6 +232,26 @@ def test_the_drawing_survives_a_key_that_is_held_on_the_pen_width(visitor: Visit
     visitor.expect_ink(drawn)
 
 
+def test_a_canvas_that_has_lost_its_ink_says_so_until_it_is_heard(visitor: Visitor) -> None:
+    visitor.draw(SEVEN)
+    visitor.settle()
+    drawn = visitor.inked_pixels()
+    visitor.page.evaluate(
+        """() => {
+          const { send } = WebSocket.prototype; // which takes the first word of it, and brings it nowhere
+          WebSocket.prototype.send = function (message) {
+            if (!new TextDecoder().decode(message).includes("remounted")) return send.call(this, message);
+            WebSocket.prototype.send = send;
+          };
+        }"""
+    )
+    visitor.canvas.evaluate("(canvas) => canvas.replaceWith(canvas.cloneNode())")
+    expect(visitor.page.locator(".st-key-pad-2")).to_have_count(1)
+    visitor.expect_ink(drawn)
+    visitor.page.wait_for_timeout(1500)
+    expect(visitor.page.locator(".st-key-pad-2")).to_have_count(1)  # it was put back once
+
+
 def test_a_canvas_whose_name_comes_again_has_lost_nothing(visitor: Visitor) -> None:
     def name() -> str:
         host = "(canvas) => canvas.getRootNode().host.closest('[class*=st-key-pad-]').className"

@@ -11,6 +11,7 @@ const STYLES = `
 `;
 const PATIENCE = 8000; // ms after which the canvas or the script will not speak any more
 const LOOK_EVERY = 20; // ms
+const TELL_EVERY = 1000; // ms
 
 let retry = 0;
 let finger = null; // identifier of the touch that draws
@@ -27,6 +28,7 @@ let look = 0;
 let isReplayed = false;
 let tended = { canvas: null, name: null }; // what was seen last
 let tell = () => {}; // the script
+let telling = 0; // of ink that is lost
 
 function canvasRoot() {
   for (const host of document.querySelectorAll(".st-key-pad *")) {
@@ -56,8 +58,15 @@ function tend() {
   }
   const name = root.host.closest("[class*='st-key-pad-']")?.className.match(/st-key-(pad-\d+)/)[1];
   // When runs cut each other off the page may mount a canvas anew, with the ink that it began with.
-  if (name === tended.name) tell("remounted", name);
+  if (name === tended.name) tellOfLoss(name);
   tended = { canvas, name };
+}
+
+/** Until the script has a new canvas for the ink: where runs cut each other off it does not hear everything. */
+function tellOfLoss(name) {
+  clearTimeout(telling);
+  tell("remounted", name);
+  telling = setTimeout(tellOfLoss, TELL_EVERY, name);
 }
 
 function canvasUnder(event) {
@@ -176,6 +185,7 @@ function isAwaited() {
 /** What the script knows of the canvas, which is a new one when it says so. */
 function hear(said) {
   if (said.version !== known.version) {
+    clearTimeout(telling);
     underWay = null;
     strokes = said.strokes;
     tended = { canvas: null, name: null }; // names come again
@@ -298,6 +308,7 @@ export default function ({ data, setTriggerValue }) {
   return () => {
     waiting = waiting.filter((what) => what !== held?.events); // a stroke whose end nobody will hear of
     held = null;
+    clearTimeout(telling);
     cancelAnimationFrame(retry);
     watcher.disconnect();
     for (const [name, listener] of LISTENERS) window.removeEventListener(name, listener, true);
