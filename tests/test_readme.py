@@ -1,4 +1,4 @@
-"""What the README says, and the one beside the weights, is compared with what there is."""
+"""What the READMEs say is compared with the code and the figures."""
 
 import re
 import subprocess
@@ -9,8 +9,9 @@ from mnist_app.lab.figures import FIGURES, read_figures
 from mnist_app.storage import SHIPPED_LAB
 
 ROOT = Path(__file__).parent.parent
-README, MEASURED = (ROOT / path for path in ("README.md", "weights/README.md"))
-FRONT, WEIGHTS = README.read_text(), MEASURED.read_text()
+PAGES = [ROOT / path for path in ("README.md", "weights/README.md", "tests/benchmarks/README.md")]
+FRONT, WEIGHTS, TIMINGS = (page.read_text() for page in PAGES)
+ALL = FRONT + WEIGHTS + TIMINGS
 TREE = FRONT.split("## The tree")[1].split("```")[1]
 
 
@@ -39,7 +40,7 @@ def test_the_tree_names_every_file_of_the_app_and_no_other() -> None:
 
 def test_every_command_in_the_readme_is_understood() -> None:
     parser = _parser()
-    commands = re.findall(r"python -m mnist_app ([^#`\n]+)", FRONT + WEIGHTS)
+    commands = re.findall(r"python -m mnist_app ([^#`\n]+)", ALL)
     assert len(commands) >= 5
     for command in commands:
         parser.parse_args(command.split())
@@ -53,7 +54,7 @@ def test_every_setting_in_the_readme_is_read_somewhere() -> None:
 
 
 def test_every_picture_and_file_that_is_linked_is_there() -> None:
-    for page in (README, MEASURED):
+    for page in PAGES:
         links = re.findall(r"\]\(([^)#]+)", page.read_text())
         assert links
         assert [link for link in links if not (page.parent / link).exists()] == []
@@ -66,11 +67,11 @@ def test_every_heading_that_is_linked_is_there() -> None:
 
 
 def test_nothing_was_left_behind() -> None:
-    assert not re.search(r"@[A-Z]+@|^[<>=]{7}( |$)", FRONT + WEIGHTS, re.MULTILINE)  # a placeholder, a merge's marks
+    assert not re.search(r"@[A-Z]+@|^[<>=]{7}( |$)", ALL, re.MULTILINE)  # a placeholder, a merge's marks
 
 
 def test_no_figure_is_told_twice() -> None:
-    firsts = [line.split("|")[1].strip() for line in (FRONT + WEIGHTS).splitlines() if line.startswith("| ")]
+    firsts = [line.split("|")[1].strip() for line in ALL.splitlines() if line.startswith("| ")]
     told = [first for first in firsts if len(first) > 20]
     assert told
     assert sorted(set(told)) == sorted(told)
