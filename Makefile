@@ -1,4 +1,4 @@
-# make run: the app on http://127.0.0.1:8501. make test: lint, types, tests. Both set up all they need, once.
+# make run: starts the app on http://127.0.0.1:8501. make test: lint, types, tests. Both install what they need, once.
 
 PYTHON ?= python3
 PY := .venv/bin/python
@@ -15,16 +15,16 @@ test: .venv/test.ok browser
 	$(PY) -m mypy
 	$(PY) -m pytest -n 2 --dist worksteal
 
-# MNIST is tried for once, here: without a network the app starts on the embedded sample and offers the download.
+# Try to download MNIST once: without a network the app starts on the embedded sample and offers the download later.
 .venv/run.ok: .venv/installed.ok
 	@test -n "$$MNIST_APP_DATA" || $(PY) -m mnist_app data fetch || \
-		echo "Going on with the embedded sample; the Data page fetches the rest later."
+		echo "Continuing with the embedded sample; the Data page can download the rest later."
 	@touch $@
 
-# A venv without pip is what a Debian without python3-venv leaves behind.
+# On a Debian without python3-venv, "python3 -m venv" leaves a .venv without pip: make it again.
 .venv/installed.ok: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "Python 3.11 or newer is needed; name one: make run PYTHON=python3.12"; exit 1; }
+		{ echo "Python 3.11 or newer is needed. Name one, for example: make run PYTHON=python3.12"; exit 1; }
 	@$(PY) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
 	$(PY) -m pip install --quiet --editable .
 	@touch $@

@@ -4,6 +4,6 @@ import os
 
 __version__ = "0.1.0"
 
-# Whoever imports ONNX Runtime without this tells its makers of the machine and of each model, and gets a number of
-# theirs in a folder of theirs. They ask too early for onnxruntime.disable_telemetry_events to help.
+# Without this, importing ONNX Runtime reports the machine and every model to its makers and stores an identifier of
+# theirs in a folder of theirs. It does so too early for onnxruntime.disable_telemetry_events to prevent it.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"

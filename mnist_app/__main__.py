@@ -1,4 +1,4 @@
-"""The same work without a screen: ``python -m mnist_app predict | evaluate | train | combine | …``."""
+"""The command line: ``python -m mnist_app predict | evaluate | train | combine | …``."""
 
 import argparse
 import contextlib
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from mnist_app.errors import AppError
 
-if TYPE_CHECKING:  # imported where they are used: torch takes two seconds that `data fetch` need not wait for
+if TYPE_CHECKING:  # otherwise imported where used: `data fetch` need not wait two seconds for torch
     from torch import nn
 
     from mnist_app.data.dataset import Digits
@@ -26,47 +26,48 @@ if TYPE_CHECKING:  # imported where they are used: torch takes two seconds that 
     from mnist_app.training.train import BatchReport, EpochReport, TrainConfig
     from mnist_app.training.trainer import Watch
 
-BATCH = 256  # drawings read at once; more is no quicker
+BATCH = 256  # drawings read at once; larger batches are no faster
 STDIN = "-"
-INTERRUPTED = 130  # exit code of what was ended by Ctrl-C, as shells have it
-# What `train` can set, and what that is: fields of TrainConfig, which has their defaults, choices and limits.
+INTERRUPTED = 130  # the exit code that shells use for a command ended by Ctrl-C
+# The options of `train` with their types and help. They are fields of TrainConfig, which defines defaults, choices and
+# limits.
 TRAIN_OPTIONS: dict[str, tuple[type, str]] = {
     "architecture": (str, "the kind of network"),
     "epochs": (int, "how often every digit is seen"),
-    "batch_size": (int, "digits between two changes of the weights"),
-    "learning_rate": (float, "how far the weights go at a time, at most"),
-    "seed": (int, "of all that is left to chance"),
-    "optimiser": (str, "how the weights are changed"),
-    "digits": (int, "how many of the training digits are learned from; without it all"),
-    "checks": (int, "measurements on validation in an epoch"),
-    "average": (float, "how much of the moving average of the weights stays with each batch"),
-    "label_smoothing": (float, "share of certainty that is given to the other digits"),
+    "batch_size": (int, "digits for each update of the weights"),
+    "learning_rate": (float, "how far the weights move in an update, at most"),
+    "seed": (int, "the seed of all random choices"),
+    "optimiser": (str, "how the weights are updated"),
+    "digits": (int, "how many of the training digits to learn from; all if left out"),
+    "checks": (int, "validation measurements in each epoch"),
+    "average": (float, "how much of the moving average of the weights is kept with each batch"),
+    "label_smoothing": (float, "share of certainty given to the other digits"),
     "weight_decay": (float, "how strongly the weights are pulled towards 0"),
-    "attack_levels": (int, "of 255 that each pixel is changed by, against the network; 0 leaves digits alone"),
-    "schedule": (str, "how the learning rate goes on"),
-    "precision": (str, "of the numbers that are multiplied"),
-    "device": (str, "what does the work"),
+    "attack_levels": (int, "train on attacked digits: levels, of 255, that each pixel is changed by; 0 for no attack"),
+    "schedule": (str, "how the learning rate changes during the training"),
+    "precision": (str, "number format for matrix products"),
+    "device": (str, "where to train"),
 }
-# How far digits are changed at random, each way: fields of Augmentation, likewise.
+# How far digits are changed at random, in either direction. They are fields of Augmentation, which defines the limits.
 CHANGES = {
-    "rotation": "degrees that a digit is turned, at most",
-    "shift": "pixels that it is moved, at most",
-    "zoom": "share of its size that it grows or shrinks, at most",
-    "shear": "pixels sideways that it leans for each pixel of height, at most",
-    "thickness": "pixels that its strokes get thicker or thinner, at most",
-    "elastic": "pixels that its parts stray from each other, at most",
+    "rotation": "degrees by which a digit is turned, at most",
+    "shift": "pixels by which it is moved, at most",
+    "zoom": "share of its size by which it grows or shrinks, at most",
+    "shear": "pixels that it leans sideways for each pixel of height, at most",
+    "thickness": "pixels by which its strokes get thicker or thinner, at most",
+    "elastic": "pixels by which its parts move against each other, at most",
 }
 PRESETS = ("quick", "minute", "best")
 
 
 def predict_command(arguments: argparse.Namespace) -> None:
-    """One JSON line for each image and each drawing, in order.
+    """Print one JSON line for each image and each drawing, in order.
 
-    What cannot be read says so in its line, keeps nothing else from being read, and fails the command in the end.
+    If one cannot be read, its line says why and the rest is still read, but the command fails in the end.
     """
     from mnist_app.reading.number import Reading, read_each
 
-    if not sys.stdout:  # as Python has it where a shell closed it
+    if not sys.stdout:  # it is None if the shell closed it
         raise AppError("Nothing can be written to standard output: it is closed.")
     model = _load(arguments.model)
     count = failed = 0
@@ -82,7 +83,7 @@ def predict_command(arguments: argparse.Namespace) -> None:
 
 
 def evaluate_command(arguments: argparse.Namespace) -> None:
-    """Figures of a model on a split and, if asked, on collections of drawings."""
+    """Measure a model on a split and, with --ink, on collections of drawings."""
     import numpy as np
 
     from mnist_app.data.dataset import load_split
@@ -122,7 +123,7 @@ def evaluate_command(arguments: argparse.Namespace) -> None:
         for name, accuracy in ink.collections.items():
             print(f"{name:<32} {accuracy:8.2%}")
         print(f"{'macro mean':<32} {ink.macro_mean:8.2%}")
-        print(f"\n{'readable ones, by digit, style':<32} accuracy  support")
+        print(f"\n{'readable ones by digit and style':<32} accuracy  support")
         for digit, score in enumerate(ink.per_digit):
             print(f"{digit:<32} {score.recall:8.2%} {score.support:8,}")
             for style, fared in ink.styles.items():
@@ -132,7 +133,7 @@ def evaluate_command(arguments: argparse.Namespace) -> None:
 
 
 def _write_mistakes(path: Path, model: str, split: str, digits: "Digits") -> None:
-    """What a model misreads, the surest mistakes first, as CSV with probabilities and what is known of the ink."""
+    """Write what a model misreads as CSV, the surest mistakes first, with probabilities and properties of the ink."""
     from mnist_app.explore.explorer import Filters, Readings, View, to_csv
     from mnist_app.explore.predictions import predictions_of
 
@@ -155,11 +156,11 @@ def train_command(arguments: argparse.Namespace) -> None:
         sys.exit(0 if work(arguments.job) else 1)
     config = _config(arguments)
     if arguments.workers < 0:
-        raise AppError(f"workers is a whole number from 0, not {arguments.workers}.")
+        raise AppError(f"--workers must be 0 or more, not {arguments.workers}.")
     if arguments.workers and not arguments.ink:
-        raise AppError("Workers paint ink: name its folder with --ink.")
+        raise AppError("--workers only applies to ink. Name the ink's folder with --ink.")
     if arguments.without and not arguments.ink:
-        raise AppError("A collection is kept out of ink: name its folder with --ink.")
+        raise AppError("--without only applies to ink. Name the ink's folder with --ink.")
     where = ["--output", str(arguments.output)] if arguments.output else ["--name", arguments.name]
     command = command_of(config, where)
 
@@ -177,7 +178,7 @@ def train_command(arguments: argparse.Namespace) -> None:
 
 
 def teach_command(arguments: argparse.Namespace) -> None:
-    """Teach a copy of a model labelled drawings, mixed with digits that it knows, and say what it does otherwise."""
+    """Teach a copy of a model labelled drawings, mixed with digits that it knows, and report what changed."""
     from mnist_app.models.registry import find_model, load_card
     from mnist_app.training.inkset import load_ink
     from mnist_app.training.teach import command_of_lesson, lesson, teach_model
@@ -196,16 +197,16 @@ def teach_command(arguments: argparse.Namespace) -> None:
 
 
 def _save_as(name: str, make: Callable[[Path], str]) -> None:
-    """Have a model made beside the user's and put it among them; ``make`` returns what is said of it.
+    """Let ``make`` create a model in a hidden folder, then move it to the user's models. ``make`` returns a report.
 
-    Somebody else may have got its name meanwhile: theirs stays, and the new one takes a name that is free.
+    If another model has taken the name in the meantime, that one stays, and the new one gets a free name.
     """
     from mnist_app.models.registry import new_model_folder, put_in_place
     from mnist_app.models.shelf import restorable
 
-    folder = new_model_folder(name)  # that it may not be called so is better said before the training than after
+    folder = new_model_folder(name)  # reports a bad name before the training instead of after it
     if name in restorable():
-        raise AppError(f"{name!r} was deleted and can still be brought back. Choose another name.")
+        raise AppError(f"{name!r} was deleted and can still be restored. Choose another name.")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         workshop = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{name}."))
@@ -221,14 +222,14 @@ def _save_as(name: str, make: Callable[[Path], str]) -> None:
     finally:
         if not made.exists():
             shutil.rmtree(workshop)
-    there = "" if saved == name else f"The name {name!r} was taken meanwhile. "
+    there = "" if saved == name else f"The name {name!r} has been taken in the meantime. "
     print(f"{there}Saved {folder.parent / saved}{said}")
 
 
 def _config(arguments: argparse.Namespace) -> "TrainConfig":
-    """The preset, or the usual recipe, with what was asked for instead.
+    """Return the preset, or the default recipe, with the options that were given.
 
-    Only a network that can refuse learns from ink what is no digit: the others have no answer to it.
+    Only a network that can refuse learns from drawings that are not digits: the others have no class for them.
     """
     from mnist_app.models.networks import REFUSING
     from mnist_app.training.inkset import InkConfig
@@ -247,7 +248,7 @@ def _config(arguments: argparse.Namespace) -> "TrainConfig":
 
 @contextlib.contextmanager
 def _bar(config: "TrainConfig") -> Iterator["Watch"]:
-    """A progress bar, and what moves it."""
+    """Show a progress bar and yield the function that advances it."""
     from tqdm import tqdm
 
     from mnist_app.training.train import BatchReport
@@ -268,23 +269,23 @@ def _bar(config: "TrainConfig") -> Iterator["Watch"]:
 
 
 def _warn(sentence: str) -> None:
-    """Say what is no reason to stop, above the progress bar if there is one."""
+    """Print a warning, above the progress bar if there is one."""
     from tqdm import tqdm
 
     tqdm.write(sentence, file=sys.stderr)
 
 
 def pen_command(arguments: argparse.Namespace) -> None:
-    """Have a model that has learned from ink read drawings by how they were written, too: train what follows the pen.
+    """Train a pen network for a model that has learned from ink: the model then also reads how drawings were written.
 
-    It learns from the collections that the model has learned from, and is saved beside the model.
+    The pen network learns from the same collections as the model and is saved beside it.
     """
     from tqdm import tqdm
 
     from mnist_app.training.pen import PenConfig, give_pen
 
     if arguments.workers < 0:
-        raise AppError(f"workers is a whole number from 0, not {arguments.workers}.")
+        raise AppError(f"--workers must be 0 or more, not {arguments.workers}.")
     words = ["pen", arguments.model, "--ink", "INK_FOLDER"]
     words += ["--seed", str(arguments.seed)] if arguments.seed else []
     command = shlex.join(["python", "-m", "mnist_app", *words])
@@ -298,11 +299,11 @@ def pen_command(arguments: argparse.Namespace) -> None:
         folder = _folder_of(arguments.model)
         card = give_pen(folder, arguments.ink, arguments.seed, watch, command, arguments.workers)
     assert card.pen
-    print(f"Saved {folder}: {card.pen.parameters:,} parameters follow the pen. Calibrate it before it is used.")
+    print(f"Saved {folder}: {card.pen.parameters:,} parameters follow the pen. Calibrate the model before you use it.")
 
 
 def combine_command(arguments: argparse.Namespace) -> None:
-    """Put trained models together to one that answers with the mean of their probabilities."""
+    """Combine trained models into one that answers with the mean of their probabilities."""
     from mnist_app.models.registry import load_model
     from mnist_app.training.ensembles import combine
 
@@ -313,10 +314,10 @@ def combine_command(arguments: argparse.Namespace) -> None:
 
 
 def calibrate_command(arguments: argparse.Namespace) -> None:
-    """Fit a model's confidence and refusal on what it has not learned from, and write them on its card.
+    """Fit a model's confidence and refusal on data that it has not learned from, and write them on its card.
 
-    That is the validation split, and real ink as twins of the model read it: each trained by the same recipe without
-    some of the collections, which it is then asked to read. A model that has learned from no ink needs no twins.
+    That data is the validation split and real ink, which is read by twins of the model: each was trained by the same
+    recipe without some collections, and now reads those. A model that has not learned from ink needs no twins.
     """
     import torch
 
@@ -328,27 +329,27 @@ def calibrate_command(arguments: argparse.Namespace) -> None:
     folder = _folder_of(arguments.model)
     model = load_model(folder)
     if arguments.twins and not arguments.ink:
-        raise AppError("Twins are asked about real ink: name its folder with --ink.")
+        raise AppError("Twins are measured on real ink. Name its folder with --ink.")
     if arguments.ink and not arguments.twins:
-        raise AppError("Real ink is what twins are asked about: name them, too.")
+        raise AppError("--ink only applies to twins. Name them, too.")
     if "members" in model.card.config or model.card.parent:
-        raise AppError(f"{model.card.name!r} is as sure as what it was made from: calibrate that, and make it again.")
+        raise AppError(f"{model.card.name!r} is calibrated by what it was made from. Calibrate that and make it again.")
     if model.card.config.get("ink") and not arguments.twins:
-        raise AppError(f"{model.card.name!r} has learned from ink: name its twins, trained --without some collections.")
+        raise AppError(f"{model.card.name!r} has learned from ink. Name its twins, trained --without some collections.")
     twins = [load_model(_folder_of(twin)) for twin in arguments.twins]
     for twin in twins:
         if twin.card.architecture != model.card.architecture:
-            raise AppError(f"{twin.card.name!r} is no twin of {model.card.name!r}: it is another kind of network.")
+            raise AppError(f"{twin.card.name!r} is not a twin of {model.card.name!r}: its architecture is different.")
     ink = unseen_ink(twins, arguments.ink)
     card = calibrated(model.card, answers_of(model, load_split("validation")), ink)
     save_model(folder, model.network, card, model.pen)
     print(f"Temperature {card.temperature:.3f}, refused above a doubt of {card.refusal:.3f}: {_figures(card.metrics)}.")
     if card.pen:
-        print(f"With the pen {card.pen.temperature:.3f}, and above {card.pen.refusal:.3f}.")
+        print(f"With the pen: temperature {card.pen.temperature:.3f}, refused above a doubt of {card.pen.refusal:.3f}.")
 
 
 def prepare_command(arguments: argparse.Namespace) -> None:
-    """Compute what the Explore page shows of a model, so that nobody waits for it: predictions, neighbours, map."""
+    """Compute in advance what the Explore page shows of a model: predictions, neighbours, map."""
     import torch
 
     from mnist_app.explore.prepare import prepare, ship
@@ -364,9 +365,9 @@ def prepare_command(arguments: argparse.Namespace) -> None:
 
 
 def lab_command(arguments: argparse.Namespace) -> None:
-    """Train and measure the lab's models, each in its own process, and do its studies; goes on where it stopped.
+    """Train and measure the lab's models, each in its own process, and run its studies; continues where it stopped.
 
-    What cannot be measured keeps nothing else from being so, and fails the command in the end.
+    If a model cannot be measured, the others still are, but the command fails in the end.
     """
     from mnist_app.lab.figures import ship
     from mnist_app.lab.run import chosen, percent_bar, results_folder, run, time_all
@@ -387,11 +388,11 @@ def lab_command(arguments: argparse.Namespace) -> None:
         for path in filter(None, (*map(ship, names), *ship_studies(arguments.models))):
             print(f"Shipped {path}")
     if failed:
-        raise AppError(f"{failed} of {len(names)} could not be measured; above it says why.")
+        raise AppError(f"{failed} of {len(names)} could not be measured; the reasons are above.")
 
 
 def data_command(arguments: argparse.Namespace) -> None:
-    """Fetch MNIST, or say where the digits come from."""
+    """Download MNIST, or show where the digits come from."""
     from mnist_app.data.dataset import check_files, find_source
     from mnist_app.data.fetch import fetch
 
@@ -405,7 +406,7 @@ def data_command(arguments: argparse.Namespace) -> None:
 
 
 def models_command(_: argparse.Namespace) -> None:
-    """List the models there are."""
+    """List the available models."""
     from mnist_app.models.registry import ModelError, load_card, model_folders
 
     for name, folder in model_folders().items():
@@ -417,7 +418,7 @@ def models_command(_: argparse.Namespace) -> None:
 
 
 def _folder_of(model: str) -> Path:
-    """A model's folder, by itself or by the model's name. Raises AppError where it is neither."""
+    """Return a model's folder, given the folder or the model's name. Raises AppError if it is neither."""
     from mnist_app.models.registry import ModelError, find_model
 
     if os.path.isdir(model):
@@ -439,7 +440,7 @@ def _load(name: str | None) -> "Recogniser":
 
 
 def _readables(file: str) -> Iterator["Readable"]:
-    """The pictures in one file, or why there are none."""
+    """Yield the picture or the drawings in a file, or the error if they cannot be read."""
     from mnist_app.data.inkfiles import InkFileError, is_ink_file, read_records
     from mnist_app.ink.photo import ImageError, read_image
     from mnist_app.ink.preprocessing import BlankError, prepare_image
@@ -467,7 +468,7 @@ def _tables(found: "Evaluation") -> str:
         f"{digit:>5}  {score.precision:9.2%} {score.recall:7.2%} {score.f1:6.2%} {score.support:8,}"
         for digit, score in enumerate(found.per_digit)
     ]
-    lines += ["", "confusion: rows are the labels, columns what was read"]
+    lines += ["", "confusion: rows are the labels, columns the digits read"]
     lines.append("     " + "".join(f"{digit:6}" for digit in range(10)))
     lines += [f"{digit:>5}" + "".join(f"{count:6,}" for count in row) for digit, row in enumerate(found.confusion)]
     return "\n".join(lines)
@@ -478,7 +479,7 @@ def _figures(metrics: Mapping[str, Mapping[str, float]]) -> str:
 
 
 class _TrainHelp(argparse.Action):
-    """Help with the defaults and choices of TrainConfig, which nobody waits for who asks for no help."""
+    """Shows help with the defaults and choices of TrainConfig, which takes long to import and is only imported here."""
 
     def __init__(self, **words: Any) -> None:
         super().__init__(nargs=0, default=argparse.SUPPRESS, **words)
@@ -514,40 +515,40 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--model", metavar="ID", help="a name that `models` lists")
     evaluate.add_argument("--split", choices=("validation", "test"), default="validation")
     evaluate.add_argument("--ink", type=Path, metavar="FOLDER", help="collections of drawings, .jsonl or .jsonl.gz")
-    evaluate.add_argument("--mistakes", type=Path, metavar="FILE", help="CSV of all that is misread")
-    evaluate.add_argument("--json", action="store_true", help="one JSON object instead of tables")
+    evaluate.add_argument("--mistakes", type=Path, metavar="FILE", help="write everything misread to this CSV file")
+    evaluate.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
     evaluate.set_defaults(run=evaluate_command)
 
     train = commands.add_parser("train", help="train a network", description=train_command.__doc__, add_help=False)
     where = train.add_mutually_exclusive_group(required=True)
-    where.add_argument("--name", help="of the new model, among your own")
-    where.add_argument("--output", type=Path, metavar="FOLDER", help="of the model; replaced if it exists")
+    where.add_argument("--name", help="the new model's name among your own")
+    where.add_argument("--output", type=Path, metavar="FOLDER", help="the model's folder; replaced if it exists")
     train.add_argument("--ink", type=Path, metavar="FOLDER", help="collections of drawings to learn from as well")
-    train.add_argument("--without", action="append", default=[], metavar="NAME", help="a collection to keep out")
-    train.add_argument("--workers", type=int, default=0, metavar="N", help="processes that paint ink ahead")
-    where.add_argument("--job", type=Path, help=argparse.SUPPRESS)  # the app's own
-    train.add_argument("--preset", choices=PRESETS, help="a recipe to start from; without one the usual")
+    train.add_argument("--without", action="append", default=[], metavar="NAME", help="a collection to leave out")
+    train.add_argument("--workers", type=int, default=0, metavar="N", help="processes that paint ink in advance")
+    where.add_argument("--job", type=Path, help=argparse.SUPPRESS)  # only the app itself uses it
+    train.add_argument("--preset", choices=PRESETS, help="a recipe to start from instead of the defaults")
     train.add_argument("-h", "--help", action=_TrainHelp, help="show this help message and exit")
     for option, (kind, help_) in {**TRAIN_OPTIONS, **{name: (float, help_) for name, help_ in CHANGES.items()}}.items():
         train.add_argument(f"--{option.replace('_', '-')}", type=kind, default=argparse.SUPPRESS, help=help_)
     train.set_defaults(run=train_command)
 
     teach = commands.add_parser("teach", help="teach a model drawings", description=teach_command.__doc__)
-    teach.add_argument("model", metavar="ID", help="a name that `models` lists; it stays as it is")
-    teach.add_argument("--name", required=True, help="of the new model, among your own")
+    teach.add_argument("model", metavar="ID", help="a name that `models` lists; this model is not changed")
+    teach.add_argument("--name", required=True, help="the new model's name among your own")
     teach.add_argument("--ink", type=Path, metavar="FOLDER", required=True, help="labelled drawings, .jsonl")
     teach.add_argument("--seed", type=int, default=0)
     teach.set_defaults(run=teach_command)
 
-    pen = commands.add_parser("pen", help="have a model follow the pen", description=pen_command.__doc__)
+    pen = commands.add_parser("pen", help="train a pen network for a model", description=pen_command.__doc__)
     pen.add_argument("model", metavar="MODEL", help="a folder, or a name that `models` lists; its card is rewritten")
     pen.add_argument("--ink", type=Path, metavar="FOLDER", required=True, help="collections of drawings")
     pen.add_argument("--seed", type=int, default=0)
-    pen.add_argument("--workers", type=int, default=0, metavar="N", help="processes that write drawings ahead")
+    pen.add_argument("--workers", type=int, default=0, metavar="N", help="processes that prepare drawings in advance")
     pen.set_defaults(run=pen_command)
 
     combine = commands.add_parser("combine", help="make an ensemble", description=combine_command.__doc__)
-    combine.add_argument("members", nargs="+", metavar="MODEL", help="folder or name of a model trained by `train`")
+    combine.add_argument("members", nargs="+", metavar="MODEL", help="folder or name of a model made by `train`")
     combine.add_argument("--output", type=Path, metavar="FOLDER", required=True, help="replaced if it exists")
     combine.set_defaults(run=combine_command)
 
@@ -555,14 +556,14 @@ def _parser() -> argparse.ArgumentParser:
     calibrate.add_argument(
         "model", metavar="MODEL", help="a folder, or a name that `models` lists; its card is rewritten"
     )
-    calibrate.add_argument("twins", nargs="*", metavar="TWIN", help="folder or name of one trained --without some")
-    calibrate.add_argument("--ink", type=Path, metavar="FOLDER", help="all of the collections, for twins")
+    calibrate.add_argument("twins", nargs="*", metavar="TWIN", help="folder or name of a twin, trained --without some")
+    calibrate.add_argument("--ink", type=Path, metavar="FOLDER", help="all of the collections, for the twins")
     calibrate.set_defaults(run=calibrate_command)
 
-    prepare = commands.add_parser("prepare", help="compute a model's maps", description=prepare_command.__doc__)
+    prepare = commands.add_parser("prepare", help="precompute what Explore shows", description=prepare_command.__doc__)
     prepare.add_argument("--model", metavar="ID", help="a name that `models` lists")
     prepare.add_argument("--split", choices=SPLITS, default="validation")
-    prepare.add_argument("--ship", action="store_true", help="validation and test, into weights/ beside the model")
+    prepare.add_argument("--ship", action="store_true", help="save validation and test in weights/, beside the model")
     prepare.set_defaults(run=prepare_command)
 
     lab = commands.add_parser("lab", help="compare kinds of models", description=lab_command.__doc__)
@@ -570,13 +571,13 @@ def _parser() -> argparse.ArgumentParser:
         "--models", nargs="+", default=[], metavar="NAME", help="only these models or studies; a wrong name lists all"
     )
     how = lab.add_mutually_exclusive_group()
-    how.add_argument("--quick", action="store_true", help="a rehearsal on 2,000 digits, kept apart, never shipped")
+    how.add_argument("--quick", action="store_true", help="a rehearsal on 2,000 digits, stored separately, not shipped")
     how.add_argument("--ship", action="store_true", help="copy the results into weights/")
     lab.add_argument("--ink", type=Path, metavar="FOLDER", help="collections of drawings to measure on as well")
-    lab.add_argument("--anew", action="store_true", help="measure again what has been measured")
+    lab.add_argument("--anew", action="store_true", help="repeat finished measurements")
     lab.set_defaults(run=lab_command)
 
-    data = commands.add_parser("data", help="show or fetch the digits", description=data_command.__doc__)
+    data = commands.add_parser("data", help="locate or download the digits", description=data_command.__doc__)
     data.add_argument("action", choices=("show", "fetch"), nargs="?", default="show")
     data.add_argument("--mirror", default=MIRROR, help="URL of a folder with MNIST's four .gz files")
     data.set_defaults(run=data_command)
@@ -587,11 +588,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _not_printed() -> str | None:
-    """What keeps standard output from being written, if anything does."""
+    """Return why standard output cannot be written, or None if it can."""
     try:
-        print(flush=True)  # a line more, before what else went wrong is told
+        print(flush=True)  # writes an empty line if the fault is elsewhere
     except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # where Python can lose what it still holds
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # where Python can flush what is still in its buffer
         return f"Standard output cannot be written: {error.strerror}."
     return None
 
@@ -601,11 +602,11 @@ def main() -> int:
         arguments = _parser().parse_args()
         arguments.run(arguments)
         if sys.stdout:
-            sys.stdout.flush()  # while what goes wrong can still be said
+            sys.stdout.flush()  # here an error can still be reported
     except AppError as error:
         print(error, file=sys.stderr)
         return 1
-    except BrokenPipeError:  # the reader has seen enough, as `head` does
+    except BrokenPipeError:  # the reader has closed the pipe, as `head` does
         sys.stderr.close()
         return 0
     except OSError:

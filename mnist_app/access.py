@@ -1,4 +1,4 @@
-"""Who may change what everybody shares: who knows the teacher's password, or anyone, where none is set."""
+"""Access control: who may change what everybody shares, and at which addresses the app may listen."""
 
 import hmac
 import ipaddress
@@ -12,37 +12,37 @@ from urllib.parse import urlsplit
 
 from mnist_app.errors import AppError
 
-BY_A_PROXY = {"forwarded", "via", "x-real-ip"}  # headers that no browser sends; and all that begin with x-forwarded-
+BY_A_PROXY = {"forwarded", "via", "x-real-ip"}  # headers only proxies send, as are all starting with x-forwarded-
 PASSWORD, OPEN = "MNIST_APP_TEACHER_PASSWORD", "MNIST_APP_OPEN"
-MOST_WRONG = 8  # wrong passwords from one address …
-MOST_WRONG_OF_ALL = 100  # … and from all addresses together, which may be made up …
-WITHIN = 120.0  # … in so many seconds: 72,000 a day, which finds no password worth the name
+MOST_WRONG = 8  # wrong passwords allowed from one address within WITHIN
+MOST_WRONG_OF_ALL = 100  # the same from all addresses together, as addresses may be made up
+WITHIN = 120.0  # seconds; this allows 72,000 guesses a day, too few to find a decent password
 
 
 class AccessError(AppError):
-    """Somebody may not do what they asked for; the message says who may."""
+    """The requester lacks permission; the message says who has it."""
 
 
 def has_password() -> bool:
-    """Whether only those may change things who know the teacher's password."""
+    """Whether changing things requires the teacher's password."""
     return bool(os.environ.get(PASSWORD))
 
 
 def is_open() -> bool:
-    """Whether the app was told to let everybody change everything."""
+    """Whether the app is configured to let everybody change everything."""
     return os.environ.get(OPEN) == "1"
 
 
 def is_from_here(headers: Mapping[str, str]) -> bool:
-    """Whether a page was asked for on this machine and by its own name, by the headers of that request.
+    """Whether a page was requested on this machine under a loopback name, judging by the request's headers.
 
-    A proxy on this machine passes on the name that its visitors asked for, or says for whom it asks.
+    A proxy on this machine gives itself away: it forwards the host name that its visitors used, or adds headers.
     """
     known = {name.lower(): value for name, value in headers.items()}
     if any(name in BY_A_PROXY or name.startswith("x-forwarded-") for name in known):
         return False
     try:
-        host = urlsplit(f"//{known.get('host', '')}").hostname or ""  # nobody's, once a visitor's socket is gone
+        host = urlsplit(f"//{known.get('host', '')}").hostname or ""  # empty once a visitor's socket is gone
     except ValueError:
         return False
     number = _number(host)
@@ -50,20 +50,20 @@ def is_from_here(headers: Mapping[str, str]) -> bool:
 
 
 class Gate:
-    """Asks for the teacher's password. One for all visitors: whoever opens new sessions gets no new attempts.
+    """Checks the teacher's password. All visitors share one gate, so that a new session gives no new attempts.
 
-    Attempts are counted by address, so that a pupil who guesses keeps no teacher out.
+    Attempts are counted by address, so that a pupil who guesses does not lock the teacher out.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._wrong: dict[str, list[float]] = {}  # by address, when
+        self._wrong: dict[str, list[float]] = {}  # times of wrong passwords, by address
         self._lock = Lock()
 
     def admit(self, given: str, address: str) -> None:
-        """Returns only if it is the password. Raises AccessError.
+        """Return if ``given`` is the password or none is set. Raises AccessError otherwise.
 
-        After MOST_WRONG wrong ones from an address, or MOST_WRONG_OF_ALL from all, without even looking.
+        After MOST_WRONG wrong ones from an address, or MOST_WRONG_OF_ALL from all, it raises without checking.
         """
         if not has_password():
             return
@@ -75,8 +75,8 @@ class Gate:
             all_wrong = sorted(when for each in self._wrong.values() for when in each)
             if len(wrong) >= MOST_WRONG or len(all_wrong) >= MOST_WRONG_OF_ALL:
                 wait = (wrong if len(wrong) >= MOST_WRONG else all_wrong)[0] + WITHIN - now
-                raise AccessError(f"Too many wrong passwords were given. Try again in {wait:.0f} seconds.")
-            # Of hashes, which are equally long: comparing takes as long whatever was given.
+                raise AccessError(f"Too many wrong passwords. Try again in {wait:.0f} seconds.")
+            # Hashes have equal lengths, so that the comparison takes the same time whatever was given.
             if not hmac.compare_digest(_digest(given), _digest(os.environ[PASSWORD])):
                 wrong.append(now)
                 raise AccessError("That is not the teacher's password.")
@@ -87,19 +87,19 @@ def _digest(text: str) -> bytes:
 
 
 def check_address(address: str) -> None:
-    """Raises AccessError where strangers could reach the app at ``address`` and change what everybody shares."""
+    """Raises AccessError if others could reach the app at ``address`` and change what everybody shares."""
     if not (has_password() or is_open() or is_loopback(address)):
         raise _others_could(address)
 
 
 def check_arrival(server: tuple[str, int | None] | None) -> None:
-    """Like `check_address`, of the address that a request came in at, in ASGI's words: whoever starts a server by other
-    means than ours may have it listen anywhere. Raises AccessError.
+    """Like `check_address`, for the server address of one request, in ASGI's form. Raises AccessError.
 
-    A UNIX socket, which only this machine reaches, is a path and None.
+    It is needed because a server that was not started by our own means may listen anywhere. ASGI gives a UNIX socket,
+    which only this machine reaches, as a path and None.
     """
     address, port = server or ("an address that the server does not name", 0)
-    number = _number(address)  # never a name: looking that up would keep every visitor waiting
+    number = _number(address)  # names are not looked up: every visitor would wait for that
     is_here = port is None or (number is not None and number.is_loopback)
     if not (has_password() or is_open() or is_here):
         raise _others_could(address)
@@ -107,13 +107,13 @@ def check_arrival(server: tuple[str, int | None] | None) -> None:
 
 def _others_could(address: str) -> AccessError:
     return AccessError(
-        f"On {address} others could train, choose and delete models here. Set {PASSWORD} to a password that "
-        f"only the teacher knows, or {OPEN}=1 to let everybody do so."
+        f"On {address}, others could train, choose and delete models. Set {PASSWORD} to a password that "
+        f"only the teacher knows, or set {OPEN}=1 to let everybody do so."
     )
 
 
 def is_loopback(address: str) -> bool:
-    """Whether only this machine reaches an address, given as a number or a name."""
+    """Whether an address, given as a number or a name, can be reached only from this machine."""
     if (number := _number(address)) is not None:
         return number.is_loopback
     try:
@@ -124,7 +124,7 @@ def is_loopback(address: str) -> bool:
 
 
 def _number(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """An address that is given as a number; one of IPv4 as such, even where a socket for both writes it as IPv6."""
+    """Parse a numeric address; None for a name. An IPv4 address that a dual-stack socket wrote as IPv6 becomes IPv4."""
     try:
         number = ipaddress.ip_address(address)
     except ValueError:

@@ -1,6 +1,6 @@
-"""REST routes: predict, models, health. Every answer is JSON, every error one sentence with the right status.
+"""REST routes: predict, models, health. Every answer is JSON; every error is one sentence with a fitting status.
 
-Nothing here runs the network or parses a body on the event loop: that would stop every visitor's page.
+Nothing here runs a network or parses a body on the event loop: that would block every visitor's page.
 """
 
 import asyncio
@@ -35,20 +35,20 @@ from mnist_app.reading.recognition import Recogniser
 
 MOST_STROKES_BYTES = 256 * 1024
 IMAGE_TYPES = frozenset({"image/png", "image/jpeg", "image/webp"})
-MOST_WAITING = 64  # requests in line: a class's, each of which has one
-MOST_TAKEN_IN = 64 * 2**20  # bytes of unfinished bodies, those of pictures and those of drawings each
-SLOWEST = 30.0  # seconds that a body may take to come
-PATIENCE = 2  # seconds that the oldest of them may have waited before the next are turned away; a stall is no overload
+MOST_WAITING = 64  # drawings in line: enough for a class with one request each
+MOST_TAKEN_IN = 64 * 2**20  # bytes of unfinished bodies, counted separately for pictures and for drawings
+SLOWEST = 30.0  # seconds that a body may take to arrive
+PATIENCE = 2  # seconds the oldest may have waited before new requests are rejected; a short stall is no overload
 
 T = TypeVar("T")
 Item = TypeVar("Item")
-Outcome = Reading | Exception  # what a worker has for each item
+Outcome = Reading | Exception  # the worker's result for each item
 
 
 class Desk(Generic[Item]):
-    """One worker thread with a short line: a full or a slow one turns requests away instead of queueing for ever.
+    """One worker thread with a short waiting line. When the line is full or slow, new requests are rejected.
 
-    ``serve`` gives an outcome for each of up to ``most_at_once`` items that wait together.
+    ``serve`` returns an outcome for each item of a batch of up to ``most_at_once`` waiting items.
     """
 
     def __init__(
@@ -63,12 +63,12 @@ class Desk(Generic[Item]):
         self._patience = patience
         self._most_at_once = most_at_once
         self._served: list[_Visit[Item]] = []
-        self._waiting: list[_Visit[Item]] = []  # the oldest first
+        self._waiting: list[_Visit[Item]] = []  # oldest first
         self._serving: asyncio.Task[None] | None = None
         self._worker = ThreadPoolExecutor(1, "desk")
 
     async def ask(self, item: Item) -> Reading:
-        """What is read in ``item``. Raises HTTPException 503 when too many wait already, or one too long."""
+        """Wait for the reading of ``item``. Raises HTTPException 503 if too many wait already, or one for too long."""
         now = time.monotonic()
         line = self._served + self._waiting
         if len(line) >= self._most_waiting or (line and now - line[0].arrived > self._patience):
@@ -85,7 +85,7 @@ class Desk(Generic[Item]):
             items = [visit.item for visit in self._served]
             try:
                 outcomes = await asyncio.get_running_loop().run_in_executor(self._worker, self._serve, items)
-            except Exception as error:  # the next in line are served all the same
+            except Exception as error:  # the rest of the line must still be served
                 outcomes = [error] * len(items)
             for visit, outcome in zip(self._served, outcomes, strict=True):
                 visit.leave_with(outcome)
@@ -93,9 +93,9 @@ class Desk(Generic[Item]):
 
 
 class Intake:
-    """Takes in the bodies of requests: of up to ``longest`` bytes each, of MOST_TAKEN_IN all that are under way.
+    """Receives request bodies of up to ``longest`` bytes each; all unfinished ones together hold at most MOST_TAKEN_IN.
 
-    However many send however slowly, the server has room for them.
+    This bounds the server's memory, however many clients send and however slowly.
     """
 
     def __init__(self, longest: int) -> None:
@@ -103,7 +103,7 @@ class Intake:
         self._held = 0  # bytes
 
     async def body(self, request: Request) -> bytes:
-        """The whole body, given up as soon as it is known to be too long. Raises HTTPException."""
+        """Receive the whole body, but stop as soon as it is known to be too long. Raises HTTPException."""
         too_long = HTTPException(413, f"The body is longer than {self._longest // 1024} kB.")
         announced = request.headers.get("content-length", "0")
         if announced.isdecimal() and int(announced[:20]) > self._longest:
@@ -121,7 +121,7 @@ class Intake:
         except ClientDisconnect:
             raise HTTPException(400, "The body ended early.") from None
         except TimeoutError:
-            raise HTTPException(408, f"The body took longer than {SLOWEST:.0f} seconds to come.") from None
+            raise HTTPException(408, f"The body took longer than {SLOWEST:.0f} seconds to arrive.") from None
         finally:
             self._held -= len(body)
         return bytes(body)
@@ -148,16 +148,16 @@ RETRY = {"Retry-After": "1"}
 def api_routes(
     path: str, load: Callable[[str], Recogniser], own_origins: Collection[str] | None = ()
 ) -> Sequence[BaseRoute]:
-    """The API's routes under ``path``, for a server that answers every other path itself."""
+    """Return the API's routes under ``path``, for a server that answers all other paths itself."""
     api = create_api(load, own_origins)
-    return [Route(path, api), Mount(path, api)]  # a Mount answers for what lies below its path only
+    return [Route(path, api), Mount(path, api)]  # a Mount alone would only match below its path
 
 
 def create_api(load: Callable[[str], Recogniser], own_origins: Collection[str] | None = ()) -> Starlette:
-    """The API as an application to be mounted under ``/api``.
+    """Return the API as an application to be mounted under ``/api``.
 
-    ``load`` gives a model by its name, from a cache, and raises ModelError. ``own_origins`` are further origins whose
-    pages may call, beside the server's own; None lets every page call.
+    ``load`` returns a model by its name, from a cache, and may raise ModelError. Pages of the server's own origin and
+    of ``own_origins`` may call the API; None allows every page.
     """
     began = time.monotonic()
 
@@ -165,7 +165,7 @@ def create_api(load: Callable[[str], Recogniser], own_origins: Collection[str] |
         coding = request.headers.get("content-encoding", "identity").strip().lower()
         if coding != "identity":
             raise HTTPException(
-                415, f"The body is packed as {coding[:64]!r}, and is read only as it is. Send it unpacked."
+                415, f"The body is compressed as {coding[:64]!r}, which is not supported. Send it uncompressed."
             )
         kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
         if kind == "application/json":
@@ -178,7 +178,7 @@ def create_api(load: Callable[[str], Recogniser], own_origins: Collection[str] |
         return JSONResponse(reading.to_json())
 
     def read_strokes(bodies: Sequence[bytes]) -> list[Outcome]:
-        """Read drawings, all that go to one model in one batch: seven together take four times as long as one."""
+        """Read drawings, one batch for each model: seven drawings together take only four times as long as one."""
         questions = [_outcome(_question, body) for body in bodies]
         outcomes: dict[int, Outcome] = {at: item for at, item in enumerate(questions) if isinstance(item, Exception)}
         asked = {at: item for at, item in enumerate(questions) if not isinstance(item, Exception)}
@@ -199,9 +199,9 @@ def create_api(load: Callable[[str], Recogniser], own_origins: Collection[str] |
         return read_picture(model, prepare_image(photo.open_image(body)).pixels)
 
     strokes_intake, image_intake = Intake(MOST_STROKES_BYTES), Intake(photo.MOST_BYTES)
-    # So few that nobody waits for all who wait: a scribble takes as long as fifty digits.
+    # Batches are small so that one request does not wait for the whole line: a scribble takes as long as 50 digits.
     strokes_desk = Desk(read_strokes, MOST_WAITING, PATIENCE, most_at_once=8)
-    # Apart, because decoding a photograph takes a hundred times as long.
+    # Pictures have a line of their own because decoding a photograph takes a hundred times as long.
     image_desk = Desk(read_images, most_waiting=8, patience=5, most_at_once=1)
 
     async def models(_: Request) -> Response:
@@ -232,12 +232,12 @@ def create_api(load: Callable[[str], Recogniser], own_origins: Collection[str] |
             Exception: _our_error,
         },
     )
-    api.router.redirect_slashes = False  # a redirect is no JSON, and its address no path of ours
+    api.router.redirect_slashes = False  # a redirect is not JSON and leads to no path of ours
     return api
 
 
 class OwnOrigins:
-    """Refuses requests that another site's page made a browser send, as Streamlit does for its own socket."""
+    """Rejects requests that a page of another site made a browser send, as Streamlit does for its own socket."""
 
     def __init__(self, app: ASGIApp, own_origins: Collection[str] | None) -> None:
         self._app = app
@@ -261,7 +261,7 @@ class OwnOrigins:
 
 @dataclass(frozen=True)
 class _Question:
-    """A drawing, and the name of the model that is asked about it."""
+    """A drawing and the name of the model that should read it."""
 
     drawing: Drawing
     model: str
@@ -280,7 +280,7 @@ def _question(body: bytes) -> _Question:
 
 def _model_name(name: object) -> str:
     if name is not None and not isinstance(name, str):
-        raise HTTPException(422, 'The "model" is a name, a string.')
+        raise HTTPException(422, '"model" must be a string: the name of a model.')
     if name is None:
         return default_model()
     try:
@@ -291,7 +291,7 @@ def _model_name(name: object) -> str:
 
 
 def _outcome(work: Callable[..., T], *arguments: Any) -> T | Exception:
-    """What came of it, an error too: it belongs to one visitor, and others are served beside."""
+    """Return the result or the exception: an error concerns one request, and others are in the same batch."""
     try:
         return work(*arguments)
     except Exception as error:
@@ -304,7 +304,7 @@ def _list_models() -> list[dict[str, Any]]:
         try:
             card = load_card(folder)
         except ModelError:
-            continue  # a broken model cannot be used, and its page says why
+            continue  # a broken model cannot be used; the Models page says why
         listed.append({"name": name, "summary": card.summary, "parameters": card.parameters, "metrics": card.metrics})
     return listed
 
@@ -313,10 +313,10 @@ def _error(status: int, sentence: str, headers: Any = None) -> JSONResponse:
     return JSONResponse({"error": sentence}, status, headers)
 
 
-# Starlette's own word for each, and ours.
+# Our sentences for Starlette's own error messages.
 _SENTENCES = {
     "Not Found": "There is nothing at this path. See /api/openapi.json.",
-    "Method Not Allowed": "This path does not take that method. See /api/openapi.json.",
+    "Method Not Allowed": "This path does not support that method. See /api/openapi.json.",
 }
 
 
@@ -326,8 +326,8 @@ async def _http_error(_: Request, error: Exception) -> Response:
 
 
 async def _model_error(_: Request, error: Exception) -> Response:
-    logging.getLogger(__name__).error("%s", error)  # names paths of this machine, which are no visitor's business
-    return _error(503, "This model cannot be loaded. The server's log says why.")
+    logging.getLogger(__name__).error("%s", error)  # not for visitors: it names paths of this machine
+    return _error(503, "This model cannot be loaded. See the server's log.")
 
 
 async def _app_error(_: Request, error: Exception) -> Response:
@@ -335,4 +335,4 @@ async def _app_error(_: Request, error: Exception) -> Response:
 
 
 async def _our_error(_: Request, __: Exception) -> Response:
-    return _error(500, "Something went wrong in the server. Its log says what.")
+    return _error(500, "Something went wrong in the server. See its log.")

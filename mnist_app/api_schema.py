@@ -1,18 +1,18 @@
-"""The API in OpenAPI's words."""
+"""The OpenAPI description of the REST API."""
 
 from typing import Any
 
 import mnist_app
 
-_FOREIGN = {403: "A page of another origin called."}
+_FOREIGN = {403: "The request came from a page of another origin."}
 _REASONS = _FOREIGN | {
     400: "The body is not JSON.",
     404: "There is no such model.",
-    408: "The body was too slow to come.",
+    408: "The body took too long to arrive.",
     413: "The body is too long.",
-    415: "The body is of no kind that can be read.",
-    422: "There is no drawing, no picture or no ink in it.",
-    503: "Too many ask at once, or the model cannot be loaded.",
+    415: "The body has an unsupported type or encoding.",
+    422: "The body contains no valid drawing or picture, or no ink.",
+    503: "There are too many requests at once, or the model cannot be loaded.",
 }
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 
@@ -46,20 +46,20 @@ _BOX = {
     "items": {"type": "number"},
     "minItems": 4,
     "maxItems": 4,
-    "description": "Left, top, right and bottom, in the drawing's unit; null in a picture.",
+    "description": "Left, top, right and bottom, in the drawing's unit; null for a picture.",
 }
-_ALONE = {"type": "boolean", "description": "False where it would be none if it stood alone."}
+_ALONE = {"type": "boolean", "description": "False if it would not be read as a digit on its own."}
 _READING = _object(
-    text={"type": ["string", "null"], "description": "The digit or digits read; null where it is no digit."},
-    words={"type": "string", "description": "The confidence as a person would say it."},
+    text={"type": ["string", "null"], "description": "The digit or digits read; null if it is not a digit."},
+    words={"type": "string", "description": "The confidence in words."},
     digits={
         "type": "array",
         "items": _object(digit=_DIGIT, is_digit=_ALONE, confidence=_SHARE, box=_BOX),
         "minItems": 1,
         "description": "From left to right.",
     },
-    digit={**_DIGIT, "description": "The digit read with the least confidence, and what follows but is_digit is its."},
-    is_digit={"type": "boolean", "description": "False where all of it most likely is none: a letter, a scribble."},
+    digit={**_DIGIT, "description": "The least confident digit; confidence and probabilities are those of this digit."},
+    is_digit={"type": "boolean", "description": "False if the whole is probably no digit: a letter, a scribble."},
     confidence=_SHARE,
     probabilities={"type": "array", "items": _SHARE, "minItems": 10, "maxItems": 10},
     model=_NAME,
@@ -98,7 +98,7 @@ OPENAPI: dict[str, Any] = {
         },
         "/models": {
             "get": {
-                "summary": "The models there are.",
+                "summary": "List the models.",
                 "responses": {
                     "200": _json(
                         "All models.", _object(models={"type": "array", "items": _MODEL}, default={"type": "string"})
@@ -109,10 +109,10 @@ OPENAPI: dict[str, Any] = {
         },
         "/health": {
             "get": {
-                "summary": "Whether the server is up.",
+                "summary": "Check whether the server is up.",
                 "responses": {
                     "200": _json(
-                        "It is.",
+                        "The server is up.",
                         _object(
                             version={"type": "string"}, default_model=_NAME, uptime={"type": "number", "minimum": 0}
                         ),

@@ -1,5 +1,5 @@
-"""The one family of errors that people are shown."""
+"""The base class of all errors that people are shown."""
 
 
 class AppError(ValueError):
-    """What was asked cannot be done; the message is one sentence or two that say what was found and the way out."""
+    """A request cannot be fulfilled; the message says in one or two sentences what is wrong and what to do next."""

@@ -10,8 +10,8 @@ from pathlib import Path
 import platformdirs
 
 SHIPPED_WEIGHTS = Path(__file__).parent.parent / "weights"
-SHIPPED_LAB = SHIPPED_WEIGHTS / "lab"  # what the lab measured, and those of its models that are small enough
-ABANDONED = 24 * 3600  # seconds after which nobody is still at what has a dot before its name
+SHIPPED_LAB = SHIPPED_WEIGHTS / "lab"  # the lab's measurements, and those of its models that are small enough
+ABANDONED = 24 * 3600  # seconds after which nobody can still be writing in a folder whose name starts with a dot
 
 
 def home() -> Path:
@@ -20,27 +20,27 @@ def home() -> Path:
 
 
 def data_folder() -> Path:
-    """Where a download of MNIST is kept."""
+    """The folder for downloaded MNIST files."""
     return home() / "data"
 
 
 def user_models_folder() -> Path:
-    """Where models trained by users are kept; the shipped ones are read-only."""
+    """The folder for models trained by users; the shipped ones are read-only."""
     return home() / "models"
 
 
 def lab_folder() -> Path:
-    """Where this machine's own results of the lab are kept, with its models; they go before the shipped ones."""
+    """The folder for this machine's own lab results and models; they take precedence over the shipped ones."""
     return home() / "lab"
 
 
 def computed_folder() -> Path:
-    """Where results that take time are kept; all of it may be deleted at any time."""
+    """The folder for cached results of slow computations; all of it may be deleted at any time."""
     return home() / "computed"
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all, in a folder that is made where there is none. Raises OSError."""
+    """Write a file completely or not at all, and create its folder if it is missing. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as workshop:
         part = Path(workshop, path.name)
@@ -49,7 +49,7 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 def clear_abandoned(folder: Path) -> None:
-    """Remove what they have left in a folder who were killed while they wrote or deleted there."""
+    """Remove what processes left in a folder when they were killed while writing or deleting there."""
     for workshop in folder.glob(".*/"):
         with contextlib.suppress(OSError):
             if time.time() - workshop.stat().st_mtime > ABANDONED:

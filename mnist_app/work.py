@@ -1,4 +1,4 @@
-"""What takes long, begun once and watched by all who wait for it: on a thread, or in a process of its own."""
+"""Long work, started once and watched by everybody who waits for it: on a thread, or in a process of its own."""
 
 import logging
 import os
@@ -16,12 +16,12 @@ Progress = Callable[[float], None]
 
 
 class Work(Generic[Result]):
-    """A computation on a thread. Begins at once; nobody who leaves the page stops it, nor starts it again who comes."""
+    """A computation on a thread. It starts at once; visitors who leave or open a page neither stop nor restart it."""
 
     def __init__(self, compute: Callable[[Progress], Result]) -> None:
-        """``compute`` is given a callable that it tells how far it has come, 0 to 1."""
+        """``compute`` gets a callable to report its progress to, from 0 to 1."""
         self.share = 0.0
-        self.problem: str | None = None  # why there is no result, once it has ended without
+        self.problem: str | None = None  # why it ended without a result, if it did
         self._result: Result | None = None
         self._thread = threading.Thread(target=self._run, args=(compute,), name="work", daemon=True)
         self._thread.start()
@@ -31,7 +31,7 @@ class Work(Generic[Result]):
         return self._thread.is_alive()
 
     def result(self, patience: float) -> Result | None:
-        """The result, waited for at most ``patience`` seconds; None where it is not there by then or never will be."""
+        """Wait at most ``patience`` seconds for the result; None if it is not ready by then or never will be."""
         self._thread.join(patience)
         return self._result
 
@@ -40,20 +40,20 @@ class Work(Generic[Result]):
             self._result = compute(self._note)
         except AppError as error:
             self.problem = str(error)
-        except Exception:  # without a word, those who wait would wait for ever
+        except Exception:  # unreported, it would keep everybody waiting for ever
             logging.getLogger(__name__).exception("A computation failed")
-            self.problem = "That failed for a reason nobody foresaw; the server's log has it."
+            self.problem = "That failed for an unexpected reason. See the server's log."
 
     def _note(self, share: float) -> None:
         self.share = share
 
 
 class Command:
-    """A command of this app in a process of its own, for what would hold the server's interpreter. Begins at once."""
+    """A command of this app in its own process, so that it does not block the server's interpreter. Starts at once."""
 
     def __init__(self, *arguments: str, niceness: int = 0) -> None:
         self._name = " ".join(arguments)
-        # Open for as long as the process may write to them; a pipe that nobody empties would stop it.
+        # Files, open as long as the process may write to them: a pipe that nobody reads would block it once full.
         self._said = tempfile.TemporaryFile()  # noqa: SIM115
         self._blamed = tempfile.TemporaryFile()  # noqa: SIM115
         command = [sys.executable, "-u", "-m", "mnist_app", *arguments]
@@ -67,10 +67,10 @@ class Command:
 
     @property
     def problem(self) -> str | None:
-        """Why it failed; None while it runs and when all went well."""
+        """Why it failed; None while it runs or if it succeeded."""
         if not self._process.poll():
             return None
-        return (_content(self._blamed).strip() or f"“{self._name}” ended without a word.").splitlines()[-1]
+        return (_content(self._blamed).strip() or f"“{self._name}” failed without an error message.").splitlines()[-1]
 
     @property
     def said(self) -> str:
@@ -84,5 +84,5 @@ class Command:
 
 
 def _content(file: IO[bytes]) -> str:
-    """All of a file that a child process writes to, by whose position it goes on writing."""
+    """Read all of a file without moving its position, which the child process shares and writes at."""
     return os.pread(file.fileno(), os.fstat(file.fileno()).st_size, 0).decode(errors="replace")

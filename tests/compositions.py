@@ -1,7 +1,7 @@
-"""Drawings put together by rules: numbers from real digits, and things that are no digit. For tests and benchmarks.
+"""Drawings composed by rules, for tests and benchmarks: numbers from real digits, and drawings that are not digits.
 
-What is refused here is made otherwise than in mnist_app/ink/nondigits.py, which the networks have learned from: other
-letters in other shapes, a heart from its formula, other scribbles.
+The latter differ from those of mnist_app/ink/nondigits.py, which the networks have learned from: other letters in other
+shapes, a heart from its formula, other scribbles.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ Strokes = list[Stroke]
 
 
 def placed(drawing: Drawing, size: float, left: float, middle: float) -> Strokes:
-    """The drawing with its longer side ``size``, its left edge and the middle of its height where they should be."""
+    """Scale the drawing's longer side to ``size``, and move its left edge to ``left`` and its middle to ``middle``."""
     points = np.concatenate(drawing.strokes)
     low, high = points.min(axis=0), points.max(axis=0)
     scale = size / max((high - low).max(), 1e-9)
@@ -24,7 +24,7 @@ def placed(drawing: Drawing, size: float, left: float, middle: float) -> Strokes
 
 
 def number(digits: Sequence[Drawing], random: Generator) -> Drawing:
-    """Digits side by side: sizes within a tenth, gaps of 8 to 40% of the height, not quite on a line."""
+    """Put digits side by side: sizes vary by 10%, gaps by 8 to 40% of the height, and they are not quite on a line."""
     strokes: Strokes = []
     left = 0.0
     for digit in digits:
@@ -35,21 +35,21 @@ def number(digits: Sequence[Drawing], random: Generator) -> Drawing:
 
 
 def _turned(strokes: Strokes, random: Generator) -> Drawing:
-    """By a hand: up to 10 degrees off, up to 20% narrower or wider, with a little tremor."""
+    """Make strokes look hand-drawn: turned by up to 10°, up to 20% narrower or wider, with a little tremor."""
     angle, wide = np.radians(random.uniform(-10, 10)), np.exp(random.uniform(-0.2, 0.2))
     matrix = np.array([[wide, 0], [0, 1]]) @ np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
     return Drawing(tuple(stroke @ matrix + random.normal(0, 0.6, stroke.shape) for stroke in strokes))
 
 
 def _line(*corners: tuple[float, float]) -> Stroke:
-    """Straight from corner to corner, a point every few units; the paper is 100 by 100."""
+    """Draw straight lines from corner to corner, a point every few units; the paper is 100 × 100."""
     points = np.array(corners, float)
     along = np.linspace(0, len(points) - 1, 12 * (len(points) - 1) + 1)
     return np.stack([np.interp(along, range(len(points)), points[:, axis]) for axis in (0, 1)], axis=1)
 
 
 def _arc(x: float, y: float, wide: float, high: float, start: float, end: float) -> Stroke:
-    """Part of an ellipse about (x, y), from one angle to another, in degrees clockwise from the right."""
+    """Draw part of an ellipse around (x, y), between two angles in degrees clockwise from the right."""
     at = np.radians(np.linspace(start, end, 24))
     return np.stack([x + wide * np.cos(at), y + high * np.sin(at)], axis=1)
 
@@ -81,14 +81,14 @@ def letter(_: Sequence[Drawing], random: Generator) -> Drawing:
 
 
 def heart(_: Sequence[Drawing], random: Generator) -> Drawing:
-    """The usual parametric heart, drawn in one go from its dent."""
+    """Draw the usual parametric heart, in one stroke that starts at its dent."""
     at = np.linspace(0, 2 * np.pi, 60)
     y = -(13 * np.cos(at) - 5 * np.cos(2 * at) - 2 * np.cos(3 * at) - np.cos(4 * at))
     return _turned([np.stack([16 * np.sin(at) ** 3, y], axis=1) * 3], random)
 
 
 def scribble(_: Sequence[Drawing], random: Generator) -> Drawing:
-    """Slow waves of both axes that have nothing to do with one another, three to nine turns."""
+    """Draw independent slow waves on both axes, with three to nine turns."""
     at = np.linspace(0, 1, 150)[:, None]
     turns, phase = random.uniform(3, 9, (3, 2)), random.uniform(0, 2 * np.pi, (3, 2))
     waves = [np.sin(2 * np.pi * at * turn + start) for turn, start in zip(turns, phase, strict=True)]
@@ -96,12 +96,12 @@ def scribble(_: Sequence[Drawing], random: Generator) -> Drawing:
 
 
 def line_across(_: Sequence[Drawing], random: Generator) -> Drawing:
-    """Level, give or take 15 degrees."""
+    """Draw one line, level to within 15 degrees."""
     return Drawing((_line((0, 0), (100, float(100 * np.tan(np.radians(random.uniform(-15, 15)))))),))
 
 
 def two_digits(real: Sequence[Drawing], random: Generator) -> Drawing:
-    """Two real digits drawn into one another: a third of the first's width is shared."""
+    """Draw two real digits into one another: they share a third of the first one's width."""
     first, second = (real[int(at)] for at in random.integers(len(real), size=2))
     under = placed(first, 100, 0, 0)
     right = np.concatenate(under)[:, 0].max()

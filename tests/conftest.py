@@ -1,4 +1,4 @@
-"""Drawings, digits and folders that tests speak of."""
+"""Drawings, digits and folders that tests share."""
 
 import gc
 import hashlib
@@ -25,7 +25,7 @@ from .toy_lab import figures, mean_digits, put
 
 Strokes = list[list[list[float]]]
 
-# As a pen might write them, on a pad of 340 by 340.
+# As a pen might write them, on a pad of 340 by 340 pixels.
 SEVEN: Strokes = [
     [[95, 80], [150, 78], [240, 80], [205, 140], [170, 210], [145, 280]],
     [[130, 180], [175, 176], [220, 175]],
@@ -40,13 +40,13 @@ TWO: Strokes = [
 
 
 def pytest_collection_finish() -> None:
-    """What has been imported by now stays, and later collections are spared its hundreds of thousands of objects."""
+    """Freeze what is imported by now, so that later garbage collections skip its hundreds of thousands of objects."""
     gc.collect()
     gc.freeze()
 
 
 def pytest_sessionfinish() -> None:
-    """Wait for what still computes: native code on a thread that dies with the interpreter takes all down with it."""
+    """Wait for running computations: native code on a daemon thread can crash the interpreter while it shuts down."""
     for thread in threading.enumerate():
         if thread.name == "work":
             thread.join(60)
@@ -64,14 +64,14 @@ def blank_drawing() -> Drawing:
 
 @pytest.fixture(autouse=True)
 def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A home of its own for every test, so that none sees another's files or the developer's."""
+    """Every test gets its own MNIST_APP_HOME, so that none sees the files of another or of the developer."""
     monkeypatch.setenv("MNIST_APP_HOME", str(tmp_path / "home"))
     return tmp_path / "home"
 
 
 @pytest.fixture
 def no_mnist(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine on which nothing was fetched."""
+    """A machine on which MNIST was never downloaded."""
     monkeypatch.delenv("MNIST_APP_DATA", raising=False)
 
 
@@ -82,23 +82,23 @@ def one_thread() -> None:
 
 @pytest.fixture(scope="session")
 def validation(tmp_path_factory: pytest.TempPathFactory) -> Digits:
-    """All 5,000 validation digits, which every machine has."""
+    """All 5,000 validation digits, which are on every machine."""
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MNIST_APP_DATA", raising=False)
-        # Fixtures of a session come before own_home, so this one brings its own.
+        # Session fixtures are set up before own_home, so this one needs a home of its own.
         patch.setenv("MNIST_APP_HOME", str(tmp_path_factory.mktemp("home")))
         return load_split("validation")
 
 
 @pytest.fixture(scope="session")
 def said_of_validation(validation: Digits) -> Callable[[str], NDArray[np.float32]]:
-    """What a shipped network itself says of all validation digits: logits (5000, 11)."""
+    """The logits (5000, 11) of a shipped model's image network for all validation digits."""
     return cache(lambda model: logits_of(load_model(find_model(model)).network, validation.images).numpy())
 
 
 @pytest.fixture
 def tiny_digits() -> Digits:
-    """Two batches of pictures that anyone can tell apart: digit n is a bar n rows from the top."""
+    """Sixty-four pictures that are easy to tell apart: digit n is a bar two pixels thick, 2 + 2n rows from the top."""
     labels = np.arange(64) % 10
     images = np.zeros((64, 28, 28), np.uint8)
     for image, label in zip(images, labels, strict=True):
@@ -108,7 +108,7 @@ def tiny_digits() -> Digits:
 
 @pytest.fixture
 def toy_mnist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_mnist: None) -> Path:
-    """A folder like MNIST's with a handful of digits, whose files count as the originals for the length of a test."""
+    """A folder like MNIST's with a few digits; during the test its files pass for the originals."""
     folder, rng = tmp_path / "toy", np.random.default_rng(0)
     (folder / "MNIST" / "raw").mkdir(parents=True)
     files = {}
@@ -131,7 +131,7 @@ def shipped_model() -> Recogniser:
 
 @pytest.fixture
 def nothing_shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An app that came without any results of the lab; the folder where they would be."""
+    """An app that ships no lab results; returns the folder where they would be."""
     for module in ("lab.figures", "lab.studies", "models.registry", "models.shelf"):
         monkeypatch.setattr(f"mnist_app.{module}.SHIPPED_LAB", tmp_path / "shipped")
     return tmp_path / "shipped"
@@ -139,18 +139,18 @@ def nothing_shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="session")
 def mean_digit(validation: Digits) -> nn.Module:
-    """A network of one layer: ten average digits, and which of them a picture is like."""
+    """A network of one layer that finds which of ten average digits a picture is most like."""
     return mean_digits(validation[:: len(validation) // 500])
 
 
 @pytest.fixture
 def a_toy(own_home: Path, mean_digit: nn.Module) -> Path:
-    """The folder of a model of the lab, only a graph, that was measured on this machine."""
+    """The folder of a lab model that was measured on this machine and is only an ONNX graph."""
     return put(lab_folder(), figures("toy"), mean_digit)
 
 
 def full_mnist() -> Path:
-    """The folder with all of MNIST, for tests of what only the full set can show."""
+    """Return the folder with all of MNIST, or skip a test that needs it."""
     folder = os.environ.get("MNIST_APP_DATA")
     if not folder:
         pytest.skip("needs all of MNIST: set MNIST_APP_DATA")

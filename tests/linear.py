@@ -1,4 +1,4 @@
-"""A network whose every answer can be worked out on paper: one matrix from pixels to logits."""
+"""A network whose answers can be worked out on paper: one matrix from pixels to logits."""
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ TEMPERATURE = 0.5
 
 
 def linear_model(seed: int = 0) -> tuple[Model, NDArray[np.float64]]:
-    """The model, and its matrix (10, 784), already divided by its temperature."""
+    """Return the model and its matrix (10, 784), already divided by the model's temperature."""
     weights = np.random.default_rng(seed).normal(0, 0.05, (10, 784)).astype(np.float32)
     layer = nn.Linear(784, 10, bias=False)
     layer.weight = nn.Parameter(torch.from_numpy(weights))

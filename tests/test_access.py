@@ -54,7 +54,7 @@ def test_after_too_many_wrong_ones_even_the_right_one_waits(guarded: str) -> Non
         with pytest.raises(AccessError, match="not the teacher's"):
             gate.admit("wrong", HERE)
         clock.now += 1
-    gate.admit(guarded, "198.51.100.8")  # whoever guesses keeps nobody else out
+    gate.admit(guarded, "198.51.100.8")  # guessing locks nobody else out
     with pytest.raises(AccessError, match=f"Try again in {WITHIN - MOST_WRONG:.0f} seconds"):
         gate.admit(guarded, HERE)
     clock.now += WITHIN - MOST_WRONG + 0.01
@@ -120,7 +120,7 @@ def test_the_server_refuses_to_let_strangers_in(
         monkeypatch.setenv("STREAMLIT_SERVER_ADDRESS", "0.0.0.0")
     ended = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert ended.returncode != 0
-    assert "On 0.0.0.0 others could train" in ended.stdout + ended.stderr
+    assert "On 0.0.0.0, others could train" in ended.stdout + ended.stderr
     assert "Traceback" not in ended.stderr
 
 
@@ -154,7 +154,7 @@ def test_who_asks_by_the_machine_s_own_name_sits_at_it(host: str) -> None:
         {"Host": "user@digits.example.org"},
         {"Host": "[nonsense"},
         {"Host": ""},
-        {},  # as of a visitor whose socket is gone
+        {},  # e.g. of a visitor whose socket is gone
         {"Host": "127.0.0.1:8501", "X-Forwarded-For": "10.0.0.7"},
         {"Host": "localhost", "x-forwarded-proto": "https"},
         {"Host": "localhost", "Forwarded": "for=10.0.0.7"},

@@ -37,11 +37,11 @@ from .conftest import ONE, SEVEN, TWO, ZERO
 
 Strokes = list[list[list[float]]]
 DIGITS = [(ZERO, 0), (ONE, 1), (TWO, 2), (SEVEN, 7)]
-SOON = 5  # seconds in which anything that is not blocked has happened, however busy the machine
+SOON = 5  # seconds within which everything that is not blocked happens, however busy the machine
 
 
 class Caller:
-    """Speaks to the API in its own event loop, mounted as the server mounts it, in front of another site's pages."""
+    """Calls the API in its own event loop, mounted as in the server: a page answers all other paths."""
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ MakeApi = Callable[..., Caller]
 @pytest.fixture(scope="module")
 def make_api(shipped_model: Recogniser) -> Iterator[MakeApi]:
     with start_blocking_portal() as portal, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mnist_app.api.PATIENCE", 60)  # a busy machine is no slow line
+        patch.setattr("mnist_app.api.PATIENCE", 60)  # on a busy machine, too, nothing waits too long
 
         def make(
             load: Callable[[str], Recogniser] = lambda _: shipped_model, own_origins: Any = (), **how: Any
@@ -93,7 +93,7 @@ def api(make_api: MakeApi) -> Caller:
 
 @pytest.fixture
 def gate() -> Iterator[threading.Event]:
-    """Closed at first; open at the end, whatever happened."""
+    """Closed at first; opened at the end, whatever happens."""
     event = threading.Event()
     yield event
     event.set()
@@ -113,7 +113,7 @@ def picture(strokes: Strokes, kind: str = "PNG") -> bytes:
 
 
 def png_that_claims(width: int, height: int) -> bytes:
-    """A small file with an honest checksum over a dishonest size."""
+    """A small file that claims a false size, with a correct checksum."""
     content = picture(SEVEN)
     header = b"IHDR" + struct.pack(">II", width, height) + content[24:29]
     return content[:12] + header + struct.pack(">I", zlib.crc32(header)) + content[33:]
@@ -200,15 +200,15 @@ REFUSED = {
     "a body that is packed": (
         {"content": gzip.compress(body(SEVEN)), "headers": {"Content-Encoding": "gzip"}},
         415,
-        "packed as 'gzip'",
+        "compressed as 'gzip'",
     ),
     "a picture that is packed": (
         {"content": gzip.compress(picture(SEVEN)), "kind": "image/png", "headers": {"Content-Encoding": "GZip"}},
         415,
-        "Send it unpacked",
+        "Send it uncompressed",
     ),
-    "a stroke that is a number": ({"content": body([5])}, 422, "stroke is a list of points, not int"),
-    "strokes of text": ({"content": body("seven")}, 422, "strokes are a list, not str"),
+    "a stroke that is a number": ({"content": body([5])}, 422, "stroke must be a list of points, not int"),
+    "strokes of text": ({"content": body("seven")}, 422, "strokes must be a list, not str"),
     "points of one number": ({"content": body([[[1], [2]]])}, 422, "pair of numbers"),
     "points of text": ({"content": body([[["1", "2"]]])}, 422, "pair of numbers"),
     "not a number": ({"content": b'{"strokes": [[[NaN, 1]]]}'}, 422, "finite"),
@@ -217,7 +217,7 @@ REFUSED = {
     "too many points": ({"content": body([[[1, 1]] * (MAX_POINTS + 1)])}, 422, "at most 20,000 points"),
     "a blank drawing": ({"content": body([])}, 422, "no ink"),
     "strokes without points": ({"content": body([[], []])}, 422, "no ink"),
-    "a model that is a number": ({"content": body(SEVEN, model=5)}, 422, "a name, a string"),
+    "a model that is a number": ({"content": body(SEVEN, model=5)}, 422, '"model" must be a string'),
     "an unknown model": ({"content": body(SEVEN, model="cnn-3")}, 404, "no model 'cnn-3'"),
     "a model's path": ({"content": body(SEVEN, model="../weights/mnist-cnn")}, 404, "no model"),
     "half a letter as a model": ({"content": body(SEVEN, model="\ud800")}, 404, "no model"),
@@ -228,9 +228,9 @@ REFUSED = {
         "no model 'x'",
     ),
     "a picture cut short": ({"content": picture(SEVEN)[:200], "kind": "image/png"}, 422, "broken or incomplete"),
-    "no picture": ({"content": b"hello", "kind": "image/png"}, 422, "no image of a known kind"),
-    "a GIF": ({"content": picture(SEVEN, "GIF"), "kind": "image/png"}, 422, "no image of a known kind"),
-    "an empty picture": ({"content": b"", "kind": "image/webp"}, 422, "no image"),
+    "no picture": ({"content": b"hello", "kind": "image/png"}, 422, "not an image that can be read"),
+    "a GIF": ({"content": picture(SEVEN, "GIF"), "kind": "image/png"}, 422, "not an image that can be read"),
+    "an empty picture": ({"content": b"", "kind": "image/webp"}, 422, "not an image"),
     "a picture that unpacks into gigabytes": (
         {"content": png_that_claims(60_000, 60_000), "kind": "image/png"},
         422,
@@ -305,7 +305,7 @@ def test_a_body_that_never_ends_is_given_up(
     monkeypatch.setattr("mnist_app.api.SLOWEST", 0.1)
     monkeypatch.setattr("mnist_app.api.MOST_TAKEN_IN", len(body(SEVEN)))
     answer = api.predict(slowly(body(SEVEN), threading.Event(), gate))
-    assert (answer.status_code, "seconds to come" in error_of(answer)) == (408, True)
+    assert (answer.status_code, "seconds to arrive" in error_of(answer)) == (408, True)
     assert "408" in OPENAPI["paths"]["/predict"]["post"]["responses"]
     assert api.predict(body(SEVEN)).status_code == 200, "its room is free again"
 
@@ -327,7 +327,7 @@ def test_other_paths_are_left_to_the_pages(api: Caller) -> None:
 )
 def test_another_method_is_refused(api: Caller, method: str, path: str) -> None:
     answer = api(method, f"/api/{path}")
-    assert (answer.status_code, "does not take that method" in error_of(answer)) == (405, True)
+    assert (answer.status_code, "does not support that method" in error_of(answer)) == (405, True)
     assert answer.headers["allow"]
 
 
@@ -352,7 +352,7 @@ def test_every_page_may_call_where_the_server_says_so(make_api: MakeApi) -> None
     assert api.predict(body(SEVEN), headers={"Origin": "http://elsewhere"}).json()["digit"] == 7
 
 
-# What goes wrong on our side
+# Faults of the server
 
 
 def test_a_model_that_cannot_be_loaded_is_reported(make_api: MakeApi) -> None:
@@ -360,7 +360,7 @@ def test_a_model_that_cannot_be_loaded_is_reported(make_api: MakeApi) -> None:
         raise ModelError(f"{name} is broken.")
 
     answer = make_api(broken).predict(body(SEVEN))
-    assert (answer.status_code, error_of(answer)) == (503, "This model cannot be loaded. The server's log says why.")
+    assert (answer.status_code, error_of(answer)) == (503, "This model cannot be loaded. See the server's log.")
 
 
 def test_a_fault_of_ours_is_logged_and_says_nothing_of_the_inside(make_api: MakeApi) -> None:
@@ -488,7 +488,7 @@ def test_answers_come_in_whatever_order_but_to_whom_they_belong(api: Caller) -> 
     assert all(future.result().json()["digit"] == digit for digit, future in asked)
 
 
-# What it says of itself
+# Models, health and documentation
 
 
 def test_the_models_are_the_registry_s(api: Caller) -> None:
@@ -544,7 +544,7 @@ def test_requests_and_predictions_are_as_documented(api: Caller, strokes: Stroke
     jsonschema.validate(api.predict(body(strokes)).json(), schema("/predict", "post"))
 
 
-# Whatever is sent, the answer makes sense
+# Whatever is sent, the answer is well-formed
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
@@ -554,7 +554,7 @@ json_values = st.recursive(
 points = st.tuples(st.floats(-1e6, 1e6) | st.integers() | st.floats(), st.floats(-400, 400) | st.integers(-9, 9))
 PICTURES = {kind: picture(SEVEN, kind.removeprefix("image/")) for kind in IMAGE_TYPES}
 CHUNKS = b"tEXt zTXt iTXt iCCP gAMA eXIf tRNS PLTE pHYs sRGB cHRM acTL fcTL fdAT IHDR IDAT IEND".split()
-unheard = pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # what Pillow thinks of a picture is for the log
+unheard = pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # Pillow's warnings are for the log
 many = settings(max_examples=500, deadline=None)
 some = settings(max_examples=300, deadline=None)
 
@@ -563,7 +563,7 @@ def assert_it_makes_sense(answer: httpx.Response) -> None:
     assert answer.headers["content-type"] == "application/json"
     assert answer.status_code == 200 or 400 <= answer.status_code < 500, answer.text
     documented = schema("/predict", "post", 200 if answer.status_code == 200 else 400)
-    # Not jsonschema.validate(): it would first check the schema itself, every time, and a test above has done so.
+    # Not jsonschema.validate(): it would check the schema itself every time, which a test above has done already.
     jsonschema.Draft202012Validator(documented).validate(answer.json())
     if answer.status_code == 200:
         assert sum(answer.json()["probabilities"]) == pytest.approx(1)

@@ -61,7 +61,7 @@ def ink(*drawings: object) -> bytes:
 
 @pytest.fixture
 def files(tmp_path: Path) -> Path:
-    """A folder with a picture of a seven, drawings plain and zipped, and what cannot be read."""
+    """A folder with a picture of a seven, drawings plain and zipped, and files that cannot be read."""
     pixels = prepare_image(seven_on_paper()).pixels
     Image.fromarray(255 - pixels).resize((280, 280)).save(tmp_path / "seven.png")
     (tmp_path / "plain.jsonl").write_bytes(ink(ONE) + b"nonsense\n" + ink([], TWO))
@@ -80,7 +80,7 @@ def seven_on_paper() -> Image.Image:
 
 
 def answers(output: str) -> list[object]:
-    """The digit of each line, or its error."""
+    """Return the digit of each line, or its error."""
     lines = [json.loads(line) for line in output.splitlines()]
     return [line.get("digit", line.get("error")) for line in lines]
 
@@ -106,7 +106,7 @@ def test_an_answer_holds_all_there_is_to_know(run: Run, files: Path) -> None:
 def test_errors_take_their_place_and_the_rest_goes_on(run: Run, files: Path) -> None:
     names = ["text.png", "plain.jsonl", "none.png", "cut.jsonl.gz", "blank.png", "none.jsonl", "seven.png"]
     code, out, err = run("predict", *(files / name for name in names))
-    expected = ["no image", 1, "not JSON", "no ink", 2, "none.png", "incomplete", "no ink", "none.jsonl", 7]
+    expected = ["not an image", 1, "not JSON", "no ink", 2, "none.png", "incomplete", "no ink", "none.jsonl", 7]
     assert (code, err) == (1, "7 of 10 could not be read; their lines say why.\n")
     assert all(str(part) in str(answer) for part, answer in zip(expected, answers(out), strict=True))
 
@@ -173,14 +173,14 @@ def test_what_is_ended_by_hand_while_it_loads_says_nothing_either(run: Run, monk
 
 
 def test_who_reads_tells_nobody(tmp_path: Path) -> None:
-    """ONNX Runtime would tell its makers, and keep a number of theirs for the machine in its user's home."""
+    """ONNX Runtime would report to its makers and store an identifier of the machine in the user's home."""
     (tmp_path / "seven.jsonl").write_bytes(ink(SEVEN))
     home = tmp_path / "home"
     home.mkdir()
     done = subprocess.run(
         [sys.executable, "-m", "mnist_app", "predict", tmp_path / "seven.jsonl"],
         cwd=Path(__file__).parent.parent,
-        env={"HOME": str(home)},  # and nothing by which it could know that this is a test
+        env={"HOME": str(home)},  # nothing from which it could infer that this is a test
         capture_output=True,
         text=True,
     )
@@ -218,7 +218,7 @@ def test_an_evaluation_in_words_has_a_row_for_each_digit(run: Run, tiny_splits: 
 
 @pytest.fixture
 def hard_digits(monkeypatch: pytest.MonkeyPatch, validation: Digits) -> Digits:
-    """Every split is digits upside down, of which many are misread."""
+    """Every split contains upside-down digits, many of which are misread."""
     hard = Digits(validation.images[::20, ::-1].copy(), validation.labels[::20])
     monkeypatch.setattr("mnist_app.data.dataset.load_split", lambda split: hard)
     return hard
@@ -235,7 +235,7 @@ def test_every_shipped_model_predicts(run: Run, files: Path, shipped: str) -> No
 def test_the_mistakes_are_those_of_the_model_that_is_evaluated(
     run: Run, hard_digits: Digits, tmp_path: Path, shipped: str, is_default: bool
 ) -> None:
-    """Counted here one by one from the logits, for a model that was copied and goes by another name."""
+    """Compares with a count from the logits, one by one, for a model that was copied under another name."""
     shutil.copytree(find_model(shipped), user_models_folder() / "renamed")
     if is_default:
         make_default("renamed")
@@ -288,7 +288,7 @@ def test_a_trained_model_has_a_card_that_tells_how(run: Run, tiny_splits: Digits
 
 
 def got_meanwhile(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Somebody else's model gets a name while one is being trained."""
+    """While a model is being trained, another model gets its name."""
 
     def train_meanwhile(*arguments: Any) -> Iterator[BatchReport | EpochReport]:
         shutil.copytree(find_model("mnist-cnn"), user_models_folder() / name)
@@ -303,7 +303,7 @@ def test_a_name_that_somebody_got_meanwhile_stays_theirs(
     got_meanwhile("mine", monkeypatch)
     code, out, _ = run("train", "--name", "mine", "--epochs", "1")
     assert code == 0
-    assert f"The name 'mine' was taken meanwhile. Saved {user_models_folder() / 'mine-2'}: validation" in out
+    assert f"The name 'mine' has been taken in the meantime. Saved {user_models_folder() / 'mine-2'}: validation" in out
     theirs, ours = (load_model(find_model(name)).card for name in ("mine", "mine-2"))
     assert theirs == load_card(find_model("mnist-cnn"))
     assert (ours.name, ours.config["epochs"]) == ("mine-2", 1)
@@ -361,7 +361,7 @@ def test_members_answer_together(run: Run, tiny_splits: Digits, tmp_path: Path, 
     trained = load_model(members[0])
     pen = PenCard(parameters=7, command="none", config={}, seconds=1, machine="this one")
     together = user_models_folder() / "together"
-    says = "The first member of an ensemble has learned from ink, and the others from none.\n"
+    says = "The first model of an ensemble must have learned from ink, and the others must not.\n"
     assert run("combine", *members, "--output", together)[::2] == (1, says)
     as_of_ink = replace(trained.card, pen=pen, config={**trained.card.config, "ink": {}})
     save_model(members[0], trained.network, as_of_ink, PenNet())
@@ -383,11 +383,11 @@ def test_members_answer_together(run: Run, tiny_splits: Digits, tmp_path: Path, 
 
 def test_a_model_may_be_named_where_a_folder_may(run: Run, tmp_path: Path) -> None:
     shutil.copytree(find_model("ink-cnn"), user_models_folder() / "mine")
-    learned = "'ink-cnn' has learned from ink: name its twins, trained --without some collections.\n"
+    learned = "'ink-cnn' has learned from ink. Name its twins, trained --without some collections.\n"
     assert run("calibrate", "mine")[::2] == (1, learned)
-    no_ink = "'mnist-cnn' has learned from no ink, so there is none for a pen to learn from.\n"
+    no_ink = "'mnist-cnn' cannot have a pen network: it has not learned from ink, or cannot refuse.\n"
     assert run("pen", "mnist-cnn", "--ink", tmp_path)[::2] == (1, no_ink)
-    kinds = "An ensemble is made of models of the architectures handnet, unpadded-3, unpadded-5, in this order.\n"
+    kinds = "An ensemble needs models with the architectures handnet, unpadded-3, unpadded-5, in this order.\n"
     assert run("combine", "mine", "--output", tmp_path / "x")[::2] == (1, kinds)
     for command in (["calibrate", "nope"], ["pen", "nope", "--ink", tmp_path], ["combine", "nope", "--output", "x"]):
         code, _, err = run(*command)
@@ -398,9 +398,7 @@ def test_a_model_may_be_named_where_a_folder_may(run: Run, tmp_path: Path) -> No
 def test_other_networks_are_no_members(run: Run, tmp_path: Path) -> None:
     code, _, err = run("combine", find_model("mnist-cnn"), find_model("robust-cnn"), "--output", tmp_path / "x")
     assert code == 1
-    assert err == (
-        "An ensemble is made of models of the architectures handnet, unpadded-3, unpadded-5, in this order.\n"
-    )
+    assert err == ("An ensemble needs models with the architectures handnet, unpadded-3, unpadded-5, in this order.\n")
     assert not (tmp_path / "x").exists()
 
 
@@ -439,7 +437,7 @@ def test_where_nothing_can_be_written_is_said_before_the_training(
 
 def test_a_collection_that_is_kept_out_of_nothing_is_refused(run: Run, tmp_path: Path) -> None:
     code, _, err = run("train", "--output", tmp_path / "x", "--without", "pendigits")
-    assert (code, err) == (1, "A collection is kept out of ink: name its folder with --ink.\n")
+    assert (code, err) == (1, "--without only applies to ink. Name the ink's folder with --ink.\n")
 
 
 def test_what_has_learned_from_ink_is_calibrated_by_twins_alone(run: Run, tmp_path: Path) -> None:
@@ -448,25 +446,25 @@ def test_what_has_learned_from_ink_is_calibrated_by_twins_alone(run: Run, tmp_pa
     code, _, err = run("calibrate", tmp_path / "mine")
     assert (code, err) == (
         1,
-        "'ink-cnn' has learned from ink: name its twins, trained --without some collections.\n",
+        "'ink-cnn' has learned from ink. Name its twins, trained --without some collections.\n",
     )
     assert run("calibrate", tmp_path / "mine", "--ink", tmp_path)[::2] == (
         1,
-        "Real ink is what twins are asked about: name them, too.\n",
+        "--ink only applies to twins. Name them, too.\n",
     )
     assert (tmp_path / "mine" / "card.json").read_bytes() == before
     shutil.copytree(find_model("ensemble"), tmp_path / "all")
     assert run("calibrate", tmp_path / "all")[::2] == (
         1,
-        "'ensemble' is as sure as what it was made from: calibrate that, and make it again.\n",
+        "'ensemble' is calibrated by what it was made from. Calibrate that and make it again.\n",
     )
 
 
 @pytest.mark.parametrize(
     ("workers", "sentence"),
     [
-        ("-1", "workers is a whole number from 0, not -1."),
-        ("2", "Workers paint ink: name its folder with --ink."),
+        ("-1", "--workers must be 0 or more, not -1."),
+        ("2", "--workers only applies to ink. Name the ink's folder with --ink."),
     ],
 )
 def test_workers_that_have_nothing_to_do_are_refused(run: Run, tmp_path: Path, workers: str, sentence: str) -> None:
@@ -492,18 +490,18 @@ def test_a_model_is_given_a_pen_and_calibrated_with_it(run: Run, tmp_path: Path,
     card = load_card(folder)
     assert code == 0 and card.pen and card.pen.temperature != pen.temperature
     assert set(card.metrics["second, unseen"]) == {"accuracy", "by pictures alone"}
-    assert f"With the pen {card.pen.temperature:.3f}" in out
+    assert f"With the pen: temperature {card.pen.temperature:.3f}" in out
     assert run("predict", tmp_path / "first.jsonl", "--model", "mine")[0] == 0
 
 
 def test_a_pen_that_cannot_be_given_is_refused(run: Run, tmp_path: Path) -> None:
     assert run("pen", find_model("mnist-cnn"), "--ink", tmp_path)[::2] == (
         1,
-        "'mnist-cnn' has learned from no ink, so there is none for a pen to learn from.\n",
+        "'mnist-cnn' cannot have a pen network: it has not learned from ink, or cannot refuse.\n",
     )
     assert run("pen", find_model("ink-cnn"), "--ink", tmp_path, "--workers", "-1")[::2] == (
         1,
-        "workers is a whole number from 0, not -1.\n",
+        "--workers must be 0 or more, not -1.\n",
     )
 
 
@@ -516,11 +514,11 @@ def test_a_training_under_attack_says_so_on_its_card_and_is_calibrated(run: Run,
     assert load_card(find_model("tough")).temperature != card.temperature
     assert run("calibrate", find_model("tough"), find_model("tough"))[::2] == (
         1,
-        "Twins are asked about real ink: name its folder with --ink.\n",
+        "Twins are measured on real ink. Name its folder with --ink.\n",
     )
     assert run("calibrate", find_model("tough"), find_model("mnist-cnn"), "--ink", "/nowhere")[::2] == (
         1,
-        "'mnist-cnn' is no twin of 'tough': it is another kind of network.\n",
+        "'mnist-cnn' is not a twin of 'tough': its architecture is different.\n",
     )
 
 
@@ -528,10 +526,10 @@ def test_a_training_under_attack_says_so_on_its_card_and_is_calibrated(run: Run,
     ("arguments", "says"),
     [
         (["--name", "mnist-cnn"], "There is a model named 'mnist-cnn' already"),
-        (["--name", "../x"], "A model's name is up to 64"),
-        (["--name", "x", "--epochs", "0"], "epochs is between 1 and 1000, not 0"),
+        (["--name", "../x"], "A model's name has up to 64"),
+        (["--name", "x", "--epochs", "0"], "epochs must be between 1 and 1000, not 0"),
         (["--name", "x", "--architecture", "mlp"], "No architecture 'mlp'"),
-        (["--name", "x", "--attack-levels", "200"], "attack_levels is between 0 and 127, not 200"),
+        (["--name", "x", "--attack-levels", "200"], "attack_levels must be between 0 and 127, not 200"),
     ],
 )
 def test_what_cannot_be_trained_is_refused_at_once(
@@ -546,7 +544,7 @@ def test_a_deleted_model_s_name_waits_for_it(run: Run) -> None:
     shutil.copytree(find_model("mnist-cnn"), user_models_folder() / "mine")
     put_away("mine")
     code, _, err = run("train", "--name", "mine")
-    assert (code, err) == (1, "'mine' was deleted and can still be brought back. Choose another name.\n")
+    assert (code, err) == (1, "'mine' was deleted and can still be restored. Choose another name.\n")
 
 
 def test_training_never_replaces_what_is_no_model(
@@ -554,7 +552,7 @@ def test_training_never_replaces_what_is_no_model(
 ) -> None:
     monkeypatch.setattr("mnist_app.training.train.train", lambda *_: pytest.fail("it trained first"))
     code, _, err = run("train", "--output", files, "--epochs", "1")
-    assert (code, "is no model" in err) == (1, True)
+    assert (code, "is not a model" in err) == (1, True)
     assert (files / "seven.png").exists()
 
 
@@ -567,7 +565,7 @@ def test_help_names_what_every_option_is_with_defaults_and_choices(
     assert end.value.code == 0
     assert "--epochs EPOCHS how often every digit is seen (default: 24)" in out
     assert "the kind of network: convnet, quicknet, inknet, handnet, unpadded-3, unpadded-5, trio (default:" in out
-    assert "--rotation ROTATION degrees that a digit is turned, at most (default: 12.0)" in out
+    assert "--rotation ROTATION degrees by which a digit is turned, at most (default: 12.0)" in out
     with pytest.raises(SystemExit):
         run("predict", "--help")
     assert "whose lines are answered 256 at a time" in " ".join(capsys.readouterr().out.split())
@@ -577,7 +575,7 @@ def test_only_what_came_with_the_app_is_shipped(run: Run) -> None:
     shutil.copytree(find_model("mnist-cnn"), user_models_folder() / "mine")
     code, out, err = run("prepare", "--ship", "--model", "mine")
     assert (code, out) == (1, "")
-    assert err == "'mine' did not come with the app, and weights/ is for what does. Leave out --ship.\n"
+    assert err == "'mine' did not come with the app. weights/ is only for models that did. Leave out --ship.\n"
 
 
 def test_a_missing_test_split_is_noticed_before_the_training(
@@ -606,7 +604,7 @@ def test_a_schedule_is_chosen_and_stands_on_the_card(run: Run, tiny_splits: Digi
 
 @pytest.fixture
 def a_small_lab(monkeypatch: pytest.MonkeyPatch, nothing_shipped: Path, tiny_digits: Digits) -> list[str]:
-    """Two toys and two studies, each of which is done at once; what was done, in order."""
+    """Two toys and two studies that finish at once; returns the names of those that ran, in order."""
     done: list[str] = []
     toys = [Contender(name, f"A {name}", NETWORK, "", "as one likes", never) for name in ("ball", "kite")]
 
@@ -634,7 +632,7 @@ def test_the_lab_measures_all_and_goes_on_where_it_stopped(run: Run, a_small_lab
     code, out, err = run("lab")
     first, second, third = out.splitlines()
     assert (second, third) == ("2/2 A kite: not measured. It rained.", "effects: done")
-    assert code == 1 and err.endswith("1 of 2 could not be measured; above it says why.\n")
+    assert code == 1 and err.endswith("1 of 2 could not be measured; the reasons are above.\n")
     assert first.startswith("1/2 A ball: 90.00%")
     assert a_small_lab == ["ball", "kite", "effects"], "the study that needs ink can wait for it"
     (lab_folder() / "kite" / "figures.json").unlink()

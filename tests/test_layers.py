@@ -6,7 +6,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 
-# What each folder, or module beside them, may import of the others; mnist_app/web may import all but __main__.
+# What each folder or top-level module may import from the others; mnist_app/web may import all but __main__.
 MAP = {
     "__main__": {"data", "errors", "explore", "ink", "lab", "models", "reading", "training"},
     "api": {"api_schema", "errors", "ink", "models", "reading"},
@@ -28,7 +28,7 @@ HTTP = {"fastapi", "httpx", "requests", "starlette", "tornado", "uvicorn"}
 
 
 def imports(path: Path) -> Iterator[str]:
-    """The full name of every module that a file imports, at its top or inside its functions."""
+    """Yield the full name of every module that a file imports, at its top or inside its functions."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -56,12 +56,12 @@ FILES = sorted((ROOT / "mnist_app").rglob("*.py"))
 
 
 def ours(*paths: Path) -> set[str]:
-    """Which of our folders and modules beside them some files import."""
+    """Return which of our folders and top-level modules some files import."""
     return {name.split(".")[1] for path in paths for name in imports(path) if name.startswith("mnist_app.")}
 
 
 def go_round(below: dict[str, set[str]]) -> set[str]:
-    """What imports itself by way of others, and what imports that."""
+    """Return all modules that are part of an import cycle, and those that import them."""
     remaining = dict(below)
     while leaves := [name for name, names in remaining.items() if not names & set(remaining)]:
         for name in leaves:

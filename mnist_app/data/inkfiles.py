@@ -1,4 +1,4 @@
-"""Drawings in files: JSON lines ``{"strokes": [[[x, y], ...], ...]}``, plain or gzipped, other keys at will."""
+"""Drawings in files: JSON lines ``{"strokes": [[[x, y], ...], ...]}``, plain or gzipped; other keys are allowed."""
 
 import gzip
 import json
@@ -17,12 +17,12 @@ LONGEST_LINE = 4 * 2**20  # bytes; MAX_POINTS points take less than 1 MB
 
 
 class InkFileError(AppError):
-    """A file of drawings cannot be read, or not to its end; the message says which and why."""
+    """A file of drawings cannot be read completely; the message says which and why."""
 
 
 @dataclass(frozen=True, eq=False)
 class Record:
-    """One line of a file: a drawing or the reason why there is none, and the digit it is labelled with, if any."""
+    """One line of a file: a drawing, or the reason why there is none, and its label and writer, if any."""
 
     drawing: Drawing | DrawingError
     label: int | None = None
@@ -34,13 +34,13 @@ def is_ink_file(path: Path) -> bool:
 
 
 def read_records(path: Path | None) -> Iterator[Record]:
-    """Each line of a file, or of standard input for None, in order; empty lines are passed over.
+    """Each line of a file, or of standard input for None, in order; blank lines are skipped.
 
-    A bad line gives a Record that says so. Raises InkFileError where the file itself fails, after what came before.
+    A bad line gives a Record with the reason. Raises InkFileError if the file fails, after the lines before that.
     """
     if path is None:
-        if not sys.stdin:  # as Python has it where a shell closed it
-            raise InkFileError("Nothing comes from standard input: it is closed.")
+        if not sys.stdin:  # None if a shell closed it
+            raise InkFileError("There are no drawings on standard input: it is closed.")
         yield from map(parse_line, _lines(sys.stdin.buffer.readline))
         return
     try:
@@ -48,11 +48,11 @@ def read_records(path: Path | None) -> Iterator[Record]:
             yield from map(parse_line, _lines(file.readline))
     except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or "it is broken or incomplete"
-        raise InkFileError(f"{path} cannot be read to its end: {reason}.") from None
+        raise InkFileError(f"{path} cannot be read completely: {reason}.") from None
 
 
 def _lines(read: Callable[[int], bytes]) -> Iterator[bytes]:
-    """Each line that is not blank; of one that is too long its beginning, which is too long as well."""
+    """Each line that is not blank; if it is too long, only its beginning, which is still longer than LONGEST_LINE."""
     while line := read(LONGEST_LINE + 1):
         part = line
         while part and not part.endswith(b"\n"):
@@ -83,16 +83,16 @@ def parse_line(line: bytes) -> Record:
 def collections(folder: Path) -> dict[str, Path]:
     """The files of drawings in a folder by collection name, sorted.
 
-    Raises InkFileError if there is no such folder, there are none in it, or two of the same name.
+    Raises InkFileError if there is no such folder, it holds no such file, or two files have the same name.
     """
     if not os.path.isdir(folder):
-        what = "no folder" if os.path.exists(folder) else "not there"
-        raise InkFileError(f"{folder} is {what}: name a folder with files that end in {' or '.join(SUFFIXES)}.")
+        what = "not a folder" if os.path.exists(folder) else "missing"
+        raise InkFileError(f"{folder} is {what}. Name a folder with files that end in {' or '.join(SUFFIXES)}.")
     found: dict[str, Path] = {}
     for path in (path for path in sorted(folder.glob("*")) if is_ink_file(path)):
         known = found.setdefault(path.name.split(".jsonl")[0], path)
         if known != path:
-            raise InkFileError(f"{known} and {path.name} are of one name. Keep one of them.")
+            raise InkFileError(f"{known} and {path.name} have the same collection name. Keep one of them.")
     if not found:
         raise InkFileError(f"{folder} holds no drawings: no file ends in {' or '.join(SUFFIXES)}.")
     return found

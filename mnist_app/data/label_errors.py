@@ -1,8 +1,8 @@
 """MNIST's test labels that are in doubt, with the reason.
 
-Northcutt, Athalye and Mueller ("Pervasive Label Errors in Test Sets", NeurIPS 2021) showed candidates to five people
-each and published how many chose the label, how many the other digit, and how many neither; these are the fifteen
-that fewer than three of the five called by their label.
+Northcutt, Athalye and Mueller ("Pervasive Label Errors in Test Sets", NeurIPS 2021) showed each candidate to five
+people and published how many chose the label, how many the other digit, and how many neither. These are the fifteen
+pictures for which fewer than three of the five chose the label.
 """
 
 from collections.abc import Mapping
@@ -14,21 +14,21 @@ _NUMBERS = ("none", "one", "two", "three", "four", "all five")
 
 @dataclass(frozen=True)
 class Doubt:
-    """What five people said of one picture."""
+    """What five people said about one picture."""
 
-    label: int  # as MNIST has it
+    label: int  # in MNIST
     other: int  # what else it may be
-    for_label: int  # of the five
+    for_label: int  # of the five people
     for_other: int
 
     @property
     def reason(self) -> str:
         """The doubt in one sentence."""
         neither = PEOPLE - self.for_label - self.for_other
-        said = [f"{_NUMBERS[self.for_label]} saw the {self.label} of its label"]
-        said.append(f"{_NUMBERS[self.for_other]} {_article(self.other)} {self.other}")
+        said = [f"{_NUMBERS[self.for_label]} agreed with the label {self.label}"]
+        said.append(f"{_NUMBERS[self.for_other]} saw {_article(self.other)} {self.other}")
         if neither:
-            said.append(f"{_NUMBERS[neither]} neither")
+            said.append(f"{_NUMBERS[neither]} saw neither")
         return f"Of five people asked, {', '.join(said[:-1])} and {said[-1]}."
 
 

@@ -1,8 +1,8 @@
-"""Import torchvision beside a CPU build of torch.
+"""Import torchvision next to a CPU build of torch.
 
-The wheel on PyPI is built against CUDA. Beside torch for the CPU its compiled operators do not load, and its import
-stops at the first Python code that extends one of them: "operator torchvision::nms does not exist". We call none of
-those operators, so declaring the two by name is enough. Where they do load, this module changes nothing.
+The wheel on PyPI is built against CUDA. Next to torch for the CPU, its compiled operators do not load, and its import
+fails at the first Python code that extends one of them: "operator torchvision::nms does not exist". We call none of
+those operators, so declaring these two by name is enough. If they do load, this module changes nothing.
 """
 
 import importlib
@@ -16,7 +16,7 @@ _OPERATORS = {
 
 
 def make_torchvision_importable() -> None:
-    """Call before importing anything of torchvision."""
+    """Call this before importing anything from torchvision."""
     try:
         importlib.import_module("torchvision")
     except RuntimeError:

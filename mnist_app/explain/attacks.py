@@ -1,4 +1,4 @@
-"""Pictures changed on purpose, each pixel by no more than a few levels, so that a network reads something else.
+"""Adversarial attacks: pictures whose pixels are changed by a few levels at most, so that a network misreads them.
 
 FGSM: Goodfellow, Shlens and Szegedy, arXiv:1412.6572. PGD: Madry et al., arXiv:1706.06083, begun at the picture itself.
 """
@@ -18,9 +18,9 @@ from mnist_app.models.networks import CLASSES, batch_of, logits_of
 from mnist_app.models.registry import Model
 from mnist_app.reading.recognition import digit_logits
 
-STEPS = 20  # of PGD: with 40 hardly a picture more is misread
+STEPS = 20  # of PGD; with 40, hardly any more pictures are misread
 CHUNK = 50  # pictures attacked at once
-STRIDE = 2.5  # times the whole way that all steps together could go, so that they can turn back
+STRIDE = 2.5  # times the reach: how far all steps together could go, so that they can turn back
 
 Logits = Callable[[Tensor], Tensor]  # of pictures (B, 1, 28, 28), 0 to 1
 
@@ -29,13 +29,13 @@ Logits = Callable[[Tensor], Tensor]  # of pictures (B, 1, 28, 28), 0 to 1
 class Attack:
     """How far pixels may be changed, and in how many steps."""
 
-    levels: int  # of 255, each pixel at most
+    levels: int  # of 255, the most that a pixel may change
     steps: int = STEPS  # 1 is FGSM
 
     def run(
         self, model: Model, images: NDArray[np.uint8], labels: NDArray[np.int64], is_target: bool = False
     ) -> NDArray[np.uint8]:
-        """The changed pictures (N, 28, 28): led away from their labels (N,), or towards them if they are targets."""
+        """Change pictures (N, 28, 28) so that they are not read as their labels (N,), or are if these are targets."""
         pictures = at = batch_of(torch.from_numpy(images.copy()))
         digits, logits = torch.from_numpy(labels.copy()), partial(digit_logits, model)
         stride = -self.stride if is_target else self.stride
@@ -50,13 +50,13 @@ class Attack:
 
     @property
     def stride(self) -> float:
-        """How far one step changes it."""
+        """How far one step changes a pixel."""
         return self.reach if self.steps == 1 else STRIDE * self.reach / self.steps
 
     def survivors(self, model: Model, digits: Digits) -> int:
-        """How many of these digits are read right after every single step; the others are let go of once misread.
+        """How many of these digits are read right after every single step; the others are dropped once misread.
 
-        What is refused as no digit counts as it would have been read, so that models which never refuse compare.
+        A refusal is ignored in favour of the most likely digit, so that models that never refuse can be compared.
         """
         pictures = at = batch_of(torch.from_numpy(digits.images.copy()))
         labels = torch.from_numpy(digits.labels.copy())
@@ -73,7 +73,7 @@ class Attack:
 def accuracy_under(
     attack: Attack, model: Model, digits: Digits, progress: Callable[[float], None] = lambda share: None
 ) -> float:
-    """The share of digits that is read right although each is attacked, 0 to 1; ``progress`` hears of every part."""
+    """The share of attacked digits that are still read right, 0 to 1; ``progress`` is called with the share done."""
     right = 0
     for first in range(0, len(digits), CHUNK):
         right += attack.survivors(model, digits[slice(first, first + CHUNK)])
@@ -87,14 +87,16 @@ def _levels(pictures: Tensor) -> NDArray[np.uint8]:
 
 
 def step(logits: Logits, pictures: Tensor, at: Tensor, digits: Tensor, reach: float, stride: float) -> Tensor:
-    """Pictures (B, 1, 28, 28), 0 to 1, moved from ``at`` by a stride up the loss of their digits (B,), or down it where
-    the stride is below 0; no pixel ends further than ``reach`` from where it was."""
+    """Move pictures from ``at`` by one stride up the loss of their digits (B,), or down it if the stride is negative.
+
+    Pictures are (B, 1, 28, 28), 0 to 1; no pixel ends further than ``reach`` from its value in ``pictures``.
+    """
     at = at + stride * loss_slope(logits, at, digits).sign()
     return (pictures + (at - pictures).clamp(-reach, reach)).clamp(0, 1)
 
 
 def loss_slope(logits: Logits, pictures: Tensor, digits: Tensor) -> Tensor:
-    """How the cross entropy of each picture's digit changes with its pixels (B, 1, 28, 28)."""
+    """The gradient of each picture's cross entropy with respect to its pixels (B, 1, 28, 28)."""
     at = pictures.detach().requires_grad_()
     loss = functional.cross_entropy(logits(at), digits, reduction="sum")
     return torch.autograd.grad(loss, at)[0]

@@ -1,4 +1,4 @@
-"""Pictures made worse by degrees: turned, scaled, shifted, blurred, thinned, faded, covered, shaken."""
+"""Pictures distorted more and more: turned, scaled, shifted, blurred, thinned, faded, covered, shaken."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ from mnist_app.ink.strokes import Drawing, resampled
 
 Picture = NDArray[np.uint8]  # (28, 28), 0 = paper, 255 = ink
 
-FINE = 4  # samples per pixel, each way, at which outlines are moved
-FINER = 16  # likewise, at which areas are measured
-SEED = 0  # of what is random: the same slider gives the same picture
+FINE = 4  # samples per pixel and axis for moving outlines
+FINER = 16  # the same for measuring areas
+SEED = 0  # of all noise: the same slider position gives the same picture
 
 
 def turned(pixels: Picture, degrees: float) -> Picture:
@@ -24,11 +24,11 @@ def turned(pixels: Picture, degrees: float) -> Picture:
 
 
 def scaled(pixels: Picture, factor: float) -> Picture:
-    """Made larger or smaller about the middle of the paper; smaller by area, or thin strokes would fall through."""
+    """Made larger or smaller about the middle of the paper. Shrinking averages areas, or thin strokes would vanish."""
     if factor >= 1:
         return _moved(pixels, np.eye(2) / factor)
     middle = SIDE / 2
-    seen = np.floor(((np.arange(SIDE * FINER) + 0.5) / FINER - middle) / factor + middle)  # places
+    seen = np.floor(((np.arange(SIDE * FINER) + 0.5) / FINER - middle) / factor + middle)  # old pixels
     paper = (seen < 0) | (seen >= SIDE)
     at = np.where(paper, 0, seen).astype(int)
     fine = np.where(paper[:, None] | paper, 0, pixels[np.ix_(at, at)])
@@ -36,28 +36,28 @@ def scaled(pixels: Picture, factor: float) -> Picture:
 
 
 def sheared(pixels: Picture, degrees: float) -> Picture:
-    """Leaned about the middle of the paper, to the right."""
+    """Sheared about the middle of the paper, to the right."""
     return _moved(pixels, np.array([[1, 0], [np.tan(np.radians(degrees)), 1]]))
 
 
 def shifted(pixels: Picture, down: float, right: float) -> Picture:
-    """Moved by so many pixels."""
+    """Moved down and to the right by a number of pixels."""
     return _moved(pixels, np.eye(2), np.array([-down, -right]))
 
 
 def noisy(pixels: Picture, levels: float) -> Picture:
-    """With normal noise of a standard deviation of so many levels on every pixel."""
+    """With Gaussian noise on every pixel, of a standard deviation of ``levels``."""
     noise = np.random.default_rng(SEED).normal(0, 1, pixels.shape)
     return _levels(pixels + levels * noise)
 
 
 def blurred(pixels: Picture, radius: float) -> Picture:
-    """Smoothed by a Gaussian whose standard deviation is so many pixels."""
+    """Smoothed by a Gaussian with a standard deviation of ``radius`` pixels."""
     return _levels(ndimage.gaussian_filter(pixels.astype(np.float64), radius))
 
 
 def thickened(pixels: Picture, distance: float) -> Picture:
-    """With the outline of the ink moved outwards by so many pixels, inwards below 0."""
+    """With the outline of the ink moved outwards by ``distance`` pixels, or inwards if that is negative."""
     if distance == 0:
         return pixels
     fine = ndimage.zoom(pixels.astype(np.float32), FINE, order=1, grid_mode=True, mode="grid-constant")
@@ -65,7 +65,7 @@ def thickened(pixels: Picture, distance: float) -> Picture:
     if not inside.any():
         return pixels
     beyond = ndimage.distance_transform_edt(~inside) - ndimage.distance_transform_edt(inside)  # fine samples
-    beyond -= np.sign(beyond) / 2  # from the outline, which runs between two samples
+    beyond -= np.sign(beyond) / 2  # now from the outline, which runs between two samples
     side = len(pixels)
     ink = (beyond < distance * FINE).reshape(side, FINE, side, FINE).mean(axis=(1, 3))
     return _levels(ink * 255.0)
@@ -80,12 +80,12 @@ def closed(pixels: Picture, reach: int) -> Picture:
 
 
 def faded(pixels: Picture, contrast: float) -> Picture:
-    """With so much of its darkness left, 0 to 1."""
+    """With a share ``contrast`` of its darkness left, 0 to 1."""
     return _levels(pixels * contrast)
 
 
 def covered(pixels: Picture, side: float) -> Picture:
-    """With a square of paper of so many pixels a side on the middle."""
+    """With the middle covered by a square of paper of ``side`` pixels."""
     edge, half = len(pixels), side / 2
     at = np.arange(edge)
     shares = np.clip(np.minimum(at + 1, edge / 2 + half) - np.maximum(at, edge / 2 - half), 0, 1)  # of each row
@@ -93,7 +93,7 @@ def covered(pixels: Picture, side: float) -> Picture:
 
 
 def shaken(pixels: Picture, distance: float) -> Picture:
-    """As by a trembling hand: every part moved at random, so many pixels in the root mean square."""
+    """As if drawn by a trembling hand: every part moved at random, by ``distance`` pixels root mean square."""
     random = np.random.default_rng(SEED)
     moves = np.stack([ndimage.gaussian_filter(random.normal(0, 1, pixels.shape), 1.5) for _ in range(2)])
     moves *= distance / np.sqrt((moves**2).sum(axis=0).mean())
@@ -102,7 +102,7 @@ def shaken(pixels: Picture, distance: float) -> Picture:
 
 
 def trembled(drawing: Drawing, distance: float) -> Picture:
-    """As by a trembling hand: every point of the strokes off by so many pixels in the root mean square."""
+    """As if drawn by a trembling hand: each point of the strokes moved, by ``distance`` pixels root mean square."""
     if distance == 0:
         return pixels_of_drawing(drawing)
     random = np.random.default_rng(SEED)
@@ -117,7 +117,7 @@ def trembled(drawing: Drawing, distance: float) -> Picture:
 
 @dataclass(frozen=True)
 class Distortion:
-    """A way to make a picture worse, and how far it goes."""
+    """One way to distort a picture, and its range."""
 
     name: str
     unit: str  # written after the amount
@@ -125,17 +125,17 @@ class Distortion:
     none: float  # the amount that changes nothing
     most: float
     apply: Callable[[Picture, float], Picture]
-    write: Callable[[Drawing, float], Picture] | None = None  # what a hand does where its strokes are known
+    write: Callable[[Drawing, float], Picture] | None = None  # used instead if the strokes are known
 
     def sweep(
         self, pixels: Picture, count: int, drawing: Drawing | None = None
     ) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
         """``count`` amounts from the least to the most, and the picture with each (count, 28, 28).
 
-        ``drawing`` has the strokes that the picture was made from, where they are known.
+        ``drawing`` holds the strokes that the picture was made from, if they are known.
         """
         amounts = np.linspace(self.least, self.most, count)
-        amounts[np.abs(amounts - self.none).argmin()] = self.none  # what changes nothing is among them
+        amounts[np.abs(amounts - self.none).argmin()] = self.none  # the unchanged picture is among them
         if drawing and self.write:
             return amounts, np.stack([self.write(drawing, float(amount)) for amount in amounts])
         return amounts, np.stack([self.apply(pixels, float(amount)) for amount in amounts])
@@ -158,7 +158,7 @@ DISTORTIONS = (
 def _moved(
     pixels: Picture, matrix: NDArray[np.float64], offset: NDArray[np.float64] | tuple[float, float] = (0.0, 0.0)
 ) -> Picture:
-    """Each new pixel looked up in the old picture at ``matrix`` times its place from the middle, plus ``offset``."""
+    """Look each new pixel up in the old picture, at ``matrix`` times its place from the middle plus ``offset``."""
     middle = (np.array(pixels.shape) - 1) / 2
     return _levels(
         ndimage.affine_transform(pixels.astype(np.float64), matrix, middle - matrix @ middle + offset, order=1)
@@ -166,5 +166,5 @@ def _moved(
 
 
 def _levels(values: NDArray[np.floating]) -> Picture:
-    """In 256 levels, like MNIST."""
+    """Rounded to 256 levels, like MNIST."""
     return np.clip(np.round(values), 0, 255).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""The drawing doctor: what is unusual about a digit, and the smallest change that makes it read as the one meant."""
+"""The drawing doctor: what is unusual about a digit, and the smallest change that makes it read as the digit meant."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,10 +16,10 @@ from mnist_app.reading.recognition import Glyph, Prediction, Recogniser, recogni
 
 Images = NDArray[np.uint8]  # (N, 28, 28), 0 = paper, 255 = ink
 
-MOST_MOVED, MOST_LEFT_OUT = 3, 12  # strokes, the shortest: trying all of a scribble's would take seconds
-MOST_POINTS = 1_000  # of a drawing that is painted two hundred times
-USUAL = (5.0, 95.0)  # percentiles between which nothing is remarked
-LEANING = 3.0  # degrees from which a digit can be straightened
+MOST_MOVED, MOST_LEFT_OUT = 3, 12  # of the shortest strokes: trying all of a scribble's would take seconds
+MOST_POINTS = 1_000  # of a drawing, because it is rendered two hundred times
+USUAL = (5.0, 95.0)  # percentiles between which a value is called usual
+LEANING = 3.0  # degrees; digits that lean less are not straightened
 MARKED = 128  # level from which a pixel counts as ink: half of the darkest
 
 
@@ -28,14 +28,14 @@ MARKED = 128  # level from which a pixel counts as ink: half of the darkest
 
 @dataclass(frozen=True)
 class Measure:
-    """One property of a digit, its unit, and what it is called below and above the usual."""
+    """One property of a digit, its unit, and the words for values below and above the usual."""
 
     name: str
     unit: str  # written after the number
-    decimals: int  # worth writing
+    decimals: int  # shown
     low: str
     high: str
-    of: Callable[[Images], NDArray[np.float32]]  # a number each
+    of: Callable[[Images], NDArray[np.float32]]  # one number for each
 
 
 def aspect(images: Images) -> NDArray[np.float32]:
@@ -58,12 +58,12 @@ def spread(images: Images) -> NDArray[np.float32]:
 
 
 def amount(images: Images) -> NDArray[np.float32]:
-    """The ink (N,), in pixels that are all black."""
+    """The amount of ink (N,), in fully black pixels."""
     return (images.sum(axis=(1, 2), dtype=np.float64) / 255).astype(np.float32)
 
 
 def enclosed(images: Images) -> NDArray[np.float32]:
-    """The paper that is closed in by ink (N,), pixels: none where every loop is open."""
+    """The paper that is enclosed by ink (N,), pixels; 0 if every loop is open."""
     inside = [ndimage.binary_fill_holes(ink) & ~ink for ink in images >= MARKED]
     return np.array([hole.sum() for hole in inside], np.float32)
 
@@ -86,7 +86,7 @@ MEASURES = (
 
 @dataclass(frozen=True, eq=False)
 class Norms:
-    """What real digits are like: every measure of every one, by digit, sorted."""
+    """What real digits are like: the values of every measure, by digit, sorted."""
 
     sorted: tuple[tuple[NDArray[np.float32], ...], ...]  # [digit][measure] -> (n,)
     averages: Images  # (10, 28, 28), by digit
@@ -99,7 +99,7 @@ class Norms:
         return cls(values, averages)
 
     def percentile(self, digit: int, measure: int, value: float) -> float:
-        """The share of real digits that have less, in percent; of those that have just as much, half."""
+        """The percentage of real digits with a smaller value; those with an equal value count half."""
         known = self.sorted[digit][measure]
         below, upto = np.searchsorted(known, value, "left"), np.searchsorted(known, value, "right")
         return float(50 * (below + upto) / len(known))
@@ -107,7 +107,7 @@ class Norms:
 
 @dataclass(frozen=True)
 class Finding:
-    """One measure of a picture beside those of real digits."""
+    """One measure of a picture, compared with real digits."""
 
     measure: Measure
     value: float
@@ -116,22 +116,22 @@ class Finding:
 
     @property
     def is_unusual(self) -> bool:
-        """By the figures as they are shown, or these would contradict it."""
+        """Also judged by the rounded values, so that the figures shown never contradict it."""
         low, shown, high = (round(value, self.measure.decimals) for value in (self.usual[0], self.value, self.usual[1]))
         return not USUAL[0] <= self.percentile <= USUAL[1] and not low <= shown <= high
 
     @property
     def word(self) -> str:
-        """What one says of a digit that is so."""
+        """The word for a digit that is unusual in this way."""
         return self.measure.low if self.percentile < 50 else self.measure.high
 
     def in_words(self, value: float) -> str:
-        """A value of this measure, as many decimals as are worth it, never a negative zero."""
+        """A value of this measure with its number of decimals, never a negative zero."""
         return f"{round(value, self.measure.decimals) + 0.0:.{self.measure.decimals}f}"
 
 
 def examine(norms: Norms, pixels: NDArray[np.uint8], digit: int) -> tuple[Finding, ...]:
-    """Every measure of a picture (28, 28) beside those of real ``digit``s."""
+    """Every measure of a picture (28, 28), compared with real ``digit``s."""
     findings = []
     for at, measure in enumerate(MEASURES):
         value = float(measure.of(pixels[None])[0])
@@ -140,12 +140,12 @@ def examine(norms: Norms, pixels: NDArray[np.uint8], digit: int) -> tuple[Findin
     return tuple(findings)
 
 
-# What would change its mind
+# What would make it read the digit meant
 
 
 @dataclass(frozen=True, eq=False)
 class Change:
-    """A picture after a change, the drawing that gives it if it came from one, and what was done, as one says it."""
+    """A changed picture, the changed drawing if it came from one, and what was done, in words."""
 
     what: str  # follows "If you"
     pixels: NDArray[np.uint8]  # (28, 28)
@@ -162,13 +162,13 @@ class Remedy:
 
     change: Change
     prediction: Prediction
-    size: float  # of the change: the pixels that differ, over the ink there was
+    size: float  # of the change: the sum of the pixels' differences, over the ink there was
 
 
 def smallest_change(model: Recogniser, pixels: NDArray[np.uint8], drawing: Drawing | None, digit: int) -> Remedy | None:
-    """The change that alters the picture (28, 28) least among those that make it read as ``digit``; None of none.
+    """The change that alters the picture (28, 28) least and makes it read as ``digit``, or None if there is none.
 
-    Changes of strokes where there is a ``drawing``, else of pixels; every one is tried, all in one batch.
+    Strokes are changed if there is a ``drawing``, else pixels. Every change is tried, all in one batch.
     """
     changes = list(changes_of_picture(pixels) if drawing is None else changes_of_drawing(drawing))
     if not changes:
@@ -177,7 +177,7 @@ def smallest_change(model: Recogniser, pixels: NDArray[np.uint8], drawing: Drawi
     sizes = np.abs(after.astype(np.float64) - pixels).sum(axis=(1, 2)) / max(1.0, float(pixels.sum(dtype=np.float64)))
     read = recognise_glyphs(model, [change.glyph for change in changes])
     fitting = [at for at, prediction in enumerate(read) if prediction.digit == digit and prediction.is_digit]
-    fitting = [at for at in fitting if read[at].confidence >= 0.5 and sizes[at]]  # what nobody can see is no change
+    fitting = [at for at in fitting if read[at].confidence >= 0.5 and sizes[at]]  # an invisible change does not count
     if not fitting:
         return None
     best = min(fitting, key=lambda at: float(sizes[at]))
@@ -185,7 +185,7 @@ def smallest_change(model: Recogniser, pixels: NDArray[np.uint8], drawing: Drawi
 
 
 def changes_of_picture(pixels: NDArray[np.uint8]) -> Iterator[Change]:
-    """What one can do to a picture without knowing its strokes."""
+    """Possible changes to a picture whose strokes are not known."""
     for step in range(1, 9):
         radius = step / 4
         yield Change("draw it a little thicker" if radius < 1 else "draw it thicker", thickened(pixels, radius))
@@ -206,9 +206,9 @@ def changes_of_picture(pixels: NDArray[np.uint8]) -> Iterator[Change]:
 
 
 def changes_of_drawing(drawing: Drawing) -> Iterator[Change]:
-    """What one can do with a pen: the strokes straightened, stretched, joined, lengthened, moved or left out.
+    """Possible changes to strokes: straightened, turned, stretched, joined, lengthened, shortened, moved or left out.
 
-    Thicker, thinner or elsewhere on the pad it would be the same picture to the network.
+    Making them thicker or thinner, or moving the whole drawing, would not change the picture that the network sees.
     """
     points = np.concatenate(drawing.strokes)
     low, high = points.min(axis=0), points.max(axis=0)
@@ -254,7 +254,7 @@ def _strokes_changed(
 
 
 def _ends_changed(strokes: tuple[Stroke, ...], at: int, size: float) -> Iterator[tuple[str, Sequence[Stroke]]]:
-    """A stroke whose end is joined to the nearest ink, drawn on, or stopped sooner."""
+    """Changes to a stroke's ends: joined to the nearest ink, lengthened, or shortened."""
     for is_end, stroke in ((True, strokes[at]), (False, strokes[at][::-1])):
         along = distance_along(stroke)
         if along[-1] < size / 10:
@@ -268,7 +268,7 @@ def _ends_changed(strokes: tuple[Stroke, ...], at: int, size: float) -> Iterator
         dense = [resampled(one, size / 60) for one in (*strokes[:at], *strokes[at + 1 :], stroke)]
         dense[-1] = dense[-1][distance_along(dense[-1]) < along[-1] - size / 3]  # of its own only what lies well behind
         ink = np.concatenate(dense)
-        aside = ink[np.abs(ink[:, 1] - tip[1]) < size / 30]  # at the same height: what closes the loop of a six
+        aside = ink[np.abs(ink[:, 1] - tip[1]) < size / 30]  # at the same height: closes the loop of a six
         for near in (ink, aside[aside[:, 0] < tip[0]], aside[aside[:, 0] > tip[0]]):
             gaps = np.hypot(*(near - tip).T)
             if len(near) and size / 60 < gaps.min() < 0.6 * size:
@@ -276,7 +276,7 @@ def _ends_changed(strokes: tuple[Stroke, ...], at: int, size: float) -> Iterator
         back = _point_at(stroke, along, along[-1] - size / 8)
         way = (tip - back) / max(float(np.hypot(*(tip - back))), 1e-9)
         for share in (0.05, 0.1, 0.2, 0.3):
-            yield f"draw on at {where}", put(np.concatenate([stroke, (tip + share * size * way)[None]]))
+            yield f"lengthen {where}", put(np.concatenate([stroke, (tip + share * size * way)[None]]))
         for share in (0.05, 0.1, 0.2, 0.3, 0.4):
             if along[-1] - share * size > size / 10:
                 stop = along[-1] - share * size
@@ -285,12 +285,12 @@ def _ends_changed(strokes: tuple[Stroke, ...], at: int, size: float) -> Iterator
 
 
 def _point_at(stroke: Stroke, along: NDArray[np.float64], distance: float) -> NDArray[np.float64]:
-    """The point (2,) at a distance from a stroke's beginning; ``along`` are those of its points (N,)."""
+    """The point (2,) at a distance from a stroke's beginning; ``along`` holds the distances of its points (N,)."""
     return np.array([np.interp(distance, along, stroke[:, axis]) for axis in (0, 1)])
 
 
 def _to_upright(pixels: NDArray[np.uint8]) -> float:
-    """Degrees to the right by which a picture has to lean more to stand upright; 0 where it nearly does."""
+    """By how many degrees a picture must lean further to the right to be upright; 0 if it nearly is."""
     lean = float(slant(pixels[None])[0])
     return -lean if abs(lean) >= LEANING else 0.0
 

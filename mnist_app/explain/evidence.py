@@ -1,9 +1,9 @@
-"""Where a network looked: how much the ink of each pixel speaks for a digit, and how much against it.
+"""Where a network looked: how much the ink of each pixel speaks for or against a digit.
 
-What is shared out among the pixels are the log-odds of one digit against the nine others, in nats: unlike a probability
-they do not level off where the network is sure, so that ink which speaks for a digit still counts when there is more
-than enough of it. Covering each place with paper finds the same ink, as the deletion benchmark measures it, and takes
-five times as long.
+The log-odds of one digit against the nine others, in nats, are divided among the pixels. Unlike a probability, they do
+not level off when the network is sure, so that ink that speaks for a digit still counts when there is more than enough
+of it. Covering each place with paper finds the same ink, as measured by the deletion benchmark, and takes five times as
+long.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from mnist_app.models.networks import batch_of
 from mnist_app.models.registry import Model
 from mnist_app.reading.recognition import digit_logits
 
-STEPS = 32  # points on the way from blank paper: enough for the sum to be right to 0.3 nats, the median
+STEPS = 32  # points on the way from blank paper; the median error of the sum is then 0.3 nats
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +25,7 @@ class Evidence:
     """What the ink says about one digit."""
 
     digit: int
-    values: NDArray[np.float32]  # (28, 28), nats: above 0 speaks for the digit, below against it; 0 where no ink is
+    values: NDArray[np.float32]  # (28, 28), nats: above 0 speaks for the digit, below against it; 0 without ink
 
 
 def log_odds(logits: Tensor, digit: int) -> Tensor:
@@ -39,10 +39,10 @@ def integrated_gradients(
 ) -> tuple[Evidence, ...]:
     """Evidence for each digit by integrated gradients (Sundararajan, Taly and Yan, arXiv:1703.01365) from blank paper.
 
-    The way is cut in ``steps`` parts, each looked at in its middle, the shorter the nearer to paper: there the slopes
-    change most, and equal parts would take three times as many for the same exactness. The values add up to the
-    digit's log-odds less those on blank paper, the better the more steps there are. The network goes the way once, in
-    one batch, for all digits.
+    The way is divided into ``steps`` parts, and the gradients are taken in the middle of each. Parts near blank paper
+    are shorter, because gradients change most there; equal parts would have to be three times as many for the same
+    accuracy. The values add up to the digit's log-odds minus those of blank paper, and more steps make the sum more
+    exact. One forward pass, in one batch, serves all digits.
     """
     picture = batch_of(torch.from_numpy(pixels[None].copy()))  # (1, 1, 28, 28)
     along = ((torch.arange(steps) + 0.5) / steps).view(-1, 1, 1, 1)

@@ -1,4 +1,4 @@
-"""What a network makes of a picture on the way to its answer: the feature maps of each layer, and their shapes."""
+"""How a picture is transformed on its way through a network: the feature maps of each layer, and their shapes."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,24 +10,24 @@ from torch import Tensor, nn
 
 from mnist_app.models.networks import batch_of
 
-CHUNK = 250  # pictures at once: the first layer's maps of as many take 20 MB
-PATCHES = 4  # pictures that show what a map responds to
-CONVOLUTIONS = ("convolution", "halving")  # stations that have learned a pattern
+CHUNK = 250  # pictures at once: their maps in the first layer take 20 MB
+PATCHES = 4  # picture parts that show what a map responds to
+CONVOLUTIONS = ("convolution", "halving")  # kinds of stations with learned patterns
 
 
 @dataclass(frozen=True, eq=False)
 class Station:
-    """One layer, and what comes out of it for one picture."""
+    """One layer's output for one picture."""
 
     kind: str  # "convolution", "halving" (a convolution and a pooling in one), "pooling" or "average"
-    maps: NDArray[np.float32]  # (C, H, W), 0 or more; (C, 1, 1) where the places are averaged
+    maps: NDArray[np.float32]  # (C, H, W), 0 or more; (C, 1, 1) if the places are averaged
 
     @property
     def shape(self) -> tuple[int, ...]:
         return self.maps.shape if self.maps.shape[1:] != (1, 1) else self.maps.shape[:1]
 
     def strongest(self, count: int) -> NDArray[np.intp]:
-        """The maps in which the picture shows most: those that differ most from place to place, strongest first."""
+        """The maps in which the picture shows most: those that vary most from place to place, strongest first."""
         return np.argsort(-self.maps.std(axis=(1, 2)), kind="stable")[:count]
 
 
@@ -41,7 +41,7 @@ class Favourites:
 
 @torch.inference_mode()
 def follow(network: nn.Module, pixels: NDArray[np.uint8]) -> tuple[Station, ...]:
-    """Follow a picture (28, 28) through a network, layer by layer; nothing for one not built in layers."""
+    """Follow a picture (28, 28) through a network, layer by layer; empty if it is not built in layers."""
     picture = batch_of(torch.from_numpy(pixels[None].copy()))
     return tuple(Station(kind, maps[0].numpy().copy()) for kind, maps, *_ in _walk(network, picture))
 
@@ -57,7 +57,7 @@ def favourites(
 ) -> tuple[Favourites, ...]:
     """What the maps of each convolution respond to most among pictures (N, 28, 28), one convolution after another.
 
-    ``progress`` hears of every part.
+    ``progress`` is called with the share done.
     """
     best: dict[int, tuple[Tensor, Tensor]] = {}  # by convolution: strengths (C, PATCHES), flat places in all pictures
     shapes: dict[int, tuple[int, int, int, int]] = {}  # by convolution: side of its maps, field, step, start
@@ -66,7 +66,7 @@ def favourites(
         learned = (found for found in _walk(network, pictures) if found[0] in CONVOLUTIONS)
         for at, (_, maps, field, step, start) in enumerate(learned):
             side = maps.shape[-1]
-            strengths, places = maps.flatten(2).max(dim=2)  # (B, C): one place a picture, or all would be neighbours
+            strengths, places = maps.flatten(2).max(dim=2)  # (B, C): one place per picture, or all would be neighbours
             places = places + (first + torch.arange(len(maps)))[:, None] * side**2
             if at in best:
                 strengths, places = torch.cat([best[at][0].T, strengths]), torch.cat([best[at][1].T, places])
@@ -79,11 +79,12 @@ def favourites(
 
 
 def _walk(network: nn.Module, pictures: Tensor) -> Iterator[tuple[str, Tensor, int, int, int]]:
-    """Each station's kind, output (B, C, H, W), field, step and start. By hand: hooks would hear other visitors, too.
+    """Each station's kind, output (B, C, H, W), field, step and start.
 
-    The step is how many pixels of the picture two neighbouring values are apart, the start is the first pixel that the
-    first value sees, beyond the edge where it is negative. A convolution is over once its result was rectified; what is
-    pooled before that is halved by it.
+    The field is the side of the square of pixels that one value sees, the step is how many pixels two neighbouring
+    values are apart, and the start is the first pixel that the first value sees, negative beyond the edge. A
+    convolution ends with its ReLU; if a pooling comes before that, it is a "halving". The layers are called by hand,
+    because hooks would also be called for other visitors.
     """
     at, field, step, start, kind = pictures, 1, 1, 0, ""
     for layer in _layers(network):
@@ -106,7 +107,7 @@ def _walk(network: nn.Module, pictures: Tensor) -> Iterator[tuple[str, Tensor, i
 
 
 def _layers(network: nn.Module) -> list[nn.Module]:
-    """What a network's features are computed by, one after another; nothing for one not built in layers."""
+    """The layers that compute a network's features, in order; empty if it is not built in layers."""
     features = dict(network.named_children()).get("features")
     if not isinstance(features, nn.Sequential):
         return []
@@ -116,7 +117,7 @@ def _layers(network: nn.Module) -> list[nn.Module]:
 def _patches(
     images: NDArray[np.uint8], places: NDArray[np.int64], side: int, field: int, step: int, start: int
 ) -> NDArray[np.uint8]:
-    """The part of its picture that each place (C, PATCHES) of a map sees; beyond the edge there is paper."""
+    """The part of its picture that each place (C, PATCHES) of a map sees, with paper beyond the edge."""
     which, place = np.divmod(places, side**2)
     row, column = np.divmod(place, side)
     padded = np.pad(images[which.ravel()], ((0, 0), (field, field), (field, field)))

@@ -1,4 +1,4 @@
-"""When a network decided: a drawing written again, read after every bit of ink."""
+"""When a network decided: a drawing is replayed and read again after every bit of ink."""
 
 from dataclasses import dataclass
 
@@ -9,22 +9,22 @@ from mnist_app.ink.strokes import Drawing, Stroke, distance_along
 from mnist_app.models.networks import CLASSES
 from mnist_app.reading.recognition import Glyph, Prediction, Recogniser, recognise_glyphs
 
-MOST_POINTS = 1_000  # ten seconds of a quick mouse; painted again and again, more would take seconds
+MOST_POINTS = 1_000  # ten seconds of a quick mouse; to render more in every frame would take seconds
 FRAMES = 48  # as many as fit on a phone; each costs half a millisecond
 
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """The drawing as it was when a share of its ink had been written."""
+    """The drawing when a share of its ink had been written."""
 
-    share: float  # of the way that the pen went on paper, 0 to 1
+    share: float  # of the pen's path on paper, 0 to 1
     pixels: NDArray[np.uint8]  # (28, 28)
     prediction: Prediction
 
 
 @dataclass(frozen=True, eq=False)
 class Replay:
-    """A drawing as it grew, at least one frame."""
+    """The frames of a drawing as it grew, at least one."""
 
     frames: tuple[Frame, ...]
 
@@ -35,7 +35,7 @@ class Replay:
 
     @property
     def decided(self) -> Frame:
-        """The first frame from which on nothing but the last frame's digit is read."""
+        """The first frame from which the reading no longer changes."""
         last = self.frames[-1].prediction
         at = len(self.frames) - 1
         while at and _is_like(self.frames[at - 1].prediction, last):
@@ -44,7 +44,7 @@ class Replay:
 
     @property
     def before(self) -> int | None:
-        """The digit that was read just before the decision; None where there was none."""
+        """The digit that was read just before the decision; None if there was none."""
         at = self.frames.index(self.decided)
         return self.frames[at - 1].prediction.digit if at and self.frames[at - 1].prediction.is_digit else None
 
@@ -52,8 +52,8 @@ class Replay:
 def replay(model: Recogniser, drawing: Drawing, count: int = FRAMES) -> Replay:
     """Read a drawing at ``count`` moments, all in one batch. Raises BlankError.
 
-    The moments are as far apart as the pen went between them: the canvas tells where the pen was, but not when. That
-    only the browser knows, and it stays there.
+    The moments are evenly spaced along the pen's path, because the canvas reports where the pen was, but not when. Only
+    the browser knows the times, and they stay there.
     """
     thinned = drawing.thinned(MOST_POINTS)
     lengths = [max(float(distance_along(stroke)[-1]), 1e-9) for stroke in thinned.strokes]
@@ -66,7 +66,7 @@ def replay(model: Recogniser, drawing: Drawing, count: int = FRAMES) -> Replay:
 
 
 def _prefix(drawing: Drawing, lengths: list[float], way: float) -> Drawing:
-    """What is on the paper when the pen has gone ``way``, in the drawing's unit."""
+    """What is on the paper once the pen has travelled ``way``, in the drawing's unit."""
     strokes: list[Stroke] = []
     for stroke, length in zip(drawing.strokes, lengths, strict=True):
         if way >= length * (1 - 1e-9):

@@ -1,4 +1,4 @@
-"""Which pictures to look at: filters that select and describe themselves, orders, and a view that fits an address."""
+"""Which pictures the Explore page shows: filters that describe themselves, sort orders, and a view kept in the URL."""
 
 import csv
 import io
@@ -16,8 +16,8 @@ from mnist_app.explore.predictions import Predictions
 from mnist_app.explore.projection import METHODS, SIDE, Places
 from mnist_app.ink.morphometry import LEFT, RIGHT, THICK, THIN, slant, thickness
 
-PER_PAGE = 60  # pictures: whole rows whether five, six, ten or twelve fit side by side
-MOST_CORNERS = 64  # of an area on the map; a lasso is thinned to as many
+PER_PAGE = 60  # pictures: whole rows of five, six, ten or twelve
+MOST_CORNERS = 64  # of an area on the map; a lasso with more is thinned to this
 NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 T = TypeVar("T")
@@ -28,7 +28,7 @@ Order = NDArray[np.intp]  # (K,), indices into a split
 
 @dataclass(frozen=True, eq=False)
 class Readings:
-    """A split with what a model makes of it: everything that pictures are chosen and sorted by."""
+    """A split and a model's predictions for it: everything that pictures are filtered and sorted by."""
 
     split: str
     digits: Digits
@@ -53,7 +53,7 @@ class Readings:
 
     @cached_property
     def slant(self) -> NDArray[np.float32]:
-        """Degrees from upright (N,), to the right positive."""
+        """Slant of each picture (N,), degrees from upright, positive to the right."""
         return slant(self.digits.images)
 
     @cached_property
@@ -64,7 +64,7 @@ class Readings:
 
     @cached_property
     def doubtful(self) -> Mask:
-        """Whose labels are in doubt; known for the test split only."""
+        """Which labels are in doubt (N,); known for the test split only."""
         doubtful = np.zeros(len(self), bool)
         if self.split == "test":
             doubtful[[index for index in DOUBTS if index < len(self)]] = True
@@ -80,12 +80,12 @@ class Area:
 
     def __post_init__(self) -> None:
         if self.method not in METHODS or not 3 <= len(self.corners) <= MOST_CORNERS:
-            raise ValueError("an area is a map's name and three to 64 corners")
+            raise ValueError("an area needs a known map and 3 to 64 corners")
         if not all(0 <= value <= SIDE for corner in self.corners for value in corner):
-            raise ValueError("a corner lies on the map")
+            raise ValueError("a corner lies outside the map")
 
     def holds(self, places: Places) -> Mask:
-        """Which places (N, 2) lie inside, by the even-odd rule; what lies on the map's own edge does."""
+        """Which places (N, 2) lie inside, by the even-odd rule; an area that reaches the map's edge includes it."""
         x, y = places[:, 0], places[:, 1]
         inside = np.zeros(len(places), bool)
         beyond = {0: -1, SIDE: SIDE + 1}
@@ -96,12 +96,12 @@ class Area:
         return inside
 
     def to_text(self) -> str:
-        """As it stands in an address."""
+        """The area as it is written in a URL."""
         return self.method + "".join(f"_{x}.{y}" for x, y in self.corners)
 
     @classmethod
     def from_text(cls, text: str) -> Self:
-        """Raises ValueError."""
+        """Read an area that `to_text` wrote. Raises ValueError."""
         method, *corners = text.split("_", MOST_CORNERS + 1)
         pairs = [corner.split(".") for corner in corners]
         if not all(len(pair) == 2 for pair in pairs):
@@ -125,13 +125,13 @@ VERDICTS = ("wrong", "right")
 
 @dataclass(frozen=True)
 class Filters:
-    """What pictures must be to be shown; None, or the widest range, lets all of them pass.
+    """Which pictures to show. None, or the widest range, lets all pictures pass.
 
-    The same object selects and says what it selects, so that the words cannot disagree with the pictures.
+    The same object selects pictures and describes the selection, so that the two cannot disagree.
     """
 
-    label: int | None = None  # the digit that it is, by its label
-    read: int | None = None  # the digit that it was read as
+    label: int | None = None  # the digit that the label names
+    read: int | None = None  # the digit that the model read
     verdict: str | None = None  # of VERDICTS
     least: int = 0  # confidence, whole percent
     most: int = 100
@@ -141,7 +141,7 @@ class Filters:
     area: Area | None = None
 
     def mask(self, readings: Readings, places: Places | None = None) -> Mask:
-        """Which pictures pass. ``places`` are theirs on the area's map, needed where there is an area."""
+        """Which pictures pass (N,). ``places`` are their places on the area's map, needed only if an area is set."""
         chosen = np.ones(len(readings), bool)
         if self.label is not None:
             chosen &= readings.digits.labels == self.label
@@ -150,7 +150,7 @@ class Filters:
         if self.verdict is not None:
             chosen &= readings.right == (self.verdict == "right")
         if (self.least, self.most) != (0, 100):
-            percent = np.floor(readings.predictions.confidence * 100 + 0.5)  # as the pictures' captions have it
+            percent = np.floor(readings.predictions.confidence * 100 + 0.5)  # rounded as in the captions
             chosen &= (percent >= self.least) & (percent <= self.most)
         if self.stroke is not None:
             least, below = STROKES[self.stroke]
@@ -166,7 +166,7 @@ class Filters:
         return chosen
 
     def describe(self, count: int) -> str:
-        """What is shown, in words: "23 sevens read as ones"."""
+        """The selection in words, such as "23 sevens read as ones"."""
         one = count == 1
         words = [f"{count:,}" if count else "No"]
         words += [self.stroke] if self.stroke else []
@@ -192,7 +192,7 @@ class Filters:
         return f"{self.least}% to {self.most}% confidence" if self.most < 100 else f"{self.least}% confidence or more"
 
     def each(self) -> dict[str, "Filters"]:
-        """What every filter that is set says, with these filters as they would be without it."""
+        """Each filter that is set, in words, with these filters without it."""
         said: dict[str, Filters] = {}
         if self.label is not None:
             said[_article(self.label)] = replace(self, label=None)
@@ -213,7 +213,7 @@ class Filters:
         return said
 
     def advice(self, readings: Readings, places: Places | None = None) -> str:
-        """How to widen filters that let nothing pass."""
+        """A hint on which filter to clear when no picture passes."""
         found = {words: int(without.mask(readings, places).sum()) for words, without in self.each().items()}
         words, most = max(found.items(), key=lambda item: item[1], default=("", 0))
         if not most:
@@ -232,7 +232,7 @@ def _article(digit: int) -> str:
 
 
 def _by_mistake(readings: Readings) -> NDArray[np.float64]:
-    # Right ones after all the wrong ones: the surest mistake comes first, the surest right answer last.
+    # Mistakes come before right answers: the most confident mistake first, the most confident right answer last.
     confidence = readings.predictions.confidence
     return np.where(readings.right, 1 + confidence, -confidence)
 
@@ -249,29 +249,29 @@ PANELS = {"numbers": "Numbers", "map": "Map", "picture": "Picture"}
 
 @dataclass(frozen=True)
 class View:
-    """All that decides what the page shows."""
+    """Everything that decides what the page shows."""
 
     model: str
     split: str
     filters: Filters = field(default_factory=Filters)
     order: str = "mistakes"
     page: int = 1
-    opened: int | None = None  # index of the picture that is shown large
+    opened: int | None = None  # index of the enlarged picture
     panel: str = "numbers"
-    method: str = "tsne"  # of the map
+    method: str = "tsne"  # the map's projection, of METHODS
     percent: bool = False  # confusion matrix in percent of the row
 
     def where(self, **filters: object) -> "View":
-        """The same with other filters, from their first page."""
+        """This view with some filters changed, back on page 1."""
         return replace(self, filters=replace(self.filters, **filters), page=1)  # type: ignore[arg-type]
 
     def chosen(self, readings: Readings, places: Places | None = None) -> Order:
-        """The indices that pass the filters, in order."""
+        """The indices of the pictures that pass the filters, sorted."""
         indices = np.flatnonzero(self.filters.mask(readings, places))
         return indices[np.argsort(ORDERS[self.order][1](readings)[indices], kind="stable")]
 
     def to_query(self) -> dict[str, str]:
-        """The view as query parameters; what is usual is left out."""
+        """The view as query parameters, without those at their default."""
         filters, usual = self.filters, View(self.model, self.split)
         query = {"model": self.model, "split": self.split}
         if filters.label is not None:
@@ -298,7 +298,7 @@ class View:
 
     @classmethod
     def from_query(cls, query: Mapping[str, str], usual: "View") -> tuple["View", tuple[str, ...]]:
-        """The view that an address asks for, and the names of what in it makes no sense and was left out."""
+        """The view that a URL asks for, and the names of the parameters that were ignored because they are invalid."""
         refused: list[str] = []
         view, filters = usual, Filters()
         for name, text in query.items():
@@ -307,7 +307,7 @@ class View:
             except ValueError:
                 refused.append(name)
                 continue
-            if changes is None:  # somebody else's parameter
+            if changes is None:  # not one of ours
                 continue
             if name in _OF_FILTERS:
                 filters = replace(filters, **changes)  # type: ignore[arg-type]
@@ -317,9 +317,9 @@ class View:
 
 
 def whole(text: str) -> int:
-    """A number from outside, of at most six digits. Raises ValueError."""
+    """Parse an untrusted whole number of at most six digits. Raises ValueError."""
     if not (text.isascii() and text.isdigit() and len(text) <= 6):
-        raise ValueError("no whole number")
+        raise ValueError("not a whole number")
     return int(text)
 
 
@@ -330,7 +330,7 @@ def _digit(text: str) -> int:
 def _one_of(known: Container[T]) -> Callable[[T], T]:
     def check(value: T) -> T:
         if value not in known:
-            raise ValueError("not known")
+            raise ValueError("not a known value")
         return value
 
     return check
@@ -340,7 +340,7 @@ def _range(text: str) -> dict[str, object]:
     least, _, most = text.partition("-")
     found = whole(least), whole(most)
     if not 0 <= found[0] <= found[1] <= 100:
-        raise ValueError("no range of percent")
+        raise ValueError("not a range of percentages")
     return {"least": found[0], "most": found[1]}
 
 
@@ -348,7 +348,7 @@ def _page(text: str) -> int:
     return max(1, whole(text))
 
 
-# What each query parameter sets; the parsers raise ValueError.
+# What each query parameter changes; the parsers raise ValueError.
 _PARAMETERS: Mapping[str, Callable[[str], dict[str, object]]] = {
     "model": lambda text: {"model": text},
     "split": lambda text: {"split": _one_of(SPLITS)(text)},
@@ -371,7 +371,7 @@ _OF_FILTERS = {"label", "read", "verdict", "confidence", "stroke", "lean", "doub
 
 
 def to_csv(readings: Readings, chosen: Order) -> str:
-    """Chosen pictures as CSV with a header, a line each, in order."""
+    """The chosen pictures as CSV, one line each, in order, below a header."""
     file = io.StringIO()
     lines = csv.writer(file, lineterminator="\n")
     lines.writerow(
@@ -384,7 +384,7 @@ def to_csv(readings: Readings, chosen: Order) -> str:
             [readings.split, index, readings.digits.labels[index], found.read[index]]
             + [f"{found.confidence[index]:.6f}", f"{readings.losses[index]:.6f}"]
             + [f"{readings.thickness[index]:.2f}", f"{readings.slant[index]:.1f}"]
-            + [("yes" if readings.doubtful[index] else "no") if readings.split == "test" else ""]  # known of no other
+            + [("yes" if readings.doubtful[index] else "no") if readings.split == "test" else ""]  # known for test only
             + [f"{share:.6f}" for share in found.probabilities[index]]
         )
     return file.getvalue()

@@ -1,4 +1,4 @@
-"""What excites each feature map of a model most among training pictures, computed once and kept."""
+"""The parts of training pictures that excite each feature map of a model most, computed once and kept."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ KIND = "patterns"
 def favourites_of(
     model: str, split: str, digits: Digits, progress: Progress = lambda share: None
 ) -> tuple[Favourites, ...]:
-    """What the maps of a model's convolutions respond to most, one convolution after another. Raises ModelError."""
+    """What the maps of each of a model's convolutions respond to most, in the network's order. Raises ModelError."""
     network = load_recogniser(model).network
     count = convolutions(network)
     shapes: dict[str, tuple[int | None, ...]] = {f"patches{at}": (None, PATCHES, None, None) for at in range(count)}
@@ -30,7 +30,7 @@ def favourites_of(
 
 
 def arrays_of(found: tuple[Favourites, ...]) -> Arrays:
-    """Favourites as they are kept."""
+    """Favourites as the arrays to keep."""
     arrays: dict[str, NDArray[np.generic]] = {}
     for at, each in enumerate(found):
         arrays |= {f"patches{at}": each.patches, f"strengths{at}": each.strengths}

@@ -1,4 +1,4 @@
-"""Arrays that took time to compute, kept on disk by the hash of what they came from, so that nobody computes twice."""
+"""A disk cache of arrays that are slow to compute, keyed by a hash of what they were computed from."""
 
 import hashlib
 import io
@@ -18,23 +18,23 @@ from numpy.typing import NDArray
 from mnist_app.errors import AppError
 from mnist_app.storage import SHIPPED_WEIGHTS, clear_abandoned, computed_folder, write_whole
 
-MOST_KEPT = 512 * 2**20  # bytes; all that is kept of one model takes about 30 MB
-FORMAT = 2  # raised whenever the same weights and data would give other arrays, but for rounding
-LONGEST_NAME = 64  # characters of a model's name that a file's name has room for
+MOST_KEPT = 512 * 2**20  # bytes; one model takes about 30 MB
+FORMAT = 2  # increase when the same weights and data give other arrays, apart from rounding
+LONGEST_NAME = 64  # characters of a model's name that go into a file name
 
-# What reading an archive says that is none, or not a whole one; RuntimeError of an entry that it cannot unpack.
+# What reading a damaged archive raises; RuntimeError comes from an entry that cannot be unpacked.
 _BROKEN = (OSError, EOFError, ValueError, KeyError, TypeError, RuntimeError, zipfile.BadZipFile, zlib.error, LZMAError)
 
 Arrays = Mapping[str, NDArray[Any]]
 
 
 class KeepError(AppError):
-    """Arrays could not be written where they were to be kept; the message says where and why."""
+    """Arrays could not be written to disk; the message says where and why."""
 
 
 @dataclass(frozen=True)
 class Origin:
-    """What arrays were computed from. The key is a hash of weights and data: other weights, another key."""
+    """What arrays were computed from. The key is a hash of weights and data, so new weights give a new key."""
 
     model: str
     split: str
@@ -42,27 +42,27 @@ class Origin:
 
     @classmethod
     def of(cls, model: str, split: str, *parts: bytes | memoryview) -> "Origin":
-        """The origin of what is computed from these parts: a model's weights and some data."""
+        """The origin of arrays computed from these parts: a model's weights and some data."""
         digest = hashlib.sha256(f"{FORMAT}".encode())
         for part in parts:
             digest.update(hashlib.sha256(part).digest())
         return cls(model, split, digest.hexdigest()[:16])
 
     def file(self, kind: str) -> str:
-        """The name of the file that keeps one kind of arrays."""
+        """The name of the file for one kind of arrays."""
         return f"{self.model[:LONGEST_NAME]}.{self.split}.{kind}.{self.key}.npz"
 
 
 @dataclass(frozen=True, eq=False)
 class Kept:
-    """Arrays, and why they could not be kept for the next time, if they could not."""
+    """Arrays, and why they could not be kept on disk, if that failed."""
 
     arrays: Arrays
     problem: str | None = None
 
 
 def look_up(kind: str, origin: Origin, shapes: Mapping[str, tuple[int | None, ...]]) -> Arrays | None:
-    """Arrays that were shipped or kept, or None. What is broken or of other shapes (None: any length) is not there."""
+    """Arrays that were shipped or kept, or None if they are missing, damaged or of other shapes (None: any length)."""
     for folder in (SHIPPED_WEIGHTS, computed_folder()):
         if (arrays := _read(folder / origin.file(kind), shapes)) is not None:
             return arrays
@@ -72,9 +72,9 @@ def look_up(kind: str, origin: Origin, shapes: Mapping[str, tuple[int | None, ..
 def look_up_or_compute(
     kind: str, origin: Origin, shapes: Mapping[str, tuple[int | None, ...]], compute: Callable[[], Arrays]
 ) -> Kept:
-    """The arrays of one kind; ``compute`` is called only if nobody has them, and by one caller at a time.
+    """The arrays of one kind. ``compute`` is called only if they are not kept yet, and by one caller at a time.
 
-    A disk that takes nothing costs only the next caller's time: the arrays are given all the same.
+    If they cannot be written to disk, they are returned all the same, and the next caller computes them again.
     """
     if (arrays := look_up(kind, origin, shapes)) is not None:
         return Kept(arrays)
@@ -86,7 +86,7 @@ def look_up_or_compute(
     except OSError as error:
         return Kept(compute(), _problem(path, error))
     try:
-        if (arrays := look_up(kind, origin, shapes)) is not None:  # somebody else was quicker
+        if (arrays := look_up(kind, origin, shapes)) is not None:  # another caller was quicker
             return Kept(arrays)
         arrays = compute()
         try:
@@ -102,10 +102,10 @@ def look_up_or_compute(
 def keep(path: Path, arrays: Arrays, compression: int = zipfile.ZIP_DEFLATED) -> None:
     """Write arrays whole or not at all. Raises KeepError.
 
-    With ``zipfile.ZIP_LZMA`` files are a seventh smaller, and take four times as long to write.
+    With ``zipfile.ZIP_LZMA``, files are a seventh smaller and take four times as long to write.
     """
     packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", compression) as archive:  # as NumPy does, which knows but one
+    with zipfile.ZipFile(packed, "w", compression) as archive:  # like np.savez_compressed, which has only DEFLATE
         for name, array in arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
                 np.lib.format.write_array(entry, np.asarray(array), allow_pickle=False)
@@ -116,9 +116,9 @@ def keep(path: Path, arrays: Arrays, compression: int = zipfile.ZIP_DEFLATED) ->
 
 
 def _make_room(newest: Path) -> None:
-    """Delete what was kept longest ago, where that is more than MOST_KEPT: of models, perhaps, that are gone by now."""
+    """Delete the oldest files beyond MOST_KEPT bytes in total; their models may be gone by now."""
     clear_abandoned(newest.parent)
-    with suppress(OSError):  # the next one tries again
+    with suppress(OSError):  # the next caller tries again
         others = {path: path.stat() for path in newest.parent.glob("*.npz") if path != newest}
         total = newest.stat().st_size
         for path in sorted(others, key=lambda path: others[path].st_mtime, reverse=True):
@@ -130,7 +130,7 @@ def _make_room(newest: Path) -> None:
 
 def _read(path: Path, shapes: Mapping[str, tuple[int | None, ...]]) -> Arrays | None:
     try:
-        # Opened here: where the content is no archive, np.load would leave the file open.
+        # Opened here because np.load leaves a file open that is not an archive.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in shapes}
     except _BROKEN:
@@ -144,4 +144,4 @@ def _read(path: Path, shapes: Mapping[str, tuple[int | None, ...]]) -> Arrays | 
 
 def _problem(path: Path, error: OSError) -> str:
     reason = error.strerror or error
-    return f"What was computed could not be kept in {path.parent}: {reason}. It is computed again next time."
+    return f"The results could not be saved in {path.parent}: {reason}. They will be computed again next time."

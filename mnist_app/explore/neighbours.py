@@ -1,4 +1,4 @@
-"""The pictures that a network finds most alike: nearest in its last features."""
+"""The pictures that look most alike to a network: nearest in its last features."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from mnist_app.explore.predictions import Progress, predictions_of, weights_of
 
 KIND, SKETCH = "neighbours", "sketch"
 COUNT = 5
-AXES, STEPS, CANDIDATES = 24, 63, 128  # as much as fits in a MB: the benchmark `sketches` counts what they find
+AXES, STEPS, CANDIDATES = 24, 63, 128  # as much as fits in 1 MB; the benchmark `sketches` measures what they find
 CHUNK = 200  # queries compared at once: against 55,000 pictures that is 44 MB of distances
 
 
@@ -27,30 +27,30 @@ class Neighbours:
 
 @dataclass(frozen=True, eq=False)
 class Sketch:
-    """The last features of N pictures in few bytes: where they lie along the axes on which they spread most (PCA).
+    """The last features of N pictures in few bytes: rounded coordinates along their first principal components.
 
-    Coarse enough to be shipped, it finds the few among which the nearest are; they are compared by all their features.
+    A sketch is small enough to be shipped. It selects CANDIDATES pictures, which are then compared by all features.
     """
 
     places: NDArray[np.uint8]  # (N, A)
-    axes: NDArray[np.float32]  # (F, A), so long that a step of the features along one is a step of 1 there
-    corner: NDArray[np.float32]  # (A,), what place 0 stands for
+    axes: NDArray[np.float32]  # (F, A), scaled from features to steps of 1 in places
+    corner: NDArray[np.float32]  # (A,), subtracted so that places begin at 0
 
     @classmethod
     def of(cls, features: NDArray[np.float32]) -> "Sketch":
         """The sketch of features (N, F)."""
-        from sklearn.decomposition import PCA  # a second that a server's start need not take: sketches are kept
+        from sklearn.decomposition import PCA  # takes a second; seldom needed, as sketches are kept
 
         count = min(AXES, *features.shape)
         axes = PCA(count, svd_solver="covariance_eigh").fit(features).components_.T
         along = features @ axes
-        unit = max(float(np.ptp(along, axis=0).max()), 1e-9) / STEPS  # the same for all axes: distances stay distances
+        unit = max(float(np.ptp(along, axis=0).max()), 1e-9) / STEPS  # the same for all axes, to preserve distances
         corner = along.min(axis=0) / unit
         return cls(np.round(along / unit - corner).astype(np.uint8), (axes / unit).astype(np.float32), corner)
 
     @property
     def arrays(self) -> Arrays:
-        """The sketch as it is kept."""
+        """The sketch as the arrays to keep."""
         return {"places": self.places, "axes": self.axes, "corner": self.corner}
 
     def nearest(
@@ -59,9 +59,9 @@ class Sketch:
         features_at: Callable[[NDArray[np.intp]], NDArray[np.float32]],
         own: int | None = None,
     ) -> Neighbours:
-        """The pictures nearest to one with features (1, F), of which ``features_at`` tells those of others by row.
+        """The pictures nearest to a query with features (1, F); ``features_at`` returns the features of given rows.
 
-        ``own`` is the row of the query itself, which is no neighbour of its own.
+        ``own`` is the query's own row, which is left out.
         """
         apart = ((self.places - (query @ self.axes - self.corner)) ** 2).sum(axis=1)
         if own is not None:
@@ -78,7 +78,7 @@ def nearest(
 ) -> Neighbours:
     """The COUNT rows of ``features`` (N, F) nearest to each of ``queries`` (Q, F).
 
-    ``is_among_them`` gives the row that each query itself has there, which is no neighbour of its own.
+    ``is_among_them`` gives each query's own row there, which is left out.
     """
     squares = (features**2).sum(axis=1)
     indices, distances = [], []
@@ -88,7 +88,7 @@ def nearest(
         if is_among_them is not None:
             squared[np.arange(len(part)), np.asarray(is_among_them)[first : first + CHUNK]] = np.inf
         close = np.argpartition(squared, COUNT - 1, axis=1)[:, :COUNT]
-        # Differences once more for the few that count: the shortcut above loses digits where features are far from 0.
+        # Exact distances for the few that count: the shortcut above loses precision if features are far from 0.
         exact = np.linalg.norm(features[close] - part[:, None], axis=2)
         order = np.lexsort((close, exact), axis=1)
         indices.append(np.take_along_axis(close, order, axis=1))
@@ -112,7 +112,7 @@ def known_neighbours(model: str, split: str, digits: Digits, train: Digits) -> N
 
 
 def sketch_of(model: str, split: str, digits: Digits, progress: Progress = lambda share: None) -> Sketch:
-    """The sketch of a split as a model sees it, computed if nobody has it. Raises ModelError."""
+    """The sketch of a split by a model's features, computed if it is not kept yet. Raises ModelError."""
 
     def compute() -> Arrays:
         found, _ = predictions_of(model, split, digits, progress)
@@ -124,7 +124,7 @@ def sketch_of(model: str, split: str, digits: Digits, progress: Progress = lambd
 
 
 def arrays_of(neighbours: Neighbours) -> Arrays:
-    """Neighbours in as few bytes as they need."""
+    """Neighbours as the arrays to keep, in as few bytes as they need."""
     return {
         "indices": neighbours.indices.astype(np.uint16 if neighbours.indices.max() < 2**16 else np.uint32),
         "distances": neighbours.distances.astype(np.float16),

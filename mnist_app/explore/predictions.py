@@ -1,4 +1,4 @@
-"""What a model makes of a whole split: its logits and its last features, computed once and kept."""
+"""A model's predictions for a whole split: logits and last features, computed once and kept."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -17,20 +17,20 @@ from mnist_app.models.registry import ModelError, answering_file, find_model, lo
 from mnist_app.reading.recognition import load_recogniser
 
 KIND = "predictions"
-AT_ONCE = 10_000  # pictures; those to learn from are more, and half a minute's work for a core
+AT_ONCE = 10_000  # pictures; a training split has more, and takes one core half a minute
 
-_reading_many = Lock()  # who holds it waits for no other
+_reading_many = Lock()  # its holder waits for no other lock
 
 Progress = Callable[[float], None]
 
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """What a model makes of N pictures, in their order."""
+    """A model's predictions for N pictures, in their order."""
 
     logits: NDArray[np.float32]  # (N, 10)
-    features: NDArray[np.float32]  # (N, F): what the last layer decides by
-    temperature: float = 1.0  # the logits are divided by it before they become probabilities
+    features: NDArray[np.float32]  # (N, F), the input of the last layer
+    temperature: float = 1.0  # divides the logits before the softmax
 
     def __len__(self) -> int:
         return len(self.logits)
@@ -42,7 +42,7 @@ class Predictions:
 
     @cached_property
     def read(self) -> NDArray[np.int64]:
-        """The digit that was read (N,)."""
+        """The digit read in each picture (N,)."""
         return self.logits.argmax(axis=1)
 
     @cached_property
@@ -60,9 +60,9 @@ class Predictions:
 
 
 def predict(graph: Graph, images: NDArray[np.uint8], progress: Progress = lambda share: None) -> Predictions:
-    """Read pictures (N, 28, 28) in chunks; ``progress`` hears of each with the share that is done, 0 to 1.
+    """Read pictures (N, 28, 28) in chunks; ``progress`` is called after each with the share done, 0 to 1.
 
-    These are pictures of digits: what a network thinks of them as no digit is left out.
+    The logit for "no digit" is dropped, because these are all pictures of digits.
     """
     logits, features = [], []
     for first in range(0, len(images), CHUNK):
@@ -74,9 +74,9 @@ def predict(graph: Graph, images: NDArray[np.uint8], progress: Progress = lambda
 
 
 def _rounded(logits: NDArray[np.float32], features: NDArray[np.floating], temperature: float = 1.0) -> Predictions:
-    """Features of 16 bits, the last 4 zero, which pack well: of five neighbours 4.9 stay the same.
+    """Predictions with features of 16 bits, the last 4 zero, which compress well: of 5 neighbours, 4.9 stay the same.
 
-    Kept or just computed, they are the same to rounding.
+    Both new and kept predictions pass through here, so that they are rounded alike.
     """
     bits = features.astype(np.float16).view(np.uint16)
     return Predictions(logits, ((bits + 8) & 0xFFF0).view(np.float16).astype(np.float32), temperature)
@@ -100,9 +100,9 @@ def origin_of(model: str, split: str, digits: Digits) -> Origin:
 def predictions_of(
     model: str, split: str, digits: Digits, progress: Progress = lambda share: None
 ) -> tuple[Predictions, str | None]:
-    """The predictions of a model over a split, and why they could not be kept, if so; computed if nobody has them.
+    """The predictions of a model over a split, computed if not kept yet, and why they could not be kept, if so.
 
-    Raises ModelError where there is no such model.
+    Raises ModelError if there is no such model.
     """
 
     def compute() -> Arrays:
@@ -114,12 +114,12 @@ def predictions_of(
 
 
 def turn_of(digits: Digits) -> AbstractContextManager[object]:
-    """To be held while a network reads digits: of more than AT_ONCE it is one reading's turn after the other's."""
+    """A lock to hold while a network reads digits: splits of more than AT_ONCE are read one at a time."""
     return _reading_many if len(digits) > AT_ONCE else nullcontext()
 
 
 def arrays_of(predictions: Predictions) -> Arrays:
-    """Predictions as they are kept."""
+    """Predictions as the arrays to keep."""
     return {"logits": predictions.logits, "features": predictions.features.astype(np.float16)}
 
 

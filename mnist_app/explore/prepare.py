@@ -1,4 +1,4 @@
-"""Everything about a model that takes time, computed ahead: for the next visitor, or to be shipped with the model."""
+"""Computes what is slow about a model ahead of time: for the next visitor, or to be shipped with the model."""
 
 import zipfile
 from pathlib import Path
@@ -16,28 +16,29 @@ KINDS_OF_ROBUST = (favourites.KIND, projection.KIND)
 
 
 def prepare(model: str, split: str) -> None:
-    """Compute what pages show of a model and a split, and keep it among the user's files. Raises AppError.
+    """Compute what the pages show of a model and a split, and keep it among the user's files. Raises AppError.
 
-    These are the predictions and the map of the split, and what is known of the pictures to learn from.
+    That is the predictions and the map of the split, and the sketch and the favourites of the training pictures.
     """
     digits, learnable = load_split(split), find_source().splits[0]
     found, problem = predictions.predictions_of(model, split, digits)
     _, map_problem = projection.tsne_of(model, split, digits, found)
-    learned = load_split(learnable)  # last: who waits for the map need not wait for 55,000 pictures
+    learned = load_split(learnable)  # last: the map need not wait for 55,000 pictures
     neighbours.sketch_of(model, learnable, learned)
     favourites.favourites_of(model, learnable, learned)
-    if problem or map_problem:  # whoever asked for it cannot have it in any other way
+    if problem or map_problem:  # the files are the only way to the results
         raise AppError(problem or map_problem)
 
 
 def ship(model: str) -> list[Path]:
-    """Compute what pages show of a shipped model and of the pictures it learned from, put into weights/.
+    """Compute what the pages show of a shipped model and of its training pictures, and put it into weights/.
 
-    Returns the files; they replace those of other weights of that name. Of ROBUST_MODEL, which is there to be attacked,
-    only what is small and slow to compute: the rest takes whoever asks first a minute. Raises AppError.
+    Returns the files; they replace those for older weights of that model. ROBUST_MODEL is there to be attacked, so only
+    what is small and slow to compute is shipped for it: the first visitor who needs the rest waits a minute. Raises
+    AppError.
     """
     if not is_shipped(model):
-        raise AppError(f"{model!r} did not come with the app, and weights/ is for what does. Leave out --ship.")
+        raise AppError(f"{model!r} did not come with the app. weights/ is only for models that did. Leave out --ship.")
     train = load_split("train")
     learned, _ = predictions.predictions_of(model, "train", train)
     origin = predictions.origin_of(model, "train", train)

@@ -13,15 +13,15 @@ from mnist_app.work import Command
 
 KIND = "tsne"
 SIDE = 1000  # units of the map's longer side
-STEPS = 1000  # of t-SNE; scikit-learn reports after every fifty
+STEPS = 1000  # of t-SNE; scikit-learn reports every 50
 METHODS = {"pca": "PCA", "tsne": "t-SNE"}
 
 Places = NDArray[np.float32]  # (N, 2): x to the right, y downwards, 0 to SIDE
 
 
 def pca(features: NDArray[np.float32], also: NDArray[np.float32] | None = None) -> tuple[Places, Places]:
-    """Features (N, F) seen from where they spread most, and further ones (M, F) on the same map."""
-    from sklearn.decomposition import PCA  # here, as in tsne(): a second that a server's start need not take
+    """Features (N, F) projected onto their two main axes, and further ones (M, F) on the same map."""
+    from sklearn.decomposition import PCA  # here, as in tsne(): it would slow a server's start by a second
 
     also = np.empty((0, features.shape[1]), np.float32) if also is None else also
     axes = PCA(2, svd_solver="covariance_eigh").fit(features)
@@ -30,7 +30,7 @@ def pca(features: NDArray[np.float32], also: NDArray[np.float32] | None = None) 
 
 
 def place(queries: NDArray[np.float32], features: NDArray[np.float32], places: Places) -> Places:
-    """Where further pictures (M, F) belong on a map that knows no formula: amid their nearest neighbours' places."""
+    """Place further pictures (M, F) on a map that has no formula: amid their nearest neighbours, by closeness."""
     found = nearest(queries, features)
     closeness = 1 / np.maximum(found.distances, 1e-6)[..., None]
     return ((places[found.indices] * closeness).sum(axis=1) / closeness.sum(axis=1)).astype(np.float32)
@@ -39,7 +39,7 @@ def place(queries: NDArray[np.float32], features: NDArray[np.float32], places: P
 def tsne(features: NDArray[np.float32]) -> Places:
     """Features (N, F) laid out so that neighbours stay neighbours (van der Maaten and Hinton, 2008).
 
-    Begins from PCA, so that the same features give the same map. scikit-learn prints its steps to standard output.
+    Starts from PCA, so that the same features give the same map. scikit-learn prints its steps to standard output.
     """
     from sklearn.manifold import TSNE
 
@@ -49,7 +49,7 @@ def tsne(features: NDArray[np.float32]) -> Places:
 
 
 def _fitted(points: NDArray[np.floating], also: NDArray[np.floating]) -> Places:
-    """Points scaled by one factor so that the longer side spans SIDE; further points are held to the same square."""
+    """Scale points by one factor so that the longer side spans SIDE; further points are clipped to the same square."""
     corner, extent = points.min(axis=0), np.ptp(points, axis=0)
     margin = (extent.max() - extent) / 2
     both = (np.concatenate([points, also]) - corner + margin) / max(float(extent.max()), 1e-9) * SIDE
@@ -57,13 +57,13 @@ def _fitted(points: NDArray[np.floating], also: NDArray[np.floating]) -> Places:
 
 
 def known_tsne(model: str, split: str, digits: Digits) -> Places | None:
-    """The t-SNE map of a split if it need not be computed."""
+    """The t-SNE map of a split if it was shipped or kept, else None."""
     arrays = look_up(KIND, origin_of(model, split, digits), {"places": (len(digits), 2)})
     return None if arrays is None else _places(Kept(arrays))
 
 
 def tsne_of(model: str, split: str, digits: Digits, predictions: Predictions) -> tuple[Places, str | None]:
-    """The t-SNE map of a split, and why it could not be kept, if so; computed if nobody has it."""
+    """The t-SNE map of a split, computed if not kept yet, and why it could not be kept, if so."""
 
     kept = look_up_or_compute(
         KIND,
@@ -75,7 +75,7 @@ def tsne_of(model: str, split: str, digits: Digits, predictions: Predictions) ->
 
 
 def arrays_of(places: Places) -> Arrays:
-    """A map as it is kept: two bytes a coordinate are finer than any screen."""
+    """A map as the arrays to keep: two bytes per coordinate are finer than any screen."""
     return {"places": np.round(places * (2**16 - 1) / SIDE).astype(np.uint16)}
 
 
@@ -84,13 +84,13 @@ def _places(kept: Kept) -> Places:
 
 
 class Layout(Command):
-    """t-SNE in a process of its own: it takes minutes, and holds a server's interpreter for much of them."""
+    """t-SNE in a process of its own: it takes minutes, and would block the server's interpreter for much of them."""
 
     def __init__(self, model: str, split: str) -> None:
-        super().__init__("prepare", "--model", model, "--split", split, niceness=19)  # those who draw come first
+        super().__init__("prepare", "--model", model, "--split", split, niceness=19)  # drawing comes first
 
     @property
     def share(self) -> float:
-        """How far it has come, 0 to 1."""
+        """The share of steps done, 0 to 1."""
         steps = re.findall(r"Iteration (\d+):", self.said)
         return min(1.0, int(steps[-1]) / STEPS) if steps else 0.0

@@ -1,8 +1,8 @@
 """How thick a digit's strokes are and how far it leans.
 
-The measures are those of Morpho-MNIST (Castro et al., JMLR 20, 2019), here for many pictures at once: the slant is
-theirs, from the picture's moments; the thickness is a stroke's area over half its outline instead of a mean along its
-skeleton, which needs no skeleton and gives back the width of a pen that is known.
+The measures follow Morpho-MNIST (Castro et al., JMLR 20, 2019), computed for many pictures at once. The slant is the
+same, from the picture's moments. The thickness is a stroke's area over half its outline instead of a mean along its
+skeleton; this needs no skeleton and recovers the width of a known pen.
 """
 
 from collections.abc import Callable
@@ -10,31 +10,31 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-Measure = Callable[[NDArray[np.float32]], NDArray[np.float32]]  # ink (N, 28, 28), 0 to 1, to a number each
+Measure = Callable[[NDArray[np.float32]], NDArray[np.float32]]  # ink (N, 28, 28), 0 to 1 -> (N,)
 
-CHUNK = 2000  # pictures at once: 60 MB
-# A tenth of MNIST's training pictures lies below the first of each pair, a tenth above the second.
+CHUNK = 2000  # pictures at a time, which takes 60 MB
+# A tenth of MNIST's training pictures lies below the first value of each pair, a tenth above the second.
 THIN, THICK = 1.9, 3.4  # pixels
 LEFT, RIGHT = -13.0, 25.0  # degrees: people lean to the right
 
 
 def thickness(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Mean stroke thickness (N,) of pictures (N, 28, 28), pixels; 0 where there is no ink."""
+    """Mean stroke thickness (N,) of pictures (N, 28, 28), in pixels; 0 for a blank picture."""
     return _in_chunks(_thickness, images)
 
 
 def slant(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """How far pictures (N, 28, 28) lean (N,), degrees from upright, to the right positive; 0 where nothing leans."""
+    """Slant (N,) of pictures (N, 28, 28): degrees from upright, positive to the right; 0 for ink without height."""
     return _in_chunks(_slant, images)
 
 
 def _thickness(ink: NDArray[np.float32]) -> NDArray[np.float32]:
     area = ink.sum(axis=(1, 2))
     padded = np.pad(ink, ((0, 0), (1, 1), (1, 1)))
-    # Differences at the corners between four pixels, where both directions are known alike.
+    # Differences at the corners where four pixels meet, so that both directions are known at the same points.
     across = (padded[:, 1:, 1:] - padded[:, 1:, :-1] + padded[:, :-1, 1:] - padded[:, :-1, :-1]) / 2
     down = (padded[:, 1:, 1:] - padded[:, :-1, 1:] + padded[:, 1:, :-1] - padded[:, :-1, :-1]) / 2
-    outline = np.sqrt(across**2 + down**2).sum(axis=(1, 2))  # grey edges count by their share
+    outline = np.sqrt(across**2 + down**2).sum(axis=(1, 2))  # grey edges count in proportion
     return np.divide(2 * area, outline, out=np.zeros_like(area), where=outline > 0)
 
 

@@ -1,7 +1,7 @@
-"""Drawings that are no digit, made by rules: what a recogniser must learn to refuse.
+"""Generated drawings that are not digits, from which a network learns to refuse.
 
-Letters and shapes from small skeletons, scribbles from random walks, and real digits put together wrongly. Figures
-that some hand uses for a digit are left out: O, I, l, S, Z, B, b, q, g, and lines that lean like a one.
+They are letters and shapes from small skeletons, scribbles from random walks, and real digits combined wrongly.
+Figures that some people write for a digit are left out: O, I, l, S, Z, B, b, q, g, and lines that lean like a one.
 """
 
 import itertools
@@ -14,10 +14,10 @@ from numpy.random import Generator
 from mnist_app.ink.restyling import Restyling, Strokes, deform, unit
 from mnist_app.ink.strokes import Drawing, Stroke
 
-WILDER = Restyling(warp=0.045, loosening=0.03)  # rules repeat themselves; hands do not
+WILDER = Restyling(warp=0.045, loosening=0.03)  # rules repeat themselves more than people do
 
-# Skeletons on a grid of 0 to 4 across and 0 to 4 down: strokes apart by spaces, points "xy" apart by hyphens. A
-# stroke that begins with ~ is drawn as a smooth curve through its points.
+# Skeletons on a grid of 0 to 4 across and 0 to 4 down. Spaces separate strokes, hyphens separate points "xy". A stroke
+# that begins with ~ is drawn as a smooth curve through its points.
 SKELETONS: tuple[str, ...] = (
     "04-20-44 12-32",  # A
     "40-00-04-44 02-32",  # E
@@ -67,7 +67,7 @@ SKELETONS: tuple[str, ...] = (
     "24-20-31 20-11",  # arrow, upwards
     "~00-04-24 ~24-20-40-44",  # a cursive u and n
 )
-# With an a, which of all letters looks most like digits: it is refused by how it is written, not by its look.
+# Also the letter a, which looks most like a digit: only the pen network learns to refuse it, by how it is written.
 WRITTEN: tuple[str, ...] = (
     *SKELETONS,
     "~42-21-02-13-34-42 41-44",  # a
@@ -78,14 +78,14 @@ WRITTEN: tuple[str, ...] = (
 
 @dataclass(frozen=True)
 class Material:
-    """What nonsense is made of."""
+    """What a drawing that is not a digit can be made from."""
 
-    digits: Sequence[Drawing]  # real ones
+    digits: Sequence[Drawing]  # real drawings
     skeletons: Sequence[str]
 
 
 def nondigit(material: Material, random: Generator) -> Drawing:
-    """One drawing that is no digit."""
+    """A random drawing that is not a digit."""
     kinds, chances = zip(*KINDS, strict=True)
     make = kinds[int(random.choice(len(kinds), p=chances))]
     return Drawing(tuple(make(material, random)))
@@ -117,14 +117,14 @@ def _smooth(points: Stroke, between: int = 8) -> Stroke:
 
 
 def _straight(points: Stroke) -> Stroke:
-    """Points along straight lines, so that they can be bent."""
+    """Straight lines through the points, with points added so that the lines can be bent."""
     share = np.linspace(0, 1, 6, endpoint=False)[:, None]
     pieces = [start + (end - start) * share for start, end in itertools.pairwise(points)]
     return np.concatenate([*pieces, points[-1:]])
 
 
 def _scribble(_: Material, random: Generator) -> Strokes:
-    """A pen that wanders: turns at random, smooth or jagged, in one to three strokes."""
+    """A pen that wanders at random, smoothly or jaggedly, in one to three strokes."""
     return unit([_wander(random) for _stroke in range(int(random.choice([1, 1, 2, 3])))])
 
 
@@ -132,12 +132,12 @@ def _wander(random: Generator) -> Stroke:
     steps, smooth = int(random.integers(18, 90)), random.uniform(0, 0.95)
     pushes = random.normal(0, 1, (steps, 2))
     way = np.array(list(itertools.accumulate(pushes, lambda last, push: smooth * last + push)))
-    home = np.exp(-np.arange(steps) / (steps * random.uniform(0.2, 2)))[:, None]  # or it would leave the paper
+    home = np.exp(-np.arange(steps) / (steps * random.uniform(0.2, 2)))[:, None]  # otherwise it would leave the paper
     return np.cumsum(way, axis=0) * home + random.normal(0, 1, 2)
 
 
 def _hatching(_: Material, random: Generator) -> Strokes:
-    """To and fro, at least five times, as one fills an area or strikes something out."""
+    """A line to and fro between at least five points, as people fill an area or strike something out."""
     turns = int(random.integers(5, 14))
     across = np.linspace(0, random.uniform(0.5, 2.0), turns)
     down = np.where(np.arange(turns) % 2, 1.0, 0.0) + random.normal(0, 0.1, turns)
@@ -157,12 +157,12 @@ def _line_across(_: Material, random: Generator) -> Strokes:
 
 
 def _dots(_: Material, random: Generator) -> Strokes:
-    """A dot, or a few apart."""
+    """One to four separate dots."""
     return [random.uniform(0, 1, (1, 2)) for _ in range(int(random.choice([1, 2, 3, 4])))]
 
 
 def _blob(_: Material, random: Generator) -> Strokes:
-    """A dot that was rubbed in: nearly all ink once it is enlarged."""
+    """A scribbled dot, nearly all ink once it is enlarged."""
     turns = np.linspace(0, random.uniform(4, 16) * np.pi, 60)
     radius = np.linspace(0.05, 0.5, 60) if random.random() < 0.5 else random.uniform(0, 0.5, 60)
     return [np.stack([np.cos(turns), np.sin(turns)], axis=1) * radius[:, None] + random.normal(0, 0.02, (60, 2))]

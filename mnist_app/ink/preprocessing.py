@@ -1,7 +1,7 @@
 """From ink to the 28x28 pixels a network trained on MNIST expects, the way MNIST's own pictures were made.
 
-LeCun, Cortes and Burges (http://yann.lecun.com/exdb/mnist/) fitted each digit into a 20x20 box, keeping its aspect,
-and placed it on 28x28 paper by its centre of mass. Yadav and Bottou rebuilt the details (QMNIST, arXiv:1905.10498):
+LeCun, Cortes and Burges (http://yann.lecun.com/exdb/mnist/) fitted each digit into a 20x20 box, keeping its aspect
+ratio, and centred it by mass on 28x28 paper. Yadav and Bottou reconstructed the details (QMNIST, arXiv:1905.10498):
 area coverage, peak ink stretched to 255, whole-pixel shifts. Everything here is float32, 0 = paper, 1 = ink, until
 the last step, which is uint8 like MNIST.
 """
@@ -17,16 +17,16 @@ from mnist_app.errors import AppError
 from mnist_app.ink.photo import ink_of_image
 from mnist_app.ink.strokes import SMALLEST, Drawing
 
-VERSION = 1  # raised whenever the same ink would give other pixels; a model's card names the version it learned on
+VERSION = 1  # raised whenever the same ink would give other pixels; a model's card names the version it learned with
 
 SIDE = 28  # pixels of the finished picture, each way
 BOX = 20  # pixels of the box that the ink is fitted into
-CENTRE = 14.0  # index at which MNIST's centre of mass lies, half a pixel either way
+CENTRE = 14.0  # index of MNIST's centre of mass, to within half a pixel
 PEN = 2.6  # MNIST's median stroke thickness on 28x28, pixels (5th to 95th percentile: 1.8 to 4.1)
-HAIRLINE = 1.2  # thickness on 28x28, pixels, that only one MNIST digit in a hundred stays below
+HAIRLINE = 1.2  # stroke thickness on 28x28, pixels; only one MNIST digit in a hundred is thinner
 SAMPLES = 8  # painted samples per pixel, each way: area coverage in 64 levels
-MOST_POINTS = 2_000  # that are painted, three times as many as any real digit has: each takes time
-FAINTEST = 0.3  # share of the peak at which an image's ink begins; brings enlarged MNIST digits back best
+MOST_POINTS = 2_000  # painted per drawing, because each takes time; three times as many as any real digit has
+FAINTEST = 0.3  # share of the peak above which an image's pixels are ink; restores enlarged MNIST digits best
 
 Ink = NDArray[np.float32]
 
@@ -37,7 +37,7 @@ class BlankError(AppError):
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """One station on the way from ink to pixels, kept so that it can be shown."""
+    """One step on the way from ink to pixels, kept so that it can be shown."""
 
     name: str
     why: str
@@ -91,20 +91,20 @@ def crop(ink: Ink) -> Ink:
 
 
 def thicken(ink: Ink) -> tuple[Ink, bool]:
-    """Redraw cropped ink that would be thinner than HAIRLINE on 28x28 as thick as MNIST's pen, and say whether it was.
+    """Redraw cropped ink as thick as MNIST's pen if it would be thinner than HAIRLINE on 28x28; return whether it was.
 
-    A ballpoint pen's digit on a large sheet would fade to nothing when it is shrunk. Redrawn or not, the ink comes with
-    as many pixels as are needed.
+    A ballpoint pen's digit on a large sheet would fade to nothing when it is shrunk. Redrawn or not, the ink is
+    returned with no more pixels than are needed.
     """
     height, width = ink.shape
     scale = BOX * SAMPLES / max(height, width)
-    if scale < 1:  # look at no more than is needed
+    if scale < 1:  # more pixels than are needed
         size = max(1, round(width * scale)), max(1, round(height * scale))
         ink = np.asarray(Image.fromarray(ink).resize(size, Image.Resampling.BOX))
-    pixel = max(ink.shape) / BOX  # of the finished picture
+    pixel = max(ink.shape) / BOX  # the side of one pixel of the finished picture
     inside = ink > FAINTEST * ink.max()
     ring = ndimage.binary_dilation(np.pad(inside, 1)).sum() - inside.sum()
-    thickness = 2 * inside.sum() / ring / pixel  # a line's area over half of what a one-pixel ring adds to it
+    thickness = 2 * inside.sum() / ring / pixel  # a line's area over half of the ring around it
     if thickness >= HAIRLINE:
         return ink, False
     grow = (PEN - thickness) / 2 * pixel
@@ -113,15 +113,15 @@ def thicken(ink: Ink) -> tuple[Ink, bool]:
 
 
 def fit(ink: Ink) -> Ink:
-    """Scale to a longer side of 20 pixels by area coverage, keeping the aspect; the shorter side is rounded up."""
+    """Scale to a longer side of 20 pixels by area coverage, keeping the aspect ratio; round the shorter side up."""
     height, width = ink.shape
     longer = max(height, width)
     rows, columns = (-(-side * BOX // longer) for side in (height, width))
-    # Paper added below and to the right: the shorter side may end within a pixel and is not stretched to its edge.
+    # Add paper below and to the right: the shorter side may end within a pixel and must not be stretched to its edge.
     padded = np.zeros((-(-rows * longer // BOX), -(-columns * longer // BOX)), np.float32)
     padded[:height, :width] = ink
     window = (0.0, 0.0, columns * longer / BOX, rows * longer / BOX)
-    # Enlarging has no areas to cover; there, interpolate.
+    # Area coverage works for shrinking only; interpolate to enlarge.
     how = Image.Resampling.BOX if longer >= BOX else Image.Resampling.BILINEAR
     return np.asarray(Image.fromarray(padded).resize((columns, rows), how, box=window))
 
@@ -150,12 +150,12 @@ def quantise(ink: Ink) -> NDArray[np.uint8]:
 
 
 def pixels_of_drawing(drawing: Drawing, pen: float = PEN) -> NDArray[np.uint8]:
-    """The (28, 28) picture of a drawing, without its history: the quick way. Raises BlankError."""
+    """The (28, 28) picture of a drawing, without the steps that prepare_drawing keeps. Raises BlankError."""
     return quantise(centre(stretch(shrink(paint(drawing, pen)))))
 
 
 def shrink(painting: Ink) -> Ink:
-    """Average each SAMPLES x SAMPLES block: area coverage of a painting that has the box's size already."""
+    """Average each SAMPLES x SAMPLES block: the area coverage of a painting that already has the box's size."""
     height, width = painting.shape
     return painting.reshape(height // SAMPLES, SAMPLES, width // SAMPLES, SAMPLES).mean(axis=(1, 3))
 
@@ -166,16 +166,16 @@ def prepare_drawing(drawing: Drawing) -> Prepared:
     fitted = stretch(shrink(repainted))
     centred = centre(fitted)
     steps = (
-        Step("Your ink", "The strokes as the pen left them.", paint(drawing, _share_of_pen(drawing))),
+        Step("Your ink", "The strokes as you drew them.", paint(drawing, _share_of_pen(drawing))),
         Step("MNIST's pen", "Redrawn as thick as the pens that MNIST was written with.", repainted),
         Step("20 × 20", "Shrunk so that the longer side is 20 pixels, each as dark as its share of ink.", fitted),
-        Step("28 × 28", "Moved so that the centre of mass is in the middle: the picture that is read.", centred),
+        Step("28 × 28", "Moved so that the centre of mass is in the middle: the picture the network reads.", centred),
     )
     return Prepared(quantise(centred), steps)
 
 
 def _share_of_pen(drawing: Drawing) -> float:
-    """The pen as it was drawn, in pixels of the 20x20 box; a hairline where it is unknown."""
+    """The pen's width as drawn, in pixels of the 20x20 box; half of MNIST's if unknown."""
     extent = max(float(np.ptp(np.concatenate(drawing.strokes), axis=0).max()), 1e-9)
     width = drawing.pen_width
     return PEN / 2 if width is None else max(0.25, BOX * width / (extent + width))
@@ -191,7 +191,7 @@ def prepare_image(image: Image.Image) -> Prepared:
     redrawn = Step("MNIST's pen", "Hairlines redrawn as thick as the pens that MNIST was written with.", thick)
     steps = (
         Step("Your ink", "The picture with its paper removed.", ink),
-        Step("Cropped", "Cut to the ink.", cropped),
+        Step("Cropped", "Cut down to the ink.", cropped),
         *([redrawn] if is_redrawn else []),
         Step("20 × 20", "Shrunk so that the longer side is 20 pixels, each as dark as its share of ink.", fitted),
         Step("28 × 28", "Moved so that the centre of mass is in the middle: all that the network sees.", centred),

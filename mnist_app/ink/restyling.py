@@ -1,8 +1,8 @@
-"""Drawings as other hands might have written them: what training sees in place of the few writers we have.
+"""Augmentation: varies drawings as other people might have written them, because the training ink has few writers.
 
 Augmenting strokes instead of pixels leaves the pen's width to preprocessing, and can change what pixels cannot: where
-the pen was lifted, how often it was sampled, whether a zero has its slash. Everything here works on drawings whose
-longer side is 1, centred at the origin, and takes a NumPy generator, so that a seed decides it all.
+the pen was lifted, how often it was sampled, whether a zero is slashed. Everything here works on drawings whose longer
+side is 1, centred at the origin, and takes a NumPy generator, so that a seed makes the result reproducible.
 """
 
 import itertools
@@ -18,26 +18,27 @@ from mnist_app.ink.styles import is_plain_line
 
 Strokes = list[Stroke]
 
-# Chances: of a stroke the other way, of another order, of strokes in pieces. The first two are what real ink shows now
-# and then. Whoever lifts the pen on the way is rare there, and not on a screen: half of what is learned from is cut.
+# Chances that a stroke is reversed, that the strokes change their order, and that they are cut into pieces. The first
+# two occur now and then in real ink. Few people there lift the pen within a stroke, but many do on a screen, so half of
+# the drawings are cut.
 REVERSED, SHUFFLED, CUT = 0.08, 0.08, 0.5
 
 
 @dataclass(frozen=True)
 class Restyling:
-    """How far a drawing may stray from what was written. Lengths are shares of the longer side."""
+    """How far a drawing may differ from the original. Lengths are shares of the longer side."""
 
-    rotation: float = 9.0  # degrees, standard deviation; an app must bear 15
+    rotation: float = 9.0  # degrees, standard deviation; the app must tolerate 15
     slant: float = 0.18  # sideways shift per height, standard deviation
-    aspect: float = 0.16  # of the logarithm of width over height, standard deviation
-    warp: float = 0.035  # of the slow bends that run through the whole drawing, standard deviation of each
-    loosening: float = 0.02  # of each stroke's own displacement, standard deviation
-    tremor: float = 0.012  # of a mouse's jitter, at most
-    habits: float = 1.0  # scales the chances of slashes, bars, flags, feet, tails and joins
+    aspect: float = 0.16  # logarithm of width over height, standard deviation
+    warp: float = 0.035  # each of the slow waves that bend the whole drawing, standard deviation
+    loosening: float = 0.02  # displacement of each stroke, standard deviation
+    tremor: float = 0.012  # jitter as of a mouse, largest standard deviation
+    habits: float = 1.0  # scales the chances of the writing habits below: slashes, bars, flags, feet, tails, joins …
 
 
 def restyle(drawing: Drawing, label: int, restyling: Restyling, random: Generator) -> Drawing:
-    """The same digit in another hand."""
+    """The same digit in another handwriting."""
     strokes = unit(drawing.strokes)
     for habit, chance in HABITS.get(label, ()) + COMMON_HABITS:
         if random.random() < chance * restyling.habits:
@@ -46,7 +47,7 @@ def restyle(drawing: Drawing, label: int, restyling: Restyling, random: Generato
 
 
 def deform(strokes: Strokes, restyling: Restyling, random: Generator) -> Strokes:
-    """Bend, lean, turn and resample strokes at random, whatever they show."""
+    """Bend, slant, rotate and resample strokes at random, whatever they show."""
     if random.random() < 0.3:
         strokes = _resampled_sparsely(strokes, random)
     strokes = [stroke + random.normal(0, restyling.loosening, 2) for stroke in strokes]
@@ -60,7 +61,7 @@ def deform(strokes: Strokes, restyling: Restyling, random: Generator) -> Strokes
 
 
 def reordered(strokes: Sequence[Stroke], random: Generator) -> Strokes:
-    """The same strokes as few write them: some the other way, in another order, with the pen lifted on the way."""
+    """The same strokes, written in an unusual way: some reversed, in another order, or cut into pieces."""
     strokes = [stroke[::-1] if random.random() < REVERSED else stroke for stroke in strokes]
     if random.random() < SHUFFLED:
         strokes = [strokes[at] for at in random.permutation(len(strokes))]
@@ -79,7 +80,7 @@ def _pieces(stroke: Stroke, random: Generator) -> Strokes:
 
 
 def unit(strokes: Sequence[Stroke]) -> Strokes:
-    """The strokes at the size that this module speaks of: longer side 1, centred at the origin; a dot stays a dot."""
+    """The strokes scaled to a longer side of 1 and centred at the origin; a dot stays a dot."""
     points = np.concatenate(strokes)
     low, high = points.min(axis=0), points.max(axis=0)
     longer = (high - low).max() or 1.0
@@ -87,7 +88,7 @@ def unit(strokes: Sequence[Stroke]) -> Strokes:
 
 
 def _matrix(restyling: Restyling, random: Generator) -> Stroke:
-    """Slant, aspect and rotation in one: (2, 2), for points as rows."""
+    """Slant, aspect ratio and rotation as one matrix (2, 2), for points as rows."""
     angle = np.radians(random.normal(0, restyling.rotation))
     wider = np.exp(random.normal(0, restyling.aspect) / 2)
     lean = random.normal(0, restyling.slant)
@@ -104,16 +105,17 @@ def _warped(strokes: Strokes, warp: float, random: Generator) -> Strokes:
 
 
 def _resampled_sparsely(strokes: Strokes, random: Generator) -> Strokes:
-    """The corners that a slow device leaves of a quick curve: a sample every 4% to 14% of the side."""
+    """A sample every 4% to 14% of the side only: a slow device turns a quick curve into such corners."""
     step = random.uniform(0.04, 0.14)
     return [resampled(stroke, step) for stroke in strokes]
 
 
-# The habits. Each takes a drawing's strokes and gives those of a writer who has it; y runs downwards.
+# Writing habits. Each takes a drawing's strokes and returns them as a writer with this habit draws them; y runs
+# downwards.
 
 
 def _slashed(strokes: Strokes, random: Generator) -> Strokes:
-    """A zero with a slash from lower left to upper right, inside or through; or the other way, as a few do."""
+    """A zero with a slash, inside it or through it, from lower left to upper right; rarely the other diagonal."""
     points = np.concatenate(strokes)
     middle, half = (points.min(axis=0) + points.max(axis=0)) / 2, np.ptp(points, axis=0) / 2
     middle = middle + random.normal(0, 0.04, 2)
@@ -123,12 +125,12 @@ def _slashed(strokes: Strokes, random: Generator) -> Strokes:
 
 
 def _barred(strokes: Strokes, random: Generator) -> Strokes:
-    """A seven with a bar across its stem, unless it has one."""
+    """A seven with a bar across its stem, unless it has a second stroke already."""
     if len(strokes) > 1:
         return strokes
     stem = strokes[0]
     along = distance_along(stem) / max(distance_along(stem)[-1], 1e-9)
-    share = random.uniform(0.55, 0.9)  # of the way: from the middle of the stem downwards
+    share = random.uniform(0.55, 0.9)  # of its length: from the middle of the stem downwards
     middle = np.array([np.interp(share, along, stem[:, axis]) for axis in (0, 1)])
     half = np.array([random.uniform(0.12, 0.36), random.normal(0, 0.04)])
     return [*strokes, np.stack([middle - half, middle + half * random.uniform(0.7, 1.2)])]
@@ -144,10 +146,10 @@ def _hooked(strokes: Strokes, random: Generator) -> Strokes:
 
 
 def _flagged(strokes: Strokes, random: Generator) -> Strokes:
-    """A one in one stroke with a flag as much of Europe writes it: a tick, or long and nearly level, and all between.
+    """A one in one stroke with a flag, as in much of Europe: anything from a tick to long and nearly level.
 
-    It takes the place of the flag that the one has, if any. Of those that people write, the long ones are rare, and
-    next to the many sevens a network takes them for one.
+    It replaces the flag that the one has, if any. Long flags are rare in real ink, so a network that sees far more
+    sevens would take these ones for sevens.
     """
     if len(strokes) != 1:
         return strokes
@@ -174,7 +176,7 @@ def _footed(strokes: Strokes, random: Generator) -> Strokes:
 
 
 def _joined(strokes: Strokes, random: Generator) -> Strokes:
-    """The pen dragged where it should have been lifted: a four or five in one stroke."""
+    """Two strokes joined because the pen was not lifted, as in a four or five in one stroke."""
     if len(strokes) < 2:
         return strokes
     at = int(random.integers(len(strokes) - 1))
@@ -182,7 +184,7 @@ def _joined(strokes: Strokes, random: Generator) -> Strokes:
 
 
 def _lifted(strokes: Strokes, random: Generator) -> Strokes:
-    """A stroke in two, with a small gap where the pen skipped."""
+    """A stroke split in two, with a small gap where the pen skipped."""
     at = int(random.integers(len(strokes)))
     stroke = resampled(strokes[at], 0.03)
     if len(stroke) < 12:
@@ -193,7 +195,7 @@ def _lifted(strokes: Strokes, random: Generator) -> Strokes:
 
 
 def _trimmed(strokes: Strokes, random: Generator, most: float = 0.15) -> Strokes:
-    """Begun late or ended early, by a share of a stroke of at most ``most``: loops stay open, ends do not meet."""
+    """A stroke begun late or ended early, by at most the share ``most``: loops stay open, ends do not meet."""
     at = int(random.integers(len(strokes)))
     stroke = resampled(strokes[at], 0.03)
     cut = int(len(stroke) * random.uniform(0.02, most))
@@ -215,13 +217,13 @@ def _tailed(strokes: Strokes, random: Generator) -> Strokes:
 
 Habit = Callable[[Strokes, Generator], Strokes]
 
-# Chances in a drawing; those of a digit come first.
+# Each habit with its chance in a drawing. A digit's own habits are applied before the common ones.
 HABITS: dict[int, tuple[tuple[Habit, float], ...]] = {
     0: ((_slashed, 0.15),),
     1: ((_flagged, 0.6), (_footed, 0.2)),
     7: ((_barred, 0.3), (_hooked, 0.15)),
-    8: ((partial(_trimmed, most=0.28), 0.3),),  # open at the top more often and wider than others are
-    9: ((partial(_trimmed, most=0.2), 0.2),),  # likewise
+    8: ((partial(_trimmed, most=0.28), 0.3),),  # left open at the top, more often and wider than other digits
+    9: ((partial(_trimmed, most=0.2), 0.2),),  # the same, but less so
 }
 COMMON_HABITS: tuple[tuple[Habit, float], ...] = (
     (_joined, 0.06),

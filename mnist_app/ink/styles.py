@@ -1,4 +1,4 @@
-"""How a digit was written, as far as counting strokes tells: what figures are broken down by."""
+"""How a digit was written, judged mostly by counting strokes; accuracy is broken down by these styles."""
 
 import numpy as np
 
@@ -8,13 +8,13 @@ COUNTS = ("1 stroke", "2 strokes", "3 strokes or more")
 
 
 def style_of(drawing: Drawing, label: int) -> str:
-    """The style of a drawing of a digit that has ink; of ones in one stroke also whether they are but a line."""
+    """The style of a digit's drawing that is not blank. Ones in one stroke are split into plain lines and others."""
     if label == 1 and len(drawing.strokes) == 1:
         return "1, a plain line" if is_plain_line(drawing.strokes[0]) else "1 in 1 stroke, flagged or bent"
     return f"{label} in {COUNTS[min(len(drawing.strokes), len(COUNTS)) - 1]}"
 
 
 def is_plain_line(stroke: Stroke) -> bool:
-    """Hardly longer than the way from its start to its end; a dot is none."""
+    """Whether a stroke is less than 10% longer than the straight line between its ends; a dot is not a line."""
     way = np.hypot(*(stroke[-1] - stroke[0]))
     return bool(distance_along(stroke)[-1] < 1.1 * way)

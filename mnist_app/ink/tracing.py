@@ -1,7 +1,7 @@
-"""From a picture of a digit back to strokes, as a pen might have drawn it: who follows pens can learn from MNIST, too.
+"""From a picture of a digit back to strokes as a pen might have drawn them, so that pen networks can learn from MNIST.
 
-The picture is thinned to a line one pixel wide, and a pen follows that as straight ahead as it can. In which order and
-which way the digit was written no picture tells: it begins at free ends, at the top left first.
+The picture is thinned to lines one pixel wide, and a pen follows them as straight ahead as it can. A picture does not
+show the order or direction in which the digit was written, so the pen begins at free ends, the top left one first.
 """
 
 import functools
@@ -14,15 +14,15 @@ from scipy import ndimage
 
 from mnist_app.ink.strokes import Drawing, Stroke
 
-LARGER = 3  # times each way that a picture is enlarged before it is thinned: lines come out smoother
-MARGIN = 2  # pixels of paper around it, or lines along the edge would be thinned away
+LARGER = 3  # factor by which a picture is enlarged before it is thinned, for smoother lines
+MARGIN = 2  # pixels of paper added around it, or lines along the edge would be thinned away
 AT_ONCE = 200  # pictures that are thinned together
-BEHIND = 6  # steps back that tell which way the pen is going
-ACROSS = 3  # pixels that it goes over where it crosses what it has drawn …
-STRAIGHT = 0.85  # … and the cosine of the angle by which it may turn there
-TOUCHING = 2.9  # pixels between the end of a stroke and another that it was drawn up to
-SHORTEST = 6  # pixels of a stroke: shorter ones are what thinning left of a rough edge
-SMOOTHING = 2.0  # pixels, standard deviation: takes the stairs out of a line
+BEHIND = 6  # steps back from which the pen's direction is measured
+ACROSS = 3  # pixels that the pen may jump to cross a line it has drawn …
+STRAIGHT = 0.85  # … and the cosine of the largest angle by which it may turn there
+TOUCHING = 2.9  # pixels: a stroke that ends this close to another was drawn up to it
+SHORTEST = 6  # pixels of a stroke: shorter ones are left over from thinning a rough edge
+SMOOTHING = 2.0  # pixels, standard deviation: smooths the steps of a line
 
 Pictures = NDArray[np.uint8]  # (N, 28, 28), 0 = paper, 255 = ink
 Mask = NDArray[np.bool_]
@@ -34,17 +34,17 @@ _FURTHER = [(down, right) for down in _REACH for right in _REACH if max(abs(down
 
 
 def traced(pictures: Pictures) -> Iterator[Drawing]:
-    """A drawing of each picture, in the pixels of the enlarged one; a blank one of no ink, or of but a speck."""
+    """A drawing of each picture, in pixels of the enlarged one; blank if there is no ink or only a speck."""
     for first in range(0, len(pictures), AT_ONCE):
         for skeleton in thinned(_ink_of(pictures[first : first + AT_ONCE])):
             yield Drawing(tuple(_strokes_along(skeleton)))
 
 
 def thinned(ink: Mask) -> Mask:
-    """Ink (N, H, W), none of it on the border, thinned to lines one pixel wide: lines that are joined stay joined.
+    """Ink (N, H, W), none of it on the border, thinned to lines one pixel wide; lines that are joined stay joined.
 
-    Pixels of the border of the ink are taken away as long as any may go, in two turns, so that the line stays in the
-    middle (Zhang and Suen, doi 10.1145/357994.358023). Of a square of two by two pixels nothing is left.
+    Pixels at the edge of the ink are removed until none can be, in two alternating passes so that the line stays in the
+    middle (Zhang and Suen, doi 10.1145/357994.358023). A square of two by two pixels vanishes.
     """
     ink = ink.copy()
     while True:
@@ -65,21 +65,21 @@ def _counted(masks: Iterable[Mask]) -> NDArray[np.int8]:
 
 
 def _ink_of(pictures: Pictures) -> Mask:
-    """Where each picture, enlarged, has at least half of its strongest ink."""
+    """Where each picture, enlarged, has more than half of its strongest ink."""
     padded = np.pad(pictures, ((0, 0), (MARGIN, MARGIN), (MARGIN, MARGIN))).astype(np.float32)
     enlarged = ndimage.zoom(padded, (1, LARGER, LARGER), order=1)
     return enlarged > enlarged.max(axis=(1, 2), keepdims=True) / 2
 
 
 def _strokes_along(skeleton: Mask) -> list[Stroke]:
-    """Strokes that cover every line of a skeleton (H, W), the specks among them left out."""
+    """Strokes that cover every line of a skeleton (H, W); those below SHORTEST are dropped if there are longer ones."""
     paths = _paths(skeleton)
     whole = [path for path in paths if len(path) >= SHORTEST] or sorted(paths, key=len)[-1:]
     return [_smoothed(_drawn_up_to(path, paths)) for path in whole]
 
 
 def _paths(skeleton: Mask) -> list[Stroke]:
-    """The pixels of each stroke (P, 2), right and down, in the order in which the pen passes them."""
+    """The pixels of each stroke (P, 2), as x and y, in the order in which the pen passes them."""
     left = {(row, column) for row, column in np.argwhere(skeleton).tolist()}
     paths = []
     while left:
@@ -94,7 +94,7 @@ def _paths(skeleton: Mask) -> list[Stroke]:
 
 
 def _following(path: Sequence[_Pixel], left: Collection[_Pixel]) -> _Pixel | None:
-    """Where the pen goes on: as straight ahead as there is ink, or over a line that it crosses; None where it ends."""
+    """The pen's next pixel: as straight ahead as possible, or beyond a line that it crosses; None at the end."""
     row, column = path[-1]
     before = path[max(0, len(path) - 1 - BEHIND)]
     down, right = row - before[0], column - before[1]
@@ -119,13 +119,13 @@ def _among(pixels: Collection[_Pixel], pixel: _Pixel, ways: Sequence[_Pixel]) ->
 
 
 def _drawn_up_to(path: Stroke, paths: Sequence[Stroke]) -> Stroke:
-    """A path whose ends reach the longer ones that they nearly touch: thinning and crossing left gaps there."""
+    """A path extended to the longer paths that its ends nearly touch: thinning and crossing left gaps there."""
     first, last = (_touched(end, path, paths) for end in (path[0], path[-1]))
     return np.concatenate([first, path, last])
 
 
 def _touched(end: Stroke, path: Stroke, paths: Sequence[Stroke]) -> Stroke:
-    """The nearest pixel (1, 2) of the first path as long or longer that comes within TOUCHING; (0, 2) if none does."""
+    """The nearest pixel (1, 2) of the first path at least as long that comes within TOUCHING; (0, 2) if none does."""
     for other in paths:
         if other is not path and len(other) >= len(path):
             distances = np.hypot(*(other - end).T)
@@ -135,7 +135,7 @@ def _touched(end: Stroke, path: Stroke, paths: Sequence[Stroke]) -> Stroke:
 
 
 def _smoothed(path: Stroke) -> Stroke:
-    """Every second point of a path, without stairs; its ends stay where they are."""
+    """A path smoothed and reduced to every second point; its ends stay where they are."""
     if len(path) < SHORTEST:
         return path
     smooth = ndimage.gaussian_filter1d(path, SMOOTHING, axis=0, mode="nearest")

@@ -1,4 +1,4 @@
-"""The way of the pen in numbers: what a drawing tells beside its picture."""
+"""The trajectory of the pen: what a drawing shows beyond its picture, as numbers for the pen network."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,19 +6,19 @@ from PIL import Image, ImageDraw
 
 from mnist_app.ink.strokes import SMALLEST, Drawing, distance_along
 
-POINTS = 64  # that a way is told by
-SHOWN = 112  # pixels of a picture of it, each way
-FIRST, LAST = 0.3, 1.0  # ink of its first and its last point
+POINTS = 64  # in a trajectory
+SHOWN = 112  # pixels of a trajectory's picture, each way
+FIRST, LAST = 0.3, 1.0  # ink of the first and the last point in that picture
 
 Trajectory = NDArray[np.float32]  # (POINTS, 3)
 
 
 def trajectory_of(drawing: Drawing) -> Trajectory:
-    """The way of the pen through a drawing that has ink: POINTS points in writing order, evenly spread over the ink.
+    """The trajectory of a drawing that has ink: POINTS points in writing order, evenly spread over the ink.
 
-    Of each point x, to the right, and y, downwards, in -1 to 1 over the longer side of the drawing and from its middle;
-    then 1 where the pen came there on paper, 0 where it had been lifted. A stroke has at least two points, so that of
-    more than POINTS / 2 only the first are followed.
+    A point is x to the right and y downwards, measured from the drawing's middle so that its longer side spans -1 to 1;
+    then 1 if the pen came there on paper, 0 if it had been lifted. Every stroke gets at least two points, so only the
+    first POINTS / 2 strokes are followed.
     """
     points = np.concatenate(drawing.strokes)
     low, extent = points.min(axis=0), np.ptp(points, axis=0)
@@ -41,9 +41,9 @@ def trajectory_of(drawing: Drawing) -> Trajectory:
 
 
 def painted(trajectory: Trajectory) -> NDArray[np.float32]:
-    """A picture of a trajectory (SHOWN, SHOWN), 0 = paper, 1 = ink: the later, the stronger; dots where strokes begin.
+    """A picture (SHOWN, SHOWN) of a trajectory, 0 = paper, 1 = ink; later points are darker.
 
-    Where the pen was lifted nothing is drawn.
+    A dot marks the beginning of each stroke. Nothing is drawn where the pen was lifted.
     """
     side = SHOWN * 4  # painted larger, for smooth edges
     sheet = Image.new("L", (side, side))

@@ -1,4 +1,4 @@
-"""Scikit-learn's estimators as contenders: on 784 numbers from 0 to 1, and converted to ONNX by skl2onnx."""
+"""Scikit-learn estimators as contenders: they read 784 numbers from 0 to 1, and skl2onnx converts them to ONNX."""
 
 import warnings
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from mnist_app.data.dataset import rows_of
 from mnist_app.lab.contender import CLASSICAL, Contender, Expected, Fitted, Lesson
 
 OPSETS = {"": 18, "ai.onnx.ml": 3}
-LEAST = 1e-6  # a probability of 0 is taken for this much: there is no logarithm of it
+LEAST = 1e-6  # the smallest probability, because 0 has no logarithm
 
 Floats = NDArray[np.float32]
 
@@ -27,9 +27,9 @@ def classical(
     expected: Expected,
     convert: Callable[[Any], onnx.ModelProto] | None = None,
 ) -> Contender:
-    """A contender that is an estimator of scikit-learn's: ``make`` builds it, ``parameters`` counts what it has kept.
+    """A contender that is a scikit-learn estimator: ``make`` builds it, ``parameters`` counts the numbers it has kept.
 
-    ``convert`` makes ONNX of a fitted one, from rows to labels and probabilities, where skl2onnx needs help.
+    ``convert`` converts a fitted one to ONNX, from rows to labels and probabilities, if skl2onnx needs help.
     """
 
     def fit(lesson: Lesson) -> Fitted:
@@ -45,34 +45,34 @@ def classical(
 
 
 def has_probabilities(estimator: Any) -> bool:
-    """Whether it gives probabilities; else it gives scores."""
+    """Whether an estimator gives probabilities, rather than scores."""
     return hasattr(estimator, "predict_proba")
 
 
 def _scores(estimator: Any, rows: Floats) -> Floats:
-    """What an estimator says of each digit (N, 10), as logits: log probabilities where it has some, else its scores."""
+    """An estimator's output (N, 10) as logits: log probabilities if it gives probabilities, else its scores."""
     if has_probabilities(estimator):
         return np.log(np.maximum(estimator.predict_proba(rows), LEAST)).astype(np.float32)
     return np.asarray(estimator.decision_function(rows), np.float32)
 
 
 def converted(estimator: Any, **options: Any) -> onnx.ModelProto:
-    """What skl2onnx makes of a fitted estimator, with options of its own for this kind of estimator."""
+    """A fitted estimator, converted by skl2onnx with the options for this kind of estimator."""
     from skl2onnx import to_onnx
     from sklearn.svm import LinearSVC
 
-    # Otherwise it answers with a dictionary for each picture; LinearSVC has no such option, and no dictionaries.
+    # Without it, the graph returns a dictionary per picture. LinearSVC never does, and does not have this option.
     plain = {} if isinstance(estimator, LinearSVC) else {"zipmap": False}
     row = np.zeros((1, 784), np.float32)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # skl2onnx asks an SVC for what scikit-learn 1.11 will not have
+        warnings.simplefilter("ignore", FutureWarning)  # skl2onnx reads an SVC attribute that scikit-learn 1.11 removes
         return to_onnx(estimator, row, options={id(estimator): {**plain, **options}}, target_opset=OPSETS)
 
 
 def _around(model: onnx.ModelProto, has_probabilities: bool) -> bytes:
-    """A graph from rows (N, 784) to labels and probabilities or scores, as one from pictures to logits and features.
+    """Wrap a graph from rows (N, 784) to labels and probabilities or scores into one from pictures to logits, features.
 
-    There are no last features: the logits stand in for them, as they do in `models.graph.read_features`.
+    There are no last features, so the logits stand in for them, as in `models.graph.read_features`.
     """
     graph = model.graph
     rows, scores = graph.input[0].name, graph.output[1].name

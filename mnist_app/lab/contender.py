@@ -1,4 +1,4 @@
-"""What stands in the lab's table: whatever learns from digits and ends as a graph that reads them."""
+"""A row of the lab's table: anything that learns from digits and becomes an ONNX graph that reads them."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,47 +15,47 @@ FAMILIES = (NETWORK, CLASSICAL, COMPRESSED, OWN)
 
 @dataclass(frozen=True, eq=False)
 class Lesson:
-    """What a contender is given."""
+    """What a contender is given to learn from."""
 
     digits: Digits  # to learn from
-    validation: Digits  # to look at on the way
-    is_quick: bool  # a rehearsal: one epoch, whatever comes of it
-    progress: Callable[[float], None]  # to be told how far the learning has come, 0 to 1
-    graphs: Mapping[str, bytes] = field(default_factory=dict)  # ONNX, of the contenders that it needs, by name
+    validation: Digits  # to be watched during training
+    is_quick: bool  # a rehearsal: one epoch, whatever the result
+    progress: Callable[[float], None]  # called with the share of training done, 0 to 1
+    graphs: Mapping[str, bytes] = field(default_factory=dict)  # ONNX graphs of the contenders it needs, by name
 
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """What has learned."""
+    """A trained contender."""
 
     graph: Callable[[], bytes]  # makes the ONNX graph, as `models.graph.to_graph` describes it
-    # Logits (N, 10) of pictures (N, 28, 28), 0 to 255, by the library that it learned with; None where that is ours.
+    # Logits (N, 10) of pictures (N, 28, 28), 0 to 255, by the library that trained it; None if that is ONNX Runtime.
     read: Callable[[NDArray[np.uint8]], NDArray[np.floating]] | None
-    parameters: int  # numbers that were learned, or are kept to compare with
-    has_probabilities: bool = True  # or scores, which say nothing of confidence until they are calibrated
-    curves: tuple[Mapping[str, float], ...] = ()  # registry.CURVES over the epochs, of what has some
-    card: ModelCard | None = None  # of a model of this app, which learned before and has a folder of its own
+    parameters: int  # numbers that were learned, or are kept for comparison
+    has_probabilities: bool = True  # else scores, which are no confidence until calibrated
+    curves: tuple[Mapping[str, float], ...] = ()  # registry.CURVES by epoch, if it has epochs
+    card: ModelCard | None = None  # of this app's own models, which have a folder already
 
 
 @dataclass(frozen=True)
 class Expected:
-    """What the literature leads one to expect, or what this app asks for."""
+    """The accuracy that the literature reports, or that this app asks for."""
 
     accuracy: float  # 0 to 1, on the test split
     source: str
-    excuse: str = ""  # why ours may fall short of it, where it does
+    excuse: str = ""  # why ours may fall short of it
 
 
 @dataclass(frozen=True, eq=False)
 class Contender:
-    """A model of the lab: who it is and how it learns."""
+    """A model of the lab: what it is and how it learns."""
 
-    name: str  # of its folder
+    name: str  # also of its folder
     title: str
     family: str  # of FAMILIES
-    idea: str  # a sentence: what is special about it
-    recipe: str  # all that decides what is learned, but for what it is made from; results of another do not count
+    idea: str  # what is special about it, in one sentence
+    recipe: str  # all that decides what is learned, except ``needs``; figures of another recipe do not count
     fit: Callable[[Lesson], Fitted]
     expected: Expected | None = None
     needs: tuple[str, ...] = ()  # names of contenders that it is made from
-    knows_ink: bool = False  # it has learned from real ink, on which it cannot be measured then
+    knows_ink: bool = False  # trained on real ink, so it cannot be measured on it

@@ -1,6 +1,6 @@
-"""What augmentation, dropout, batch norm, learning rate and batch size do: one network, few digits, one change a run.
+"""What augmentation, dropout, batch norm, learning rate and batch size do: one network, few digits, one change per run.
 
-With 2,000 digits a network soon knows them by heart, so that overfitting can be seen as it happens.
+A network soon knows 2,000 digits by heart, so overfitting can be seen as it happens.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +18,7 @@ from mnist_app.training.augmentation import STILL, Augmentation
 from mnist_app.training.train import TrainConfig
 
 DIGITS = 2_000
-# Nothing that helps but batch norm: each run switches one thing on, or turns one knob.
+# All that helps is off, except batch norm: each run switches one thing on, or turns one knob.
 USUAL = TrainConfig(
     epochs=30,
     batch_size=32,
@@ -33,7 +33,7 @@ USUAL = TrainConfig(
 
 
 class Subject(nn.Module):
-    """Three convolutions, halving each time, and a linear layer; with batch norm and dropout or without."""
+    """Three convolutions of stride 2 and a linear layer, with or without batch norm and dropout."""
 
     def __init__(self, has_norm: bool = True, dropout: float = 0.0) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ class Subject(nn.Module):
 
 @dataclass(frozen=True, eq=False)
 class Setting:
-    """One run: what it is called, what learns, and how."""
+    """One run: its name, its network and how that learns."""
 
     words: str
     build: Callable[[], nn.Module] = Subject
@@ -63,27 +63,27 @@ class Effect:
     """One knob, turned from run to run."""
 
     title: str
-    what: str  # it does, in a sentence
+    what: str  # what the knob does, in a sentence
     settings: tuple[Setting, ...]
 
 
 @dataclass(frozen=True)
 class Run:
-    """How one setting fared."""
+    """The result of one setting."""
 
     setting: str
-    curves: Sequence[Mapping[str, float]]  # registry.CURVES, an epoch each
+    curves: Sequence[Mapping[str, float]]  # registry.CURVES by epoch
 
     def __post_init__(self) -> None:
-        """Raises TypeError, ValueError or KeyError where a page could not draw it: it comes from a file."""
+        """Check what came from a file. Raises TypeError, ValueError or KeyError if a page could not draw it."""
         check_curves(self.curves)
         if not self.curves:
-            raise ValueError("there is no epoch")
+            raise ValueError("there are no epochs")
 
 
 @dataclass(frozen=True)
 class Seen:
-    """One effect, as its runs showed it."""
+    """The results of one effect's runs."""
 
     title: str
     what: str
@@ -132,7 +132,7 @@ EFFECTS = (
 
 
 def run_effects(is_quick: bool, progress: Callable[[float], None]) -> list[Seen]:
-    """Let every setting learn. A setting that stands in several effects learns once."""
+    """Train every setting; one that belongs to several effects is trained once."""
     torch.set_num_threads(1)
     digits, validation = load_split("train"), load_split("validation")
     learners = {_recipe(setting): setting for effect in EFFECTS for setting in effect.settings}

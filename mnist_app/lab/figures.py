@@ -1,4 +1,4 @@
-"""What is known of a contender, and where it is kept: a folder each, `figures.json`, card and graph."""
+"""What was measured of each contender, and its folder on disk: `figures.json`, model card and graph."""
 
 import json
 import math
@@ -18,13 +18,13 @@ from mnist_app.models.registry import CARD, CURVES, GRAPH
 from mnist_app.storage import SHIPPED_LAB, lab_folder, write_whole
 
 FIGURES, PROBLEM = "figures.json", "problem.json"
-SHIPPED_UP_TO = 800_000  # bytes of a graph, compressed: larger ones are rebuilt by their command
-TOLERANCE = 0.003  # accuracy by which a contender may fall short of what is expected of it
+SHIPPED_UP_TO = 800_000  # bytes of a compressed graph; larger ones are not shipped, and rebuilt by their command
+TOLERANCE = 0.003  # how far a contender's accuracy may fall short of what is expected
 
 
 @dataclass(frozen=True)
 class Latency:
-    """Milliseconds that one picture takes on one thread, from pixels to probabilities; of `Figures.own` to scores."""
+    """Milliseconds per picture on one thread, from pixels to probabilities, or to scores in `Figures.own`."""
 
     median: float
     p95: float
@@ -32,7 +32,7 @@ class Latency:
 
 @dataclass(frozen=True)
 class Figures:
-    """A row of the table. Shares are from 0 to 1, and of the test split where nothing else is said."""
+    """A row of the table. Shares are from 0 to 1, and measured on the test split unless stated otherwise."""
 
     name: str
     title: str
@@ -41,35 +41,35 @@ class Figures:
     recipe: str
     expected: Expected | None
     accuracy: float
-    precision: float  # of each digit, the mean of the ten, as of the next two
+    precision: float  # the mean over the ten digits, as for the next two
     recall: float
     f1: float
-    calibration_error: float | None  # as it learned, before any calibration; None of scores
-    calibrated_error: float  # with the temperature that validation digits ask for
+    calibration_error: float | None  # before any calibration; None for scores
+    calibrated_error: float  # with the temperature fitted on validation digits
     confusion: Sequence[Sequence[int]]  # (10, 10): rows are the labels, columns what was read
     validation_accuracy: float
-    ink: float | None  # accuracy on real ink, the mean over collections; None where none was at hand, or it knows it
+    ink: float | None  # accuracy on real ink, the mean over collections; None if there was none, or it learned from it
     ink_collections: Mapping[str, float]
     parameters: int
     bytes: int  # of the graph
-    zipped: int  # the same, compressed without loss, as the file is
-    seconds: float  # of processor time, to learn, with what it is made from
-    memory: float | None  # MB at the peak, of the process that learned; None where that was another one
-    own: Latency | None  # by the library that it learned with, timed just after; None where that is ONNX Runtime
+    zipped: int  # of the graph compressed with gzip, as it is stored
+    seconds: float  # of processor time to learn, including what it is made from
+    memory: float | None  # peak MB of the process that learned; None for this app's own models
+    own: Latency | None  # by the library that trained it, right after that; None if that is ONNX Runtime
     latency: Latency  # by ONNX Runtime, as this app reads
-    throughput: float  # pictures a second, a hundred at once, likewise
+    throughput: float  # pictures per second, a hundred at once, by ONNX Runtime
     curves: Sequence[Mapping[str, float]]
     machine: str
 
     def __post_init__(self) -> None:
-        """Raises TypeError, ValueError or KeyError where a page could not show a field: it comes from a file."""
+        """Check what came from a file. Raises TypeError, ValueError or KeyError if a page could not show a field."""
         for part in filter(None, (self, self.latency, self.own, self.expected)):
             _check_kinds(part)
         if self.family not in FAMILIES:
-            raise ValueError(f"there is no family {self.family!r}")
+            raise ValueError(f"unknown family {self.family!r}")
         counts = np.array(self.confusion)
         if counts.shape != (CLASSES, CLASSES) or counts.dtype.kind != "i":
-            raise ValueError("the confusion matrix is none")
+            raise ValueError("the confusion matrix is not one")
         check_curves(self.curves)
 
     @property
@@ -78,30 +78,30 @@ class Figures:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "Figures":
-        """Raises TypeError, ValueError or KeyError."""
+        """Figures from parsed JSON. Raises TypeError, ValueError or KeyError."""
         parts = {"own": Latency, "latency": Latency, "expected": Expected}
         return cls(**{**content, **{name: content[name] and kind(**content[name]) for name, kind in parts.items()}})
 
 
 def check_curves(curves: Sequence[Mapping[str, float]]) -> None:
-    """Raises TypeError, ValueError or KeyError where a curve could not be drawn."""
+    """Raises TypeError, ValueError or KeyError if a curve cannot be drawn."""
     if not all(math.isfinite(report[name]) for report in curves for name in CURVES):
-        raise ValueError("a curve has a gap")
+        raise ValueError("a curve has a value that is not finite")
 
 
 def _check_kinds(part: Any) -> None:
-    """Raises TypeError where a field of a dataclass is of another kind than it says, or no number that can be drawn."""
+    """Raises TypeError if a field of a dataclass has another type than declared, or is not a finite number."""
     for field in fields(part):
         value, kind = getattr(part, field.name), field.type
         if kind in (float, float | None) and isinstance(value, int):  # as JSON may write a round number
             continue
         is_known = not isinstance(kind, type | UnionType) or isinstance(value, kind)
         if not is_known or (isinstance(value, float) and not math.isfinite(value)):
-            raise TypeError(f"{field.name} is of another kind")
+            raise TypeError(f"{field.name} has the wrong type")
 
 
 def read_figures(folder: Path) -> Figures | None:
-    """The figures in a contender's folder; None where there are none that can be read."""
+    """The figures in a contender's folder; None if they are missing or unreadable."""
     try:
         return Figures.from_json(json.loads((folder / FIGURES).read_text()))
     except (OSError, ValueError, TypeError, KeyError):
@@ -109,7 +109,7 @@ def read_figures(folder: Path) -> Figures | None:
 
 
 def problem_of(folder: Path) -> str | None:
-    """Why a contender could not be measured, where that was tried."""
+    """Why a contender could not be measured; None if no failure was recorded."""
     try:
         return str(json.loads((folder / PROBLEM).read_text())["problem"])
     except (OSError, ValueError, TypeError, KeyError):
@@ -117,7 +117,7 @@ def problem_of(folder: Path) -> str | None:
 
 
 def table() -> list[Figures]:
-    """Every contender's figures, this machine's own before those that came with the app, by name."""
+    """Every contender's figures; those measured on this machine replace those that came with the app."""
     found: dict[str, Figures] = {}
     for parent in (lab_folder(), SHIPPED_LAB):
         for path in sorted(parent.glob(f"*/{FIGURES}")):
@@ -128,12 +128,12 @@ def table() -> list[Figures]:
 
 
 def problems() -> dict[str, str]:
-    """Why contenders without figures got none on this machine, by name."""
+    """Why contenders without figures could not be measured on this machine, by name."""
     return _problems_in(lab_folder())
 
 
 def missing() -> list[str]:
-    """Contenders without figures that nobody has tried on this machine: why they failed elsewhere is of no use here."""
+    """Contenders that have no figures because they failed elsewhere, and that were not tried on this machine."""
     here = problems()
     return [name for name in _problems_in(SHIPPED_LAB) if name not in here]
 
@@ -145,7 +145,7 @@ def _problems_in(folder: Path) -> dict[str, str]:
 
 
 def stands(figures: Figures | None, contender: Contender, *, with_ink: bool = False) -> bool:
-    """Whether figures are of this very recipe, and of real ink where that is asked for: it need not learn again."""
+    """Whether figures are up to date: of the contender's recipe and, if ``with_ink``, measured on real ink."""
     lacks_ink = with_ink and not contender.knows_ink and figures is not None and figures.ink is None
     return figures is not None and figures.recipe == contender.recipe and not lacks_ink
 
@@ -156,9 +156,9 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def ship(name: str) -> Path | None:
-    """Copy a contender's figures into weights/, and its model if it is small enough; give where they are.
+    """Copy a contender's figures into weights/, and its model if it is small enough. Returns the folder.
 
-    None where there are none, but some were shipped before: those stay. Raises AppError.
+    Returns None if it has no figures here but was shipped with figures before, which stay. Raises AppError.
     """
     here, there = lab_folder() / name, SHIPPED_LAB / name
     figures = read_figures(here)

@@ -1,11 +1,11 @@
-"""Who stands in the lab's table. To add a model: a file in contenders/ that ends with CONTENDERS, and a line below."""
+"""The contenders of the lab. To add one, put a file that defines CONTENDERS into contenders/, and add a line below."""
 
 import importlib
 from collections.abc import Sequence
 
 from mnist_app.lab.contender import Contender
 
-# Modules of contenders/, in the order of the table; one that needs others stands behind them.
+# Modules of contenders/, in the order of the table; a module that needs others comes after them.
 MODULES = (
     "naive_bayes",
     "linear",
@@ -27,6 +27,6 @@ MODULES = (
 
 
 def contenders() -> Sequence[Contender]:
-    """All of them, in order. Imported when asked for: scikit-learn and torchvision take seconds."""
+    """All contenders, in order. Imported on demand, because scikit-learn and torchvision take seconds."""
     modules = [importlib.import_module(f"mnist_app.lab.contenders.{name}") for name in MODULES]
     return [contender for module in modules for contender in module.CONTENDERS]

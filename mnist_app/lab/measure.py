@@ -1,4 +1,4 @@
-"""Let a contender learn, and measure it: the same code for all of them, in a process of its own for each."""
+"""Trains and measures a contender: the same code for all, but each in a process of its own."""
 
 import gzip
 import platform
@@ -39,10 +39,10 @@ from mnist_app.reading.evaluation import evaluate, evaluate_ink
 from mnist_app.reading.recognition import Recogniser, recognise
 from mnist_app.training.trainer import mnist_source
 
-QUICK = 2_000  # digits of a rehearsal, to learn from and to be measured on
-SAMPLES, UNTIMED = 200, 20  # pictures read one by one; the first of them are no measure
+QUICK = 2_000  # digits of each split in a rehearsal
+SAMPLES, UNTIMED = 200, 20  # pictures read one by one, after some for warming up
 BATCHES, BATCH = 10, 100
-AGREEMENT = 0.999  # share of pictures in which the graph must read what the library read that it was converted from
+AGREEMENT = 0.999  # share of pictures on which the graph must agree with the model it was converted from
 
 
 def learn_and_measure(
@@ -55,10 +55,9 @@ def learn_and_measure(
 ) -> Figures:
     """Fill a contender's folder: figures, card and graph, or the reason why there are none.
 
-    Where it fails, what is there of the same recipe stays.
-
-    ``folder`` stands beside those of the contenders that this one needs; ``ink`` holds collections of drawings to
-    measure on. Takes over the process, which reads and learns on one thread from now on. Raises AppError.
+    If this fails, earlier results of the same recipe stay. ``folder`` lies beside those of the contenders that this one
+    needs; ``ink`` holds collections of drawings to measure on. From now on, the whole process reads and learns on one
+    thread. Raises AppError.
     """
     torch.set_num_threads(1)
     try:
@@ -67,15 +66,15 @@ def learn_and_measure(
             try:
                 figures, card, graph = _learned_and_measured(contender, folder.parent, ink, is_quick, progress)
             except AppError as error:
-                if not stands(read_figures(folder), contender):  # what the very recipe gave before is not lost by this
+                if not stands(read_figures(folder), contender):  # keep earlier results of this recipe
                     for part in (FIGURES, CARD, GRAPH):
                         (folder / part).unlink(missing_ok=True)
                     write_json(folder / PROBLEM, {"problem": str(error)})
                 raise
-        if card.architecture == ONLY_A_GRAPH:  # the others are models of this app, and have a folder already
+        if card.architecture == ONLY_A_GRAPH:  # this app's own models have a folder already
             save_graph(folder, graph)
             write_json(folder / CARD, asdict(card))
-        write_json(folder / FIGURES, asdict(figures))  # last: what has figures is whole
+        write_json(folder / FIGURES, asdict(figures))  # last: a folder with figures is complete
         (folder / PROBLEM).unlink(missing_ok=True)
     except OSError as error:
         raise AppError(f"{folder} could not be written: {error.strerror}.") from None
@@ -83,7 +82,7 @@ def learn_and_measure(
 
 
 def _some(digits: Digits) -> Digits:
-    """QUICK of them, spread out, for those of validation are in order."""
+    """QUICK of the digits, evenly spread, because the validation split is sorted by digit."""
     return digits[np.linspace(0, len(digits) - 1, min(QUICK, len(digits))).astype(int)]
 
 
@@ -105,7 +104,7 @@ def _learned_and_measured(
     _check(fitted, graph, validation)
     seen, known = _logits(graph, test), _logits(graph, validation)
     if not (np.isfinite(seen).all() and np.isfinite(known).all()):
-        raise AppError("It answers with what is no number.")
+        raise AppError("Some of its answers are not finite numbers.")
     found = evaluate(test.labels, seen.argmax(axis=1))
     card = fitted.card or _card(contender, fitted, len(digits), seconds, fit_temperature(known, validation.labels))
     model = Recogniser(Opaque(graph), card, graph=graph)
@@ -143,41 +142,41 @@ def _learned_and_measured(
 
 
 def _graph_of(lab: Path, name: str) -> bytes:
-    """The graph of a contender in this lab, else of one that was measured or shipped, or of a model of this app.
+    """The graph of a contender in this lab, or else of one that was measured or shipped, or of a model of this app.
 
     Raises AppError.
     """
     try:
         folder = lab / name if (lab / name / GRAPH).exists() else find_model(name)
     except ModelError:
-        raise AppError(f"It needs {name!r}, which is not here: python -m mnist_app lab --models {name}") from None
+        raise AppError(f"It needs {name!r}, which is missing. Run: python -m mnist_app lab --models {name}") from None
     if (folder / GRAPH).exists():
         return load_graph(folder)
     return to_graph(fold_batch_norm(load_model(folder).network))
 
 
 def _seconds_of(lab: Path, name: str) -> float:
-    """How long a contender has learned that another is made from."""
+    """How long a contender took to learn that another one needs."""
     figures = read_figures(lab / name)
     return figures.seconds if figures else load_card(find_model(name)).seconds
 
 
 def _peak_memory() -> float:
-    """MB that this process has taken at most. Linux's own count: that of `resource` begins with what a parent took."""
+    """Peak memory of this process, MB. From Linux's own count, because that of `resource` includes the parent's."""
     try:
         return int(re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[0]) / 1024
-    except OSError:  # no Linux: there it counts in bytes
+    except OSError:  # not Linux: `resource` counts in bytes there
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
 def _check(fitted: Fitted, graph: Graph, digits: Digits) -> None:
-    """Raises AppError where the graph reads something else than what it was made from."""
+    """Raises AppError if the graph disagrees with the model that it was converted from."""
     if fitted.read is None:
         return
     ours, theirs = graph.read(digits.images)[0], fitted.read(digits.images)
     same = float((ours[:, :CLASSES].argmax(axis=1) == theirs[:, :CLASSES].argmax(axis=1)).mean())
     if same < AGREEMENT:
-        raise AppError(f"Its ONNX graph reads only {same:.1%} of the validation digits as it did itself.")
+        raise AppError(f"Its ONNX graph agrees with the original on only {same:.1%} of the validation digits.")
 
 
 def _logits(graph: Graph, digits: Digits) -> NDArray[np.float64]:
@@ -202,7 +201,7 @@ def _card(contender: Contender, fitted: Fitted, count: int, seconds: float, temp
 
 
 def speed(model: Recogniser, digits: Digits) -> tuple[Latency, float]:
-    """What one picture takes, and pictures a second by the hundred, from pixels to predictions."""
+    """The latency of one picture, and pictures per second in batches of 100, from pixels to predictions."""
     latency = _latency(lambda image: recognise(model, image), digits)
     times = []
     for batch in range(BATCHES):

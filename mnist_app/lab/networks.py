@@ -12,13 +12,13 @@ from mnist_app.models.networks import count_parameters, logits_of
 from mnist_app.models.registry import CURVES
 from mnist_app.training.train import EpochReport, TrainConfig, train
 
-ADDED_LATER = ("precision", "device")  # to TrainConfig, when networks had been measured
+ADDED_LATER = ("precision", "device")  # to TrainConfig, after networks had been measured
 
 
 def network(
     name: str, title: str, idea: str, build: Callable[[], nn.Module], config: TrainConfig, expected: Expected
 ) -> Contender:
-    """A contender that is trained by ``config``, whose architecture is not asked: ``build`` says what is built."""
+    """A contender trained by ``config``, whose architecture is ignored: ``build`` makes the network."""
 
     def fit(lesson: Lesson) -> Fitted:
         torch.manual_seed(config.seed)
@@ -28,9 +28,9 @@ def network(
 
 
 def recipe_of(config: TrainConfig) -> str:
-    """What of a config decides what is learned by a network that is given.
+    """The part of a config that decides what a given network learns.
 
-    What was ADDED_LATER is named where it is not what it was before there was a choice: what was measured then stands.
+    Fields ADDED_LATER are named only if they differ from the default, so that earlier measurements stay valid.
     """
     usual = vars(TrainConfig())
     unnamed = {"architecture", "ink", "checks", *(name for name in ADDED_LATER if vars(config)[name] == usual[name])}
@@ -38,7 +38,7 @@ def recipe_of(config: TrainConfig) -> str:
 
 
 def learned(module: nn.Module, config: TrainConfig, lesson: Lesson) -> Fitted:
-    """A module, trained in place."""
+    """Train a module in place."""
     if lesson.is_quick:
         config = replace(config, epochs=1)
     curves = []

@@ -1,4 +1,4 @@
-"""The lab at work: one contender after another, each in a process of its own, and no work done twice."""
+"""Runs the lab: one contender after another, each in a process of its own, and no work done twice."""
 
 import multiprocessing
 import os
@@ -32,7 +32,7 @@ BAR = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}"
 
 @dataclass(frozen=True)
 class Result:
-    """One contender is done."""
+    """The outcome for one contender."""
 
     contender: Contender
     number: int  # from 1
@@ -56,12 +56,12 @@ class Result:
 
 
 def results_folder(is_quick: bool) -> Path:
-    """Where results are kept; those of a rehearsal lie apart."""
+    """Where results are kept; rehearsals have a folder of their own."""
     return home() / "lab-rehearsal" if is_quick else lab_folder()
 
 
 def chosen(names: Collection[str]) -> list[str]:
-    """The contenders among ``names``, which may be studies too; all where nothing is named. Raises AppError."""
+    """The contenders among ``names``, which may also name studies; all if it is empty. Raises AppError."""
     there = {contender.name for contender in contenders()}
     for name in names:
         if name not in (*there, *STUDIES):
@@ -74,11 +74,11 @@ def chosen(names: Collection[str]) -> list[str]:
 def run(names: Collection[str], ink: Path | None, *, is_quick: bool, is_anew: bool) -> Iterator[Result]:
     """Measure contenders one after another.
 
-    Goes on where it stopped: what has figures of its very recipe is not measured again, unless ``is_anew``. Raises
-    AppError where ``ink`` holds no drawings.
+    Continues an interrupted run: a contender with figures of its recipe is not measured again, unless ``is_anew``.
+    Raises AppError if ``ink`` holds no drawings.
     """
     if ink:
-        collections(ink)  # sooner said before an hour's work than after
+        collections(ink)  # fail before an hour's work rather than after it
     known = {contender.name: contender for contender in contenders()}
     for number, contender in enumerate((known[name] for name in names), 1):
         folder = results_folder(is_quick) / contender.name
@@ -92,7 +92,7 @@ def run(names: Collection[str], ink: Path | None, *, is_quick: bool, is_anew: bo
 
 
 def time_all(names: Collection[str], *, is_quick: bool) -> None:
-    """Time all contenders that can answer, one right after the other: latencies are compared, so they share a run.
+    """Time all contenders that can answer, one right after another, so that their latencies can be compared.
 
     Raises AppError.
     """
@@ -102,7 +102,7 @@ def time_all(names: Collection[str], *, is_quick: bool) -> None:
         folder = results_folder(is_quick) / name
         figures = read_figures(folder)
         if figures:
-            model = recogniser_in(folder) if (folder / GRAPH).exists() else load_recogniser(name)  # one of this app's
+            model = recogniser_in(folder) if (folder / GRAPH).exists() else load_recogniser(name)  # one of our own
             latency, throughput = speed(model, test)
             try:
                 write_json(folder / FIGURES, asdict(replace(figures, latency=latency, throughput=throughput)))
@@ -111,42 +111,42 @@ def time_all(names: Collection[str], *, is_quick: bool) -> None:
 
 
 def _in_a_process(name: str, folder: Path, ink: Path | None, is_quick: bool) -> str | None:
-    """Measure one contender in a process of its own, whose peak memory is its; why there are no figures, if so."""
+    """Measure one contender in its own process, to know its peak memory. Returns why there are no figures, if so."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_measure, args=(name, folder, ink, is_quick, theirs))
     process.start()
-    theirs.close()  # of this process: the other one's is the last
+    theirs.close()  # the child then holds the last one: EOFError when it ends
     process.join()
     if process.exitcode == 0:
         return None
     try:
         return str(ours.recv())
-    except EOFError:  # killed, perhaps for want of memory; or nobody foresaw what it met, and that is on the screen
-        problem = f"Its process ended without a word, with code {process.exitcode}."
+    except EOFError:  # killed, perhaps out of memory; or an unexpected error, which is on the screen
+        problem = f"Its process ended unexpectedly, with exit code {process.exitcode}."
         with suppress(OSError):
             write_json(folder / PROBLEM, {"problem": problem})
         return problem
 
 
 def _measure(name: str, folder: Path, ink: Path | None, is_quick: bool, to_parent: Connection) -> None:
-    """What the process does. It ends with the one that began it, even if that is killed."""
+    """The work of the child process. It ends with its parent, even if that is killed."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     contender = next(each for each in contenders() if each.name == name)
     with percent_bar(contender.title) as progress:
         measure = partial(learn_and_measure, contender, folder, ink, is_quick=is_quick, progress=progress)
         try:
-            if contender.family == OWN:  # it has learned before
+            if contender.family == OWN:  # trained already
                 measure()
             else:
                 _tracked(contender, folder, is_quick, measure)
         except AppError as error:
-            to_parent.send(str(error))  # it is in the folder as well, unless the disk is full
+            to_parent.send(str(error))  # also in the folder, unless the disk is full
             sys.exit(1)
 
 
 def _tracked(contender: Contender, folder: Path, is_quick: bool, measure: Callable[[], Figures]) -> None:
-    """Measure, and tell MLflow where that is wanted."""
+    """Measure, and record it in MLflow if that is wanted."""
     command = f"python -m mnist_app lab --models {contender.name}{' --quick' if is_quick else ''}"
     parameters = {"family": contender.family, "recipe": contender.recipe}
     with tracked(contender.name, command, parameters, partial(tqdm.write, file=sys.stderr)) as run:
@@ -167,7 +167,7 @@ def _end_with_parent() -> None:
 
 @contextmanager
 def percent_bar(words: str) -> Iterator[Callable[[float], None]]:
-    """A progress bar, and what is to be told how far it has come, 0 to 1."""
+    """Show a progress bar; yields the function to call with the share done, 0 to 1."""
     with tqdm(total=100, desc=words, leave=False, bar_format=BAR) as bar:
 
         def note(share: float) -> None:

@@ -1,4 +1,4 @@
-"""What the lab finds out beside its table: a file for each study, written by its runs and read by the page."""
+"""The lab's studies, besides its table: one file each, written by a run and read by the page."""
 
 import json
 import shutil
@@ -29,7 +29,7 @@ def run_study(
     is_quick: bool = False,
     progress: Callable[[float], None] = lambda share: None,
 ) -> None:
-    """Do a study and keep what it found in ``folder``. Raises AppError."""
+    """Run a study and keep its results in ``folder``. Raises AppError."""
     if name == EFFECTS:
         parts: Sequence[Seen | Direction] = run_effects(is_quick, progress)
     elif ink is None:
@@ -43,17 +43,17 @@ def run_study(
 
 
 def effects() -> list[Seen]:
-    """The effects that were seen; none where nobody has looked."""
+    """The results of the effects study; empty if it was never run."""
     return _found(EFFECTS, Seen.from_json)
 
 
 def transfer() -> list[Direction]:
-    """What was learned from few samples; nothing where nobody has tried."""
+    """The results of the transfer study; empty if it was never run."""
     return _found(TRANSFER, Direction.from_json)
 
 
 def _found(name: str, part_of: Callable[[Mapping[str, Any]], T]) -> list[T]:
-    """What was found on this machine, or else what came with the app; what cannot be read is passed over."""
+    """The results from this machine, or else those that came with the app; unreadable files are skipped."""
     for folder in (lab_folder(), SHIPPED_LAB):
         with suppress(OSError, ValueError, TypeError, KeyError):
             return [part_of(part) for part in json.loads(_file(folder, name).read_text())["parts"]]
@@ -61,9 +61,9 @@ def _found(name: str, part_of: Callable[[Mapping[str, Any]], T]) -> list[T]:
 
 
 def to_do(names: Collection[str], folder: Path, ink: Path | None, *, is_anew: bool) -> list[str]:
-    """The studies among ``names``, or of all where nothing is named, that were not done yet. Raises AppError.
+    """The studies among ``names``, or of all if it is empty, that were not run yet. Raises AppError.
 
-    Where it is not named, one that cannot be done without real ink is left for another time.
+    Without ``ink``, a study that needs real ink is an error if it was named, and is skipped otherwise.
     """
     studies = [name for name in asked_for(names) if is_anew or not _file(folder, name).exists()]
     if ink is None and TRANSFER in studies:
@@ -74,12 +74,12 @@ def to_do(names: Collection[str], folder: Path, ink: Path | None, *, is_anew: bo
 
 
 def asked_for(names: Collection[str]) -> list[str]:
-    """The studies among ``names``; all where nothing is named."""
+    """The studies among ``names``; all if it is empty."""
     return [name for name in STUDIES if not names or name in names]
 
 
 def ship_studies(names: Collection[str]) -> list[Path]:
-    """Copy what studies found into weights/: those among ``names`` that were done. Raises AppError."""
+    """Copy the results of the studies among ``names`` into weights/, if there are any. Raises AppError."""
     done = [name for name in asked_for(names) if _file(lab_folder(), name).exists()]
     try:
         SHIPPED_LAB.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Learning from few: a network that knows one kind of digits already, beside one that knows nothing.
+"""Learning from few samples: a network that already knows one kind of digits, compared with an untrained one.
 
 Both learn from the same few samples of another kind: pen strokes after MNIST, and MNIST after pen strokes.
 """
@@ -23,28 +23,28 @@ from mnist_app.ink.strokes import Drawing
 from mnist_app.training.train import TrainConfig, fresh_network, train
 from mnist_app.training.trainer import accuracy
 
-COUNTS = (10, 30, 100, 300, 1_000, 3_000)  # samples of the new kind, as many of each digit
+COUNTS = (10, 30, 100, 300, 1_000, 3_000)  # samples of the new kind, equally many of each digit
 SEEDS = 3
-STEPS = 300  # of the optimiser, about, however few the samples are
+STEPS = 300  # of the optimiser, roughly, however few the samples are
 BEFORE = TrainConfig("quicknet", epochs=4)
-AFTER = TrainConfig("quicknet", learning_rate=3e-3)  # for both: the one that knows something, and the one that does not
-GLANCE = 100  # digits that are looked at on the way, for the training loop looks at some
+AFTER = TrainConfig("quicknet", learning_rate=3e-3)  # for both networks: the pretrained and the untrained one
+GLANCE = 100  # digits used for validation, because the training loop needs some
 
 
 @dataclass(frozen=True)
 class Point:
-    """What was read right, 0 to 1, after learning from ``count`` samples: a share for each seed."""
+    """Accuracies, 0 to 1, after learning from ``count`` samples: one for each seed."""
 
     count: int
-    knowing: Sequence[float]  # by the network that knows another kind of digits
-    scratch: Sequence[float]  # by the one that knows nothing
+    knowing: Sequence[float]  # of the network that knows another kind of digits
+    scratch: Sequence[float]  # of the untrained network
 
     def __post_init__(self) -> None:
-        """Raises TypeError or ValueError where a page could not draw it: it comes from a file."""
+        """Check what came from a file. Raises TypeError or ValueError if a page could not draw it."""
         if not all(map(math.isfinite, (self.count, *self.knowing, *self.scratch))):
-            raise ValueError("a share is no number")
+            raise ValueError("an accuracy is not a finite number")
         if not (self.knowing and self.scratch):
-            raise ValueError("there is no run")
+            raise ValueError("there are no runs")
 
 
 @dataclass(frozen=True)
@@ -53,12 +53,12 @@ class Direction:
 
     before: str
     after: str
-    measured: int  # digits of the new kind that all were measured on
-    untaught: float  # what is read right of the new kind without any sample of it
+    measured: int  # number of digits of the new kind that all were measured on
+    untaught: float  # accuracy on the new kind without any sample of it
     points: Sequence[Point]
 
     def __post_init__(self) -> None:
-        """Likewise."""
+        """Check what came from a file. Raises TypeError or ValueError if a page could not draw it."""
         if not self.points or not math.isfinite(self.measured + self.untaught):
             raise ValueError("there is nothing to draw")
 
@@ -77,9 +77,9 @@ class Kind:
 
 
 def kinds(ink: Path, samples: int) -> tuple[Kind, Kind]:
-    """MNIST, measured on test; and real ink, measured on every second writer, of whom nothing is learned.
+    """MNIST, measured on its test split; and real ink, measured on every second writer, who is left out of training.
 
-    Raises AppError where the others have not drawn so many ``samples``, as many of each digit.
+    Raises AppError if the other writers have not drawn ``samples`` digits, equally many of each.
     """
     halves: tuple[list[tuple[NDArray[np.uint8], int]], ...] = ([], [])
     writers: dict[tuple[str, str | None], int] = {}
@@ -91,8 +91,8 @@ def kinds(ink: Path, samples: int) -> tuple[Kind, Kind]:
     fewest = min(sum(label == digit for _, label in halves[0]) for digit in range(CLASSES))
     if fewest < samples // CLASSES or not halves[1]:
         raise AppError(
-            f"{ink} has too few labelled drawings: every second writer has drawn {fewest} of some digit, of which "
-            f"{samples // CLASSES} are learned from, and those of the others are measured on."
+            f"{ink} has too few labelled drawings. Half of the writers drew only {fewest} of some digit, but "
+            f"{samples // CLASSES} are needed to learn from; the other half is needed to measure on."
         )
     learned, measured = (
         Digits(np.stack([pixels for pixels, _ in half]), np.array([label for _, label in half])) for half in halves
@@ -101,7 +101,7 @@ def kinds(ink: Path, samples: int) -> tuple[Kind, Kind]:
 
 
 def run_transfer(ink: Path, is_quick: bool, progress: Callable[[float], None]) -> list[Direction]:
-    """Both directions, with what is read right over the number of samples."""
+    """Both directions, with the accuracy by number of samples."""
     torch.set_num_threads(1)
     counts = COUNTS[:2] if is_quick else COUNTS
     mnist, strokes = kinds(ink, counts[-1])
@@ -133,7 +133,7 @@ def _direction(
 
 
 def _few(digits: Digits, count: int, seed: int) -> Digits:
-    """As many of each digit, drawn by the seed."""
+    """``count`` of the digits, equally many of each, chosen at random by the seed."""
     random = np.random.default_rng(seed)
     each = [
         random.choice(np.flatnonzero(digits.labels == digit), count // CLASSES, replace=False)

@@ -1,4 +1,4 @@
-"""Networks as ONNX graphs, and ONNX Runtime to run them: sooner done than by PyTorch, above all for one picture."""
+"""Networks as ONNX graphs, run by ONNX Runtime: faster than PyTorch, above all for a single picture."""
 
 import warnings
 from collections.abc import Sequence
@@ -16,18 +16,19 @@ from mnist_app.ink.trajectory import POINTS, Trajectory
 from mnist_app.models.networks import Ensemble
 from mnist_app.models.pennet import PenNet
 
-CHUNK = 100  # pictures at once: more take no less time for each, and more memory
-ENDS = [["pictures"], ["logits", "features"]]  # what goes in, what comes out
+CHUNK = 100  # pictures at a time: with more, each takes as long, and more memory is needed
+ENDS = [["pictures"], ["logits", "features"]]  # names of inputs and outputs
 PEN_ENDS = [["trajectories"], ["logits"]]
 
-_exporting = Lock()  # PyTorch's exporter works for one at a time
+_exporting = Lock()  # PyTorch's exporter cannot run on several threads at once
 
 
 def read_features(network: nn.Module, pictures: Tensor) -> tuple[Tensor, Tensor]:
     """Logits (B, 10 or 11) and last features (B, F) of pictures (B, 1, 28, 28), the network in evaluation mode.
 
-    An architecture offers its last features by having ``features`` and a ``classifier`` that reads them; of maps, a
-    feature is the mean of each. The logits of one that does not are its features; an ensemble has those of its members.
+    An architecture offers its last features by having ``features`` and a ``classifier`` that reads them; each feature
+    map counts as one feature, its mean. Without these two, the logits are the features. An ensemble has the features of
+    all its members.
     """
     if isinstance(network, Ensemble):
         logits, features = zip(*(read_features(member, pictures) for member in network.members), strict=True)
@@ -41,7 +42,7 @@ def read_features(network: nn.Module, pictures: Tensor) -> tuple[Tensor, Tensor]
 
 
 class _Reader(nn.Module):
-    """What the exporter is given: a network that answers with its last features, too."""
+    """A network for the exporter: it returns the last features as well as the logits."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -54,25 +55,25 @@ class _Reader(nn.Module):
 def to_graph(network: nn.Module) -> bytes:
     """A network as ONNX: "pictures", float32 (N, 1, 28, 28), 0 = paper, 1 = ink, to "logits" and "features" (N, F).
 
-    It is frozen as it answers, and left in evaluation mode.
+    It is exported in evaluation mode, and left in it.
     """
     return _exported(_Reader(network), torch.zeros(2, 1, 28, 28), ENDS)
 
 
 def pen_to_graph(pen: PenNet) -> bytes:
-    """The network that follows the pen as ONNX: "trajectories", float32 (N, POINTS, 3), to "logits"."""
+    """A pen network as ONNX: "trajectories", float32 (N, POINTS, 3), to "logits"."""
     return _exported(pen, torch.zeros(2, POINTS, 3), PEN_ENDS)
 
 
 def _exported(network: nn.Module, example: Tensor, ends: list[list[str]]) -> bytes:
     file = BytesIO()
     with _exporting, warnings.catch_warnings():
-        # The newer exporter needs packages of 40 MB more for the same graph.
+        # The newer exporter needs 40 MB of additional packages for the same graph.
         warnings.simplefilter("ignore", DeprecationWarning)
         torch.onnx.export(
-            network.eval(),  # the exporter gives all of it back in the mode of the whole
+            network.eval(),  # the exporter puts all parts back into the mode of the whole
             (example,),
-            file,  # type: ignore[arg-type]  # it takes a file too
+            file,  # type: ignore[arg-type]  # it accepts a file, too
             dynamo=False,
             input_names=ends[0],
             output_names=ends[1],
@@ -86,7 +87,7 @@ class GraphError(AppError):
 
 
 class Graph:
-    """A graph of `to_graph` at work, on one thread of whoever asks; many may ask at once."""
+    """A graph made by `to_graph`, ready to run on the calling thread; several threads may use it at once."""
 
     def __init__(self, content: bytes) -> None:
         """Raises GraphError."""
@@ -99,13 +100,13 @@ class Graph:
         return np.concatenate(logits), np.concatenate(features)
 
     def run(self, pictures: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """The same of pictures (N, 1, 28, 28), 0 to 1, all at once."""
+        """The same for pictures (N, 1, 28, 28), 0 to 1, all at once."""
         logits, features = self._session.run(None, {"pictures": pictures})
         return logits, features
 
 
 class PenGraph:
-    """A graph of `pen_to_graph` at work, likewise."""
+    """A graph made by `pen_to_graph`, ready to run in the same way."""
 
     def __init__(self, content: bytes) -> None:
         """Raises GraphError."""
@@ -118,23 +119,23 @@ class PenGraph:
 
 
 def _at_work(content: bytes, wanted: list[list[str]]) -> onnxruntime.InferenceSession:
-    """A graph ready to run. Raises GraphError where it is none, or has other ends."""
+    """A graph ready to run. Raises GraphError if it is invalid or has other inputs or outputs than ``wanted``."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.enable_cpu_mem_arena = False  # no slower, and less memory for each model
     try:
         session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # of its own, a kind for each thing that can be wrong with a graph
-        raise GraphError(f"It is no graph that can be run ({str(error)[:200]}).") from None
+    except Exception as error:  # ONNX Runtime has an exception of its own for each kind of fault
+        raise GraphError(f"It is not a graph that can be run ({str(error)[:200]}).") from None
     ends = [[each.name for each in end] for end in (session.get_inputs(), session.get_outputs())]
     if ends != wanted:
         found, asked = (" to ".join(map(" and ".join, each)) for each in (ends, wanted))
-        raise GraphError(f"It goes from {found}, not from {asked}.")
+        raise GraphError(f"It maps {found}, not {asked}.")
     return session
 
 
 class Opaque(nn.Module):
-    """A graph in the place of a network: it answers, but has neither gradients nor layers to be shown."""
+    """A graph used as a network: it answers, but has neither gradients nor layers to show."""
 
     def __init__(self, graph: Graph) -> None:
         super().__init__()

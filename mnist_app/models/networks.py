@@ -1,6 +1,6 @@
-"""The networks. Each takes float32 pictures (B, 1, 28, 28), 0 = paper, 1 = ink, and gives logits (B, 10), by digit.
+"""The image networks. Each turns float32 pictures (B, 1, 28, 28), 0 = paper, 1 = ink, into logits (B, 10), by digit.
 
-One that has learned to refuse gives an eleventh logit: that the picture is no digit.
+A network that can refuse gives an eleventh logit: that the picture is not a digit.
 """
 
 import copy
@@ -18,12 +18,12 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from mnist_app.errors import AppError
 
 CLASSES = 10  # digits
-NO_DIGIT = 10  # index of the logit, and the label, of what is no digit
-MEMBERS = ("handnet", "unpadded-3", "unpadded-5")  # of a trio, keys of ARCHITECTURES
+NO_DIGIT = 10  # index of the logit, and the label, for "not a digit"
+MEMBERS = ("handnet", "unpadded-3", "unpadded-5")  # of a trio, as keys of ARCHITECTURES
 
 
 def conv(inputs: int, outputs: int, side: int = 3, padding: int = 1) -> nn.Sequential:
-    """A convolution, normalised over the batch and rectified; by default 3x3, and keeping the picture's size."""
+    """A convolution, then batch norm and ReLU; by default 3x3 and padded so that the picture keeps its size."""
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, side, padding=padding, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)
     )
@@ -32,7 +32,7 @@ def conv(inputs: int, outputs: int, side: int = 3, padding: int = 1) -> nn.Seque
 class ConvNet(nn.Module):
     """Three pairs of 3x3 convolutions, each pair at half the size of the one before, then one linear layer.
 
-    The last feature maps are averaged rather than flattened: fewer weights, and nothing to memorise positions with.
+    The last feature maps are averaged rather than flattened, so there are fewer weights and none to memorise positions.
     """
 
     def __init__(self, widths: tuple[int, int, int] = (16, 32, 64), classes: int = CLASSES) -> None:
@@ -58,7 +58,7 @@ class ConvNet(nn.Module):
 
 
 def halving(inputs: int, outputs: int) -> list[nn.Module]:
-    """A 3x3 convolution, then a picture half as wide and high; normalised only then, on a quarter of the pixels."""
+    """A 3x3 convolution, pooling to half the width and height, batch norm on that quarter of the pixels, and ReLU."""
     return [
         nn.Conv2d(inputs, outputs, 3, padding=1, bias=False),
         nn.MaxPool2d(2),
@@ -68,9 +68,9 @@ def halving(inputs: int, outputs: int) -> list[nn.Module]:
 
 
 class HandNet(nn.Module):
-    """What ConvNet does, deeper, with more maps where they are small and fewer where they are large; it may refuse.
+    """A deeper ConvNet with more feature maps where they are small and fewer where they are large; it can refuse.
 
-    Halved before they are normalised, the maps cost a sixth less time to learn.
+    Pooling the maps before they are normalised saves a sixth of the training time.
     """
 
     def __init__(self) -> None:
@@ -95,15 +95,15 @@ class HandNet(nn.Module):
 
 
 class UnpaddedNet(nn.Module):
-    """Convolutions that nothing pads or pools, each smaller by its border, then a linear layer that knows positions.
+    """Convolutions without padding or pooling, each of which cuts off the border, then a linear layer over positions.
 
-    Two of the three kinds of An, Lee, Park, Yang and So 2020 (arXiv:2008.10400), half as wide: slow, and the surest of
-    MNIST.
+    Two of the three kinds of An, Lee, Park, Yang and So 2020 (arXiv:2008.10400), half as wide: slow, but the most
+    accurate on MNIST.
     """
 
     def __init__(self, side: int, widths: Sequence[int]) -> None:
         super().__init__()
-        left = 28 - len(widths) * (side - 1)  # pixels a side of the last maps
+        left = 28 - len(widths) * (side - 1)  # width and height of the last maps
         self.features = nn.Sequential(
             *(conv(inputs, outputs, side, padding=0) for inputs, outputs in itertools.pairwise((1, *widths)))
         )
@@ -114,9 +114,10 @@ class UnpaddedNet(nn.Module):
 
 
 class Ensemble(nn.Module):
-    """Networks that answer together: one that knows pen strokes, and others that know MNIST alone, with one voice.
+    """Networks that answer together: the first has learned from ink, the others from MNIST alone and share one vote.
 
-    Which digit it is, if it is one, is the mean of the two voices' probabilities; whether it is one says the first.
+    The first alone decides whether a picture is a digit. Which digit it is follows from the mean probabilities of the
+    two votes.
     """
 
     def __init__(self, members: Sequence[nn.Module]) -> None:
@@ -128,7 +129,7 @@ class Ensemble(nn.Module):
 
     @staticmethod
     def together(logits: Sequence[Tensor]) -> Tensor:
-        """Log probabilities (B, 11) of what answers with these logits: the first (B, 11), the others (B, 10) each."""
+        """Log probabilities (B, 11) from the members' logits: of the first (B, 11), of the others (B, 10) each."""
         said = logits[0].log_softmax(dim=1)
         is_digit = said[:, :CLASSES].logsumexp(dim=1, keepdim=True)
         others = _mean([each.log_softmax(dim=1) for each in logits[1:]])
@@ -136,12 +137,12 @@ class Ensemble(nn.Module):
 
 
 def _mean(logs: Sequence[Tensor]) -> Tensor:
-    """The logarithm of the mean of what these are logarithms of."""
+    """The logarithm of the mean of numbers, given their logarithms."""
     return torch.stack(list(logs)).logsumexp(dim=0) - math.log(len(logs))
 
 
 class QuickNet(nn.Module):
-    """As little work a picture as 99% allow: no convolution sees all 28x28 positions."""
+    """As little work per picture as an accuracy of 99% allows: no convolution visits all 28x28 positions."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -160,14 +161,14 @@ class QuickNet(nn.Module):
 ARCHITECTURES: dict[str, Callable[[], nn.Module]] = {
     "convnet": ConvNet,
     "quicknet": QuickNet,
-    "inknet": partial(ConvNet, (24, 48, 96), NO_DIGIT + 1),  # of an earlier ink-cnn: what was taught it goes on
+    "inknet": partial(ConvNet, (24, 48, 96), NO_DIGIT + 1),  # an earlier ink-cnn, kept for the models taught from it
     "handnet": HandNet,
     "unpadded-3": partial(UnpaddedNet, 3, range(16, 96, 8)),
     "unpadded-5": partial(UnpaddedNet, 5, range(16, 96, 16)),
     "trio": lambda: Ensemble([build(member) for member in MEMBERS]),
 }
 
-REFUSING = ("inknet", "handnet", "trio")  # those with a logit for what is no digit
+REFUSING = ("inknet", "handnet", "trio")  # those with a logit for "not a digit"
 
 
 def build(architecture: str) -> nn.Module:
@@ -179,9 +180,9 @@ def build(architecture: str) -> nn.Module:
 
 
 def fold_batch_norm(network: nn.Module) -> nn.Module:
-    """A copy that answers the same and sooner: a batch norm right after a convolution is folded into it.
+    """A copy that gives the same answers faster: each batch norm right after a convolution is folded into it.
 
-    For answering only; the copy cannot be trained, nor saved as the architecture it came from.
+    The copy is for answering only: it cannot be trained, nor saved as the architecture it came from.
     """
     folded = copy.deepcopy(network).eval()
     for block in folded.modules():
@@ -197,14 +198,14 @@ def count_parameters(network: nn.Module) -> int:
 
 
 def batch_of(images: Tensor) -> Tensor:
-    """uint8 pictures (B, 28, 28), 0 to 255, as a network wants them: float32 (B, 1, 28, 28), 0 to 1."""
+    """Network input, float32 (B, 1, 28, 28), 0 to 1, from uint8 pictures (B, 28, 28), 0 to 255."""
     return images.unsqueeze(1).float() / 255
 
 
 @torch.inference_mode()
 def logits_of(network: nn.Module, images: NDArray[np.uint8], batch_size: int = 500, device: str = "cpu") -> Tensor:
     """Logits (N, 10) for pictures (N, 28, 28), without gradients, the network in evaluation mode on its ``device``."""
-    if network.training:  # asked first: eval() visits every module, a tenth of what one answer costs
+    if network.training:  # asked first, because eval() visits every module: a tenth of the cost of one answer
         network.eval()
     parts = torch.from_numpy(images.copy()).to(device).split(batch_size)
     return torch.cat([network(batch_of(part)) for part in parts]).cpu()

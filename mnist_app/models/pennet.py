@@ -1,6 +1,6 @@
-"""The network that follows the pen: it reads how a digit was written, where another reads what it looks like.
+"""The pen network: it reads how a digit was written, while the image network reads what it looks like.
 
-A picture tells neither in which order nor which way its lines were drawn, nor what the pen joined where lines meet.
+A picture shows neither the order and direction of its lines nor, where lines meet, which of them the pen joined.
 """
 
 import torch
@@ -13,10 +13,10 @@ MEASURES = 9  # of each point
 
 
 class PenNet(nn.Module):
-    """Convolutions along the way of the pen, with a shortcut around each pair, then one linear layer.
+    """Convolutions along the pen's trajectory, with a shortcut around each pair, then one linear layer.
 
-    It takes float32 trajectories (B, POINTS, 3) and gives logits (B, 11): the ten digits, and that it is none. The last
-    features are summed up over the way by their mean and by their peak: what is there all along, and what is somewhere.
+    It turns float32 trajectories (B, POINTS, 3) into logits (B, 11): the ten digits, then "not a digit". The last
+    features are pooled along the trajectory by their mean and their maximum: what is there throughout, and anywhere.
     """
 
     def __init__(self) -> None:
@@ -37,9 +37,9 @@ class PenNet(nn.Module):
 
 
 class _Pair(nn.Module):
-    """Two convolutions along the way, with a shortcut around them; then half as many points, if it ``is_halved``.
+    """Two convolutions along the trajectory, with a shortcut around them; then half as many points, if ``is_halved``.
 
-    Over pictures one pixel high: PyTorch is twice as quick with those as with its own convolutions in one dimension.
+    They run over pictures one pixel high, because that is twice as fast as PyTorch's one-dimensional convolutions.
     """
 
     def __init__(self, inputs: int, outputs: int, width: int, *, is_halved: bool = False) -> None:
@@ -59,17 +59,17 @@ class _Pair(nn.Module):
 
 
 def measures_of(trajectories: Tensor) -> Tensor:
-    """What is looked at in each point of trajectories (B, POINTS, 3): (B, MEASURES, 1, POINTS).
+    """The measures of each point of trajectories (B, POINTS, 3): (B, MEASURES, 1, POINTS).
 
-    Where it is; which way the pen came there, and along which line, whichever way; whether on paper, and how far; and
-    when.
+    They are its position; the direction in which the pen came there, and the line along which it came, regardless of
+    direction; whether the pen was on paper, and how far it moved there; and the time.
     """
     at, on_paper = trajectories[:, :, :2], trajectories[:, :, 2:]
     steps = torch.cat([torch.zeros_like(at[:, :1]), at[:, 1:] - at[:, :-1]], dim=1)
     lengths = steps.square().sum(dim=2, keepdim=True).sqrt()
-    ways = steps / (lengths + 1e-3)  # cosine and sine, and 0 where it stood still
+    ways = steps / (lengths + 1e-3)  # cosine and sine; 0 if the pen stood still
     x, y = ways[:, :, :1], ways[:, :, 1:]
-    lines = torch.cat([x * x - y * y, 2 * x * y], dim=2)  # the same of the double angle
+    lines = torch.cat([x * x - y * y, 2 * x * y], dim=2)  # the same for twice the angle
     when = torch.linspace(-1, 1, POINTS, device=at.device).view(1, -1, 1).expand_as(on_paper)
     parts = [at, ways, lines, on_paper, 8 * lengths * on_paper, when]
     return torch.cat(parts, dim=2).transpose(1, 2).unsqueeze(2)

@@ -1,4 +1,4 @@
-"""Models on disk: a folder each, weights and card saved and loaded together."""
+"""Models on disk: one folder per model, whose weights and card are saved and loaded together."""
 
 import contextlib
 import gzip
@@ -28,19 +28,19 @@ from mnist_app.models.pennet import PenNet
 from mnist_app.storage import SHIPPED_LAB, SHIPPED_WEIGHTS, lab_folder, user_models_folder, write_whole
 
 DEFAULT_MODEL = "ink-cnn"
-ROBUST_MODEL = "robust-cnn"  # learned under attack
+ROBUST_MODEL = "robust-cnn"  # trained under attack
 WEIGHTS, CARD = "model.safetensors", "card.json"
-PEN = "pen.safetensors"  # the weights that follow the pen, of a model that does
+PEN = "pen.safetensors"  # the weights of the pen network, if the model has one
 FILES = {WEIGHTS, CARD, PEN}
-GRAPH = "model.onnx.gz"  # in place of weights, where a model of the lab is no network of ours
+GRAPH = "model.onnx.gz"  # instead of weights, if a lab model is not one of our networks
 ONLY_A_GRAPH = "onnx"  # the architecture of such a model
 CURVES = ("passes", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "seconds")
-COLDEST, WARMEST = 0.05, 20.0  # temperatures beyond which a network is beyond repair
-LEFT_BEHIND = 7 * 24 * 3600  # seconds after which nobody trains any more what lies half-made beside the users' models
+COLDEST, WARMEST = 0.05, 20.0  # temperatures; a network that needs one outside of these is beyond repair
+LEFT_BEHIND = 7 * 24 * 3600  # seconds after which a half-made model beside the users' models is surely abandoned
 LARGEST_FILE = 64 * 2**20  # bytes; the shipped models have less than two MB
-# On a card, in characters; the shipped ones have at most 250, 20 and 600.
+# Limits for a card, in characters; the shipped ones have at most 250, 20 and 600.
 LONGEST_TEXT, LONGEST_MEASURE, LONGEST_CONFIG = 4_000, 100, 20_000
-MOST_MEASURES, MOST_REPORTS = 40, 20_000  # of splits or measures of one; the longest training has as many reports
+MOST_MEASURES, MOST_REPORTS = 40, 20_000  # splits, and measures of each; the longest training gives as many reports
 
 _Network = TypeVar("_Network", bound=nn.Module)
 
@@ -48,23 +48,23 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 
 class ModelError(AppError):
-    """The model asked for cannot be had; the message says what was found and what there is."""
+    """A model cannot be found, loaded, saved or changed as requested; the message says why and what is possible."""
 
 
 @dataclass(frozen=True)
 class PenCard:
-    """What there is to know of the part of a model that follows the pen."""
+    """The part of a model's card about its pen network."""
 
     parameters: int
-    command: str  # makes it again
-    config: Mapping[str, Any]  # the whole PenConfig, or of what a lesson taught the whole PenLesson
+    command: str  # that makes it again
+    config: Mapping[str, Any]  # the whole PenConfig, or the whole PenLesson if a lesson taught it
     seconds: float  # of training
     machine: str
-    temperature: float = 1.0  # of what picture and pen say together
-    refusal: float = 1.0  # doubt of the two together above which a drawing is refused
+    temperature: float = 1.0  # for the joint answer of image network and pen network
+    refusal: float = 1.0  # their joint probability of "not a digit" above which a drawing is refused
 
     def __post_init__(self) -> None:
-        """Raises TypeError or ValueError as ModelCard does."""
+        """Raises TypeError or ValueError, as ModelCard does."""
         _check_kinds(self, ("command", "machine"), ("parameters", "seconds", "temperature", "refusal"))
         if (
             max(len(self.command), len(self.machine)) > LONGEST_TEXT
@@ -75,37 +75,37 @@ class PenCard:
 
 @dataclass(frozen=True)
 class ModelCard:
-    """Who a model is: all it takes to rebuild it, and what may be claimed of it."""
+    """The description of a model: all it takes to rebuild it, and how well it does."""
 
     name: str
     summary: str  # one sentence for people
     architecture: str  # a key of models.networks.ARCHITECTURES, or ONLY_A_GRAPH
     parameters: int
-    preprocessing: int  # preprocessing.VERSION that it learned on
+    preprocessing: int  # preprocessing.VERSION that it learned with
     data: str  # what it learned from, with the licence
-    command: str  # makes it again
-    config: Mapping[str, Any]  # the whole TrainConfig; of an ensemble its members' commands and ink
+    command: str  # that makes it again
+    config: Mapping[str, Any]  # the whole TrainConfig; for an ensemble, its members' commands and ink
     seconds: float  # of training
     machine: str
     metrics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # split -> measure -> value
-    parent: str | None = None  # the name, then, of the model that training started from
+    parent: str | None = None  # the name, at that time, of the model that training started from
     temperature: float = 1.0  # the logits are divided by it, so that confidence is neither too high nor too low
-    refusal: float = 1.0  # probability of being no digit above which a drawing is refused; 1 never refuses
+    refusal: float = 1.0  # probability of "not a digit" above which a drawing is refused; 1 never refuses
     curves: Sequence[Mapping[str, float]] = field(default_factory=list)  # the training's EpochReports, in order
-    pen: PenCard | None = None  # of a model that reads drawings by how they were written, too
+    pen: PenCard | None = None  # for a model that has a pen network
 
     def __post_init__(self) -> None:
-        """Raises TypeError or ValueError where people could not be shown a field: a card may come from anywhere."""
+        """Raises TypeError or ValueError if a field could not be shown to people: a card may come from anywhere."""
         texts = ("name", "summary", "architecture", "data", "command", "machine")
         _check_kinds(self, texts, ("parameters", "preprocessing", "seconds", "temperature", "refusal"))
         if not isinstance(self.parent, str | None):
-            raise TypeError("the parent is no name")
+            raise TypeError("the parent is not a name")
         ink = {} if self.config.get("ink") is None else self.config["ink"]
         if not isinstance(ink, Mapping) or not _are_texts(ink.get("without", [])):
-            raise TypeError("the config's ink is of another kind")
+            raise TypeError("the config's ink has another type")
         self._check_figures()
         self._check_sizes()
-        # All that is written in it, wherever: a page with half a character of UTF-16 cannot be sent at all.
+        # Every text in it must be valid: a page that contains half a UTF-16 character cannot be sent at all.
         json.dumps(asdict(self), ensure_ascii=False).encode()
 
     def _check_figures(self) -> None:
@@ -113,10 +113,10 @@ class ModelCard:
             if not isinstance(measures, Mapping) or not all(
                 map(_is_number, (measures.get("accuracy"), *measures.values()))
             ):
-                raise TypeError("'metrics' are no numbers by split, each split with its accuracy")
+                raise TypeError("'metrics' must be numbers by split, each split with its accuracy")
         for report in self.curves if isinstance(self.curves, Sequence) else [None]:
             if not isinstance(report, Mapping) or not all(_is_number(report.get(name)) for name in CURVES):
-                raise TypeError(f"'curves' are no list of reports with the numbers {', '.join(CURVES)}")
+                raise TypeError(f"'curves' must be a list of reports with the numbers {', '.join(CURVES)}")
 
     def _check_sizes(self) -> None:
         texts = (self.name, self.summary, self.architecture, self.data, self.command, self.machine, self.parent or "")
@@ -124,23 +124,23 @@ class ModelCard:
         if any(len(text) > LONGEST_TEXT for text in texts) or len(json.dumps(dict(self.config))) > LONGEST_CONFIG:
             raise ValueError("a text or the config is too long")
         if any(len(str(name)) > LONGEST_MEASURE for names in splits for name in names):
-            raise ValueError("what was measured has too long a name")
+            raise ValueError("a split or a measure has too long a name")
         if any(len(names) > MOST_MEASURES for names in splits) or len(self.curves) > MOST_REPORTS:
-            raise ValueError("there are more figures than a training gives")
+            raise ValueError("there are more figures than a training can give")
 
 
 def _check_kinds(card: ModelCard | PenCard, texts: Sequence[str], numbers: Sequence[str]) -> None:
-    """Raises TypeError that names the field which is of another kind."""
+    """Raises TypeError that names the first field of a wrong type."""
     for name in texts:
         if not isinstance(getattr(card, name), str):
-            raise TypeError(f"{name!r} is no text")
+            raise TypeError(f"{name!r} must be a string")
     for name in numbers:
         if not _is_number(getattr(card, name)):
-            raise TypeError(f"{name!r} is no number")
+            raise TypeError(f"{name!r} must be a finite number")
     if not isinstance(card.config, Mapping):
-        raise TypeError("'config' is no object")
+        raise TypeError("'config' must be an object")
     if card.temperature <= 0:
-        raise TypeError("the temperature is not above 0")
+        raise TypeError("the temperature must be above 0")
 
 
 def _are_texts(values: object) -> bool:
@@ -148,13 +148,13 @@ def _are_texts(values: object) -> bool:
 
 
 def _is_number(value: object) -> bool:
-    """Whether it is a finite one, which true and false are not."""
+    """Whether a value is a finite number; true and false are not numbers."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A network with its card, and with what follows the pen where the card tells of it."""
+    """An image network with its card, and with a pen network if the card describes one."""
 
     network: nn.Module
     card: ModelCard
@@ -162,10 +162,10 @@ class Model:
 
 
 def save_model(folder: Path, network: nn.Module, card: ModelCard, pen: PenNet | None = None) -> None:
-    """Write weights and card together: the folder appears whole or, on any failure, is as it was.
+    """Write weights and card together: the folder appears whole or, on any failure, stays as it was.
 
-    ``pen`` is there where the card tells of it. Raises ModelError where the folder is something else or the disk
-    refuses.
+    ``pen`` must be given if, and only if, the card describes it. Raises ModelError if the folder is not a model's or
+    cannot be written.
     """
     assert (pen is None) == (card.pen is None)
     check_saveable(folder)
@@ -176,9 +176,9 @@ def save_model(folder: Path, network: nn.Module, card: ModelCard, pen: PenNet | 
 
 
 def _clear_workshops() -> None:
-    """Remove what they have left among the users' models, more than a week ago, who were killed while they made one.
+    """Remove temporary folders that killed processes left among the users' models more than a week ago.
 
-    What holds a card stays: it may be all that is left of a model. So does what holds anything else that is none of it.
+    A folder with a card stays, because it may be all that is left of a model. So does one with files of another kind.
     """
     for workshop in user_models_folder().glob(".*.????????/"):  # as tempfile names them
         with contextlib.suppress(OSError):
@@ -206,7 +206,7 @@ def _write_together(folder: Path, network: nn.Module, card: ModelCard, pen: PenN
 
 
 def rounded(network: _Network) -> _Network:
-    """The same, in place, with weights as precise as a file has them: 16 bits."""
+    """The same network, changed in place, with weights rounded as in a file: to 16 bits."""
     for value in network.state_dict().values():
         if value.is_floating_point():
             value.copy_(value.half())
@@ -219,19 +219,19 @@ def _packed(network: nn.Module) -> bytes:
 
 
 def _narrowed(tensor: Tensor) -> Tensor:
-    """The same numbers in 16 bits, where those hold each exactly."""
+    """The same numbers in 16 bits, if every one of them stays exact."""
     narrow = tensor.half() if tensor.dtype == torch.float32 else tensor
     return narrow if torch.equal(narrow.to(tensor.dtype), tensor) else tensor
 
 
 def check_saveable(folder: Path) -> None:
-    """Raises ModelError where saving a model would destroy something that is no model, or nothing can be written.
+    """Raises ModelError if saving a model would destroy something that is not a model, or nothing can be written.
 
-    The folder that it is to lie in is made: to be asked before a training, after which it would be too late.
+    Call this before a training; afterwards it would be too late. It makes the parent folder.
     """
     try:
         if folder.exists() and not (folder.is_dir() and {path.name for path in folder.iterdir()} <= FILES):
-            raise ModelError(f"{folder} is there already and is no model. Choose another folder.")
+            raise ModelError(f"{folder} exists already and is not a model. Choose another folder.")
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}."):
             pass
@@ -250,13 +250,13 @@ def load_model(folder: Path) -> Model:
     _fill(network, folder / WEIGHTS, f"of the architecture {card.architecture!r}")
     pen = PenNet() if card.pen else None
     if pen:
-        _fill(pen, folder / PEN, "of what follows the pen")
+        _fill(pen, folder / PEN, "of a pen network")
         pen.eval()
     return Model(network.eval(), card, pen)
 
 
 def _fill(network: nn.Module, path: Path, whose: str) -> None:
-    """Give a network the weights in a file. Raises ModelError."""
+    """Load the weights in a file into a network. Raises ModelError."""
     try:
         if path.stat().st_size > LARGEST_FILE:
             raise ModelError(f"{path} is larger than {LARGEST_FILE // 2**20} MB, too large to be one of our models.")
@@ -264,22 +264,22 @@ def _fill(network: nn.Module, path: Path, whose: str) -> None:
         _check_numbers(tensors, network, path)
         network.load_state_dict(tensors)
     except FileNotFoundError:
-        raise ModelError(f"{path} is missing: the card is there without its weights.") from None
+        raise ModelError(f"{path} is missing: there is a card, but not its weights.") from None
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {error.strerror}.") from None
-    except (SafetensorError, KeyError) as error:  # KeyError of a kind of number that PyTorch has not
+    except (SafetensorError, KeyError) as error:  # KeyError: a type of number that PyTorch lacks
         raise ModelError(f"{path} is not a whole safetensors file ({error}).") from None
-    except RuntimeError:  # PyTorch's word for tensors of other names or shapes
+    except RuntimeError:  # tensors of other names or shapes
         raise ModelError(f"{path} does not hold the weights {whose}.") from None
 
 
 def _check_numbers(tensors: Mapping[str, Tensor], network: nn.Module, path: Path) -> None:
-    """Raises ModelError where PyTorch would make other numbers of what is there, or leave half of them out."""
+    """Raises ModelError if PyTorch would change the numbers, or drop half of them (imaginary parts), when loading."""
     for name, wanted in network.state_dict().items():
         found = tensors.get(name, wanted).dtype
         if found != wanted.dtype and not (found.is_floating_point and wanted.is_floating_point()):
             kinds = [str(dtype).removeprefix("torch.") for dtype in (found, wanted.dtype)]
-            raise ModelError(f"{path} holds {name!r} as {kinds[0]}, where the network has {kinds[1]}.")
+            raise ModelError(f"{path} holds {name!r} as {kinds[0]}, but the network needs {kinds[1]}.")
 
 
 def load_card(folder: Path) -> ModelCard:
@@ -288,7 +288,7 @@ def load_card(folder: Path) -> ModelCard:
     try:
         card = _card_of(json.loads(path.read_text()))
     except FileNotFoundError:
-        raise ModelError(f"{path} is missing, so {folder.name!r} is no model.") from None
+        raise ModelError(f"{path} is missing, so {folder.name!r} is not a model.") from None
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {error.strerror}.") from None
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
@@ -297,21 +297,21 @@ def load_card(folder: Path) -> ModelCard:
     if card.architecture not in (*ARCHITECTURES, ONLY_A_GRAPH):
         raise ModelError(f"{path} names the architecture {card.architecture!r}, which this version does not know.")
     if card.pen and card.architecture not in REFUSING:
-        raise ModelError(f"{path} tells of a pen, and {card.architecture!r} cannot read together with one.")
+        raise ModelError(f"{path} describes a pen network, but {card.architecture!r} cannot be used with one.")
     return card
 
 
 def _card_of(content: Any) -> ModelCard:
-    """Raises TypeError or ValueError where it is not what a card is written as."""
+    """The card from its JSON content. Raises TypeError or ValueError if that is not a card's."""
     found = _fields_of(ModelCard, content, "it")
     pen = found.get("pen")
     return ModelCard(**{**found, "pen": None if pen is None else PenCard(**_fields_of(PenCard, pen, "its pen"))})
 
 
 def _fields_of(kind: type[ModelCard | PenCard], content: Any, whose: str) -> dict[str, Any]:
-    """Raises ValueError where these are not the fields of that kind of card."""
+    """The content, if it has the fields of that kind of card. Raises ValueError if not."""
     if not isinstance(content, dict):
-        raise ValueError(f"{whose} is no object")
+        raise ValueError(f"{whose} is not an object")
     known = {each.name: each.default is each.default_factory is MISSING for each in fields(kind)}
     if unknown := [name for name in content if name not in known]:
         raise ValueError(f"{whose} has a field {unknown[0]!r}, which this version does not know")
@@ -321,12 +321,12 @@ def _fields_of(kind: type[ModelCard | PenCard], content: Any, whose: str) -> dic
 
 
 def save_graph(folder: Path, graph: bytes) -> None:
-    """Write an ONNX graph in place of weights, compressed. Raises OSError."""
-    write_whole(folder / GRAPH, gzip.compress(graph, 9, mtime=0))  # the same graph, the same bytes
+    """Write an ONNX graph, compressed, instead of weights. Raises OSError."""
+    write_whole(folder / GRAPH, gzip.compress(graph, 9, mtime=0))  # the same graph gives the same bytes
 
 
 def load_graph(folder: Path) -> bytes:
-    """The ONNX graph of a model that has no weights of ours. Raises ModelError."""
+    """The ONNX graph of a model that is only a graph. Raises ModelError."""
     path = folder / GRAPH
     try:
         return gzip.decompress(path.read_bytes())
@@ -336,21 +336,21 @@ def load_graph(folder: Path) -> bytes:
 
 
 def answering_file(folder: Path) -> Path:
-    """The file that answers to pictures depend on: a model's graph where it is no network of ours, else its weights."""
+    """The file on which a model's answers to pictures depend: its graph if it is only a graph, else its weights."""
     graph = folder / GRAPH
     return graph if graph.exists() else folder / WEIGHTS
 
 
 def model_folders() -> dict[str, Path]:
-    """Every model to read with by its name: the default, the other shipped ones, the users' own; none of the lab's."""
+    """Every model except the lab's, by its name: the default first, then the other shipped ones and the users' own."""
     found = _folders(SHIPPED_WEIGHTS, user_models_folder())
     return {name: found[name] for name in sorted(found, key=lambda name: name != DEFAULT_MODEL)}
 
 
 def lab_models() -> dict[str, Path]:
-    """Every model of the lab that answers to its name: measured here before those that came with the app.
+    """Every lab model by its name; those measured on this machine replace those that came with the app.
 
-    A model to read with keeps a name that it had before the lab.
+    A lab model whose name another model has already is left out.
     """
     found, taken = _folders(lab_folder(), SHIPPED_LAB), model_folders()
     return {name: path for name, path in found.items() if (path / GRAPH).exists() and name not in taken}
@@ -360,14 +360,14 @@ def _folders(*parents: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for parent in parents:
         for folder in sorted(parent.glob("[!.]*/")):
-            if folder != SHIPPED_LAB:  # of many models, and none itself: a user's may be called like it
+            if folder != SHIPPED_LAB:  # this holds many models and is not one; a user's model may have its name
                 found.setdefault(folder.name, folder)
     return found
 
 
 def find_model(name: str) -> Path:
-    """The folder of the model called ``name``, of the lab's too. Raises ModelError that lists what there is."""
-    if _NAME.fullmatch(name):  # asked for with every stroke: one look at the disk rather than a list of all there is
+    """The folder of the model called ``name``, also in the lab. Raises ModelError that lists the models."""
+    if _NAME.fullmatch(name):  # called with every stroke, so look for this one folder before listing all
         for parent in (SHIPPED_WEIGHTS, user_models_folder()):
             if (parent / name).is_dir() and parent / name != SHIPPED_LAB:
                 return parent / name
@@ -382,7 +382,7 @@ def find_model(name: str) -> Path:
 
 
 def free_name(title: str, taken: Collection[str] = ()) -> str:
-    """A name for a model that people call ``title``: what of it may be in a name, numbered where that is taken."""
+    """A free name for a model that people call ``title``: its letters and digits, with a number if that is taken."""
     name = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")[:48].strip("-") or "network"
     there = {*model_folders(), *lab_models(), *taken}
     numbered = (f"{name}-{number}" for number in itertools.count(2))
@@ -395,9 +395,9 @@ def name_in_place(made: Path, taken: Collection[str] = ()) -> str:
 
 
 def put_in_place(made: Path, taken: Collection[str] = ()) -> str:
-    """Move a model that was made elsewhere among the users', under another name if its own is taken; gives the name.
+    """Move a finished model to the users' models, under another name if its own is taken, and return the name.
 
-    Neither a model's name nor one of ``taken`` is used. Raises OSError; the model is then where it was.
+    Names of models and those in ``taken`` count as taken. Raises OSError; the model is then where it was.
     """
     user_models_folder().mkdir(parents=True, exist_ok=True)
     _clear_workshops()
@@ -411,14 +411,14 @@ def put_in_place(made: Path, taken: Collection[str] = ()) -> str:
         except OSError:
             if name not in model_folders():
                 raise
-        else:  # nobody else's model has got the name meanwhile
+        else:  # no other model took the name meanwhile
             return name
 
 
 def new_model_folder(name: str) -> Path:
-    """Where a new model of a user's may be saved under ``name``. Raises ModelError if it may not be called so."""
+    """The folder in which to save a user's new model. Raises ModelError if its name is invalid or taken."""
     if not _NAME.fullmatch(name):
-        raise ModelError("A model's name is up to 64 small letters, digits, dots and hyphens, a letter or digit first.")
+        raise ModelError("A model's name has up to 64 characters a-z, 0-9 or . _ - and starts with a letter or digit.")
     if name in {*model_folders(), *lab_models()}:
         raise ModelError(f"There is a model named {name!r} already. Choose another name.")
     return user_models_folder() / name

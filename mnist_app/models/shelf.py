@@ -1,7 +1,7 @@
-"""What people have decided about the models: which one everybody starts with, what they are called, which are put away.
+"""The shelf: what people decided about the models. It holds the default model, titles, notes and deleted models.
 
-It lies in one file beside the users' models, replaced whole. A model's folder name never changes: it is what everything
-else knows it by. Titles and notes are text that visitors wrote.
+The default, titles and notes are in one file beside the users' models, which is always replaced whole. Titles and notes
+are text that visitors wrote. A model's folder name never changes, because everything else refers to it by that.
 """
 
 import contextlib
@@ -24,13 +24,13 @@ from mnist_app.storage import SHIPPED_LAB, SHIPPED_WEIGHTS, home, user_models_fo
 
 LONGEST_TITLE, LONGEST_NOTE = 60, 500  # characters
 MOST_DEFAULTS = 20  # earlier defaults that are remembered
-KEPT_FOR = 24 * 3600  # seconds until a model that was put away is gone for good
-_MALFORMED = (ValueError, TypeError, KeyError, AttributeError)  # raised by what is no shelf
+KEPT_FOR = 24 * 3600  # seconds until a deleted model is gone for good
+_MALFORMED = (ValueError, TypeError, KeyError, AttributeError)  # raised when a file is not a shelf
 
 
 @dataclass(frozen=True)
 class Label:
-    """What people call a model, and what they say of it."""
+    """A model's title and note."""
 
     title: str = ""
     note: str = ""
@@ -38,45 +38,45 @@ class Label:
 
 @dataclass(frozen=True)
 class Shelf:
-    """All that was decided, at one moment."""
+    """The shelf at one moment."""
 
-    defaults: tuple[str, ...] = ()  # the present one last
+    defaults: tuple[str, ...] = ()  # the current one last
     labels: Mapping[str, Label] = field(default_factory=dict)
 
     @cached_property
     def default(self) -> str:
-        """The model that everybody starts with: the latest that is still there, else the shipped one."""
+        """The model that everybody starts with: the latest default that still exists, or the shipped one."""
         there = model_folders()
         return next((name for name in reversed(self.defaults) if name in there), DEFAULT_MODEL)
 
     @property
     def earlier_defaults(self) -> list[str]:
-        """What was the default before, the latest first, each once."""
+        """The models that were the default before and still exist, the latest first, each once."""
         there = model_folders()
         before = dict.fromkeys([*reversed(self.defaults), DEFAULT_MODEL])
         return [name for name in before if name in there and name != self.default]
 
     def title(self, name: str) -> str:
-        """What a model is called: its title, else its name.
+        """A model's title, or its name if it has none.
 
-        Its title and its name, where another one is called the same that came, or came back, after it got the title.
+        Both, if another model is called the same: it may have arrived, or been restored, after the title was given.
         """
         called = self.called(name)
         return f"{called} ({name})" if called != name and called in self._shared else called
 
     def called(self, name: str) -> str:
-        """A model's title, else its name, even where another one is called the same."""
+        """A model's title, or its name if it has none, even if another model is called the same."""
         label = self.labels.get(name)
         return label.title if label and label.title else name
 
     @cached_property
     def _shared(self) -> set[str]:
-        """What more than one model is called."""
+        """The titles and names that more than one model has."""
         return {called for called, count in Counter(map(self.called, model_folders())).items() if count > 1}
 
 
 def read_shelf() -> Shelf:
-    """What was decided so far; nothing, where that cannot be read: then the shipped default stands."""
+    """The shelf; if it cannot be read, an empty one with the shipped default."""
     try:
         return _read()
     except (OSError, *_MALFORMED):
@@ -84,11 +84,11 @@ def read_shelf() -> Shelf:
 
 
 def _read() -> Shelf:
-    """What was decided so far. Raises OSError and what is _MALFORMED."""
+    """The shelf. Raises OSError or one of _MALFORMED."""
     found: Any = json.loads(_file().read_text())
     defaults = tuple(str(name) for name in found["defaults"])
     labels = {str(name): Label(str(label["title"]), str(label["note"])) for name, label in found["labels"].items()}
-    gone = {folder.name for folder in _gone()}  # whoever has such a name by now is another
+    gone = {folder.name for folder in _gone()}  # a model with such a name now is another one
     return Shelf(
         tuple(name for name in defaults if name not in gone),
         {name: label for name, label in labels.items() if name not in gone},
@@ -101,7 +101,7 @@ def default_model() -> str:
 
 
 def make_default(name: str) -> None:
-    """Have everybody who comes from now on start with this model. Raises ModelError where it cannot answer."""
+    """Make new visitors start with this model. Raises ModelError if it cannot answer."""
     load_model(find_model(name))
     with _changing() as shelf:
         before = [other for other in shelf.defaults if other != name]
@@ -109,14 +109,14 @@ def make_default(name: str) -> None:
 
 
 def label(name: str, title: str, note: str) -> None:
-    """Call a model something, and say something of it. Raises ModelError."""
+    """Give a model a title and a note. Raises ModelError."""
     find_model(name)
     with _changing() as shelf:
         _write(replace(shelf, labels={**shelf.labels, name: checked_label(name, title, note)}))
 
 
 def checked_label(name: str, title: str, note: str) -> Label:
-    """What a model may be called. Raises ModelError where that is too long, or another one's title."""
+    """A model's new title and note. Raises ModelError if one is too long, or another model has the title."""
     title, note = " ".join(title.split()), note.strip()
     if len(title) > LONGEST_TITLE:
         raise ModelError(f"A title has at most {LONGEST_TITLE} characters, and this one has {len(title)}.")
@@ -134,48 +134,48 @@ def is_shipped(name: str) -> bool:
 
 
 def put_away(name: str) -> None:
-    """Delete a model, for a day so that it can be brought back. Raises ModelError for a shipped or the default one."""
+    """Delete a model; for a day it can be restored. Raises ModelError for a shipped, a lab or the default model."""
     if is_shipped(name):
-        raise ModelError(f"{name!r} came with the app and stays.")
+        raise ModelError(f"{name!r} came with the app and cannot be deleted.")
     with _changing() as shelf:
         folder = find_model(name)
         if folder.parent != user_models_folder():
-            raise ModelError(f"{name!r} is a model of the lab and stays.")
+            raise ModelError(f"{name!r} is a lab model and cannot be deleted.")
         if shelf.default == name:
-            raise ModelError(f"{name!r} is what everybody starts with. Make another one the default first.")
+            raise ModelError(f"{name!r} is the default model. Make another one the default first.")
         _attic().mkdir(parents=True, exist_ok=True)
         shutil.rmtree(_attic() / name, ignore_errors=True)
-        os.utime(folder)  # the folder itself knows when it was put away: no second record can disagree
+        os.utime(folder)  # the folder itself records when it was deleted: no second record can disagree
         os.rename(folder, _attic() / name)
 
 
 def bring_back(name: str) -> None:
-    """Undo a deletion. Raises ModelError where it is too late or another model has the name."""
+    """Undo a deletion. Raises ModelError if it is too late or another model has the name."""
     with _changing():
         if name not in restorable():
-            raise ModelError(f"{name!r} cannot be brought back any more.")
+            raise ModelError(f"{name!r} can no longer be restored.")
         if name in model_folders():
-            raise ModelError(f"There is another model named {name!r} by now.")
+            raise ModelError(f"There is another model named {name!r} now.")
         os.rename(_attic() / name, user_models_folder() / name)
 
 
 def restorable() -> list[str]:
-    """The deleted models that can be brought back, the latest first."""
+    """The deleted models that can be restored, the latest first."""
     recent = {folder.name: when for folder, when in _put_away().items() if time.time() - when < KEPT_FOR}
     return sorted(recent, key=recent.__getitem__, reverse=True)
 
 
 def _put_away() -> dict[Path, float]:
-    """What was deleted and when, seconds since 1970."""
+    """The folders of deleted models, and when each was deleted, in seconds since 1970."""
     found = {}
     for folder in _attic().glob("*/"):
-        with contextlib.suppress(OSError):  # gone this moment
+        with contextlib.suppress(OSError):  # removed at this moment
             found[folder] = folder.stat().st_mtime
     return found
 
 
 def _gone() -> list[Path]:
-    """What was deleted too long ago to be brought back."""
+    """The folders of models that were deleted too long ago to be restored."""
     return [folder for folder, when in _put_away().items() if time.time() - when >= KEPT_FOR]
 
 
@@ -189,13 +189,13 @@ def _attic() -> Path:
 
 @contextlib.contextmanager
 def _changing() -> Iterator[Shelf]:
-    """The shelf, which nobody else changes meanwhile. Raises ModelError where the disk refuses."""
+    """The shelf, locked so that nobody else changes it meanwhile. Raises ModelError if it cannot be written."""
     try:
         home().mkdir(parents=True, exist_ok=True)
         with FileLock(home() / "shelf.lock"):
             shelf = _read_or_set_aside()
             if gone := _gone():
-                _write(shelf)  # which knows nothing of them any more, while their folders still say why
+                _write(shelf)  # without their entries, which _read() drops only while their folders exist
                 for folder in gone:
                     shutil.rmtree(folder, ignore_errors=True)
             yield shelf
@@ -204,7 +204,7 @@ def _changing() -> Iterator[Shelf]:
 
 
 def _read_or_set_aside() -> Shelf:
-    """What was decided so far. A file that is no shelf gets another name: one wrong letter must not cost all titles.
+    """The shelf. A file that is not one gets another name, because one wrong letter must not cost all titles.
 
     Raises OSError.
     """
@@ -215,7 +215,7 @@ def _read_or_set_aside() -> Shelf:
     except _MALFORMED:
         aside = _file().with_name(f"shelf.{time.time_ns()}.broken")
         os.replace(_file(), aside)
-        logging.getLogger(__name__).warning("%s cannot be read, and is %s now", _file(), aside)
+        logging.getLogger(__name__).warning("%s cannot be read and was renamed to %s", _file(), aside)
         return Shelf()
 
 

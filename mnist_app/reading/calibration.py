@@ -1,4 +1,4 @@
-"""Confidence that can be believed: temperature scaling, calibration error, and when to refuse."""
+"""Trustworthy confidence: temperature scaling, calibration error, and when to refuse."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,11 +12,11 @@ BINS = 15  # of equal width, as Guo et al. use
 
 
 def fit_temperature(logits: Floats, labels: NDArray[np.int64]) -> float:
-    """The number that logits (N, classes) are best divided by: the one of the smallest mean negative log likelihood.
+    """The temperature to divide logits (N, classes) by: the one with the smallest mean negative log likelihood.
 
     Guo et al., "On Calibration of Modern Neural Networks" (arXiv:1706.04599). It changes no answer, only confidence.
     """
-    from scipy.optimize import minimize_scalar  # here: trainings and servers import this module and fit nothing
+    from scipy.optimize import minimize_scalar  # here: trainings and servers import this module but never fit
 
     of_label = logits[np.arange(len(labels)), labels]
 
@@ -40,5 +40,5 @@ def calibration_error(probabilities: Floats, labels: NDArray[np.int64]) -> float
 
 
 def refusal_threshold(doubts: Floats, refused: float) -> float:
-    """The doubt above which a share ``refused`` (0 to 1) of real digits lies, whose ``doubts`` (N,) are given."""
+    """The threshold that a share ``refused`` (0 to 1) of real digits exceeds, given their ``doubts`` (N,)."""
     return float(np.quantile(doubts, 1 - refused))

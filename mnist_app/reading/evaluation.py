@@ -17,7 +17,7 @@ from mnist_app.reading.recognition import Prediction, Recogniser, readable, reco
 
 @dataclass(frozen=True)
 class DigitScore:
-    """How one digit fared."""
+    """How well one digit is read."""
 
     precision: float  # share of the answers "this digit" that were right
     recall: float  # share of this digit's pictures that were read right
@@ -27,7 +27,7 @@ class DigitScore:
 
 @dataclass(frozen=True)
 class StyleScore:
-    """How one way to write a digit fared."""
+    """How well one way to write a digit is read."""
 
     accuracy: float  # share of its drawings read right
     support: int  # drawings of it
@@ -45,7 +45,7 @@ class Evaluation:
 def evaluate(labels: NDArray[np.int64], read: NDArray[np.int64]) -> Evaluation:
     """Compare labels (N,) with what was read (N,). A digit that never occurs scores 0.
 
-    Counted here: scikit-learn takes two seconds to import, for which every training would wait.
+    Computed here without scikit-learn: importing that would delay every training by two seconds.
     """
     confusion = np.bincount(CLASSES * labels + read, minlength=CLASSES**2).reshape(CLASSES, -1)
     right, there, answered = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
@@ -62,12 +62,12 @@ def evaluate(labels: NDArray[np.int64], read: NDArray[np.int64]) -> Evaluation:
 
 @dataclass(frozen=True)
 class InkEvaluation:
-    """How real drawings fared."""
+    """How well real drawings are read."""
 
     collections: Mapping[str, float]  # name -> share of its drawings read right, 0 to 1
     per_digit: tuple[DigitScore, ...]  # ten, by digit, of all drawings that can be read
-    styles: Mapping[str, StyleScore]  # the same by how a digit was written, in the order of digits
-    refused: float  # share of all drawings that were taken for no digit
+    styles: Mapping[str, StyleScore]  # by how a digit was written, in the order of digits
+    refused: float  # share of all drawings that were refused
     calibration_error: float  # expected calibration error over all drawings, 0 to 1
 
     @property
@@ -79,8 +79,8 @@ class InkEvaluation:
 def evaluate_ink(model: Recogniser, folder: Path) -> InkEvaluation:
     """Read every labelled drawing in a folder's collections as one digit; one that cannot be read counts as wrong.
 
-    What is right is the likeliest digit, refused or not; how many are refused is a figure of its own.
-    Raises InkFileError where a file fails or holds no labels.
+    The likeliest digit counts, even if the drawing was refused; how many are refused is a separate figure.
+    Raises InkFileError if a file cannot be read or holds no labels.
     """
     accuracies: dict[str, float] = {}
     read: list[Prediction] = []

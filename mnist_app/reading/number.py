@@ -1,4 +1,4 @@
-"""Several digits side by side, read as one number: strokes are grouped into digits by what reads best."""
+"""Read several digits side by side as one number, by grouping strokes into the digits that read best."""
 
 import math
 from collections.abc import Sequence
@@ -13,15 +13,15 @@ from mnist_app.ink.preprocessing import MOST_POINTS
 from mnist_app.ink.strokes import Drawing, Stroke
 from mnist_app.reading.recognition import Glyph, Prediction, Recogniser, readable, recognise_each, recognise_glyphs
 
-MOST_STROKES = 20  # of a number: ten digits in two each. Every stroke takes up to 5 ms longer, for all who wait
-MOST_IN_A_DIGIT = 5  # strokes; in real ink none has more
-WIDEST = 1.6  # of a digit, over the height of the number
+MOST_STROKES = 20  # in a number: ten digits of two each. Each stroke takes up to 5 ms more of everybody's time
+MOST_IN_A_DIGIT = 5  # strokes; in real ink no digit has more
+WIDEST = 1.6  # width of a digit, over the height of the number
 SHORTEST = 0.4  # height of a digit, over that of the number
 OVERLAP = 0.25  # share of the narrower neighbour's width that two digits may have in common
-DOUBTFUL = 0.05  # doubt about one digit from which a number is looked for
-WIDE = 1.3  # width over height from which a drawing is likelier a number, whatever one digit reads like
-LEAST = math.log(0.3)  # of the likelihood that each group of a number is the digit that was read, in nats
-# Nats by which a number must read better than one digit that is not wide: a digit in two is worse than two in one.
+DOUBTFUL = 0.05  # doubt about a single digit from which we look for a number
+WIDE = 1.3  # width over height above which a number is likelier, however well a single digit reads
+LEAST = math.log(0.3)  # log likelihood, in nats, that each digit of a number must reach
+# Nats by which a number must beat one digit that is not wide: splitting a digit is worse than joining two.
 SPLITTING = 1.0
 
 
@@ -31,12 +31,12 @@ Box = tuple[float, float, float, float]  # left, top, right, bottom
 
 @dataclass(frozen=True, eq=False)
 class ReadDigit:
-    """One digit: what was read, in which picture, and where it stands in the drawing."""
+    """One digit: what was read, its picture, and where it is in the drawing."""
 
     prediction: Prediction
     pixels: NDArray[np.uint8]  # (28, 28)
-    box: Box | None = None  # in the drawing's unit; None in an image
-    drawing: Drawing | None = None  # the strokes of this digit, in writing order; None in an image
+    box: Box | None = None  # in the drawing's units; None for an image
+    drawing: Drawing | None = None  # the strokes of this digit, in writing order; None for an image
 
     @property
     def glyph(self) -> Glyph:
@@ -55,12 +55,12 @@ class Reading:
 
     @property
     def weakest(self) -> Prediction:
-        """The digit that was read with the least confidence: a number is no surer than that."""
+        """The digit that was read with the least confidence, which is the confidence of the whole number."""
         return min((digit.prediction for digit in self.digits), key=lambda read: read.confidence)
 
     @property
     def text(self) -> str | None:
-        """The digits as one writes them; None where there is nothing but what is no digit."""
+        """The digits as text; None if a single digit was refused."""
         if not self.is_number and not self.weakest.is_digit:
             return None
         return "".join(str(digit.prediction.digit) for digit in self.digits)
@@ -72,7 +72,7 @@ class Reading:
         return weakest.words if not self.is_number or weakest.is_certain else f"Least sure of the {weakest.digit}"
 
     def to_json(self) -> dict[str, object]:
-        """What the API, the command line and the browser's part of the page are told: the weakest digit, and all."""
+        """The answer for the API, the command line and the page's scripts: the weakest digit, then all digits."""
         return {
             **self.weakest.to_json(),
             "is_digit": self.text is not None,
@@ -90,7 +90,7 @@ class Reading:
         }
 
 
-_Span = tuple[int, int]  # of strokes in their order from left to right: first, and one past the last
+_Span = tuple[int, int]  # of strokes ordered from left to right: first, and one past the last
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,23 +123,23 @@ def read_picture(model: Recogniser, pixels: NDArray[np.uint8]) -> Reading:
 
 
 def read_each(model: Recogniser, batch: Sequence[Readable]) -> list[Reading | AppError]:
-    """Read what can be read, all at once; what came as an error stays one, in its place."""
+    """Read a whole batch at once; an item that is an error or cannot be read becomes an error in its place."""
     glyphs = [Glyph(item) if isinstance(item, np.ndarray) else readable(item) for item in batch]
     readings: list[Reading | AppError] = []
     for item, glyph, answer in zip(batch, glyphs, recognise_each(model, glyphs), strict=True):
         if isinstance(answer, AppError):
             readings.append(answer)
             continue
-        assert not isinstance(glyph, AppError)  # or it would be the answer
+        assert not isinstance(glyph, AppError)  # otherwise the answer would be that error
         single = Reading((ReadDigit(answer, glyph.pixels),))
         readings.append(_reading(model, item, glyph, answer) if isinstance(item, Drawing) else single)
     return readings
 
 
 def _reading(model: Recogniser, drawing: Drawing, glyph: Glyph, single: Prediction) -> Reading:
-    """The drawing as a number, if that is likelier than the ``single`` digit that it was read as.
+    """Read the drawing as a number if that is likelier than the ``single`` digit that it was read as.
 
-    A number is looked for only where one digit is doubted: most drawings take no longer than without.
+    We look for a number only if that digit is doubtful or the drawing wide, so most drawings take no longer.
     """
     whole = _Group(drawing.strokes)
     alone = Reading((ReadDigit(single, glyph.pixels, whole.box, drawing),))
@@ -153,15 +153,15 @@ def _reading(model: Recogniser, drawing: Drawing, glyph: Glyph, single: Predicti
 
 
 def _best_number(model: Recogniser, drawing: Drawing) -> Reading | None:
-    """The likeliest grouping of strokes into two digits or more, or None where no grouping is plausible."""
+    """The likeliest grouping of strokes into two digits or more, or None if no grouping is plausible."""
     groups = _plausible_groups(drawing)
     if not groups:
         return None
     written = {span: _as_written(drawing, group) for span, group in groups.items()}
     glyphs = {span: Glyph.of(part) for span, part in written.items()}
     read = dict(zip(groups, recognise_glyphs(model, list(glyphs.values())), strict=True))
-    # The best way to each group: its score, and the groups along it. Groups come in the order of their starts, so
-    # that all the ways to one are known when it is reached.
+    # The best path to each group: its score, and the groups before it and itself. Groups come in the order of their
+    # starts, so that all paths to a group are known when it is reached.
     best: dict[_Span, tuple[float, tuple[_Span, ...]]] = {}
     for span, prediction in read.items():
         ways = [way for last, way in best.items() if last[1] == span[0] and _are_apart(groups[last], groups[span])]
@@ -184,7 +184,7 @@ def _as_written(drawing: Drawing, group: _Group) -> Drawing:
 
 
 def _plausible_groups(drawing: Drawing) -> dict[_Span, _Group]:
-    """Runs of neighbouring strokes, from left to right, that by their size may be one of several digits."""
+    """Runs of neighbouring strokes, from left to right, with a plausible size for one of several digits."""
     ordered = sorted(drawing.strokes, key=lambda stroke: float(stroke[:, 0].min() / 2 + stroke[:, 0].max() / 2))
     height = float(np.ptp(np.concatenate(ordered)[:, 1]))
     spans = [

@@ -1,4 +1,4 @@
-"""From one glyph to a prediction. What page, API and command line answer, numbers too, is number.py's."""
+"""From one glyph to a prediction. Pages, API and command line use number.py, which also reads numbers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,25 +27,25 @@ from mnist_app.models.registry import (
 )
 
 CERTAIN, CONFIDENT = 0.95, 0.75  # probabilities from which the words change
-RIVAL = 0.15  # probability from which the runner-up is worth a word
-MOST_FOLLOWED = 5  # strokes: in real ink no digit has more, and what no network has learned from it should not judge
+RIVAL = 0.15  # probability from which the runner-up is mentioned
+MOST_FOLLOWED = 5  # strokes: in real ink no digit has more, and a network should not judge what it has not learned
 
 
 @dataclass(frozen=True, eq=False)
 class Glyph:
-    """What is read as one digit: what it looks like and, of a drawing, how it was written."""
+    """What is read as one digit: its picture and, for a drawing, how it was written."""
 
     pixels: NDArray[np.uint8]  # (28, 28), 0 = paper, 255 = ink
-    trajectory: Trajectory | None = None  # None of an image, nobody saw the pen; or of more than MOST_FOLLOWED strokes
+    trajectory: Trajectory | None = None  # None for an image, or for more than MOST_FOLLOWED strokes
 
     @classmethod
     def of(cls, drawing: Drawing) -> "Glyph":
-        """Raises BlankError."""
+        """The glyph of a drawing. Raises BlankError."""
         return cls.seen(pixels_of_drawing(drawing), drawing)
 
     @classmethod
     def seen(cls, pixels: NDArray[np.uint8], drawing: Drawing | None) -> "Glyph":
-        """Of a picture, and the drawing that it was painted from, if any."""
+        """The glyph of a picture, and of the drawing that it was painted from, if any."""
         return cls(pixels, trajectory_of(drawing) if drawing and len(drawing.strokes) <= MOST_FOLLOWED else None)
 
 
@@ -53,12 +53,12 @@ class Glyph:
 class Prediction:
     """What a model reads: ten probabilities that sum to 1, by digit, and the model's name.
 
-    The probabilities answer "which digit, if it is one". Where ``is_digit`` is false, it most likely is none.
+    The probabilities answer "which digit, if it is one". If ``is_digit`` is false, the model refuses.
     """
 
     probabilities: tuple[float, ...]
     model: str
-    doubt: float = 0.0  # the probability that it is no digit at all, 0 to 1
+    doubt: float = 0.0  # the probability that it is not a digit at all, 0 to 1
     is_digit: bool = True
 
     @property
@@ -72,7 +72,7 @@ class Prediction:
 
     @property
     def sureness(self) -> float:
-        """How probable is what it says, 0 to 1: the digit, or that it is none."""
+        """The probability of the answer, 0 to 1: of the digit, or of "not a digit"."""
         return self.confidence if self.is_digit else self.doubt
 
     @property
@@ -96,7 +96,7 @@ class Prediction:
         return "I am fairly sure" if self.confidence >= CONFIDENT else "I can hardly tell"
 
     def to_json(self) -> dict[str, object]:
-        """What the API, the command line and the browser's part of the page are told."""
+        """The answer for the API, the command line and the page's scripts."""
         return {
             "digit": self.digit,
             "is_digit": self.is_digit,
@@ -108,9 +108,9 @@ class Prediction:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Recogniser(Model):
-    """A model arranged to answer as quickly as it can; its network still gives gradients and feature maps.
+    """A model prepared to answer as quickly as it can; its network still gives gradients and feature maps.
 
-    Unless it ``is_opaque``: then a graph is all there is.
+    If it ``is_opaque``, it gives neither: there is only a graph.
     """
 
     graph: Graph
@@ -145,7 +145,7 @@ def recogniser_in(folder: Path) -> Recogniser:
 
 
 def recognise(model: Recogniser, images: NDArray[np.uint8]) -> list[Prediction]:
-    """Read pictures of shape (N, 28, 28), 0 = paper, 255 = ink, by what they look like: a prediction each, in order."""
+    """Read pictures (N, 28, 28), 0 = paper, 255 = ink, with the image network alone: one prediction each, in order."""
     if not len(images):
         return []
     logits = torch.from_numpy(model.graph.read(images)[0]).double()
@@ -153,7 +153,7 @@ def recognise(model: Recogniser, images: NDArray[np.uint8]) -> list[Prediction]:
 
 
 def recognise_glyphs(model: Recogniser, glyphs: Sequence[Glyph]) -> list[Prediction]:
-    """Read each by its picture and, where that is known and the model follows it, by the way of the pen, in order."""
+    """Read glyphs in order, each by its picture and, if it has a trajectory and the model a pen network, by both."""
     if not glyphs:
         return []
     look = torch.from_numpy(model.graph.read(np.stack([glyph.pixels for glyph in glyphs]))[0]).double()
@@ -171,14 +171,14 @@ def recognise_glyphs(model: Recogniser, glyphs: Sequence[Glyph]) -> list[Predict
 
 
 def follows(model: Recogniser, drawing: Drawing) -> bool:
-    """Whether a drawing, read as one digit, is read by the way of the pen, too."""
+    """Whether the pen network takes part in reading a drawing as one digit."""
     return model.pen_graph is not None and len(drawing.strokes) <= MOST_FOLLOWED
 
 
 def opinions(model: Recogniser, glyph: Glyph) -> tuple[Prediction, Prediction] | None:
-    """What is read by the look alone, and by the way of the pen alone; None where only one of them is asked.
+    """What the image network and the pen network read, each alone; None if only one of them is asked.
 
-    Of the pen alone the confidence is not calibrated: it is no digit where that is likelier than all digits together.
+    The pen network alone is not calibrated: it refuses if "not a digit" is likelier than all digits together.
     """
     if not model.pen_graph or glyph.trajectory is None:
         return None
@@ -187,9 +187,9 @@ def opinions(model: Recogniser, glyph: Glyph) -> tuple[Prediction, Prediction] |
 
 
 def together(picture: Tensor, pen: Tensor) -> Tensor:
-    """Logits (N, 11) of two who know different things of the same digits: the mean of their log probabilities.
+    """Combine logits (N, 11) of the image network and the pen network: the mean of their log probabilities.
 
-    That is a product of experts (Hinton, doi 10.1162/089976602760128018): what either rules out is ruled out.
+    This is a product of experts (Hinton, doi 10.1162/089976602760128018): what either rules out is ruled out.
     """
     return (picture.log_softmax(dim=1) + pen.log_softmax(dim=1)) / 2
 
@@ -203,29 +203,29 @@ def _predictions(model: Model, logits: Tensor, temperature: float, refusal: floa
 
 
 def digit_logits(model: Model, pictures: Tensor) -> Tensor:
-    """The ten digits' logits (B, 10), whose softmax is what ``recognise`` says, for pictures (B, 1, 28, 28), 0 to 1.
+    """The digits' logits (B, 10) for pictures (B, 1, 28, 28), 0 to 1; their softmax is what ``recognise`` returns.
 
-    With gradients, for those who ask what would change the answer.
+    With gradients, to find out what would change the answer.
     """
     logits: Tensor = model.network(pictures)
     return logits[:, :CLASSES] / model.card.temperature
 
 
 def read_with(network: nn.Module, pixels: NDArray[np.uint8]) -> Prediction:
-    """What a network that has no card yet makes of one picture (28, 28)."""
+    """Read one picture (28, 28) with a network that has no card yet."""
     probabilities = logits_of(network, pixels[None]).double()[:, :CLASSES].softmax(dim=1)
     return Prediction(tuple(probabilities[0].tolist()), "")
 
 
 def doubts_of(logits: Tensor) -> Tensor:
-    """How probable it is (N,) that pictures are no digit, 0 to 1: 0 from a network that never learned to refuse."""
+    """The probability (N,) that a picture is not a digit, 0 to 1; always 0 if the network never learned to refuse."""
     if logits.shape[1] <= NO_DIGIT:
         return torch.zeros(len(logits), dtype=logits.dtype)
     return logits.softmax(dim=1)[:, NO_DIGIT]
 
 
 def readable(drawing: Drawing | AppError) -> Glyph | AppError:
-    """What of a drawing is read, or why nothing can be."""
+    """The glyph of a drawing, or the error if there is none."""
     if isinstance(drawing, AppError):
         return drawing
     try:
@@ -235,11 +235,11 @@ def readable(drawing: Drawing | AppError) -> Glyph | AppError:
 
 
 def recognise_each(model: Recogniser, batch: Sequence[Glyph | AppError]) -> list[Prediction | AppError]:
-    """Read what can be read, all at once; what came as an error stays one, in its place."""
+    """Read a whole batch at once; an item that is an error stays one, in its place."""
     answers = iter(recognise_glyphs(model, [item for item in batch if not isinstance(item, AppError)]))
     return [item if isinstance(item, AppError) else next(answers) for item in batch]
 
 
 def warm_up(model: Recogniser) -> None:
-    """Make the first answer as quick as the next: the libraries set themselves up on first use."""
+    """Make the first answer as quick as the next: the libraries initialise themselves on first use."""
     recognise_glyphs(model, [Glyph(np.zeros((28, 28), np.uint8), np.zeros((POINTS, 3), np.float32))])

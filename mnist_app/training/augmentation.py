@@ -1,4 +1,4 @@
-"""Digits as others might have written them: a whole batch turned, moved, bent and thickened in a few calls."""
+"""Digits changed as if others had written them: a whole batch is turned, moved, bent and thickened in a few calls."""
 
 import math
 from dataclasses import astuple, dataclass
@@ -10,35 +10,35 @@ from torch.nn import functional
 from mnist_app.errors import AppError
 from mnist_app.ink.preprocessing import SIDE
 
-KNOTS = 5  # of an elastic field along a side: bends as long as a stroke, not as short as a pixel
+KNOTS = 5  # of the elastic field per side: bends are as long as a stroke, not as short as a pixel
 LIMITS = {"rotation": 180.0, "shift": 14.0, "zoom": 0.9, "shear": 2.0, "thickness": 2.0, "elastic": 4.0}
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How far a digit may stray from what was written, each way; 0 switches a change off."""
+    """The largest change of each kind, in either direction; 0 switches a change off."""
 
-    rotation: float = 12.0  # degrees; beyond 15 a 7 starts to be a 1, and a 6 a 5
+    rotation: float = 12.0  # degrees; beyond 15 a 7 starts to look like a 1, and a 6 like a 5
     shift: float = 1.5  # pixels; centring by mass is never off by more than a pixel or two
     zoom: float = 0.12  # share of the size
     shear: float = 0.2  # sideways pixels per pixel of height: handwriting leans
     thickness: float = 0.0  # pixels of a stroke's width: pens differ
-    elastic: float = 0.0  # pixels that parts of a digit stray from each other: hands tremble
+    elastic: float = 0.0  # pixels by which parts of a digit may be displaced: hands tremble
 
     def __post_init__(self) -> None:
         for name, most in LIMITS.items():
             value = getattr(self, name)
             if not isinstance(value, int | float) or not 0 <= value <= most:
-                raise AppError(f"{name} is between 0 and {most:g}, not {value!r}.")
+                raise AppError(f"{name} must be between 0 and {most:g}, not {value!r}.")
 
 
-STILL = Augmentation(rotation=0, shift=0, zoom=0, shear=0)  # digits as they were written
+STILL = Augmentation(rotation=0, shift=0, zoom=0, shear=0)  # no change: digits as they were written
 
 
 def augment(pictures: Tensor, augmentation: Augmentation, generator: torch.Generator) -> Tensor:
-    """Each picture of a batch (B, 1, 28, 28) changed at random within the limits; paper comes in from outside.
+    """Return the pictures (B, 1, 28, 28), each changed at random within the limits; paper comes in from outside.
 
-    What is switched off draws no random numbers: a recipe without it stays the recipe that it was.
+    Elastic and thickness draw no random numbers while they are off, so recipes without them give the same weights.
     """
     if not any(astuple(augmentation)):
         return pictures
@@ -51,7 +51,7 @@ def augment(pictures: Tensor, augmentation: Augmentation, generator: torch.Gener
     wide, high = 1 + uniform(augmentation.zoom), 1 + uniform(augmentation.zoom)
     right, down = uniform(augmentation.shift), uniform(augmentation.shift)
     cos, sin = torch.cos(angle), torch.sin(angle)
-    # Where in the old picture each new pixel looks, in grid units: -1 to 1 over SIDE pixels.
+    # Maps each new pixel to its source in the old picture, in grid units: -1 to 1 over SIDE pixels.
     rows = [
         torch.stack([cos / wide, (lean * cos - sin) / wide, right * 2 / SIDE], dim=1),
         torch.stack([sin / high, (lean * sin + cos) / high, down * 2 / SIDE], dim=1),
@@ -67,8 +67,8 @@ def augment(pictures: Tensor, augmentation: Augmentation, generator: torch.Gener
 
 
 def thicken(pictures: Tensor, pixels: Tensor) -> Tensor:
-    """Strokes of each picture (B, 1, 28, 28) wider by ``pixels`` (B,), or thinner where that is negative."""
-    wider = functional.max_pool2d(pictures, 3, 1, 1)  # a pixel more on either side
+    """Make the strokes of each picture (B, 1, 28, 28) wider by ``pixels`` (B,), or thinner if negative."""
+    wider = functional.max_pool2d(pictures, 3, 1, 1)  # by one pixel on either side
     thinner = -functional.max_pool2d(-pictures, 3, 1, 1)
     share = (pixels / 2).view(-1, 1, 1, 1)
     return pictures + share.clamp(min=0) * (wider - pictures) + share.clamp(max=0) * (pictures - thinner)

@@ -1,4 +1,4 @@
-"""Trained models put together to one that answers for all of them."""
+"""Combine trained models into one that answers for all of them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,17 +19,17 @@ ARCHITECTURE = "trio"
 
 
 def combine(folder: Path, members: Sequence[Model], command: str) -> ModelCard:
-    """Save an ensemble of models with its card in ``folder``, measured on validation and test.
+    """Measure an ensemble of models on validation and test, and save it with its card in ``folder``.
 
-    ``command`` is what combines them again. Pen, temperature and refusal are the first one's. Raises AppError where
-    they are not the networks an ensemble is made of.
+    ``command`` combines them again. The pen network, temperature and refusal threshold are the first member's. Raises
+    AppError if the members are not the models that an ensemble needs.
     """
     check_saveable(folder)
     torch.set_num_threads(1)
     if tuple(member.card.architecture for member in members) != MEMBERS:
-        raise AppError(f"An ensemble is made of models of the architectures {', '.join(MEMBERS)}, in this order.")
+        raise AppError(f"An ensemble needs models with the architectures {', '.join(MEMBERS)}, in this order.")
     if [member.card.config.get("ink") is not None for member in members] != [True, False, False]:
-        raise AppError("The first member of an ensemble has learned from ink, and the others from none.")
+        raise AppError("The first model of an ensemble must have learned from ink, and the others must not.")
     first, network = members[0].card, Ensemble([member.network for member in members]).eval()
     card = ModelCard(
         name=folder.name,
@@ -37,7 +37,7 @@ def combine(folder: Path, members: Sequence[Model], command: str) -> ModelCard:
         architecture=ARCHITECTURE,
         parameters=count_parameters(network),
         preprocessing=first.preprocessing,
-        data=first.data,  # what the others know is part of it
+        data=first.data,  # the others learned from part of it
         command=command,
         config={"members": [member.card.command for member in members], "ink": first.config["ink"]},
         seconds=round(sum(member.card.seconds for member in members), 1),

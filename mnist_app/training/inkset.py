@@ -1,4 +1,4 @@
-"""Real ink to learn from: labelled drawings, and what is seen of them, anew for every epoch."""
+"""Real ink to learn from: labelled drawings, restyled for every epoch as pictures or trajectories."""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -26,24 +26,24 @@ SOURCES = {
     "pendigits": "Pen-Based Recognition of Handwritten Digits, training set (Alpaydin and Alimoglu 1996; CC BY 4.0)",
     "unipen": "UNIPEN train_r01_v07, category 1a (Guyon et al. 1994; CC BY 4.0)",
 }
-THINNEST, THICKEST = 1.8, 4.1  # pixels on 28x28: the 5th and 95th percentile of MNIST's pens
-AT_ONCE = 512  # drawings that a process hands over together
+THINNEST, THICKEST = 1.8, 4.1  # pixels on 28x28: the 5th and 95th percentile of MNIST's pen widths
+AT_ONCE = 512  # drawings that a worker process hands over together
 
 
 @dataclass(frozen=True)
 class InkConfig:
-    """How much ink there is in an epoch, and how it is changed."""
+    """How much ink an epoch has, and how it is changed."""
 
-    copies: int = 2  # of each drawing, each restyled anew
-    nondigits: float = 0.25  # drawings that are no digit, as a share of the copies; 0 for a network that never refuses
+    copies: int = 2  # of each drawing per epoch, each restyled differently
+    nondigits: float = 0.25  # drawings that are not digits, as a share of the copies; 0 if the network cannot refuse
     restyling: Restyling = field(default_factory=Restyling)
-    without: tuple[str, ...] = ()  # collections that are kept out, to measure on
+    without: tuple[str, ...] = ()  # collections left out, to measure on them
 
     def __post_init__(self) -> None:
         if not (isinstance(self.copies, int) and 1 <= self.copies <= 100):
-            raise AppError(f"copies is a whole number between 1 and 100, not {self.copies!r}.")
+            raise AppError(f"copies must be a whole number between 1 and 100, not {self.copies!r}.")
         if not 0 <= self.nondigits <= 10:
-            raise AppError(f"nondigits is between 0 and 10, not {self.nondigits!r}.")
+            raise AppError(f"nondigits must be between 0 and 10, not {self.nondigits!r}.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,16 +59,16 @@ class Ink:
 
 
 def traced_ink(digits: Digits) -> Ink:
-    """Pictures of digits as a pen might have drawn them, but for those of which nothing is left to draw."""
+    """Trace pictures of digits back to pen strokes, leaving out those whose tracing is blank."""
     drawings = list(traced(digits.images))
     drawn = [at for at, drawing in enumerate(drawings) if not drawing.is_blank]
     return Ink(tuple(drawings[at] for at in drawn), digits.labels[drawn], ())
 
 
 def load_ink(folder: Path, without: Collection[str] = ()) -> Ink:
-    """Every labelled drawing of a folder's collections that is not blank, but for the collections ``without``.
+    """Load every labelled drawing that is not blank from a folder's collections, except from those ``without``.
 
-    Raises InkFileError where a file fails, a collection kept out is not there, or no drawing is left.
+    Raises InkFileError if a file cannot be read, a collection to leave out does not exist, or no drawing is left.
     """
     found = collections(folder)
     for name in without:
@@ -88,16 +88,16 @@ def load_ink(folder: Path, without: Collection[str] = ()) -> Ink:
 
 
 def sources_of(names: Collection[str]) -> list[str]:
-    """Who gathered collections, and their licence, as far as that is known by their names."""
+    """Return who gathered the collections, and the licence, as far as the names tell."""
     known = {source for name in names for start, source in SOURCES.items() if name.startswith(start)}
     others = [f"the collection {name}" for name in names if not name.startswith(tuple(SOURCES))]
     return [*sorted(known), *others]
 
 
 def fresh_digits(ink: Ink, config: InkConfig, seed: int, epoch: int, workers: int = 0) -> Iterator[Digits]:
-    """Pictures for one epoch, in parts: every drawing restyled ``copies`` times, and drawings that are no digit.
+    """Return one epoch's pictures, in parts: each drawing restyled ``copies`` times, and drawings that are not digits.
 
-    Begun at once by processes beside this one if there are ``workers``. Whoever paints them, they are the same.
+    If there are ``workers``, these processes start painting at once. The pictures do not depend on their number.
     """
     return map(_to_digits, _fresh(ink, config, (seed, epoch), workers, _View(_painted, SKELETONS)))
 
@@ -105,13 +105,13 @@ def fresh_digits(ink: Ink, config: InkConfig, seed: int, epoch: int, workers: in
 def fresh_trajectories(
     ink: Ink, config: InkConfig, seed: int, epoch: int, workers: int = 0
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
-    """The same as trajectories (N, POINTS, 3) with labels (N,): some strokes in another order, or the other way."""
+    """The same as trajectories (N, POINTS, 3) with labels (N,): some strokes are reordered, reversed or cut."""
     return _fresh(ink, config, (seed, epoch), workers, _View(_followed, WRITTEN))
 
 
 @dataclass(frozen=True)
 class _View:
-    """What a network is given of a drawing, and which figures it learns to refuse."""
+    """How a network sees a drawing, and which figures it learns to refuse."""
 
     of: Callable[[Drawing, Generator], NDArray[Any]]
     skeletons: Sequence[str]
@@ -126,7 +126,7 @@ def _fresh(
 
 
 class _Restyled(Dataset[tuple[NDArray[Any], int]]):
-    """What is seen of each drawing of an epoch, with its label, by number."""
+    """A dataset of one epoch: each restyled drawing as the network sees it, with its label."""
 
     def __init__(self, ink: Ink, config: InkConfig, seed: tuple[int, int], view: _View) -> None:
         self._ink, self._config, self._seed, self._view = ink, config, seed, view
@@ -142,7 +142,7 @@ class _Restyled(Dataset[tuple[NDArray[Any], int]]):
             return self._view.of(nondigit(self._nonsense, random), random), NO_DIGIT
         copy, at = divmod(number, len(self._ink))
         drawing, label = self._ink.drawings[at], int(self._ink.labels[at])
-        # By what was drawn, not by its place: it looks the same to networks that learn without some of the others.
+        # Seeded by the strokes, not by the index: twins that learn without other collections see the same copies.
         random = np.random.default_rng((*self._seed, copy, crc32(np.concatenate(drawing.strokes).tobytes())))
         return self._view.of(restyle(drawing, label, self._config.restyling, random), random), label
 

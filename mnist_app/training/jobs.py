@@ -1,17 +1,17 @@
-"""Trainings in the background: what is asked of each and how far it has come, all of it on disk.
+"""Trainings in the background: what each job should do and how far it has come, all of it on disk.
 
 A job is a folder under MNIST_APP_HOME/jobs, named so that the oldest comes first:
 
-    request.json   what is to be learned, and the model that it becomes; written once
-    status.json    how far it has come, replaced whole a few times a second; none while the job waits
-    cancel         an empty file: somebody wants no more of it
+    request.json   what to learn, and the name of the model it becomes; written once
+    status.json    how far it has come, replaced whole a few times a second; missing while the job waits
+    cancel         an empty file: somebody has cancelled the job
     snapshots/     the network as it was after some of the reports
-    model/         what came of it, until it takes its place among the user's models
+    model/         the finished model, until it is moved to the user's models
     ink/           the drawings of a lesson, written once
-    taught.json    what a lesson has done
-    alive          locked by the child for as long as it lives
-    pid            the child's number, for the next server to end it by
-    said           what the child wrote to standard error: nothing, or an error that nobody foresaw
+    taught.json    the results of a lesson
+    alive          locked by the child process for as long as it lives
+    pid            the child's process id, so that the next server can kill it
+    said           the child's standard error: empty, or an unforeseen error
 """
 
 import contextlib
@@ -45,43 +45,43 @@ from mnist_app.training.teach import Taught
 from mnist_app.training.train import EpochReport, TrainConfig
 
 WAITING, RUNNING, DONE, CANCELLED, FAILED = "waiting", "running", "done", "cancelled", "failed"
-LEARNED = "learned"  # the child has done its part, and the model is about to take its place
-MOST_WAITING = 8  # jobs in line: a class's worth of patience
-MOST_PARSED = 64  # requests, and statuses likewise, that stay in memory: more than the jobs that are listed
+LEARNED = "learned"  # the child has finished, and its model is about to be moved to the user's
+MOST_WAITING = 8  # jobs besides the running one: a class has patience for no more
+MOST_PARSED = 64  # requests kept in memory, and as many statuses: more than there are jobs to list
 
 REQUEST, STATUS, CANCEL, ALIVE, PID = "request.json", "status.json", "cancel", "alive", "pid"
 SAID = "said"
 INK, TAUGHT = "ink", "taught.json"
 
-SERVER_GONE = "The server ended while the network was training."
+SERVER_GONE = "The server stopped while the network was training."
 
 
 class JobError(AppError):
-    """What was asked of a job cannot be done; the message says why."""
+    """A job cannot do what was asked; the message says why."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """What a job is to do."""
+    """What a job is asked to do."""
 
-    model: str  # the name of the model that it becomes
+    model: str  # the name of the model it becomes
     config: TrainConfig
-    title: str = ""  # what its visitor calls it, any text
-    parent: str | None = None  # the model that is taught the job's drawings; None learns from nothing
+    title: str = ""  # what the visitor called it, any text
+    parent: str | None = None  # the model that is taught the job's drawings; None trains a new one
 
     @classmethod
     def from_json(cls, found: Any) -> "Request":
-        """Raises ValueError, TypeError or KeyError where this is no request."""
+        """Parse a request. Raises ValueError, TypeError or KeyError if it is malformed."""
         config, parent = dict(found["config"]), found.get("parent")
         if (config.get("ink") is None) != (parent is None):
-            raise ValueError("a lesson has drawings, and any other job learns from MNIST alone")
+            raise ValueError("a lesson needs ink, and any other job must have none")
         if parent is not None:
             ink = config["ink"]
             restyling = Restyling(**ink["restyling"])
             config["ink"] = InkConfig(**{**ink, "restyling": restyling, "without": tuple(ink["without"])})
         config["augmentation"] = Augmentation(**config["augmentation"])
         if not isinstance(found["model"], str) or not isinstance(found["title"], str):
-            raise TypeError("a model's name is a text")
+            raise TypeError("the model's name or title is not a string")
         return cls(found["model"], TrainConfig(**config), found["title"], None if parent is None else str(parent))
 
 
@@ -91,17 +91,17 @@ class JobStatus:
 
     state: str = WAITING
     reason: str = ""  # why it ended, in a sentence
-    doing: str = ""  # what it is busy with, while it runs
-    passes: float = 0.0  # over the training digits, done by now
+    doing: str = ""  # what it is doing, while it runs
+    passes: float = 0.0  # over the training digits so far
     epoch: int = 0
     batch: int = 0  # within the epoch
     batches: int = 0  # in an epoch
     examples_per_second: float = 0.0
-    seconds_left: float | None = None  # until it has learned; what is measured at the end takes a little more
-    losses: tuple[tuple[float, float], ...] = ()  # passes, mean training loss since the point before
-    reports: tuple[EpochReport, ...] = ()  # of a long training some, those of the snapshots among them
+    seconds_left: float | None = None  # until it has learned; measuring at the end takes a little longer
+    losses: tuple[tuple[float, float], ...] = ()  # passes, mean training loss since the previous point
+    reports: tuple[EpochReport, ...] = ()  # of a long training only some, including those with a snapshot
     snapshots: tuple[float, ...] = ()  # passes of the reports whose network was kept
-    model: str = ""  # the name of what came of it, once it has learned; another one's, if that is taken by then
+    model: str = ""  # its model's name, once it has learned; not the one requested if that was taken by then
 
     @property
     def is_over(self) -> bool:
@@ -109,53 +109,53 @@ class JobStatus:
 
     @classmethod
     def from_json(cls, found: Any) -> "JobStatus":
-        """Raises ValueError, TypeError or KeyError where this is no status."""
+        """Parse a status. Raises ValueError, TypeError or KeyError if it is malformed."""
         losses = tuple((float(passes), float(loss)) for passes, loss in found.pop("losses"))
         reports = tuple(_report_from_json(report) for report in found.pop("reports"))
         snapshots = tuple(float(passes) for passes in found.pop("snapshots"))
         if found["state"] not in (RUNNING, LEARNED, DONE, CANCELLED, FAILED):
-            raise ValueError("there is no such state")
+            raise ValueError("the state is unknown")
         numbers = [found[name] for name in ("passes", "epoch", "batch", "batches", "examples_per_second")]
         numbers.append(found["seconds_left"] or 0)
         if not all(isinstance(number, int | float) for number in numbers):
-            raise TypeError("a number is no number")
+            raise TypeError("a figure is not a number")
         if not isinstance(found.get("model", ""), str):
-            raise TypeError("a model's name is a text")
+            raise TypeError("the model's name is not a string")
         return cls(**found, losses=losses, reports=reports, snapshots=snapshots)
 
 
 def _report_from_json(found: Any) -> EpochReport:
     confusion = np.array(found["confusion"])
     if found["confusion"] != [] and (confusion.shape != (CLASSES, CLASSES) or confusion.dtype.kind != "i"):
-        raise ValueError("a confusion matrix is ten by ten counts")
+        raise ValueError("the confusion matrix is not ten by ten counts")
     numbers = {name: value for name, value in found.items() if name != "confusion"}
     if not all(isinstance(number, int | float) for number in numbers.values()):
-        raise TypeError("a number is no number")
+        raise TypeError("a figure is not a number")
     return EpochReport(**numbers, confusion=tuple(tuple(row) for row in confusion.tolist()))
 
 
 def snapshot_path(folder: Path, passes: float) -> Path:
-    """Where a job keeps the network as it was after so many passes."""
+    """Where a job keeps the network as it was after ``passes``."""
     return folder / "snapshots" / f"{passes:.3f}.safetensors"
 
 
 @dataclass(frozen=True)
 class Job:
-    """A request and what became of it."""
+    """A request and its status."""
 
     id: str
-    request: Request | None  # None where it cannot be read
+    request: Request | None  # None if it cannot be read
     status: JobStatus
-    place: int = 0  # in the queue, from 1; 0 of what does not wait
+    place: int = 0  # in the queue, from 1; 0 if it is not waiting
 
     @property
     def name(self) -> str:
-        """The name of the model that it becomes, or has become: that may be another, where its own was taken."""
+        """The name of the model it becomes or has become, which may differ from the one requested if that was taken."""
         return self.status.model or (self.request.model if self.request else "")
 
     @property
     def title(self) -> str:
-        """What people call it."""
+        """What people see as its name."""
         return (self.request and self.request.title) or self.name or "A training"
 
 
@@ -166,8 +166,8 @@ def jobs_folder() -> Path:
 def submit(model: str, config: TrainConfig, title: str = "", parent: str | None = None, drawings: str = "") -> str:
     """Put a training at the end of the queue, for whichever server runs it, and return the job's id.
 
-    With a ``parent`` it is a lesson: that model is taught ``drawings``, which are JSON lines. Raises ModelError where
-    the name cannot be had, JobError where the queue is full or the disk refuses.
+    With a ``parent`` it is a lesson: that model is taught ``drawings``, which are JSON lines. Raises ModelError if the
+    name is not available, JobError if it is in the queue already, the queue is full or the disk cannot be written.
     """
     identity = f"{time.time_ns()}-{secrets.token_hex(2)}"
     try:
@@ -177,11 +177,11 @@ def submit(model: str, config: TrainConfig, title: str = "", parent: str | None 
             title = checked_label(model, title, "").title
             line = [job for job in list_jobs() if not job.status.is_over]
             if any(job.name == model for job in line):
-                raise JobError(f"A training of {model!r} is under way already. Choose another name.")
+                raise JobError(f"A training of {model!r} is already in the queue. Choose another name.")
             if title and any(job.title == title for job in line):
-                raise JobError(f"A training named {title!r} is under way already. Choose another name.")
+                raise JobError(f"A training named {title!r} is already in the queue. Choose another name.")
             if len(line) > MOST_WAITING:
-                raise JobError(f"{MOST_WAITING} trainings wait already. Try again when one has ended.")
+                raise JobError(f"{MOST_WAITING} trainings are already waiting. Try again when one has ended.")
             new = Path(workshop, identity)
             new.mkdir()
             (new / REQUEST).write_text(json.dumps(asdict(Request(model, config, title, parent))))
@@ -195,7 +195,7 @@ def submit(model: str, config: TrainConfig, title: str = "", parent: str | None 
 
 
 def cancel(identity: str) -> None:
-    """Ask for a job's end. What runs is ended within moments, what waits never begins. Raises JobError."""
+    """Cancel a job: a running one is ended within moments, a waiting one never starts. Raises JobError."""
     try:
         (jobs_folder() / identity / CANCEL).touch()
     except OSError as error:
@@ -203,15 +203,15 @@ def cancel(identity: str) -> None:
 
 
 def list_jobs(unwritten: Mapping[Path, JobStatus] | None = None) -> list[Job]:
-    """Every job there is, the oldest first, the waiting ones with their places.
+    """Return all jobs, the oldest first, the waiting ones with their places in the queue.
 
-    What is ``unwritten``, by the job's folder, counts rather than what the disk says.
+    A status in ``unwritten``, by the job's folder, takes precedence over the one on disk.
     """
     jobs, place = [], 0
     for folder in job_folders():
         status = (unwritten or {}).get(folder) or read_status(folder)
         request = read_request(folder)
-        if not folder.exists():  # forgotten meanwhile: what was read of it may be nothing
+        if not folder.exists():  # deleted meanwhile: what was just read may be incomplete
             continue
         if status.state == WAITING:
             place += 1
@@ -220,7 +220,7 @@ def list_jobs(unwritten: Mapping[Path, JobStatus] | None = None) -> list[Job]:
 
 
 def snapshot_network(identity: str, architecture: str, passes: float) -> nn.Module:
-    """A job's network as it was after so many passes, of ``status.snapshots``, ready to answer. Raises JobError."""
+    """Load a job's network as it was after ``passes``, one of ``status.snapshots``, ready to read. Raises JobError."""
     try:
         network = build(architecture)
         network.load_state_dict(load_tensors(snapshot_path(jobs_folder() / identity, passes).read_bytes()))
@@ -230,7 +230,7 @@ def snapshot_network(identity: str, architecture: str, passes: float) -> nn.Modu
 
 
 def taught(job: Job) -> Taught | None:
-    """What a lesson has done; None while that is not known, and of any other job."""
+    """The results of a lesson; None until they are known, and for any other job."""
     try:
         return Taught.from_json((jobs_folder() / job.id / TAUGHT).read_text())
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
@@ -243,12 +243,12 @@ def drawings_of(job: Job) -> Ink:
 
 
 def job_folders() -> list[Path]:
-    """The oldest first."""
+    """All jobs' folders, the oldest first."""
     return sorted(path for path in jobs_folder().glob("[0-9]*") if path.is_dir())
 
 
 def read_request(folder: Path) -> Request | None:
-    """What the job is to do; None where that is not readable."""
+    """What the job is asked to do; None if that cannot be read."""
     try:
         path = folder / REQUEST
         return _parsed_request(path, _stamp(path))
@@ -257,12 +257,12 @@ def read_request(folder: Path) -> Request | None:
 
 
 def read_status(folder: Path) -> JobStatus:
-    """What the job last reported, or that this is not readable."""
-    return known_status(folder) or JobStatus(FAILED, "What this training reported cannot be read.")
+    """What the job last reported; a failed status if that cannot be read."""
+    return known_status(folder) or JobStatus(FAILED, "The status of this training cannot be read.")
 
 
 def known_status(folder: Path) -> JobStatus | None:
-    """What the job last reported; None where that is not readable."""
+    """What the job last reported; None if that cannot be read."""
     try:
         path = folder / STATUS
         return _parsed_status(path, _stamp(path))
@@ -276,12 +276,12 @@ _Stamp = tuple[int, int, int]
 
 
 def _stamp(path: Path) -> _Stamp:
-    """Changes whenever the file does: what replaces it lies beside it first, and so has another number on the disk."""
+    """A value that changes with the file: a new version is written beside the old one, so its inode differs."""
     found = path.stat()
     return found.st_ino, found.st_mtime_ns, found.st_size
 
 
-# A class looks on, each pupil once a second, and most of what there is has not changed since the last look.
+# Cached: each pupil of a class polls once a second, and most files have not changed since the last time.
 
 
 @lru_cache(maxsize=MOST_PARSED)
@@ -295,15 +295,15 @@ def _parsed_status(path: Path, stamp: _Stamp) -> JobStatus:
 
 
 def made_in(folder: Path, request: Request) -> Path:
-    """Where a job saves its model at first: what is cancelled or fails has touched nothing outside its own folder."""
+    """Where a job saves its model at first: a cancelled or failed job touches nothing outside its own folder."""
     return folder / "model" / request.model
 
 
 def write_status(folder: Path, status: JobStatus) -> None:
-    """Whole or not at all. Raises OSError."""
+    """Write a job's status, whole or not at all. Raises OSError."""
     part = folder / f".{STATUS}.{os.getpid()}.{threading.get_ident()}"
     try:
-        part.write_text(json.dumps(status, default=vars))  # asdict() would copy every number first: that takes longer
+        part.write_text(json.dumps(status, default=vars))  # asdict() is slower: it copies every number first
         os.replace(part, folder / STATUS)
     except OSError:
         with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""Train what follows the pen beside a network that has learned from pictures of the same ink, and teach it lessons."""
+"""Train a pen network to go with an image network that has learned from the same ink, and teach it in lessons."""
 
 import copy
 import math
@@ -23,33 +23,33 @@ from mnist_app.training.train import BatchReport
 from mnist_app.training.trainer import machine_with
 from mnist_app.training.twins import UNSEEN
 
-PRECISION = torch.bfloat16  # of what is multiplied: half the time
+PRECISION = torch.bfloat16  # for matrix products; halves the training time
 
 
 @dataclass(frozen=True)
 class PenConfig:
-    """Everything that decides what is learned."""
+    """Everything that determines what a pen network learns."""
 
     ink: InkConfig
-    epochs: int = 24  # with 15 the last of what it can learn is still to come
+    epochs: int = 24  # with 15 it has not yet learned all it can
     batch_size: int = 128
     learning_rate: float = 0.004  # the peak of one cycle
-    weight_decay: float = 0.05  # as what sees pictures of ink has
-    label_smoothing: float = 0.05  # keeps confidence honest, likewise
-    average: float = 0.995  # decay a batch of the moving average of weights that is kept in the end
+    weight_decay: float = 0.05  # as for image networks that learn from ink
+    label_smoothing: float = 0.05  # keeps confidence honest
+    average: float = 0.995  # decay per batch of the moving average of weights that is kept in the end
     seed: int = 0
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 2**32:
-            raise AppError(f"seed is between 0 and {2**32 - 1}, not {self.seed!r}.")
+            raise AppError(f"seed must be between 0 and {2**32 - 1}, not {self.seed!r}.")
 
 
 def train_pen(config: PenConfig, ink: Ink, pen: PenNet, workers: int = 0) -> Iterator[BatchReport]:
-    """Train ``pen`` in place, a report after each batch; after the last it holds the averaged weights.
+    """Train ``pen`` in place and yield a report after each batch; after the last, it holds the averaged weights.
 
-    Each epoch has every drawing written anew, ahead by ``workers``, if any.
+    Each epoch restyles every drawing again; ``workers`` do so ahead of time, if any.
     """
-    torch.manual_seed(config.seed)  # the order, and what dropout leaves out
+    torch.manual_seed(config.seed)  # for the order of drawings, and for dropout
     pen.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = AveragedModel(pen, multi_avg_fn=get_ema_multi_avg_fn(config.average), use_buffers=True)
     optimiser = torch.optim.AdamW(pen.parameters(), config.learning_rate, weight_decay=config.weight_decay)
@@ -82,21 +82,21 @@ def train_pen(config: PenConfig, ink: Ink, pen: PenNet, workers: int = 0) -> Ite
 
 @dataclass(frozen=True)
 class PenLesson:
-    """Everything that decides what a pen is taught by a few drawings."""
+    """Everything that determines what a lesson teaches a pen network."""
 
     ink: InkConfig
     epochs: int = 3
     batch_size: int = 128
-    learning_rate: float = 0.001  # a quarter of that by which it has learned, and constant
+    learning_rate: float = 0.001  # a quarter of the peak in training, and constant
     weight_decay: float = 0.05
     seed: int = 0
 
 
 def teach_pen(config: PenLesson, ink: Ink, rehearsed: Ink, pen: PenNet) -> PenNet:
-    """A copy of ``pen`` that has learned ``ink``, too.
+    """Return a copy of ``pen`` that has also learned ``ink``.
 
-    So that it forgets nothing it rehearses its own answers to other drawings, right or wrong (Li and Hoiem, "Learning
-    without forgetting", arXiv:1606.09282): where the ink is not at hand that it once learned from, traced digits do.
+    To forget nothing, it rehearses its own answers to ``rehearsed`` drawings, right or wrong (Li and Hoiem, "Learning
+    without forgetting", arXiv:1606.09282). If the ink that it once learned from is not at hand, traced digits will do.
     """
     torch.manual_seed(config.seed)
     pupil, teacher = copy.deepcopy(pen), copy.deepcopy(pen).eval()
@@ -121,21 +121,22 @@ def teach_pen(config: PenLesson, ink: Ink, rehearsed: Ink, pen: PenNet) -> PenNe
 
 def _check_finite(loss: Tensor) -> None:
     if not math.isfinite(loss.item()):
-        raise AppError("The learning went astray: its loss is no number. Choose another seed.")
+        raise AppError("Training diverged: the loss is not a finite number. Try another seed.")
 
 
 def _whole(parts: Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]) -> list[Tensor]:
-    """An epoch's trajectories and labels."""
+    """All trajectories and labels of an epoch, in one tensor each."""
     return [torch.from_numpy(np.concatenate(column)) for column in zip(*parts, strict=True)]
 
 
 def give_pen(
     folder: Path, ink_folder: Path, seed: int, watch: Callable[[BatchReport], None], command: str, workers: int = 0
 ) -> ModelCard:
-    """Have the model in ``folder`` follow the pen from now on: train that on one thread, and save it beside the model.
+    """Train a pen network for the model in ``folder``, on one thread, and save it there beside the image network.
 
-    It learns from the collections that the model has learned from. Until they are calibrated the two are as sure and as
-    soon in doubt as the model was. ``command`` makes the pen again. Raises AppError where a model cannot have one.
+    It learns from the collections that the model has learned from. Until they are calibrated, the two together keep the
+    model's temperature and refusal threshold. ``command`` makes the pen network again. Raises AppError if the model
+    cannot have one.
     """
     check_saveable(folder)
     torch.set_num_threads(1)
@@ -143,13 +144,13 @@ def give_pen(
     learned = model.card.config.get("ink")
     if model.card.parent:
         raise AppError(
-            f"{model.card.name!r} was taught by a lesson, of which a pen would know nothing. Teach its parent "
-            "again: what follows the pen is taught, too."
+            f"{model.card.name!r} was taught in a lesson, of which a new pen network would know nothing. Teach its "
+            "parent again instead: a lesson also teaches the pen network."
         )
     if "members" in model.card.config:
-        raise AppError(f"{model.card.name!r} is made of others: give the first of them a pen, and combine them again.")
+        raise AppError(f"{model.card.name!r} is an ensemble: give its first model a pen network, then combine again.")
     if not learned or model.card.architecture not in REFUSING:
-        raise AppError(f"{model.card.name!r} has learned from no ink, so there is none for a pen to learn from.")
+        raise AppError(f"{model.card.name!r} cannot have a pen network: it has not learned from ink, or cannot refuse.")
     config = PenConfig(InkConfig(without=tuple(learned.get("without", ()))), seed=seed)
     ink = load_ink(ink_folder, config.ink.without)
     torch.manual_seed(seed)

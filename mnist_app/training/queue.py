@@ -1,4 +1,4 @@
-"""The server's side of the jobs: which one runs, and how each ends."""
+"""The server's side of jobs: run them one at a time, and settle how each ended."""
 
 import contextlib
 import dataclasses
@@ -43,34 +43,34 @@ from mnist_app.training.jobs import (
     write_status,
 )
 
-SERVER_STOPPED = "The server was stopped before the training had finished."
-WAS_CANCELLED = "No model came of it."
-LONGEST_TRACE = 4_000  # characters of what a child said of its error that the log repeats
-# Ended jobs that are remembered, as many that there is something to see of, and as many whose model has no place.
+SERVER_STOPPED = "The server was stopped before the training finished."
+WAS_CANCELLED = "No model was saved."
+LONGEST_TRACE = 4_000  # characters of a child's standard error that the log repeats
+# Ended jobs to keep, plus as many with reports to show, plus as many that still hold their model.
 MOST_ENDED = 12
-LOOK_EVERY = 0.1  # seconds between two looks at the queue: cancelling takes effect within a few of them
+LOOK_EVERY = 0.1  # seconds between checks of the queue: cancelling takes effect within a few of them
 
 
 class Queue:
-    """Runs the jobs that wait, one at a time. Of all servers that share a home one does; the others only look on."""
+    """Runs the waiting jobs, one at a time. Of all servers that share a home folder, only one runs jobs."""
 
     def __init__(self) -> None:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="jobs", daemon=True)
         self._running: _Running | None = None
-        self._unwritten: dict[Path, JobStatus] = {}  # how jobs ended, where the disk took no more
+        self._unwritten: dict[Path, JobStatus] = {}  # how jobs ended, if the disk was full
 
     def start(self) -> None:
         self._thread.start()
 
     def stop(self) -> None:
-        """End what runs, with a word on why, and leave what waits for the next server."""
+        """End the running job, noting why, and leave the waiting ones to the next server."""
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join()
 
     def jobs(self) -> list[Job]:
-        """Every job there is, as list_jobs() has it, and what could not be written down besides."""
+        """Return all jobs, as list_jobs() does, including statuses that could not be written to disk."""
         return list_jobs(dict(self._unwritten))
 
     def _run(self) -> None:
@@ -82,25 +82,25 @@ class Queue:
                     while not self._stopping.wait(LOOK_EVERY):
                         self._look()
                     if self._running and not (self._running.folder / STATUS).exists():
-                        self._running.process.kill()  # it has not begun, and waits for the next server
+                        self._running.process.kill()  # it has not begun, so it waits for the next server
                         self._running.last_word()
                     elif self._running:
                         self._end(self._running, FAILED, SERVER_STOPPED)
-            except (OSError, Timeout):  # another server is at it, or the disk refuses: it may be otherwise soon
+            except (OSError, Timeout):  # another server runs the jobs, or the disk fails: try again soon
                 self._stopping.wait(1)
-            except Exception:  # whoever waits would wait for ever
-                logging.getLogger(__name__).exception("The queue stumbled and goes on")
+            except Exception:  # or the waiting jobs would wait for ever
+                logging.getLogger(__name__).exception("Unexpected error in the job queue, which goes on")
                 self._stopping.wait(1)
 
     def _recover(self) -> None:
-        """Jobs that an earlier server left behind have a clear end, and no process."""
+        """Settle the jobs that an earlier server left behind, and end their processes."""
         for folder in job_folders():
             status = known_status(folder)
             if (status and status.is_over) or (self._running and self._running.folder == folder):
                 continue
-            if (folder / ALIVE).exists():  # there was a child once, whatever can be read of it
+            if (folder / ALIVE).exists():  # a child was started, whatever its status says
                 _end_leftover(folder)
-                status = known_status(folder)  # its last word, if it had one
+                status = known_status(folder)  # as the child last wrote it
             if status is None or status.state in (RUNNING, LEARNED):
                 self._settle(folder, FAILED, SERVER_GONE)
 
@@ -115,7 +115,7 @@ class Queue:
                 assert self._running
                 self._end(self._running, CANCELLED, WAS_CANCELLED)
             elif not (folder / STATUS).exists():
-                self._note(folder, JobStatus(CANCELLED, "It had not begun."))
+                self._note(folder, JobStatus(CANCELLED, "It had not started."))
         if self._running and self._running.process.poll() is not None:
             self._ended(self._running)
         if self._running is None:
@@ -139,62 +139,62 @@ class Queue:
                     stderr=said,
                     env=environment,
                 )
-        except OSError as error:  # a job that cannot be started must not stand in the way of the next one
+        except OSError as error:  # a job that cannot be started must not block the next one
             self._note(waiting[0], JobStatus(FAILED, f"The training could not be started: {error.strerror}."))
             return
         self._running = _Running(waiting[0], process)
 
     def _ended(self, running: "_Running") -> None:
-        """The child is gone: it has said how it ended, or it was ended."""
+        """Settle a job whose child has exited, by itself or because it was killed."""
         self._running = None
         said = running.last_word()
         code = running.process.returncode
         if code < 0:
-            said = f"The training was ended from outside ({signal.Signals(-code).name}) before it had finished."
+            said = f"The training was killed from outside ({signal.Signals(-code).name}) before it finished."
         if not said:
-            logging.getLogger(__name__).error("%s ended without a word: %s", running.folder, running.trace())
-            said = "The training ended without a word. The server's log says more."
-        # Its last word may have found no room on the disk, but the way it ended is known here.
+            logging.getLogger(__name__).error("%s ended without a message: %s", running.folder, running.trace())
+            said = "The training ended unexpectedly. The server's log says more."
+        # The disk may have had no room for its final status, but how it ended is known here.
         self._settle(running.folder, FAILED if code else LEARNED, said)
 
     def _end(self, running: "_Running", state: str, reason: str) -> None:
-        """End the child at once: what it writes appears whole or not at all, so that there is nothing to wait for."""
+        """Kill the child at once: its files appear whole or not at all, so there is nothing to wait for."""
         self._running = None
         running.process.kill()
         running.last_word()
         self._settle(running.folder, state, reason)
 
     def _settle(self, folder: Path, state: str, reason: str) -> None:
-        """Put what a job has made in its place; one that made nothing ends in ``state``, unless it has said how.
+        """Move a job's model to the user's models; without one, it ends in ``state`` unless it reported its own end.
 
-        What was cancelled by then leaves no model; what is in its place already stays, for that came too late.
+        A job cancelled before that leaves no model. A model that has been moved stays: the cancelling came too late.
         """
         status, request = known_status(folder), read_request(folder)
         if status is not None and status.is_over:
             return
-        known = status or JobStatus(LEARNED, "The model is there; what the training reported is lost.")
+        known = status or JobStatus(LEARNED, "The model was saved, but the status of the training was lost.")
         if state == LEARNED and request:
             known = dataclasses.replace(known, state=LEARNED, reason=reason, model=request.model)
         try:
             if request and known.state == LEARNED and (name := _name_in_place(folder, made_in(folder, request), known)):
                 self._note(folder, _done(request, known, name))
                 return
-        except OSError as error:  # the model stays where it was made, and so does the job
+        except OSError as error:  # the model stays in the job's folder, and that is kept
             assert request
             where = made_in(folder, request).relative_to(home())
-            said = f"The model could not be put in its place: {error.strerror}. It lies in {where} of the app's folder."
+            said = f"The model could not be moved into place: {error.strerror}. It is in {where} of the app's folder."
             state, reason = FAILED, said
         else:
             shutil.rmtree(folder / "model", ignore_errors=True)
             if (folder / CANCEL).exists():
                 state, reason = CANCELLED, WAS_CANCELLED
             elif state == LEARNED:
-                state, reason = FAILED, "What was learned is gone from the disk."
+                state, reason = FAILED, "The trained model is no longer on the disk."
         ended = dataclasses.replace(known, state=state, reason=reason, model="")
         self._note(folder, dataclasses.replace(ended, doing="", seconds_left=None))
 
     def _note(self, folder: Path, status: JobStatus) -> None:
-        """Write down how a job ended, or remember it until the disk takes it."""
+        """Write down how a job ended, or remember it until the disk has room."""
         try:
             write_status(folder, status)
             self._unwritten.pop(folder, None)
@@ -208,7 +208,7 @@ class Queue:
         learned = [folder for folder in ended if statuses[folder].reports]
         homeless = [folder for folder in ended if (job := read_request(folder)) and _is_model(made_in(folder, job))]
         for folder in set(ended) - {*ended[-MOST_ENDED:], *learned[-MOST_ENDED:], *homeless[-MOST_ENDED:]}:
-            hidden = folder.with_name(f".{folder.name}")  # half deleted, it would be a job that waits
+            hidden = folder.with_name(f".{folder.name}")  # half deleted, it would look like a waiting job
             with contextlib.suppress(OSError):
                 folder.rename(hidden)
                 shutil.rmtree(hidden, ignore_errors=True)
@@ -220,13 +220,13 @@ class _Running:
     process: "subprocess.Popen[bytes]"
 
     def last_word(self) -> str:
-        """The last line that the child said, once it has ended."""
+        """Wait until the child has ended, and return the last line of its output."""
         said, _ = self.process.communicate()
         lines: Sequence[str] = said.decode(errors="replace").strip().splitlines()
         return lines[-1] if lines else ""
 
     def trace(self) -> str:
-        """The end of what it said of an error that nobody foresaw."""
+        """The end of its standard error, which tells of an unforeseen error."""
         try:
             return (self.folder / SAID).read_text(errors="replace")[-LONGEST_TRACE:].strip()
         except OSError:
@@ -234,27 +234,27 @@ class _Running:
 
 
 def _name_in_place(folder: Path, made: Path, learned: JobStatus) -> str | None:
-    """The name of a job's model, which is in its place from now on; None where there is none. Raises OSError.
+    """Move a job's model to the user's models and return its name there; None if it has no model. Raises OSError.
 
-    The name is written down before the model gets it: a server that is killed in between leaves word to the next one.
+    The name is written down before the move: if the server is killed in between, the next one can read it.
     """
-    if not made.exists():  # an earlier server got as far as that, unless it was never made
+    if not made.exists():  # an earlier server has moved it, unless it was never made
         return learned.model if learned.model and _is_model(user_models_folder() / learned.model) else None
     if not _is_model(made) or (folder / CANCEL).exists():
         return None
-    taken = restorable()  # what was deleted can be brought back only under its own name
+    taken = restorable()  # a deleted model can be brought back only under its own name
     if (name := name_in_place(made, taken)) != learned.model:
-        with contextlib.suppress(OSError):  # a full disk lets a folder be moved all the same
+        with contextlib.suppress(OSError):  # a folder can be moved even on a full disk
             write_status(folder, dataclasses.replace(learned, model=name))
     return put_in_place(made, taken)
 
 
 def _done(request: Request, learned: JobStatus, name: str) -> JobStatus:
-    """How a job ends whose model is in its place, where it is given its title."""
+    """Give a job's model its title, now that it has been moved, and return the job's final status."""
     if request.title:
-        with contextlib.suppress(ModelError):  # it is called by its name, then
+        with contextlib.suppress(ModelError):  # then it is shown by its name
             label(name, request.title, "")
-    said = f"The name {request.model!r} was taken meanwhile; this one is {name!r}."
+    said = f"The name {request.model!r} was taken meanwhile, so the model is called {name!r}."
     reason = learned.reason if name == request.model else said
     return dataclasses.replace(learned, state=DONE, reason=reason, model=name, doing="", seconds_left=None)
 
@@ -268,16 +268,16 @@ def _is_model(folder: Path) -> bool:
 
 
 def _end_leftover(folder: Path) -> None:
-    """Wait for a child whose server is gone, and end it if it does not end by itself."""
+    """Wait for a child whose server is gone, and kill it if it does not end by itself."""
     if _has_ended(folder, within=2):
         return
     with contextlib.suppress(OSError, ValueError):
-        os.kill(int((folder / PID).read_text()), signal.SIGKILL)  # it holds the lock, so the number is its own
-    _has_ended(folder, within=10)  # before the next begins, or they would train side by side
+        os.kill(int((folder / PID).read_text()), signal.SIGKILL)  # it holds the lock, so the id is its own
+    _has_ended(folder, within=10)  # before the next job starts, or both would train at once
 
 
 def _has_ended(folder: Path, within: float) -> bool:
-    """Whether a job's child lets go of its lock in so many seconds."""
+    """Whether a job's child releases its lock within so many seconds."""
     try:
         with FileLock(folder / ALIVE, timeout=within):
             return True

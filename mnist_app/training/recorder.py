@@ -1,8 +1,8 @@
-"""The process that tells MLflow of a training: all that knows MLflow.
+"""The process that reports a training to MLflow, and the only module that uses MLflow.
 
-tracking.py says what happens, a line of JSON each: ["began", …], ["measured", …], ["kept", …], ["ended", …]. Where the
-lines end without the last of these, whoever trained was killed. What goes wrong is a sentence on standard output, and
-the end.
+tracking.py sends it events, one line of JSON each: ["began", …], ["measured", …], ["kept", …], ["ended", …]. If the
+lines stop before the last of these, the training was killed. If anything fails, the process prints a sentence to
+standard output and ends.
 """
 
 import contextlib
@@ -16,14 +16,14 @@ from threading import Thread
 
 SERVER, EXPERIMENT = "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"
 USUAL_EXPERIMENT = "mnist-app"
-NO_ANSWER = f"MLflow has not got all of this training: the server that {SERVER} names did not answer. See if it runs."
-REFUSED = "MLflow has not got all of this training: {}"
-LONGEST_REASON = 300  # characters of what MLflow says of an error; it may quote a page of HTML
+NO_ANSWER = f"MLflow did not record all of this training: the server that {SERVER} names did not answer. Is it running?"
+REFUSED = "MLflow did not record all of this training: {}"
+LONGEST_REASON = 300  # characters of MLflow's error message, which may quote a page of HTML
 
 
 def record(lines: Iterator[str]) -> None:
-    """Make a run of what the lines say, until they end."""
-    from mlflow import MlflowClient  # here, for an installation that is broken is a sentence, too
+    """Record the events in the lines as a run of MLflow's, until they end."""
+    from mlflow import MlflowClient  # here, so that a broken installation is reported like other errors
     from mlflow.entities import Metric, Param, RunTag
     from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
@@ -55,14 +55,14 @@ def record(lines: Iterator[str]) -> None:
             else:
                 status = told
     except Exception:
-        status = "FAILED"  # whatever became of the training: this is not all of it
+        status = "FAILED"  # whatever became of the training: the run is incomplete
         raise
     finally:
         client.set_terminated(run, status)
 
 
 def _taken_in(lines: Iterable[str]) -> Iterator[str]:
-    """The same lines, each taken in as it comes: a full pipe would hold up who trains until a server has answered."""
+    """The same lines, read as they come: a full pipe would hold up the training until the server has answered."""
     waiting: SimpleQueue[str | None] = SimpleQueue()
 
     def take_in() -> None:
@@ -75,8 +75,8 @@ def _taken_in(lines: Iterable[str]) -> Iterator[str]:
 
 
 def _reason(error: Exception) -> str:
-    """What went wrong, without the server's address: pupils may read it, and it may hold a password."""
-    if isinstance(error.__context__, OSError):  # of which those of HTTP are
+    """Say what went wrong, without the server's address, which may hold a password: pupils may read this."""
+    if isinstance(error.__context__, OSError):  # HTTP errors are OSErrors, too
         return NO_ANSWER
     said = " ".join(str(error).replace(os.environ[SERVER], SERVER).split())
     return REFUSED.format(said[:LONGEST_REASON])
@@ -84,10 +84,10 @@ def _reason(error: Exception) -> str:
 
 def main() -> None:
     problem = ""
-    with contextlib.redirect_stdout(sys.stderr):  # MLflow says there where the run is to be seen
+    with contextlib.redirect_stdout(sys.stderr):  # MLflow prints where to see the run
         try:
             record(_taken_in(sys.stdin))
-        except Exception as error:  # of whatever kind: the training goes on
+        except Exception as error:  # of any kind: the training goes on
             problem = _reason(error)
     print(problem, end="", flush=True)
 

@@ -1,11 +1,11 @@
-"""Teach a model that there is a few drawings it misreads, without letting it forget what it knew.
+"""Teach an existing model a few drawings that it misreads, without letting it forget what it knew.
 
-The drawings come changed in many ways, mixed with training digits. The weights then go only as far towards what was
-learned as validation allows (Wortsman et al., "Robust fine-tuning of zero-shot models", arXiv:2109.01903): where even a
-little of it costs too much, nothing is kept.
-What follows the pen learns the drawings, too, and goes at most half of the way: what a lesson costs it shows on pen
-strokes alone, which are seldom at hand.
-What came of it is told digit by digit, so that somebody can decide whether to use it.
+The drawings are changed in many ways and mixed with training digits. The weights then move towards what was learned
+only as far as validation allows (Wortsman et al., "Robust fine-tuning of zero-shot models", arXiv:2109.01903). If even
+a little of it costs too much, nothing is kept.
+The pen network learns the drawings, too, but its weights move at most half of the way: what a lesson costs it shows
+only on pen strokes, which are seldom at hand.
+The results are listed digit by digit, so that somebody can decide whether to use the copy.
 """
 
 import copy
@@ -52,91 +52,91 @@ from mnist_app.training.pen import PenLesson, teach_pen
 from mnist_app.training.train import EpochReport, TrainConfig, train
 from mnist_app.training.trainer import Watch, machine_with
 
-BEFORE = "before the lesson"  # on a card, of a split: what the parent reads right
-PICTURES, MOST_COPIES = 300, 30  # of the drawings in a lesson, and of each, changed anew each: enough for ten
-PLAIN, MOST_PLAIN = 100, 10  # likewise, as they were drawn: just what the visitor who corrected them tries again
-REPLAYED = 1_200  # digits of the train split, which most models have learned from before
-SHARES = (1.0, 0.6, 0.3, 0.15)  # of the way to what was learned: the largest that costs no more than …
-PEN_SHARE = 0.5  # of the way that what follows the pen goes at most
-ALLOWED = 0.0006  # … this share of validation, 3 of 5,000, is taken
-MEASURED = 1_000  # validation digits that are read while it learns; all of them are read before and after
+BEFORE = "before the lesson"  # on a card, the share of a split that the parent reads right
+PICTURES, MOST_COPIES = 300, 30  # changed copies in a lesson, and at most of one drawing: enough for ten drawings
+PLAIN, MOST_PLAIN = 100, 10  # the same for unchanged copies: exactly what the visitor who corrected them tries again
+REPLAYED = 1_200  # digits of the train split, from which most models have learned
+SHARES = (1.0, 0.6, 0.3, 0.15)  # of the way to what was learned: the largest that costs at most ALLOWED is taken
+PEN_SHARE = 0.5  # of the way that the pen network's weights move at most
+ALLOWED = 0.0006  # share of validation digits that a lesson may cost: 3 of 5,000
+MEASURED = 1_000  # validation digits read while it learns; before and after, all of them are read
 
 
 @dataclass(frozen=True)
 class Change:
-    """What became of the digits of one split: which it reads right that it misread, and the other way about."""
+    """How a lesson changed the readings of one split: which digits it mended, and which it broke."""
 
     split: str
     count: int  # digits in it
     before: int  # read right
     after: int
-    mended: tuple[int, ...]  # indices
-    broken: tuple[int, ...]
-    broken_as: tuple[int, ...]  # what these are read as now
+    mended: tuple[int, ...]  # indices of digits that are read right only now
+    broken: tuple[int, ...]  # indices of digits that are misread only now
+    broken_as: tuple[int, ...]  # what the broken ones are read as
 
     @property
     def points(self) -> float:
-        """How much more of the split is read right, in points of percent."""
+        """How much more of the split is read right, in percentage points."""
         return 100 * (self.after - self.before) / self.count
 
 
 @dataclass(frozen=True)
 class Taught:
-    """What a lesson has done: to the drawings that were taught, and to the digits that it knew."""
+    """The results of a lesson: for the drawings that were taught, and for the digits that the model knew."""
 
     parent: str
     labels: tuple[int, ...]
-    before: tuple[str | None, ...]  # what the parent reads in each drawing; None of what it takes for no digit
+    before: tuple[str | None, ...]  # what the parent reads in each drawing; None if it refuses
     after: tuple[str | None, ...]
     changes: tuple[Change, ...]  # validation, then test
-    share: float  # of the way to what was learned that the weights went, one of SHARES
+    share: float  # of the way to what was learned that the weights moved, one of SHARES
 
     def right(self, read: Sequence[str | None]) -> int:
-        """How many drawings are read right: as the digit, and no number."""
+        """How many drawings are read right: as the one digit, not as a number."""
         return sum(str(label) == text for label, text in zip(self.labels, read, strict=True))
 
     @property
     def sentence(self) -> str:
         test = self.changes[-1]
         return (
-            f"Of {_counted(len(self.labels))} it reads {self.right(self.after)} right, "
-            f"{self.right(self.before)} before; of the test digits {test.after / test.count:.2%}, "
-            f"{test.before / test.count:.2%} before. {self.way}"
+            f"Of {_counted(len(self.labels))}, it reads {self.right(self.after)} right "
+            f"({self.right(self.before)} before); of the test digits, {test.after / test.count:.2%} "
+            f"({test.before / test.count:.2%} before). {self.way}"
         ).rstrip()
 
     @property
     def way(self) -> str:
-        """Why it learned less than it could have, in a sentence; nothing where it did not."""
+        """A sentence on why the model learned less than it could have; empty if it did not."""
         if self.share == 1:
             return ""
-        return f"It went {self.share:.0%} of the way to what it learned, for more would have cost too much."
+        return f"It went {self.share:.0%} of the way to what it learned, because more would have cost too much."
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> "Taught":
-        """Raises ValueError, TypeError or KeyError where this is no such account."""
+        """Parse what to_json() wrote. Raises ValueError, TypeError or KeyError if it is malformed."""
         found: Any = json.loads(text)
         lists = ("mended", "broken", "broken_as")
         changes = tuple(
             Change(**{**change, **{name: tuple(change[name]) for name in lists}}) for change in found["changes"]
         )
         before, after = (
-            tuple(None if read is None else str(read) for read in found[name])  # a number in accounts of old
+            tuple(None if read is None else str(read) for read in found[name])  # a number in older files
             for name in ("before", "after")
         )
         return cls(str(found["parent"]), tuple(found["labels"]), before, after, changes, float(found["share"]))
 
 
 def lesson(card: ModelCard, drawings: int, seed: int = 0) -> TrainConfig:
-    """The recipe by which a model is taught so many drawings. Raises AppError for one that cannot learn."""
+    """The recipe for teaching a model so many drawings. Raises AppError if the model cannot be taught."""
     if card.architecture == ONLY_A_GRAPH:
         raise AppError(f"{card.name!r} is only a graph: it answers, but cannot be taught.")
     ink = InkConfig(
         copies=min(MOST_COPIES, max(1, round(PICTURES / drawings))),
         nondigits=0.1 if card.architecture in REFUSING else 0,
-        restyling=Restyling(habits=0),  # the habit is what is taught
+        restyling=Restyling(habits=0),  # the writer's own habits are what is taught
     )
     return TrainConfig(
         card.architecture,
@@ -154,7 +154,7 @@ def lesson(card: ModelCard, drawings: int, seed: int = 0) -> TrainConfig:
 def teach_model(
     folder: Path, parent: str, ink_folder: Path, config: TrainConfig, watch: Watch, command: str
 ) -> tuple[ModelCard, Taught]:
-    """Teach a copy of a model the drawings of a folder, on one thread, and save it with its card in ``folder``.
+    """Teach a copy of a model the drawings in ``ink_folder``, on one thread, and save it with its card in ``folder``.
 
     Raises AppError.
     """
@@ -232,9 +232,9 @@ def teach_model(
 def _taught_pen(
     teacher: Model, ink: Ink, known: Digits, config: TrainConfig, command: str
 ) -> tuple[PenNet, PenCard] | None:
-    """What follows the pen, taught the drawings that it would be asked about, with its card; None if there are none.
+    """Teach the pen network the drawings that it would be asked to read, and return it with its card.
 
-    It rehearses the ``known`` digits.
+    It rehearses the ``known`` digits. Returns None if there is no pen network, or no drawing for it.
     """
     written = [at for at, drawing in enumerate(ink.drawings) if len(drawing.strokes) <= MOST_FOLLOWED]
     if not teacher.pen or not teacher.card.pen or not written:
@@ -250,9 +250,9 @@ def _taught_pen(
 
 
 def affordable_share(lost_at: Callable[[float], int], count: int) -> float:
-    """The largest of SHARES at which no more of ``count`` validation digits are lost than ALLOWED.
+    """The largest of SHARES that costs no more of ``count`` validation digits than ALLOWED.
 
-    Raises AppError where each costs more.
+    Raises AppError if all of them cost more.
     """
     allowed = round(ALLOWED * count)
     for share in SHARES:
@@ -260,8 +260,8 @@ def affordable_share(lost_at: Callable[[float], int], count: int) -> float:
         if lost <= allowed:
             return share
     raise AppError(
-        f"Even {SHARES[-1]:.0%} of the way to what was learned costs {lost:,} of {count:,} validation digits, and a "
-        f"lesson may cost {allowed}. Nothing was kept. See whether each drawing is corrected to what it is."
+        f"Even {SHARES[-1]:.0%} of the way to what was learned costs {lost:,} of {count:,} validation digits, but a "
+        f"lesson may cost at most {allowed}. Nothing was kept. Check that every drawing has the right label."
     )
 
 
@@ -269,7 +269,7 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 def blend(old: Network, new: Network, share: float) -> Network:
-    """A network whose weights are a share of the way from those of one to those of another like it."""
+    """A network whose weights lie a ``share`` of the way from those of ``old`` to those of ``new``."""
     between, ends = copy.deepcopy(old), new.state_dict()
     between.load_state_dict(
         {
@@ -281,12 +281,12 @@ def blend(old: Network, new: Network, share: float) -> Network:
 
 
 def pictures_of(drawings: Sequence[Drawing]) -> NDArray[np.uint8]:
-    """Drawings as the network reads them (N, 28, 28)."""
+    """The pictures (N, 28, 28) in which the image network reads the drawings."""
     return np.stack([pixels_of_drawing(drawing) for drawing in drawings])
 
 
 def command_of_lesson(parent: str, where: Sequence[str], seed: int) -> str:
-    """The command that teaches the same, where the drawings are in INK_FOLDER."""
+    """The command that teaches the same again, with the drawings in INK_FOLDER."""
     words = ["teach", parent, *where, "--ink", "INK_FOLDER", *(["--seed", str(seed)] if seed else [])]
     return shlex.join(["python", "-m", "mnist_app", *words])
 
@@ -319,6 +319,6 @@ def _change(split: str, labels: NDArray[np.int64], before: NDArray[np.int64], af
 
 
 def _answers(model: Recogniser, drawings: Sequence[Drawing]) -> tuple[str | None, ...]:
-    """What is read in each, as the page that it was drawn on would read it."""
+    """What is read in each drawing, exactly as the page would read it; None if that is refused."""
     readings = read_each(model, drawings)
     return tuple(None if isinstance(reading, AppError) else reading.text for reading in readings)

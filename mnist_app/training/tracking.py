@@ -1,7 +1,7 @@
-"""A training told to MLflow, where MLFLOW_TRACKING_URI names a server; elsewhere nothing happens here.
+"""Report trainings to MLflow if MLFLOW_TRACKING_URI names a server; otherwise do nothing.
 
-A process of its own does the telling, recorder.py: no training waits for a server, and one that is killed leaves no run
-that seems to go on. What goes wrong is told in a sentence, and the training goes on.
+A separate process, recorder.py, does the reporting: no training waits for a server, and one that is killed leaves no
+run that seems to go on. A problem is reported in a sentence, and the training goes on.
 """
 
 import contextlib
@@ -25,9 +25,9 @@ from mnist_app.training.trainer import Watch
 NOT_INSTALLED = (
     f"{SERVER} is set, but MLflow is not installed, so this training is not logged: pip install --editable '.[mlflow]'"
 )
-NO_WORD = REFUSED.format("what was to log it ended without a word.")
+NO_WORD = REFUSED.format("the process that logs it ended without a message.")
 LONGEST = 60  # seconds that the end of a training waits for the recorder
-# MLflow itself would try for minutes to reach a server that is not there. Whoever sets other limits means them.
+# By default, MLflow tries for minutes to reach a server that is down. Limits set in the environment take precedence.
 LIMITS = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",  # seconds; a server that shares two busy cores has taken more than 5
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
@@ -39,15 +39,15 @@ Tell = Callable[[str], None]
 
 
 class Run:
-    """A training as MLflow is told of it."""
+    """A training that is reported to MLflow."""
 
     def __init__(self, recorder: "subprocess.Popen[bytes] | None", tell: Tell) -> None:
-        self._recorder = recorder  # None where nobody is to be told, or nobody can be any more
+        self._recorder = recorder  # None if nothing is reported, or nothing can be any more
         self._tell = tell
         self._steps = 0
 
     def beside(self, watch: Watch) -> Watch:
-        """What watches a training, and MLflow besides."""
+        """Return a Watch that calls ``watch`` and also reports to MLflow."""
 
         def both(report: BatchReport | EpochReport, network: nn.Module) -> None:
             watch(report, network)
@@ -57,12 +57,12 @@ class Run:
         return both
 
     def measured(self, measures: Mapping[str, float]) -> None:
-        """The next point of the curves: registry.CURVES."""
+        """Report the next point of the curves, registry.CURVES."""
         self._steps += 1
         self._say("measured", {"step": self._steps, "measures": dict(measures)})
 
     def keep(self, folder: Path, card: ModelCard) -> None:
-        """What came of it: all files of a folder, and what the card says."""
+        """Report the finished model: all files in ``folder``, and what the card says."""
         told = {
             "folder": str(folder.resolve()),
             "curves": list(card.curves),
@@ -84,11 +84,11 @@ class Run:
         try:
             self._recorder.stdin.write(json.dumps([what, content]).encode() + b"\n")
             self._recorder.stdin.flush()
-        except OSError:  # it has given up, and says why
+        except OSError:  # the recorder has given up, and says why
             self._end()
 
     def _end(self) -> None:
-        """Wait until all has been told, and tell what went wrong."""
+        """Wait until everything has been reported, and tell what went wrong."""
         recorder, self._recorder = self._recorder, None
         if recorder is None:
             return
@@ -104,7 +104,7 @@ class Run:
 
 @contextlib.contextmanager
 def tracked(name: str, command: str, parameters: Mapping[str, Any], tell: Tell) -> Iterator[Run]:
-    """A run of MLflow's for what is trained inside, which ends as that ends; problems are told, and no more."""
+    """An MLflow run for the training inside the block, which ends as that ends. Problems only go to ``tell``."""
     run = Run(_recorder(tell), tell)
     run._say(
         "began",
@@ -121,12 +121,12 @@ def tracked(name: str, command: str, parameters: Mapping[str, Any], tell: Tell) 
     except Exception:
         run._say("ended", "FAILED")
         raise
-    finally:  # without such a word it was killed, if only by Ctrl-C
+    finally:  # without "ended", the training was killed, if only by Ctrl-C
         run._end()
 
 
 def _recorder(tell: Tell) -> "subprocess.Popen[bytes] | None":
-    """The process that tells MLflow, where that is wanted and can be had."""
+    """Start the process that reports to MLflow, if that is wanted and possible."""
     if not os.environ.get(SERVER):
         return None
     if importlib.util.find_spec("mlflow") is None:
@@ -137,9 +137,9 @@ def _recorder(tell: Tell) -> "subprocess.Popen[bytes] | None":
             [sys.executable, "-m", "mnist_app.training.recorder"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,  # what MLflow says to who maintains its servers
+            stderr=subprocess.DEVNULL,  # MLflow's messages for administrators
             env={**LIMITS, **os.environ, **NO_TELEMETRY},
-            start_new_session=True,  # Ctrl-C ends the training, and this is to note it
+            start_new_session=True,  # Ctrl-C ends the training, and this process must note that
         )
     except OSError:  # no memory for another process
         tell(NO_WORD)

@@ -1,4 +1,4 @@
-"""Train a network: recipes, and a plain generator of reports that knows no files, no processes and no screen."""
+"""Train a network: recipes, and a plain generator of reports that knows nothing of files, processes or screens."""
 
 import itertools
 import math
@@ -45,24 +45,24 @@ _Tensors = tuple[Tensor, ...] | list[Tensor]
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Everything that decides what is learned. The defaults are the recipe of weights/mnist-cnn."""
+    """Everything that determines what is learned. The defaults are the recipe of weights/mnist-cnn."""
 
     architecture: str = "convnet"
     epochs: int = 24  # validation stops improving at about 20
     batch_size: int = 128  # smaller steps generalise better here; larger ones gain no speed on one thread
-    learning_rate: float = 0.01  # the peak of one cycle, or all of a constant schedule
-    weight_decay: float = 0.01  # AdamW's
-    label_smoothing: float = 0.05  # keeps confidence honest on ink that is no textbook digit
-    average: float = 0.998  # decay a batch of the moving average of weights that is kept in the end
+    learning_rate: float = 0.01  # the peak of one cycle, or the rate of a constant schedule
+    weight_decay: float = 0.01  # passed to the optimiser
+    label_smoothing: float = 0.05  # keeps confidence honest on ink unlike textbook digits
+    average: float = 0.998  # decay per batch of the moving average of weights that is kept in the end
     augmentation: Augmentation = field(default_factory=Augmentation)
     ink: InkConfig | None = None  # None learns from MNIST alone
     seed: int = 0
     optimiser: str = "adamw"  # of OPTIMISERS
-    digits: int | None = None  # how many of the training digits are learned from, drawn by the seed; None for all
-    checks: int = 1  # measurements on validation in an epoch: in a short run one at its end is too late to watch
+    digits: int | None = None  # how many training digits to learn from, chosen by the seed; None for all
+    checks: int = 1  # measurements on validation per epoch: several let people watch a short run
     schedule: str = "one-cycle"  # of SCHEDULES; one cycle needs half the epochs that a constant rate does
-    attack_levels: int = 0  # of 255 that each pixel may be changed by, against the network; 0 leaves digits alone
-    precision: str = "float32"  # of PRECISIONS, of what is multiplied; bfloat16 halves the time where the CPU knows it
+    attack_levels: int = 0  # of 255 that an attack may change each pixel by; 0 for no attacks
+    precision: str = "float32"  # of PRECISIONS, for matrix products; bfloat16 halves the time if the CPU has it
     device: str = "cpu"  # of DEVICES; a graphics card learns in minutes what takes a CPU an hour
 
     def __post_init__(self) -> None:
@@ -72,7 +72,7 @@ class TrainConfig:
         whole = ("epochs", "batch_size", "seed", "checks", "attack_levels")
         for name in (*whole, *(["digits"] if self.digits is not None else [])):
             if not isinstance(getattr(self, name), int):
-                raise AppError(f"{name} is a whole number, not {getattr(self, name)!r}.")
+                raise AppError(f"{name} must be a whole number, not {getattr(self, name)!r}.")
         for name, least, most in (
             ("epochs", 1, 1000),
             ("batch_size", 2, 4096),
@@ -81,18 +81,18 @@ class TrainConfig:
             ("label_smoothing", 0, 0.5),
             ("average", 0, 0.99999),
             ("seed", 0, 2**32 - 1),
-            ("digits", 10, 55_000),  # of MNIST's 60,000 the others are for validation
+            ("digits", 10, 55_000),  # the rest of MNIST's 60,000 is for validation
             ("checks", 1, 20),
             ("attack_levels", 0, 127),  # with 128 every picture can be made the same grey
         ):
             value = getattr(self, name)
             if not (value is None and name == "digits") and not least <= value <= most:
-                raise AppError(f"{name} is between {least} and {most}, not {value!r}.")
+                raise AppError(f"{name} must be between {least} and {most}, not {value!r}.")
 
 
 @dataclass(frozen=True)
 class Preset:
-    """A recipe with a name, for who does not want to choose."""
+    """A recipe with a name, for people who do not want to choose."""
 
     title: str
     promise: str  # a sentence
@@ -107,13 +107,13 @@ PRESETS = {
     ),
     "minute": Preset(
         "1 minute",
-        "The same small network sees every digit five times, each time a little changed: about 99.5%, in one to two "
+        "The same small network sees every digit five times, each time slightly changed: about 99.5%, in one to two "
         "minutes of processor time.",
         TrainConfig("quicknet", epochs=5, augmentation=Augmentation(8, 1, 0.08, 0.12), checks=2),
     ),
     "best": Preset(
         "Best",
-        "A larger network sees every digit 24 times, much changed: about twenty minutes, 99.7%.",
+        "A larger network sees every digit 24 times, each time strongly changed: 99.7%, in about twenty minutes.",
         TrainConfig(),
     ),
 }
@@ -121,7 +121,7 @@ PRESETS = {
 
 @dataclass(frozen=True)
 class BatchReport:
-    """One step of the optimiser was taken."""
+    """Reported after each step of the optimiser."""
 
     epoch: int  # from 1
     batch: int  # from 1, within the epoch
@@ -131,27 +131,27 @@ class BatchReport:
 
 @dataclass(frozen=True)
 class EpochReport:
-    """One pass over the training digits is done, or one of the ``checks`` parts of it."""
+    """Reported after each pass over the training digits, or each of its ``checks`` parts."""
 
     epoch: int  # from 1
-    passes: float  # over the training digits, done by now
-    train_loss: float  # mean since the last report, with smoothed labels, on pictures as they are learned from:
-    train_accuracy: float  # 0 to 1, likewise; augmented, and with attack_levels attacked besides
+    passes: float  # over the training digits so far
+    train_loss: float  # mean since the last report, with smoothed labels, on augmented (and attacked) pictures
+    train_accuracy: float  # 0 to 1, since the last report, on the same pictures
     validation_loss: float  # nats
     validation_accuracy: float  # 0 to 1
     seconds: float  # since training began
-    # (10, 10) on validation: rows are the labels, columns what was read. Empty where a job has not kept it.
+    # (10, 10) on validation: rows are the labels, columns what was read. Empty if a job has not kept it.
     confusion: tuple[tuple[int, ...], ...]
 
 
 def check_device(config: TrainConfig) -> None:
-    """Raises AppError where the device that the config asks for is not there."""
+    """Raise AppError if the device that the config asks for is not there."""
     if config.device == "cuda" and not torch.cuda.is_available():
         raise AppError("There is no graphics card here that PyTorch can use. Choose the device 'cpu'.")
 
 
 def fresh_network(config: TrainConfig) -> nn.Module:
-    """The network that this config starts from: the same seed, the same weights."""
+    """The untrained network that this config starts from; the same seed gives the same weights."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         return build(config.architecture)
@@ -165,19 +165,19 @@ def train(
     ink: Ink | None = None,
     workers: int = 0,
 ) -> Iterator[BatchReport | EpochReport]:
-    """Train ``network`` in place, a report after each batch and each epoch.
+    """Train ``network`` in place, and yield a report after each batch and each epoch.
 
-    With ``ink``, as ``config.ink`` says, each epoch has new pictures of it besides the digits, painted ahead by
-    ``workers``, if any.
+    With ``ink``, each epoch adds new pictures of it to the digits, as ``config.ink`` says; ``workers`` paint them ahead
+    of time, if any.
 
-    After an EpochReport and until the next BatchReport the network holds the averaged weights, the ones it was
-    measured with and the ones to keep. Stop by not asking for the next report. The same config, digits and number of
-    torch threads give the same weights on the same kind of processor.
+    After an EpochReport and until the next BatchReport, the network holds the averaged weights: those that were
+    measured and should be kept. To stop, do not ask for the next report. The same config, digits and number of torch
+    threads give the same weights on the same kind of processor.
     """
     torch.manual_seed(config.seed)  # dropout draws from the global generator
     generator = torch.Generator(config.device).manual_seed(config.seed)
     course = _course(config, _chosen(digits, config), ink, workers)
-    network.to(config.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # a fifth quicker
+    network.to(config.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # a fifth faster
     lesson = next(course)
     batches = max(1, len(lesson) // config.batch_size)
     checked = {max(1, round(batches * check / config.checks)) for check in range(1, config.checks + 1)}
@@ -207,7 +207,7 @@ def train(
             average.update_parameters(network)
             losses.append(loss.item())
             if not math.isfinite(losses[-1]):
-                raise AppError("The learning went astray: its loss is no number. Choose a lower learning rate.")
+                raise AppError("Training diverged: the loss is not a finite number. Try a lower learning rate.")
             right += int((logits.argmax(dim=1) == labels[chosen]).sum())
             seen += len(chosen)
             yield BatchReport(epoch, batch, batches, losses[-1])
@@ -239,13 +239,13 @@ def train(
 def _schedule(
     optimiser: torch.optim.Optimizer, config: TrainConfig, steps: int
 ) -> torch.optim.lr_scheduler.LRScheduler:
-    """What becomes of the learning rate over the steps of a training."""
+    """The schedule of the learning rate over the ``steps`` of a training."""
     if config.schedule == "constant":
         return torch.optim.lr_scheduler.ConstantLR(optimiser, factor=1)
     return torch.optim.lr_scheduler.OneCycleLR(
         optimiser,
         config.learning_rate,
-        total_steps=max(5, steps),  # with 4 the rise has no length, and PyTorch divides by it
+        total_steps=max(5, steps),  # with 4, the rise takes 0 steps, and PyTorch divides by that
         pct_start=0.25,
     )
 
@@ -256,14 +256,14 @@ def _confusion(labels: Tensor, read: Tensor) -> tuple[tuple[int, ...], ...]:
 
 
 def _chosen(digits: Digits, config: TrainConfig) -> Digits:
-    """As many of the digits as are to be learned from."""
+    """The digits to learn from: all of them, or as many as the config says, chosen by its seed."""
     if config.digits is None or config.digits >= len(digits):
         return digits
     return digits[np.random.default_rng(config.seed).permutation(len(digits))[: config.digits]]
 
 
 def _course(config: TrainConfig, digits: Digits, ink: Ink | None, workers: int) -> Iterator[Digits]:
-    """What is learned from in one epoch after another."""
+    """Yield the digits to learn from in each epoch."""
     if ink is None or config.ink is None:
         yield from itertools.repeat(digits, config.epochs)
         return
@@ -279,7 +279,7 @@ def _course(config: TrainConfig, digits: Digits, ink: Ink | None, workers: int) 
 
 
 def _moving_average(decay: float) -> Callable[[_Tensors, _Tensors, Tensor | int], None]:
-    """A moving average that forgets its first steps sooner: they are nothing to remember."""
+    """A moving average that forgets its first steps sooner, because their weights are not worth keeping."""
 
     def update(averaged: _Tensors, current: _Tensors, steps: Tensor | int) -> None:
         get_ema_multi_avg_fn(min(decay, (1 + int(steps)) / (10 + int(steps))))(averaged, current, steps)

@@ -1,4 +1,4 @@
-"""From a config to a model on disk: what the command line and a background job have in common."""
+"""From a config to a model on disk, for the command line and for background jobs."""
 
 import platform
 import shlex
@@ -23,7 +23,7 @@ ATTACKED = (
     "{} of 255 levels a pixel, in the way that misled it most."
 )
 
-# Told of every report, with the network as it is just then.
+# Called with every report, and the network as it is at that moment.
 Watch = Callable[[BatchReport | EpochReport, nn.Module], None]
 
 
@@ -32,12 +32,12 @@ def train_model(
 ) -> ModelCard:
     """Train on one thread or a graphics card, measure on validation and test, and save model and card in ``folder``.
 
-    ``command`` is what makes it again; ``workers`` paint ink beside it, if any. Raises AppError.
+    ``command`` makes it again; ``workers`` are processes that paint ink meanwhile, if any. Raises AppError.
     """
     check_saveable(folder)
     check_device(config)
-    torch.set_num_threads(1)  # the same weights whatever the number of cores: each number rounds sums differently
-    # All three at once: that one is missing is better said before the training than after.
+    torch.set_num_threads(1)  # for the same weights with any number of cores: more threads round sums differently
+    # All three at once: if one is missing, it is better to say so before the training than after.
     digits, validation, test = (load_split(split) for split in SPLITS)
     ink = load_ink(ink_folder, config.ink.without) if ink_folder and config.ink else None
     network = fresh_network(config)
@@ -46,7 +46,7 @@ def train_model(
         watch(report, network)
         if isinstance(report, EpochReport):
             course.append(report)
-    rounded(network.cpu())  # the figures below are of these weights
+    rounded(network.cpu())  # the figures below are those of the saved weights
     learned = min(config.digits or len(digits), len(digits))
     card = ModelCard(
         name=folder.name,
@@ -67,7 +67,7 @@ def train_model(
 
 
 def machine_with(device: str) -> str:
-    """What a training ran on, as a card says it."""
+    """Describe what a training ran on, for its card."""
     processor = torch.cuda.get_device_name() if device == "cuda" else f"{platform.machine()}, 1 thread"
     return f"{processor}, torch {torch.__version__}, Python {platform.python_version()}"
 
@@ -79,12 +79,12 @@ def _summary(config: TrainConfig, is_ink: bool) -> str:
 
 
 def mnist_source(count: int) -> str:
-    """Who gathered so many digits to learn from, and their licence."""
+    """Name the source and licence of ``count`` training digits."""
     return f"MNIST, {count:,} of the training images (LeCun, Cortes and Burges; CC BY-SA 3.0)"
 
 
 def metrics_of(network: nn.Module, splits: Mapping[str, Digits]) -> dict[str, dict[str, float]]:
-    """What may be said of a network that was just trained."""
+    """The metrics of a newly trained network, by split."""
     return {split: {"accuracy": accuracy(network, digits)} for split, digits in splits.items()}
 
 
@@ -94,7 +94,7 @@ def accuracy(network: nn.Module, digits: Digits) -> float:
 
 
 def command_of(config: TrainConfig, where: Sequence[str]) -> str:
-    """The command that trains by this config: what differs from the defaults is said."""
+    """The command that trains with this config. It gives only the options that differ from the defaults."""
     return shlex.join(["python", "-m", "mnist_app", "train", *where, *_options(config)])
 
 

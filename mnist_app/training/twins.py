@@ -1,7 +1,7 @@
-"""What may be claimed of a model on ink it has not seen: measured on twins that learned without some of it.
+"""How well a model reads ink it has not seen, measured on twins that learned without some of it.
 
-A model that has learned from every collection has none left to be judged by. Its twins are trained by the same recipe,
-each without some collections, and asked to read just those.
+A model that has learned from every collection has none left to be measured on. Its twins are trained with the same
+recipe, each without some of the collections, and are then measured on exactly those.
 """
 
 import dataclasses
@@ -28,16 +28,16 @@ from mnist_app.reading.calibration import Floats, calibration_error, fit_tempera
 from mnist_app.reading.recognition import doubts_of, together
 from mnist_app.training.inkset import load_ink
 
-UNSEEN = ", unseen"  # ends the name of what was measured on twins
+UNSEEN = ", unseen"  # ends the names of metrics that were measured on twins
 REFUSED = 0.005  # share of unseen writers' digits that may be refused: half of what the app promises
 
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """What a model says of labelled digits that it has not learned from, before any calibration."""
+    """A model's answers to labelled digits that it has not learned from, before any calibration."""
 
     logits: Floats  # (N, 10)
-    doubts: Floats  # (N,), the probability of being no digit
+    doubts: Floats  # (N,), the probability that it is not a digit
     labels: NDArray[np.int64]  # (N,)
 
     @property
@@ -56,7 +56,7 @@ class Answers:
 
 @dataclass(frozen=True, eq=False)
 class Unseen:
-    """What a twin says of the drawings of one collection, by their pictures, and by these and the pen together."""
+    """A twin's answers to the drawings of one collection: by picture alone, and by picture and pen together."""
 
     pictures: Answers
     both: Answers | None
@@ -69,13 +69,13 @@ def answers_of(model: Model, digits: Digits) -> Answers:
 def unseen_ink(twins: Sequence[Model], folder: Path) -> dict[str, Unseen]:
     """What twins answer on the collections they learned without, by collection.
 
-    Raises AppError for a twin that learned from all, InkFileError where a collection is not in ``folder``.
+    Raises AppError if a twin learned from all collections, InkFileError if a collection is not in ``folder``.
     """
     answers = {}
     for twin in twins:
         without = (twin.card.config.get("ink") or {}).get("without", ())
         if not without:
-            raise AppError(f"{twin.card.name!r} is no twin: train it --without some of the collections.")
+            raise AppError(f"{twin.card.name!r} is not a twin: train it --without some of the collections.")
         for name in without:
             ink = load_ink(folder, set(collections(folder)) - {name})
             pictures = np.stack([pixels_of_drawing(drawing) for drawing in ink.drawings])
@@ -94,11 +94,12 @@ def _followed(pen: PenNet, drawings: Sequence[Drawing]) -> Tensor:
 
 
 def calibrated(card: ModelCard, validation: Answers, ink: Mapping[str, Unseen]) -> ModelCard:
-    """The card with temperatures, refusals and figures on unseen ink.
+    """Return the card with temperatures, refusal thresholds and figures on unseen ink.
 
-    The temperature of pictures is fitted on validation digits and drawings that weigh the same, that of pictures and
-    pen together on drawings; the refusals on drawings alone. Where there are no drawings, for it has never learned from
-    any, validation digits have to do. Raises AppError where a model follows the pen and its twins do not.
+    The temperature for pictures is fitted on validation digits and at most as many drawings; that for picture and pen
+    together, and both refusal thresholds, are fitted on drawings alone. Without drawings, because the model never
+    learned from any, only a temperature is fitted, on validation digits. Raises AppError if the model has a pen network
+    and a twin has none.
     """
     if not ink:
         return dataclasses.replace(card, temperature=fit_temperature(validation.logits, validation.labels))
@@ -114,7 +115,7 @@ def calibrated(card: ModelCard, validation: Answers, ink: Mapping[str, Unseen]) 
         return dataclasses.replace(card, metrics={**card.metrics, **by_pictures})
     both = {name: unseen.both for name, unseen in ink.items() if unseen.both}
     if len(both) < len(ink):
-        raise AppError(f"{card.name!r} follows the pen, and not each of its twins does. Train that of all of them.")
+        raise AppError(f"{card.name!r} has a pen network, but some of its twins have none. Give every twin one first.")
     said = Answers.of_all(both.values())
     fitted = fit_temperature(said.logits, said.labels)
     pen = dataclasses.replace(card.pen, temperature=fitted, refusal=refusal_threshold(said.doubts, REFUSED))
@@ -126,7 +127,7 @@ def calibrated(card: ModelCard, validation: Answers, ink: Mapping[str, Unseen]) 
 
 
 def _figures(answers: Mapping[str, Answers], temperature: float, refusal: float) -> dict[str, dict[str, float]]:
-    """What a card says of unseen ink: the accuracy on each collection, and more of all of them."""
+    """A card's figures on unseen ink: the accuracy on each collection, and more for all of them together."""
     every = Answers.of_all(answers.values())
     accuracies = {name: part.accuracy for name, part in answers.items()}
     overall = {

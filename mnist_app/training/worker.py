@@ -1,4 +1,4 @@
-"""The child process that does a job, and reports how far it has come."""
+"""The child process that runs a job and reports its progress."""
 
 import contextlib
 import dataclasses
@@ -38,33 +38,33 @@ from mnist_app.training.train import BatchReport, EpochReport, TrainConfig
 from mnist_app.training.trainer import Watch, command_of, train_model
 
 MOST_SNAPSHOTS = 12
-MOST_REPORTS = 60  # more than a curve of that width can show; each is written with every status
-MOST_LOSSES = 120  # points of the loss curve, an even number: when there are as many, neighbours are merged
-WRITE_EVERY = 0.25  # seconds between two reports of progress
+MOST_REPORTS = 60  # more than a curve on the page can show; all are written with every status
+MOST_LOSSES = 120  # points of the loss curve, an even number: when it is reached, pairs are merged
+WRITE_EVERY = 0.25  # seconds between two statuses
 
 
 def work(folder: Path) -> bool:
-    """Do the job in ``folder``, in a process of its own; whether it ended with a model.
+    """Run the job in ``folder``, in a process of its own, and return whether it ended with a model.
 
-    Ends by itself when standard input does: whoever started it holds the other end, and cannot leave it behind.
+    The process ends when its standard input closes: the server holds the other end, so no child outlives it.
     """
-    os.nice(10)  # who draws goes first; at 19 whatever else the machine does would stop it altogether
+    os.nice(10)  # visitors who draw go first; at 19, any other load would stop the training altogether
     request = read_request(folder)
     reporter = Reporter(folder, request.config if request else TrainConfig())
-    if _is_server_gone():  # before anything was begun: the job still waits, for the next server
+    if _is_server_gone():  # before anything has begun, so the job still waits for the next server
         return False
     threading.Thread(target=_end_with_the_server, args=(reporter,), daemon=True).start()
     try:
         with FileLock(folder / ALIVE, timeout=0):
             return _report(folder, request, reporter)
     except Timeout:
-        print("Another process is at this training already.", flush=True)
+        print("Another process is already working on this training.", flush=True)
         return False
 
 
 def _report(folder: Path, request: Request | None, reporter: "Reporter") -> bool:
     if request is None:
-        return reporter.end(FAILED, "What was to be learned cannot be read.")
+        return reporter.end(FAILED, "The request for this training cannot be read.")
     try:
         (folder / PID).write_text(str(os.getpid()))
         reporter.begin()
@@ -72,14 +72,14 @@ def _report(folder: Path, request: Request | None, reporter: "Reporter") -> bool
     except AppError as error:
         return reporter.end(FAILED, str(error))
     except OSError as error:
-        return reporter.end(FAILED, f"The training could not go on: {error.strerror}.")
+        return reporter.end(FAILED, f"The training could not continue: {error.strerror}.")
     except MemoryError:
-        return reporter.end(FAILED, "The training could not go on: there is not enough memory.")
+        return reporter.end(FAILED, "The training could not continue: there is not enough memory.")
     return reporter.end(LEARNED, said, request.model)
 
 
 def _learn(folder: Path, request: Request, watch: Watch) -> str:
-    """Do what is asked, and say in a sentence what came of it. Raises AppError or OSError."""
+    """Do what is asked, and return the result in a sentence. Raises AppError or OSError."""
     made, where, problems = made_in(folder, request), ["--name", request.model], list[str]()
     if request.parent is None:
         command = command_of(request.config, where)
@@ -98,46 +98,46 @@ def _learn(folder: Path, request: Request, watch: Watch) -> str:
 
 
 def _is_server_gone() -> bool:
-    """Whether the pipe is shut that the server holds; it never writes to it."""
+    """Whether the server, which never writes to the pipe, has closed its end."""
     return bool(select.select([0], [], [], 0)[0])
 
 
 def _end_with_the_server(reporter: "Reporter") -> None:
-    os.read(0, 1)  # not sys.stdin: Python cannot end while a thread waits in its buffer
-    if reporter.has_begun:  # otherwise the job still waits, for the next server
+    os.read(0, 1)  # not sys.stdin: Python cannot exit while a thread waits in its buffer
+    if reporter.has_begun:  # otherwise the job still waits for the next server
         reporter.end(FAILED, SERVER_GONE)
-    os._exit(1)  # not sys.exit: that would end this thread alone
+    os._exit(1)  # not sys.exit, which would end only this thread
 
 
 @dataclass
 class Reporter:
-    """Writes down how far a training has come, as its reports come in, and once how it ended.
+    """Writes a job's status to disk as reports come in, and finally how it ended.
 
-    What it writes stays small however long the training is: of more than MOST_LOSSES, MOST_REPORTS and MOST_SNAPSHOTS
-    those go that are missed least, so that the curves keep their shape. The first and the last report stay, and those
-    whose network was kept; these and the last one alone keep their confusion matrices.
+    The status stays small however long the training is: beyond MOST_LOSSES, MOST_REPORTS and MOST_SNAPSHOTS, those
+    that will be missed least are dropped, so that the curves keep their shape. The first and the last report stay, and
+    those whose network was kept. Only the latter and the last report keep their confusion matrices.
     """
 
     folder: Path
     config: TrainConfig
     has_begun: bool = field(default=False, init=False)
     _has_ended: bool = field(default=False, init=False)
-    _status: JobStatus = field(default=JobStatus(RUNNING, doing="Reading the digits"), init=False)
+    _status: JobStatus = field(default=JobStatus(RUNNING, doing="Loading the digits"), init=False)
     _written: float = field(default=-np.inf, init=False)
     _began: float | None = field(default=None, init=False)  # seconds, by time.monotonic()
-    _pending: list[float] = field(default_factory=list, init=False)  # losses of the point to come
+    _pending: list[float] = field(default_factory=list, init=False)  # losses for the next point
     _each: int = field(default=1, init=False)  # batches in a point of the loss curve
-    # Progress is reported by one thread, the server's end by another: nothing may be written over the last word.
+    # One thread reports progress, another that the server is gone: nothing may overwrite the final status.
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     def begin(self) -> None:
-        """From now on the job is under way, and somebody must say how it ends."""
+        """Mark the job as running: from now on, somebody must report how it ends."""
         with self._lock:
             self.has_begun = True
             self._write(must=True)
 
     def watch(self, report: BatchReport | EpochReport, network: nn.Module) -> None:
-        """Take note of a report."""
+        """Add a report to the status."""
         with self._lock:
             if self._has_ended:
                 return
@@ -151,7 +151,7 @@ class Reporter:
         now = time.monotonic()
         self._began = self._began or now
         passes = report.epoch - 1 + report.batch / report.batches
-        done = (report.epoch - 1) * report.batches + report.batch - 1  # the clock starts when the first has been done
+        done = (report.epoch - 1) * report.batches + report.batch - 1  # the clock starts after the first batch
         rate = done / (now - self._began) if now > self._began else 0.0
         left = self.config.epochs * report.batches - done - 1
         self._pending.append(report.loss)
@@ -195,19 +195,19 @@ class Reporter:
         self._status = dataclasses.replace(self._status, reports=reports, snapshots=snapshots)
 
     def _is_kept(self, passes: float, network: nn.Module) -> bool:
-        """Keep the network as it is now, if the disk takes it: a moment that is lost is no reason to stop."""
+        """Save the network as it is now, and return whether that worked: a full disk is no reason to stop."""
         path = snapshot_path(self.folder, passes)
         try:
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(save_tensors({name: value.contiguous() for name, value in network.state_dict().items()}))
         except OSError:
             with contextlib.suppress(OSError):
-                path.unlink()  # half a network is of no use, and takes room
+                path.unlink()  # half a network is useless and takes space
             return False
         return True
 
     def end(self, state: str, reason: str, model: str = "") -> bool:
-        """Say how it ended, once: the first word stands. Whether it ended with a model."""
+        """Report how the job ended, and return whether it ended with a model. Only the first call counts."""
         with self._lock:
             if self._has_ended:
                 return False
@@ -216,7 +216,7 @@ class Reporter:
                 self._status, state=state, reason=reason, model=model, doing="", seconds_left=None
             )
             with contextlib.suppress(OSError):
-                print(reason, flush=True)  # for the server, where the disk takes no more
+                print(reason, flush=True)  # for the server, in case the disk is full
             self._write(must=True)
         return state == LEARNED
 
@@ -226,12 +226,12 @@ class Reporter:
         try:
             write_status(self.folder, self._status)
         except OSError:
-            return  # a full disk may have room again by the next report, and the model says it if not
+            return  # the disk may have room by the next report; if not, saving the model will fail
         self._written = time.monotonic()
 
 
 def _missed_least(moments: Sequence[float], spared: Collection[float]) -> float:
-    """Of moments in their order the one between its neighbours' closest; neither the first nor the last."""
+    """Of ordered moments, the one whose neighbours are closest together; not the first, the last or one spared."""
     gaps = {
         moment: later - before
         for before, moment, later in zip(moments, moments[1:], moments[2:], strict=False)

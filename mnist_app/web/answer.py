@@ -1,4 +1,4 @@
-"""A reading as HTML: the digit in large type, the confidence in words, ten bars; and boxes around several digits."""
+"""A reading as HTML: the digit in large type, the confidence in words, ten bars, and boxes around several digits."""
 
 import math
 from collections.abc import Sequence
@@ -12,9 +12,9 @@ INVITATION = "Draw a digit"
 
 
 def answer_html(reading: Reading | None) -> str:
-    """The answer panel; without a reading it invites, and of what is no digit it claims nothing.
+    """The answer panel. Without a reading it shows an invitation; if the model refuses, it shows no digit.
 
-    The bars are those of the weakest digit, of which the words speak. live_ink.js writes the same into it.
+    The bars, like the words, are about the digit read with the least confidence. live_ink.js fills it in the same way.
     """
     state, text, words, bars = "blank", "?", INVITATION, bars_html(None)
     if reading and reading.text:
@@ -30,7 +30,7 @@ def answer_html(reading: Reading | None) -> str:
 
 
 def bars_html(probabilities: Sequence[float] | None, label: int | None = None) -> str:
-    """Ten bars by digit, blue for what was read, or empty ones; a label stands beside its own bar in words."""
+    """Ten bars, one per digit, blue for the one read; empty without probabilities. A ``label`` is noted at its bar."""
     read = None if probabilities is None else int(np.argmax(probabilities))
     note = '<span class="note">label</span>'
     bars = "".join(
@@ -43,7 +43,7 @@ def bars_html(probabilities: Sequence[float] | None, label: int | None = None) -
 
 
 def boxes_html(reading: Reading | None, side: int) -> str:
-    """A box around each digit of a number on the pad, which is ``side`` pixels wide and high; else none."""
+    """A box around each digit if a number is read; the pad is ``side`` pixels wide and high."""
     return f'<div class="boxes" data-side="{side}" aria-hidden="true">{_boxes(reading, side)}</div>'
 
 
@@ -66,7 +66,7 @@ def percent(share: float) -> str:
     """A probability in whole percent, as HTML, never rounded up to certainty or down to none."""
     if 0.995 <= share < 1:
         return "&gt;99%"
-    # Half a percent counts up, as in live_ink.js; format() would take it to the nearest even number, and 0.5 to none.
+    # Half a percent rounds up, as in live_ink.js; format() would round it to the nearest even number, and 0.5 to 0.
     return "&lt;1%" if 0 < share < 0.005 else f"{math.floor(share * 100 + 0.5)}%"
 
 

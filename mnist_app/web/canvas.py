@@ -1,4 +1,4 @@
-"""What is on one visitor's canvas: undone, cleared, put over and brought back."""
+"""The ink on one visitor's pad: accepted from the canvas, undone, cleared, replaced and brought back."""
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -8,36 +8,36 @@ import streamlit as st
 
 from mnist_app.ink.strokes import Drawing, DrawingError
 
-CANVASES = 8  # names in turn: Streamlit remembers each name for as long as the session lasts
-PAD_SIDE = 340  # CSS pixels: as large as a 375 px wide phone has room for; style.css makes it smaller on smaller ones
-INK = "#1a1a1a"  # the same in both themes, as the paper is
+CANVASES = 8  # widget keys used in turn, because Streamlit remembers every key until the session ends
+PAD_SIDE = 340  # CSS pixels: fits a phone 375 px wide; style.css shrinks it on smaller ones
+INK = "#1a1a1a"  # in both themes, like the paper
 PEN_WIDTHS, USUAL_PEN = (6, 40), 18  # CSS pixels
 
 
 @dataclass
 class Pad:
-    """One visitor's canvas. A new version is a new canvas, which starts with ``restored`` and then owns the ink."""
+    """One visitor's pad. Each version mounts a new canvas, which starts with ``restored`` and then owns the ink."""
 
     version: int = 0
-    restored: dict[str, Any] | None = None  # Fabric JSON that this version of the canvas started with
+    restored: dict[str, Any] | None = None  # Fabric JSON that this version's canvas started with
     latest: dict[str, Any] | None = None  # Fabric JSON as the canvas last sent it
-    covered: tuple[int, dict[str, Any] | None] | None = None  # strokes of what was put over the ink, and that ink
-    ahead: Drawing | None = None  # the ink as it was read before this version of the canvas told of it
-    is_untouched: bool = True  # nothing was drawn, cleared or brought back yet: ink from before a reload is welcome
+    covered: tuple[int, dict[str, Any] | None] | None = None  # number of strokes put over the ink, and that ink
+    ahead: Drawing | None = None  # ink that was read before this version's canvas sent it
+    is_untouched: bool = True  # nothing drawn, cleared or brought back yet, so ink from before a reload is accepted
 
     @property
     def key(self) -> str:
-        """The canvas's name; by the time it comes again, whatever the earlier one had to say has long been said."""
+        """The widget key. By the time it is used again, the canvas that had it before has sent its last message."""
         return f"pad-{self.version % CANVASES}"
 
     def show(self, ink: dict[str, Any] | None) -> None:
-        """Put ink on a new canvas; what is on the present one is given up."""
+        """Show ink on a new canvas, and discard what is on the present one."""
         self.version += 1
         self.restored = self.latest = ink
         self.ahead = None
 
     def put(self, drawing: Drawing) -> None:
-        """Show a drawing in place of what is on the canvas, which Undo brings back, even what came with the press."""
+        """Replace the ink with a drawing. Undo brings the ink back, including a stroke that came with the press."""
         self.catch_up()
         self.is_untouched = False
         self.covered = len(drawing.strokes), self.latest
@@ -45,16 +45,16 @@ class Pad:
         self.show(drawing.moved_onto(PAD_SIDE, pen / 2).to_fabric(pen, INK))
 
     def clear(self) -> None:
-        """Start over on a blank canvas; Undo brings back what was on this one, even what came with the press."""
+        """Start over on a blank canvas. Undo brings the ink back, including a stroke that came with the press."""
         self.catch_up()
-        if not self.strokes:  # a second press, which is not to take the first one's place
+        if not self.strokes:  # a second press must not replace what the first one covered
             return
         self.is_untouched = False
         self.covered = 0, self.latest
         self.show(None)
 
     def bring_back(self, ink: Any) -> None:
-        """Show ink from before a reload, if there was any and it can be a drawing."""
+        """Show ink from before a reload, if there was any and it is a valid drawing."""
         if ink is not None:
             with suppress(DrawingError):
                 self.accept({"drawing": {"raw": ink}})
@@ -62,31 +62,31 @@ class Pad:
         self.is_untouched = False
 
     def accept(self, state: Any) -> None:
-        """Take over what the browser holds as the state of this canvas, if it can be that. Raises DrawingError."""
+        """Accept the canvas state sent by the browser. Raises DrawingError if it is malformed."""
         try:
             drawing, fit = state.get("drawing"), state.get("backgroundFit")
             ink = drawing if drawing is None else drawing["raw"]
         except (AttributeError, KeyError, TypeError):
-            raise DrawingError("The canvas sent something that is no drawing.") from None
+            raise DrawingError("The canvas sent something that is not a drawing.") from None
         if fit is not None or not isinstance(ink, dict | None):
-            raise DrawingError("The canvas sent something that is no drawing.")
+            raise DrawingError("The canvas sent something that is not a drawing.")
         if ink is not None:
             Drawing.from_fabric(ink)
             self.latest = ink
             self.is_untouched = False
 
     def catch_up(self) -> None:
-        """Take over what the canvas sent together with what this run answers, if anything, before it is shown anew."""
-        with suppress(KeyError, DrawingError):  # nothing drawn on this canvas yet, or nothing that a canvas sends
+        """Accept what the canvas sent together with the press that this run answers, before it is replaced."""
+        with suppress(KeyError, DrawingError):  # nothing drawn on this canvas yet, or malformed
             self.accept(st.session_state[self.key])
 
     @property
     def can_undo(self) -> bool:
-        """Whether there is anything to take back."""
+        """Whether there is anything to undo."""
         return bool(self.strokes or self.covered)
 
     def undo(self) -> None:
-        """Take back the last stroke, even one that the canvas sent together with this; or what was put on the pad."""
+        """Remove the last stroke, even one that came with the press; or undo put() or clear()."""
         self.catch_up()
         if self.covered and len(self.strokes) == self.covered[0]:
             ink, self.covered = self.covered[1], None
@@ -96,7 +96,7 @@ class Pad:
 
     @property
     def strokes(self) -> list[Any]:
-        """The objects on the canvas."""
+        """The Fabric objects on the canvas."""
         return list((self.latest or {}).get("objects", []))
 
     @property
@@ -106,7 +106,7 @@ class Pad:
 
     @property
     def drawn(self) -> list[list[list[float]]]:
-        """The ink in whole pixels: the same after the canvas was shown anew, whatever else it then says of it."""
+        """The ink in whole pixels: the same after show(), even if the new canvas sends slightly other points."""
         return in_whole_pixels(self.drawing)
 
 

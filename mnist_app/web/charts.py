@@ -1,4 +1,4 @@
-"""Figures as HTML, and every colour that carries a meaning. One colour, one meaning, on every page."""
+"""Figures as HTML, and every colour that carries a meaning. A colour means the same on every page."""
 
 import base64
 import html
@@ -14,35 +14,35 @@ from mnist_app.reading.evaluation import Evaluation
 from mnist_app.reading.recognition import Prediction
 from mnist_app.web.answer import percent
 
-READ = "#0072b2"  # what the network read; style.css has it as --read
+READ = "#0072b2"  # what the network read; --read in style.css
 WRONG = "#d55e00"  # a mistake; --wrong
-AGAINST = "#e69f00"  # what speaks against what was read, beside READ for what speaks for it; --against
-MUTE = "#c8c8c8"  # ink that says nothing either way
-# The ten digits, on the map. Found by search: under normal vision and the three kinds of colour blindness any two, and
-# any one and the two above, are far enough apart to be told from each other, on white and on Streamlit's dark paper.
+AGAINST = "#e69f00"  # evidence against the digit that was read, while READ is evidence for it; --against
+MUTE = "#c8c8c8"  # ink that is no evidence either way
+# The ten digits on the map. Found by search: with normal vision and with the three kinds of colour blindness, they can
+# be told apart from each other and from READ and WRONG, on white and on Streamlit's dark background.
 DIGIT_COLOURS = (
     *("#78c3ff", "#8700b4", "#a5b400", "#e169b4", "#3c1eff"),
     *("#4b5a1e", "#f0a5a5", "#7878ff", "#b42d78", "#87874b"),
 )
-TRAINING, VALIDATION = "#8a8a8a", "#009e73"  # curves: what it learns from, what it is measured on
-COMPARED = ("#009e73", "#cc79a7", "#a08c00", "#8a8a8a")  # models side by side, in the order chosen
-COURSES = {"accuracy": "Read right", "loss": "Loss, nats"}  # what is measured as a network learns
-MOST_LOSS = 2.5  # nats: a training that begins badly, or goes astray, is not to flatten the rest
-ANY = "any"  # in a cell's name: all of the row, or all of the column
-# Of a chart's words, as they hear of no style sheet there; TRAINING on white is 3.45 to 1, where 4.5 is asked for.
+TRAINING, VALIDATION = "#8a8a8a", "#009e73"  # curves: the digits learned from, the digits measured on
+COMPARED = ("#009e73", "#cc79a7", "#a08c00", "#8a8a8a")  # models side by side, in the order they were chosen
+COURSES = {"accuracy": "Read right", "loss": "Loss, nats"}  # measured during training
+MOST_LOSS = 2.5  # nats, where the axis ends: a bad start or a divergence must not flatten the rest
+ANY = "any"  # in place of a digit in LABEL-READ: the whole row or column
+# For a chart's text, as style.css does not apply inside an image. TRAINING on white has 3.45 to 1; 4.5 is required.
 TEXT = "text{fill:#5c5c5c}@media(prefers-color-scheme:dark){text{fill:#a3a3a3}}"
-WIDTH, HEIGHT, LEFT, BOTTOM = 360, 190, 40, 24  # of a chart of curves, and its margins, in SVG's units
+WIDTH, HEIGHT, LEFT, BOTTOM = 360, 190, 40, 24  # size and margins of a chart of curves, in SVG units
 
 Points = Sequence[tuple[float, float]]
 
 
 def confusion_html(found: Evaluation, in_percent: bool, filters: Filters) -> str:
-    """The confusion matrix as a table of buttons ``LABEL-READ``; mistakes stand out, right answers stand back."""
+    """The confusion matrix as a table of buttons ``LABEL-READ``; mistakes stand out, right answers are faded."""
     counts = found.confusion
     mistakes = counts * (1 - np.eye(len(counts), dtype=np.int64))
     rows = counts.sum(axis=1, keepdims=True)
     shares = np.divide(counts, rows, out=np.zeros(counts.shape), where=rows > 0)
-    # By the root: one mistake is to be seen beside fifty.
+    # Square roots, so that one mistake is still visible beside fifty.
     depths = np.sqrt((shares if in_percent else counts) * (mistakes > 0))
     depths = depths / max(float(depths.max()), 1e-9)
     heads = "".join(f'<th scope="col">{_head(ANY, str(digit), filters)}</th>' for digit in range(len(counts)))
@@ -61,7 +61,7 @@ def confusion_html(found: Evaluation, in_percent: bool, filters: Filters) -> str
             )
         body += f'<tr><th scope="row">{_head(str(label), ANY, filters)}</th>{cells}</tr>'
     return (
-        '<table class="confusion"><caption>Rows: what it is by its label. Columns: what it was read as. '
+        '<table class="confusion"><caption>Rows: the label. Columns: what it was read as. '
         "Pick a cell to see its pictures.</caption>"
         f"<thead><tr><td></td>{heads}</tr></thead><tbody>{body}</tbody></table>"
     )
@@ -69,7 +69,7 @@ def confusion_html(found: Evaluation, in_percent: bool, filters: Filters) -> str
 
 def _head(label: str, read: str, filters: Filters) -> str:
     digit = label if read == ANY else read
-    words = f"All pictures of {digit}" if read == ANY else f"All that was read as {digit}"
+    words = f"All pictures of {digit}" if read == ANY else f"All pictures read as {digit}"
     here = (str(ANY if filters.label is None else filters.label), str(ANY if filters.read is None else filters.read))
     return (
         f'<button type="button" class="head" data-pick="{label}-{read}" aria-label="{words}" '
@@ -84,13 +84,13 @@ def _cell_text(count: int, share: float, in_percent: bool) -> str:
         return f"{count:,}"
     if share == 1:
         return "100"
-    if share < 0.0005:  # never rounded to none, nor to all of them
+    if share < 0.0005:  # never rounded to 0 or 100
         return "&lt;0.1"
     return "&gt;99.9" if share >= 0.9995 else f"{share * 100:.1f}"
 
 
 def scores_html(found: Evaluation) -> str:
-    """How many there are of each digit, and its precision, recall and F1."""
+    """A table with the count, precision, recall and F1 of each digit."""
     most = max(score.support for score in found.per_digit)
     rows = "".join(
         f'<tr><th scope="row">{digit}</th><td class="count"><span class="track">'
@@ -106,21 +106,21 @@ def scores_html(found: Evaluation) -> str:
 
 
 def findings_html(findings: Sequence[Finding]) -> str:
-    """Each measure on a line from 0 to 100 percent of real digits."""
+    """A list of measures, each marked at its percentile among real digits, on a line from 0 to 100."""
     rows = "".join(
         f'<li class="{"unusual" if finding.is_unusual else "usual"}"><span>{finding.measure.name.capitalize()}</span>'
-        f'<span class="line" role="img" aria-label="more than {finding.percentile:.0f}% of real ones">'
+        f'<span class="line" role="img" aria-label="more than {finding.percentile:.0f}% of real digits">'
         f'<i style="left:{finding.percentile:.1f}%"></i></span>'
         f"<span>{finding.in_words(finding.value)}{finding.measure.unit}</span>"
         f'<span class="usually">usually {" to ".join(map(finding.in_words, finding.usual))}</span></li>'
         for finding in findings
     )
-    return f'<ul class="findings" aria-label="Beside real digits">{rows}</ul>'
+    return f'<ul class="findings" aria-label="Compared with real digits">{rows}</ul>'
 
 
 def evidence_rgb(values: NDArray[np.float32], pixels: NDArray[np.uint8], most: float) -> NDArray[np.uint8]:
-    """Ink on white paper, (28, 28, 3): grey where it says nothing, blue or amber the more it speaks, up to ``most``."""
-    share = np.clip(np.abs(values) / max(most, 1e-9), 0, 1)[..., None] ** 0.6  # by a root: weak evidence is seen too
+    """Ink on white paper, (28, 28, 3): grey without evidence, blue for and amber against, full colour at ``most``."""
+    share = np.clip(np.abs(values) / max(most, 1e-9), 0, 1)[..., None] ** 0.6  # a root: weak evidence shows too
     speaking = np.where(values[..., None] > 0, _rgb(READ), _rgb(AGAINST))
     ink = (1 - share) * _rgb(MUTE) + share * speaking
     dark = pixels[..., None] / 255
@@ -128,7 +128,7 @@ def evidence_rgb(values: NDArray[np.float32], pixels: NDArray[np.uint8], most: f
 
 
 def perturbation(moved: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """Changes in levels (28, 28) as a picture: mid-grey where there is none, as bright or dark as a byte allows."""
+    """Changes in levels (28, 28) as a picture: none is mid-grey, the largest is as bright or dark as a byte allows."""
     return np.round(128 + moved * (127 / max(int(np.abs(moved).max()), 1))).astype(np.uint8)
 
 
@@ -155,7 +155,7 @@ def _value(value: float, is_share: bool) -> str:
 
 
 def course_html(measure: str, lines: Sequence[Curve]) -> str:
-    """How a measure of COURSES went in trainings, on axes that show what is worth seeing of it."""
+    """A chart of one measure of COURSES during trainings, with axes that fit its interesting range."""
     passes = max(at for line in lines for at, _ in line.points)
     values = [value for line in lines for _, value in line.points]
     if measure == "loss":
@@ -168,14 +168,14 @@ def course_html(measure: str, lines: Sequence[Curve]) -> str:
 def curves_html(
     title: str, curves: Sequence[Curve], passes: float, lowest: float, highest: float, is_share: bool
 ) -> str:
-    """Curves over the passes of a training as SVG, named with the value that each has come to."""
+    """Curves over the passes of a training, as an SVG image; the legend names each with its last value."""
     span = max(highest - lowest, 1e-9)
 
     def x(at: float) -> float:
         return LEFT + (WIDTH - LEFT - 8) * at / max(passes, 1e-9)
 
     def y(value: float) -> float:
-        near = min(max(value, lowest - 9 * span), highest + 9 * span)  # and be it infinite
+        near = min(max(value, lowest - 9 * span), highest + 9 * span)  # stays finite for an infinite value
         return 8 + (HEIGHT - BOTTOM - 8) * (1 - (near - lowest) / span)
 
     grid = ""
@@ -208,19 +208,19 @@ def curves_html(
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" '
         f'font-size="10"><style>{TEXT}</style>{grid}'
         f'<clipPath id="axes"><rect x="{LEFT - 3}" y="5" width="{WIDTH - LEFT}" height="{HEIGHT - BOTTOM}"></rect>'
-        f'</clipPath><g clip-path="url(#axes)">{lines}</g>'  # what is off the axes leaves the chart
+        f'</clipPath><g clip-path="url(#axes)">{lines}</g>'  # clips curves that leave the axes
         f'<text x="{WIDTH - 8}" y="{HEIGHT - 6}" text-anchor="end">{over}</text></svg>'
     )
-    url = f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}"  # SVG itself is not let through
+    url = f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}"  # Streamlit removes inline SVG
     said = "; ".join(f"{curve.name} {_value(curve.points[-1][1], is_share)}" for curve in curves if curve.points)
     return (
         f'<figure class="course"><figcaption><b>{html.escape(title)}</b> {names}</figcaption>'
-        f'<img src="{url}" alt="{html.escape(title)}, at last: {html.escape(said)}"></figure>'
+        f'<img src="{url}" alt="{html.escape(title)}, final values: {html.escape(said)}"></figure>'
     )
 
 
 def counts_html(counts: NDArray[np.int64], caption: str) -> str:
-    """A confusion matrix to look at, or how one differs from another; mistakes stand out, right answers stand back."""
+    """A confusion matrix without buttons, or the difference of two; mistakes stand out, right answers are faded."""
     mistakes = counts * (1 - np.eye(len(counts), dtype=np.int64))
     depths = np.sqrt(np.maximum(mistakes, 0)) / max(float(np.sqrt(max(mistakes.max(), 0))), 1e-9)
     heads = "".join(f'<th scope="col">{digit}</th>' for digit in range(len(counts)))
@@ -239,17 +239,17 @@ def counts_html(counts: NDArray[np.int64], caption: str) -> str:
 
 
 def minds_html(moments: Sequence[tuple[float, Prediction]], chosen: float) -> str:
-    """What a network read in one picture at one moment after another."""
+    """What a network read in one picture at successive moments of its training."""
     cells = "".join(
         f'<li class="{"read" if passes == chosen else ""}"><b>{read.digit}</b>'
         f'<span class="sure">{percent(read.confidence)}</span><span class="when">{passes:.4g}</span></li>'
         for passes, read in moments
     )
-    return f'<ol class="minds" aria-label="What it read, after so many passes">{cells}</ol>'
+    return f'<ol class="minds" aria-label="What it read after each number of passes">{cells}</ol>'
 
 
 def readings_html(heads: Sequence[str], rows: Mapping[str, Sequence[str]]) -> str:
-    """A table of texts: what is compared across, a figure a row."""
+    """A table of texts, with a column for each thing compared and a row for each figure."""
     head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in heads)
     body = ""
     for name, values in rows.items():

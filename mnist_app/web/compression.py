@@ -1,4 +1,4 @@
-"""Streamlit sends its own scripts and styles, and the canvas's, uncompressed; this sends them small, and to be kept."""
+"""Serves Streamlit's and the canvas's scripts and styles gzipped and cacheable; Streamlit sends them uncompressed."""
 
 import asyncio
 import gzip
@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 ASSETS = Path(streamlit.__file__).parent / "static" / "static"
-# Not imported: a component may be only when Streamlit is there to know of it.
+# Not imported: a component can only be imported while Streamlit is running and registers it.
 CANVAS = Path(str(distribution("streamlit-drawable-canvas").locate_file("streamlit_drawable_canvas/frontend/build")))
 PLACES = ("/static/", "/_stcore/bidi-components/")
 STYLES_OF_CANVAS = "index-style.css"
@@ -22,19 +22,19 @@ KINDS = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf
 
 
 class CompressedAssets:
-    """Answers for Streamlit's scripts and styles, and the canvas's, from memory, gzipped; passes on everything else.
+    """Serves the scripts and styles of Streamlit and the canvas gzipped from memory, and passes on all other requests.
 
-    Their names carry a hash of their content, so a browser may keep them for ever, and so may we. One has none: the
-    canvas's styles, which each new canvas asks for anew, and is not there if they do not come.
+    Their names contain a hash of their content, so a browser may cache them for ever, and so may we. The canvas's style
+    sheet has no hash. Each new canvas requests it again, and does not appear if it does not arrive.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        # Only what Streamlit ships can be asked for: a path is looked up, never followed.
+        # Only shipped files can be requested: the name is looked up here, the path is never opened.
         shipped = (*ASSETS.glob("*/*"), *CANVAS.glob("*"))
         self._files = {path.name: path for path in shipped if path.suffix in KINDS}
         self._compressed: dict[str, bytes] = {}
-        self._one_at_a_time = asyncio.Lock()  # thirty first visits at once want each file compressed once
+        self._one_at_a_time = asyncio.Lock()  # thirty simultaneous first visits compress each file once
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         is_asset = scope["type"] == "http" and any(place in scope["path"] for place in PLACES)

@@ -1,8 +1,8 @@
-"""Lets nobody in at an address that strangers reach, where the app was told nothing of strangers; and stops at the door
-what no visitor may ask for.
+"""Refuses requests to an address that other machines can reach unless the app is configured for that, and drops
+messages that no visitor may send.
 """
 
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # Streamlit brings it
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # comes with Streamlit
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
@@ -12,10 +12,11 @@ from mnist_app.access import AccessError, check_arrival
 
 
 class Door:
-    """Answers 403 with the reason, to a WebSocket before it opens, where `check_arrival` refuses; else passes on.
+    """ASGI middleware: answers 403 with the reason if `check_arrival` refuses a request.
 
-    What Streamlit keeps for everybody, the count of wrong passwords and the queue of trainings among it, any page may
-    have cleared by a message of two bytes, whatever its menu shows: that message goes no further.
+    A WebSocket is refused before it opens. The middleware also drops the two-byte message with which any page, whatever
+    its menu shows, can clear Streamlit's caches for everybody. Those caches hold, among other things, the count of
+    wrong passwords and the queue of trainings.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -26,7 +27,7 @@ class Door:
             if scope["type"] != "lifespan":
                 check_arrival(scope.get("server"))
         except AccessError as error:
-            # A server that is told to close a socket before it opens answers 403 by itself.
+            # A server that has to close a WebSocket before it opens answers 403 by itself.
             turn_away = WebSocketClose() if scope["type"] == "websocket" else PlainTextResponse(str(error), 403)
             await turn_away(scope, receive, send)
             return
@@ -43,5 +44,5 @@ def clears_caches(message: Message) -> bool:
     """Whether a message from a WebSocket asks Streamlit to clear the caches of all sessions."""
     try:
         return BackMsg.FromString(message.get("bytes") or b"").WhichOneof("type") == "clear_cache"
-    except DecodeError:  # Streamlit will say so
+    except DecodeError:  # Streamlit reports it
         return False

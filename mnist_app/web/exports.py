@@ -1,4 +1,4 @@
-"""Files that are made once a visitor presses for them, and why one could not be made."""
+"""Download files that are made when a visitor presses the button, and why one could not be made."""
 
 from collections.abc import Callable
 
@@ -11,10 +11,10 @@ _FAILED = "exports_failed"
 
 
 def made_on_press(name: str, make: Callable[[], bytes | str]) -> Callable[[], bytes | str]:
-    """What a download button is given for a file that ``make`` makes; the button needs ``on_click="ignore"``.
+    """The ``data`` of a download button whose file ``make`` creates; the button needs ``on_click="ignore"``.
 
-    A run that begins between the press and the answer makes Streamlit forget the file, so that the press may start
-    none. Of a failure the button says no more than that it was one; the next run gives the reason.
+    If a script run starts between the press and the answer, Streamlit forgets the file, so the press must not start
+    one. The button only says that the export failed; the next script run shows the reason.
     """
     failed = _failed()
 
@@ -29,13 +29,13 @@ def made_on_press(name: str, make: Callable[[], bytes | str]) -> Callable[[], by
 
 
 def say_failed() -> None:
-    """Why exports failed since the last run."""
+    """Show why exports failed since the last script run."""
     failed = _failed()
     while failed:
         problem_notice(failed.pop())
 
 
 def _failed() -> set[str]:
-    """One set for the whole session: an export that began before a run may fail after it."""
+    """One set for the whole session, because an export that began before a script run may fail after it."""
     sentences: set[str] = st.session_state.setdefault(_FAILED, set())
     return sentences

@@ -1,4 +1,4 @@
-"""Pictures as HTML: a page of the gallery as one image sheet, and one picture with all that is known of it."""
+"""Pictures as HTML: a page of the gallery as one image sheet, and one picture with everything known about it."""
 
 import html
 import io
@@ -22,7 +22,7 @@ ACROSS = 10  # pictures side by side on an image sheet
 
 
 def image_sheet(images: NDArray[np.uint8], across: int = ACROSS) -> NDArray[np.uint8]:
-    """Pictures (N, 28, 28) side by side, row by row, as one (28 * rows, 28 * across)."""
+    """Pictures (N, 28, 28) tiled row by row into one (28 * rows, 28 * across)."""
     down = max(1, math.ceil(len(images) / across))
     side = images.shape[1]
     sheet = np.zeros((down * across, side, side), np.uint8)
@@ -31,7 +31,7 @@ def image_sheet(images: NDArray[np.uint8], across: int = ACROSS) -> NDArray[np.u
 
 
 def sheet_png(images: NDArray[np.uint8]) -> bytes:
-    """Pictures as one PNG, about as wide as high."""
+    """Pictures as one PNG, about as wide as it is high."""
     file = io.BytesIO()
     Image.fromarray(image_sheet(images, max(1, math.ceil(math.sqrt(len(images)))))).save(file, "PNG")
     return file.getvalue()
@@ -66,7 +66,7 @@ def _tile(readings: Readings, index: int, at: int, count: int, opened: int | Non
 
 
 def corrections_html(shown: Sequence[Correction], images: NDArray[np.uint8], chosen: Collection[int]) -> str:
-    """Corrected drawings, whose pictures are (N, 28, 28), as buttons that carry their ids."""
+    """Corrected drawings as buttons that carry their ids; ``images`` (N, 28, 28) are their pictures."""
     tiles = "".join(
         f'<button type="button" class="tile{" wrong" if each.is_misread else ""}" data-pick="{each.id}" '
         f'aria-pressed="{str(each.id in chosen).lower()}" '
@@ -86,7 +86,7 @@ def _said(correction: Correction) -> str:
 def before_after_html(
     images: NDArray[np.uint8], labels: Sequence[int], before: Sequence[str | None], after: Sequence[str | None]
 ) -> str:
-    """Pictures (N, 28, 28) with what was read in them before and is read now."""
+    """Pictures (N, 28, 28), each with what was read in it before and what is read now."""
     tiles = ""
     for at, (label, was, is_now) in enumerate(zip(labels, before, after, strict=True)):
         first, then = (html.escape(read or "none") for read in (was, is_now))
@@ -100,14 +100,14 @@ def before_after_html(
 
 
 def _position(at: int, count: int) -> str:
-    """Where on the sheet a picture lies, as CSS wants it: in percent of what the sheet is larger than the tile."""
+    """A picture's place on the sheet in CSS: in percent of the amount by which the sheet is larger than the tile."""
     down = max(1, math.ceil(count / ACROSS))
     row, column = divmod(at, ACROSS)
     return f"background-position:{100 * column / (ACROSS - 1):.3f}% {100 * row / max(down - 1, 1):.3f}%"
 
 
 def picture_html(readings: Readings, index: int) -> str:
-    """One picture large, what it was read as, what the network was torn between, and the average of its digits."""
+    """One enlarged picture with its reading, the probabilities, its measures, and the average picture of its digit."""
     label = int(readings.digits.labels[index])
     found = readings.predictions
     prediction = Prediction(tuple(found.probabilities[index].tolist()), "")
@@ -136,7 +136,7 @@ def picture_html(readings: Readings, index: int) -> str:
 
 
 def torn(prediction: Prediction) -> str:
-    """What the network was torn between, if it was, in a sentence."""
+    """How sure the network was, and of which digits, in a sentence."""
     second = prediction.runner_up
     sure, other = percent(prediction.confidence), percent(prediction.probabilities[second])
     if prediction.is_certain:
@@ -153,7 +153,7 @@ def _figure(pixels: NDArray[np.uint8], caption: str) -> str:
 
 
 def neighbours_html(images: NDArray[np.uint8], labels: NDArray[np.int64], near: Neighbours, are_buttons: bool) -> str:
-    """The nearest pictures with their labels and distances; as buttons where they can be opened."""
+    """The nearest pictures with their labels and distances, as buttons if they can be opened."""
     url = png_url(image_sheet(images))
     tiles = ""
     for at, (index, distance) in enumerate(zip(near.indices[0].tolist(), near.distances[0].tolist(), strict=True)):

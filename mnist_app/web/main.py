@@ -34,7 +34,7 @@ session.arrive_at(page.url_path)
 tour(page.title)
 try:
     page.run()
-except AppError as error:  # files that are gone since the page asked for them last; fragments say so themselves
+except AppError as error:  # such as for a file deleted meanwhile; fragments report their own errors
     problem_notice(str(error))
 offer_tour()
 lead()
@@ -43,8 +43,8 @@ outlast_reloads()
 
 @st.fragment(run_every=3600)
 def _ask_for_a_run_when_connected_again() -> None:
-    """Nothing. But only where something runs by itself does the page ask for a run once a broken connection is back;
-    what was drawn and pressed meanwhile would never be heard, nor whatever is after a restart of the server."""
+    """Does nothing, but a page asks for a rerun after a lost connection is back only if it has a fragment that runs
+    periodically. Otherwise what was drawn or pressed meanwhile, or after a restart of the server, would be lost."""
 
 
 _ask_for_a_run_when_connected_again()

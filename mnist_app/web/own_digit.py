@@ -1,4 +1,4 @@
-"""The visitor's own drawing where models read it that know of no numbers."""
+"""The visitor's own drawing, for pages where models read single digits only."""
 
 import streamlit as st
 
@@ -7,8 +7,8 @@ from mnist_app.web import session
 
 
 def own_digit() -> Glyph | None:
-    """What is on this visitor's pad, of a number its first digit, which is said; None of a blank pad."""
+    """The digit on this visitor's pad; of a number the first digit, with a caption; None if the pad is blank."""
     digits = session.own_digits()
     if len(digits) > 1:
-        st.caption("On the pad is a number. Here one digit is read at a time: its first.")
+        st.caption("There is a number on the pad. Only its first digit is read here.")
     return digits[0].glyph if digits else None

@@ -17,15 +17,15 @@ from mnist_app.web.answer import percent
 
 
 def png_url(pixels: NDArray[np.uint8]) -> str:
-    """Pixels (height, width), 0 = black, or (height, width, 3) in red, green and blue, as a data URL."""
+    """Pixels as the data URL of a PNG: (height, width), 0 = black, or (height, width, 3) in red, green and blue."""
     file = io.BytesIO()
-    # A class draws at once: time counts more than bytes.
+    # A whole class draws at the same time, so speed matters more than size.
     Image.fromarray(pixels).save(file, "PNG", compress_level=1)
     return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
 
 
 def steps_html(steps: Sequence[Step]) -> str:
-    """The way from ink to pixels as a strip of captioned pictures."""
+    """The steps from ink to pixels as a strip of captioned pictures."""
     figures = "".join(
         f'<figure><img src="{png_url(on_black(step.picture))}" alt="{html.escape(step.why)}">'
         f"<figcaption><strong>{html.escape(step.name)}</strong> {html.escape(step.why)}</figcaption></figure>"
@@ -35,9 +35,9 @@ def steps_html(steps: Sequence[Step]) -> str:
 
 
 def pen_step(drawing: Drawing) -> Step:
-    """What a model that follows the pen knows of a drawing besides."""
+    """The additional step of a model with a pen network: a picture of the pen's trajectory."""
     return Step(
-        "The pen", "How it was written, brighter and brighter: that is read, too.", painted(trajectory_of(drawing))
+        "The pen", "How it was written, from dark to bright. This is read, too.", painted(trajectory_of(drawing))
     )
 
 
@@ -52,7 +52,7 @@ def digits_html(reading: Reading) -> str:
 
 
 def on_black(ink: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Ink in white on a black square, as the network gets it, in the middle with a little room around."""
+    """White ink on a black square, as the network gets it: in the middle, with a narrow margin."""
     height, width = ink.shape
     side = max(height, width) + 2 * (max(height, width) // BOX)
     square = np.zeros((side, side), np.uint8)
@@ -62,7 +62,7 @@ def on_black(ink: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 
 def row_html(pictures: Sequence[tuple[str, str]], kind: str = "") -> str:
-    """Pictures side by side, each an address and a caption, as HTML."""
+    """Pictures side by side as HTML, each given as a URL and a caption."""
     figures = "".join(
         f'<figure><img src="{url}" alt=""><figcaption>{caption}</figcaption></figure>' for url, caption in pictures
     )

@@ -1,4 +1,4 @@
-"""What a visitor's session holds, and who may change what. Keys that one page alone reads are beside it."""
+"""The state of a visitor's session, and who may change what. Keys that only one page reads are defined there."""
 
 import re
 import secrets
@@ -38,15 +38,15 @@ _PAGES, _LED, _TAKEN, _UNDER = "pages", "led", "taken", "under_picture"
 _MODEL = "model"
 _SECRET, _TEACHER, _KEPT = "secret", "teacher", "kept_correction"
 SHOW_DRAWING = "show_drawing"
-TEACH_AWAY, TEACH_CHOSEN = "teach_away", "teach_chosen"  # what was deleted, a press at a time; what is chosen to be
+TEACH_AWAY, TEACH_CHOSEN = "teach_away", "teach_chosen"  # deleted ids, a list per press; ids selected to be deleted
 
 T = TypeVar("T")
 
 
 def using() -> str:
-    """The model that this visitor reads with: chosen, or the default when they came. A new default disturbs nobody.
+    """The model that this visitor uses: the one they chose, or else what was the default when they came.
 
-    While that is deleted, or broken, another one stands in.
+    If that model is deleted or broken, the present default stands in for it, or else the shipped default.
     """
     chosen = cast(str, st.session_state.setdefault(_MODEL, default_model()))
     for find in (lambda: chosen, default_model):
@@ -57,62 +57,64 @@ def using() -> str:
 
 
 def stood_in_for() -> str | None:
-    """The model that this visitor has chosen, where another one has to stand in for it."""
+    """The model that this visitor has chosen if another one has to stand in for it, else None."""
     return None if using() == st.session_state[_MODEL] else cast(str, st.session_state[_MODEL])
 
 
 def use(name: str) -> None:
-    """Read with another model from now on. Raises ModelError where that cannot be had: the present one stays."""
+    """Switch to another model. Raises ModelError, and keeps the present one, if that cannot be loaded."""
     shared.model(name)
     st.session_state[_MODEL] = name
 
 
 def pad() -> Pad:
-    """This visitor's canvas."""
+    """This visitor's pad."""
     return cast(Pad, st.session_state.setdefault(_PAD, Pad()))
 
 
 def arrive_at(page: str) -> None:
-    """Note which page this run shows. A canvas that was out of sight comes back with the ink it last had."""
-    st.session_state[PEN_WIDTH] = st.session_state.get(PEN_WIDTH, USUAL_PEN)  # or a page without it forgets it
+    """Note which page this run shows. After a change of page, the canvas comes back with its latest ink."""
+    st.session_state[PEN_WIDTH] = st.session_state.get(PEN_WIDTH, USUAL_PEN)  # else lost on a page without the slider
     if st.session_state.get(_PAGE) != page:
         st.session_state[_PAGE] = page
         _keep_upload()
-        pad().catch_up()  # a stroke may have come together with the press on the link
+        pad().catch_up()  # a stroke may have come in the same run as the click on the link
         pad().show(pad().latest)
 
 
 def sent(key: str, name: str) -> Any:
-    """What a component has just sent under ``name``; None where it left with its page before Streamlit called back."""
+    """What a component has just sent under ``name``; None if its page was left before Streamlit called back."""
     state = st.session_state.get(key)
     return None if state is None else state.get(name)
 
 
 def know_pages(pages: list[Page]) -> None:
-    """Note the pages there are, so that one can lead to another."""
+    """Note all pages by title, so that go_to() finds them."""
     st.session_state[_PAGES] = {page.title: page for page in pages}
 
 
 def go_to(title: str, to: str = "h1") -> None:
-    """Show another page instead of the rest of this one, from where the CSS selector ``to`` finds something."""
+    """Show another page instead of the rest of this one, scrolled to what the CSS selector ``to`` finds."""
     if page := st.session_state.get(_PAGES, {}).get(title):
         lead_to(to, is_arrival=True)
         st.switch_page(page)
 
 
 def lead_to(to: str, is_arrival: bool = False) -> None:
-    """Have the page scroll to what the CSS selector ``to`` finds once it is there: on a phone, where it may be off the
-    screen; an arrival anywhere, and with the focus, whose place may be gone.
+    """Have the page scroll to the element that the CSS selector ``to`` finds, once that is there.
+
+    It scrolls only on a phone, and only if the element is off the screen. An arrival scrolls everywhere, and moves the
+    focus to the element too, because whatever had the focus may be gone.
     """
     st.session_state[_LED] = {"to": to, "number": secrets.token_hex(4), "isArrival": is_arrival}
 
 
 def led() -> dict[str, object]:
-    """What lead_to() was asked for last."""
+    """The arguments of the last lead_to(), as lead.js takes them."""
     return cast("dict[str, object]", st.session_state.get(_LED, {}))
 
 
-# Who may
+# Who may do what
 
 
 def is_teacher() -> bool:
@@ -123,24 +125,22 @@ def is_teacher() -> bool:
 
 
 def require_teacher() -> None:
-    """For the callbacks that change what everybody shares, whatever the page shows. Raises AccessError."""
+    """Guard a callback that changes what everybody shares, whatever the page shows. Raises AccessError."""
     if is_teacher():
         return
     if has_password():
-        raise AccessError(
-            "Only a teacher may do that. The password is asked for on the pages Teach, Train, Models and Data."
-        )
-    raise AccessError("Only somebody at the machine that the app runs on may do that: it was given no password.")
+        raise AccessError("Only a teacher may do that. Sign in on the Teach, Train, Models or Data page.")
+    raise AccessError("No teacher password is set, so this can be done only on the machine that runs the app.")
 
 
 def sign_in(password: str) -> None:
-    """Be a teacher for as long as this session lasts. Raises AccessError."""
+    """Make this visitor a teacher until the session ends. Raises AccessError."""
     shared.gate().admit(password, st.context.ip_address or "this machine")
     st.session_state[_TEACHER] = True
 
 
 def sign_out() -> None:
-    """Be no teacher any more; the ways back for what was deleted as one go, too."""
+    """Make this visitor a pupil again. They can no longer undo earlier deletions."""
     for key in (_TEACHER, TEACH_AWAY, TEACH_CHOSEN):
         st.session_state.pop(key, None)
 
@@ -149,12 +149,12 @@ def sign_out() -> None:
 
 
 def visitor() -> str:
-    """What this visitor is called among corrections: a number drawn by lot, which says nothing of who it is."""
+    """The random number under which this visitor's corrections are kept. It does not reveal who they are."""
     return visitor_of(secret())
 
 
 def secret() -> str:
-    """What this visitor's tab keeps, to be the same visitor after a reload; nobody else ever sees it."""
+    """A random secret that the browser tab keeps, to be the same visitor after a reload. Nobody else ever sees it."""
     return cast(str, st.session_state.setdefault(_SECRET, secrets.token_hex(16)))
 
 
@@ -163,35 +163,35 @@ def visitor_of(secret: str) -> str:
 
 
 def come_back(kept: Any) -> None:
-    """Be who this visitor was before a reload, with the ink and what was said of it, unless they have drawn since.
+    """After a reload, restore this visitor's identity, ink and last correction, unless they have drawn since.
 
-    ``kept`` is what their browser kept, and may be anything.
+    ``kept`` is what their browser kept. It may be anything.
     """
-    if kept is None or not pad().is_untouched:  # None where the page was left before it came: it will be sent again
+    if kept is None or not pad().is_untouched:  # None: the page was left before it came; it is sent again
         return
     told = kept if isinstance(kept, dict) else {}
     known = told.get("secret")
     if isinstance(known, str) and re.fullmatch("[0-9a-f]{32}", known):
         st.session_state[_SECRET] = known
     pad().bring_back(told.get("ink"))
-    read_picture_again()  # what was brought back was not drawn over one
-    with suppress(CorrectionError):  # whoever keeps something next hears what is wrong
+    read_picture_again()  # the restored ink was not drawn over it
+    with suppress(CorrectionError):  # the next attempt to keep one reports it
         for last in find_corrections(visitor(), most=1):
             note_kept(Kept(last.id, last.label, last.read, in_whole_pixels(last.drawing)))
 
 
 @dataclass(frozen=True)
 class Kept:
-    """What this visitor last said they drew."""
+    """This visitor's last correction."""
 
-    id: int  # of the correction
+    id: int
     label: int
-    read: str | None  # what was read in it; None where it was taken for no digit
-    drawn: list[list[list[float]]]  # the ink of which it was said, as Pad.drawn has it
+    read: str | None  # what the model read; None if it refused
+    drawn: list[list[list[float]]]  # the ink it is about, like Pad.drawn
 
 
 def kept() -> Kept | None:
-    """The correction of what is on the pad now, if there is one and nobody has deleted it."""
+    """The correction of the ink that is on the pad now, if there is one and it has not been deleted."""
     found = cast("Kept | None", st.session_state.get(_KEPT))
     if found is None or found.drawn != pad().drawn:
         return None
@@ -199,10 +199,10 @@ def kept() -> Kept | None:
 
 
 def is_still_kept(correction: Kept) -> bool:
-    """Whether this visitor's correction was neither taken back nor replaced, whatever is on the pad by now."""
+    """Whether this visitor's correction was neither taken back nor replaced, whatever is on the pad now."""
     try:
         return is_kept(correction.id, visitor())
-    except CorrectionError:  # it was kept, and whoever changes it now hears what is wrong
+    except CorrectionError:  # it was kept; the next attempt to change it reports this
         return True
 
 
@@ -210,18 +210,18 @@ def note_kept(correction: Kept | None) -> None:
     st.session_state[_KEPT] = correction
 
 
-# What is worked out for a visitor
+# Answers computed for one visitor
 
 
 @dataclass
 class Answers:
-    """What was last worked out for one visitor, for each question."""
+    """The latest answer to each question of one visitor."""
 
-    _known: dict[str, tuple[object, object]] = field(default_factory=dict)  # what it is about, and the answer
+    _known: dict[str, tuple[object, object]] = field(default_factory=dict)  # (what it is about, the answer)
     _lock: Lock = field(default_factory=Lock)
 
     def once(self, question: str, about: object, work: Callable[[], T]) -> T:
-        """What ``work`` gives, unless it is known. A run that was ended may be at it still: then that is awaited."""
+        """The result of ``work``, computed only if not known. Waits if a stopped run is still computing it."""
         with self._lock:
             if question not in self._known or self._known[question][0] != about:
                 self._known[question] = about, work()
@@ -229,7 +229,7 @@ class Answers:
 
 
 def once(question: str, model: str, about: object, work: Callable[[], T]) -> T:
-    """What ``work`` gives, not worked out again: the whole page shows what a panel has shown as the pen went up.
+    """The result of ``work``, kept: a panel shows it as the pen goes up, and the whole page then shows it again.
 
     Raises ModelError.
     """
@@ -238,48 +238,48 @@ def once(question: str, model: str, about: object, work: Callable[[], T]) -> T:
 
 
 def own_digits() -> Sequence[ReadDigit]:
-    """The digits on this visitor's pad, as the model in use tells them apart; none of a blank one."""
+    """The digits on this visitor's pad, as the model in use splits the drawing; none if the pad is blank."""
     drawing, name = pad().drawing, using()
     if drawing.is_blank:
         return ()
     return once("own digits", name, drawing.to_points(), lambda: read_drawing(shared.model(name), drawing).digits)
 
 
-# A picture in place of the drawing
+# A picture that is read instead of the drawing
 
 
 @dataclass(frozen=True, eq=False)
 class Taken:
-    """A picture that the Draw page reads: of a split, a changed one, or one that was uploaded before another page."""
+    """A picture that the Draw page reads: from a split, a changed one, or an upload from before a change of page."""
 
     prepared: Prepared
     name: str
-    label: int | None  # the digit that it shows, where that is known
-    over: str | None = None  # what the uploader holds, which is not read meanwhile
-    before: "Taken | None" = None  # what was read before it, and is again once it is put back
+    label: int | None  # the digit that it shows, if known
+    over: str | None = None  # file id of an upload, which is not read meanwhile
+    before: "Taken | None" = None  # what put_back() returns to
     is_upload: bool = False
 
     @classmethod
     def of(cls, pixels: NDArray[np.uint8], name: str, label: int | None) -> "Taken":
-        """Of a picture (28, 28), 0 = paper, 255 = ink."""
+        """From a picture (28, 28), 0 = paper, 255 = ink."""
         step = Step(
-            "28 × 28", "As MNIST has it: all that the network sees.", pixels.astype(np.float32) / np.float32(255)
+            "28 × 28", "As in MNIST. This is all that the network sees.", pixels.astype(np.float32) / np.float32(255)
         )
         return cls(Prepared(pixels, (step,)), name, label)
 
     def without_uploader(self, upload: "Taken") -> "Taken":
-        """The same once the uploader is gone, and what it held is known."""
+        """The same once the uploader is gone: ``upload``, which it held, becomes the last picture to go back to."""
         before = self.before.without_uploader(upload) if self.before else upload
         return replace(self, over=None, before=before)
 
 
 def take(pixels: NDArray[np.uint8], name: str, label: int | None, before: Taken | None = None) -> None:
-    """Have the Draw page read a picture until it is put back, or another one is uploaded."""
+    """Have the Draw page read a picture until put_back() or another upload."""
     st.session_state[_TAKEN] = replace(Taken.of(pixels, name, label), over=uploaded(), before=before)
 
 
 def taken() -> Taken | None:
-    """The picture that the Draw page is to read, if one was taken there and nothing was uploaded since."""
+    """The picture that the Draw page reads, if one was taken there and nothing has been uploaded since."""
     found = cast("Taken | None", st.session_state.get(_TAKEN))
     if found and found.over != uploaded():
         st.session_state.pop(_TAKEN)
@@ -288,14 +288,14 @@ def taken() -> Taken | None:
 
 
 def put_back() -> None:
-    """Have the Draw page read what it read before the picture that was taken to it: another one, or the pad."""
+    """Have the Draw page read what it read before the taken picture: another picture, or the pad."""
     found = cast("Taken | None", st.session_state.pop(_TAKEN, None))
     if found and found.before:
         st.session_state[_TAKEN] = found.before
 
 
 def prepared_upload(upload: UploadedFile) -> Prepared:
-    """An uploaded picture ready to be read; worked out once, however often the page runs. Raises AppError."""
+    """An uploaded picture ready to be read. It is prepared once, however often the page runs. Raises AppError."""
     kept = st.session_state.get(_PREPARED)
     if kept is None or kept[0] != upload.file_id:
         forget_upload()
@@ -310,13 +310,13 @@ def forget_upload() -> None:
 
 
 def uploaded() -> str | None:
-    """What the picture on the Draw page is known by, where one was uploaded."""
+    """The file id of the picture in the Draw page's uploader, if any."""
     upload = cast("UploadedFile | None", st.session_state.get(UPLOAD))
     return upload.file_id if upload else None
 
 
 def _keep_upload() -> None:
-    """Have what was uploaded outlive the uploader, which forgets it with its page."""
+    """Keep an upload, which Streamlit's uploader forgets when its page is left."""
     found, kept = cast("Taken | None", st.session_state.get(_TAKEN)), st.session_state.pop(_PREPARED, None)
     if kept:
         upload = Taken(kept[1], "your picture", None, is_upload=True)
@@ -324,7 +324,7 @@ def _keep_upload() -> None:
 
 
 def is_drawn_over(picture: Prepared) -> bool:
-    """Whether the pad has got strokes since a picture came to be read: then it is the drawing that is meant."""
+    """Whether strokes were added to the pad since this picture was first read: then the drawing is read instead."""
     strokes = len(pad().strokes)
     known, under = cast("tuple[Prepared | None, int]", st.session_state.get(_UNDER, (None, 0)))
     under = min(under, strokes) if known is picture else strokes
@@ -333,7 +333,7 @@ def is_drawn_over(picture: Prepared) -> bool:
 
 
 def read_picture_again() -> None:
-    """Have the Draw page read the picture, whatever has been drawn since it came."""
+    """Have the Draw page read the picture, whatever has been drawn over it."""
     st.session_state.pop(_UNDER, None)
 
 
@@ -341,16 +341,16 @@ def read_picture_again() -> None:
 
 
 def usual_view() -> View:
-    """What Explore shows when nobody asks for anything: the model in use on test, or on what there is."""
+    """What Explore shows by default: the model in use on the test split, or on the sample's only split."""
     return View(using(), find_source().splits[-1])
 
 
 def view() -> tuple[View, tuple[str, ...]]:
-    """What this visitor looks at, and the names of query parameters that made no sense.
+    """What this visitor looks at, and the names of invalid query parameters.
 
-    The address decides when it is new: opened, reloaded, gone back to. A run that answers a press does not ask it, for
-    the browser may have sent it before it heard of the view that it is now. What made no sense is named until then:
-    the page runs again by itself when a split has been read.
+    A new address (opened, reloaded, gone back to) sets the view. A run that answers a press ignores the address, which
+    the browser may have sent before it learned of the present view. Invalid names are reported until the next press,
+    because the page also reruns by itself when a split has been read.
     """
     asked = st.query_params.to_dict()
     is_answer = st.session_state.pop(_ANSWERED, False)
@@ -362,17 +362,17 @@ def view() -> tuple[View, tuple[str, ...]]:
 
 
 def seen() -> View:
-    """What this visitor looks at by now; what a run was given may be a press behind."""
+    """What this visitor looks at now; the view that a run was given may be one press behind."""
     return cast(View, st.session_state[_VIEW])
 
 
 def show(view: View) -> None:
-    """Look at something else, from the callback of what was pressed."""
+    """Set the view, from the callback of a press."""
     st.session_state[_VIEW], st.session_state[_ANSWERED] = view, True
 
 
 def write_address(view: View) -> None:
-    """Put the view into the address bar, which then knows of the press that this run answers."""
+    """Put the view into the address bar, with the effect of the press that this run answers."""
     query = view.to_query()
     st.session_state[_VIEW], st.session_state[_ADDRESS] = view, query
     st.session_state.pop(_ANSWERED, None)
@@ -381,6 +381,6 @@ def write_address(view: View) -> None:
 
 
 def see_drawing() -> None:
-    """Look at the map with what is drawn on the pad."""
+    """Set the view to the map, with the drawing on the pad shown in it."""
     show(replace(st.session_state.get(_VIEW) or usual_view(), panel="map"))
     st.session_state[SHOW_DRAWING] = True

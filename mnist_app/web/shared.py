@@ -1,4 +1,4 @@
-"""What is loaded or computed once for all visitors, and whose turn it is."""
+"""What is loaded or computed once for all visitors, and the locks around it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,24 +31,24 @@ from mnist_app.training.jobs import Job, JobError, snapshot_network
 from mnist_app.training.queue import Queue
 from mnist_app.work import Progress, Work
 
-MOST_MODELS = 48  # in memory at once, each with 6 MB, an ensemble with 16, a few of the lab's with more
-MOST_MOMENTS = 100  # networks of trainings' moments, each with half a MB
-MOST_READ = 2_000  # readings by those networks: a class with a drawing each, twelve moments, and some to spare
-MOST_EXPLORED = 8  # splits as models read them that stay in memory; each takes up to 75 MB
-MOST_ATTACKS = 500  # figures kept of models under attack
-ATTACKED = 1_000  # digits that an attack's accuracy is measured on
+MOST_MODELS = 48  # in memory at once: 6 MB each, 16 MB for an ensemble, more for a few of the lab's
+MOST_MOMENTS = 100  # networks from moments of trainings in memory, half a MB each
+MOST_READ = 2_000  # cached readings: a class with a drawing each, times twelve moments, and some to spare
+MOST_EXPLORED = 8  # pairs of model and split in memory, up to 75 MB each
+MOST_ATTACKS = 500  # accuracies under attack in memory
+ATTACKED = 1_000  # digits on which the accuracy under an attack is measured
 LONGEST_WAIT = 0.5  # seconds that a page waits for its turn
 
-Stamp = tuple[tuple[int, int], ...]  # when each file was written, in nanoseconds, and its size
+Stamp = tuple[tuple[int, int], ...]  # by file: when it was written, in nanoseconds, and its size
 
-_loading: dict[tuple[str, Stamp], Lock] = {}  # by model and stamp: of one, the first to ask loads it for all
-_beginning = Lock()  # two visitors may ask for the same map at once
-_attacking = Lock()  # a class may ask about as many attacks as it likes: one after the other
+_loading: dict[tuple[str, Stamp], Lock] = {}  # by model and stamp: the first to ask loads it for all
+_beginning = Lock()  # two visitors may start the same map or download at once
+_attacking = Lock()  # attacks are measured one at a time, however many a class asks for
 _turns = Lock()
 
 
 def path_of(name: str) -> str:
-    """The path on this server of what is named from the app's own root."""
+    """The URL path of ``name``, which is relative to the app's root."""
     base = st.get_option("server.baseUrlPath").strip("/")
     return f"/{base}/{name}" if base else f"/{name}"
 
@@ -57,7 +57,7 @@ def path_of(name: str) -> str:
 
 
 def stamp_of(model: str) -> Stamp:
-    """Changes whenever what a model answers does: weights, those of the pen, the card. Raises ModelError."""
+    """Changes whenever a model's weights, pen network or card, and so its answers, do. Raises ModelError."""
     folder = find_model(model)
     path = answering_file(folder)
     try:
@@ -69,7 +69,7 @@ def stamp_of(model: str) -> Stamp:
     return tuple((each.st_mtime_ns, each.st_size) for each in found)
 
 
-@lru_cache(maxsize=MOST_MODELS)  # asked several times in every run, and a tenth of what st.cache_resource costs
+@lru_cache(maxsize=MOST_MODELS)  # called several times in every run; costs a tenth of st.cache_resource
 def _model(name: str, stamp: Stamp) -> Recogniser:
     return load_recogniser(name)
 
@@ -77,18 +77,18 @@ def _model(name: str, stamp: Stamp) -> Recogniser:
 def model(name: str) -> Recogniser:
     """A model by its name, loaded once for all sessions and again when its weights change. Raises ModelError."""
     key = name, stamp_of(name)
-    with _loading.setdefault(key, Lock()):  # a class that hears of a new default asks for it at once
+    with _loading.setdefault(key, Lock()):  # a whole class may ask for a new default at once
         return _model(*key)
 
 
-@lru_cache(maxsize=MOST_READ)  # two dozen models at once, whenever the page of the lab runs
+@lru_cache(maxsize=MOST_READ)  # each run of the Lab page asks two dozen models
 def _read_by(name: str, stamp: Stamp, pixels: bytes, trajectory: bytes) -> Prediction:
     way = np.frombuffer(trajectory, np.float32).reshape(-1, 3) if trajectory else None
     return recognise_glyphs(model(name), [Glyph(np.frombuffer(pixels, np.uint8).reshape(28, 28), way)])[0]
 
 
 def read_by(name: str, drawn: Glyph) -> Prediction:
-    """What a model reads in what was drawn, as one digit. Raises ModelError."""
+    """What a model reads in a drawing, taken as one digit. Raises ModelError."""
     way = b"" if drawn.trajectory is None else drawn.trajectory.tobytes()
     return _read_by(name, stamp_of(name), drawn.pixels.tobytes(), way)
 
@@ -98,24 +98,24 @@ def read_by(name: str, drawn: Glyph) -> Prediction:
 
 @st.cache_resource(show_spinner=False)
 def split(name: str, source: Source) -> Digits:
-    """One split, read once for all sessions; ``source`` only says when to read again."""
+    """One split, loaded once for all sessions. ``source`` is only part of the cache key."""
     return load_split(name)
 
 
 @st.cache_resource(show_spinner=False)
 def norms() -> Norms:
-    """What real digits are like: the 5,000 of the validation split, which are here without a download."""
+    """What real digits are like, by the 5,000 of the validation split, which need no download."""
     return Norms.of(split("validation", find_source()))
 
 
 @st.cache_resource(show_spinner=False)
 def downloads() -> list[Download]:
-    """The download that is under way or ended last, if any: one for all visitors."""
+    """The download that is running or ended last, if any; shared by all visitors."""
     return []
 
 
 def download() -> None:
-    """Begin to fetch MNIST, unless that is under way: two visitors may press at once."""
+    """Start fetching MNIST unless that is running already: two visitors may press at once."""
     with _beginning:
         if not (downloads() and downloads()[-1].is_running):
             downloads()[:] = [Download()]
@@ -126,15 +126,15 @@ def download() -> None:
 
 @st.cache_resource(show_spinner=False)
 def gate() -> Gate:
-    """Asks for the teacher's password: one for all visitors."""
+    """Checks the teacher's password; one gate for all visitors."""
     return Gate()
 
 
 @contextmanager
 def turn() -> Iterator[None]:
-    """The Draw pages of a class are made one after the other: an answer waits behind one script, not behind thirty.
+    """Runs the Draw pages of a class one after the other, so that a live answer waits for one script, not for thirty.
 
-    Nobody waits for long: who has waited LONGEST_WAIT goes on beside the others.
+    A page that has waited LONGEST_WAIT runs beside the others.
     """
     is_ours = _turns.acquire(timeout=LONGEST_WAIT)
     try:
@@ -149,12 +149,12 @@ def turn() -> Iterator[None]:
 
 @st.cache_resource(show_spinner=False)
 def queue() -> Queue:
-    """The trainings: one queue for all visitors."""
+    """The queue of trainings; one for all visitors."""
     return Queue()
 
 
 def spoken_for() -> set[str]:
-    """Names that no new model may have, besides those of the models there are: deleted ones' and trainings'."""
+    """Names that a new model may not take, besides existing ones: those of deleted models and of jobs."""
     return {*restorable(), *(job.name for job in queue().jobs())}
 
 
@@ -163,16 +163,16 @@ def _moment(identity: str, architecture: str, passes: float) -> nn.Module:
     return snapshot_network(identity, architecture, passes)
 
 
-@lru_cache(maxsize=MOST_READ)  # who looks on asks for a dozen every second
+@lru_cache(maxsize=MOST_READ)  # everybody who watches a training asks for a dozen every second
 def _reading(identity: str, architecture: str, passes: float, pixels: bytes) -> Prediction:
     picture = np.frombuffer(bytearray(pixels), np.uint8).reshape(28, 28)
     return read_with(_moment(identity, architecture, passes), picture)
 
 
 def read_at(job: Job, passes: float, pixels: NDArray[np.uint8]) -> Prediction:
-    """What a network read in a picture (28, 28) at a moment of its training that was kept. Raises JobError."""
+    """What a network read in a picture (28, 28) at a moment of its training that was saved. Raises JobError."""
     if job.request is None:
-        raise JobError("It is not known any more which network this training was of.")
+        raise JobError("It is no longer known which network this training was for.")
     return _reading(job.id, job.request.config.architecture, passes, pixels.tobytes())
 
 
@@ -180,7 +180,7 @@ def read_at(job: Job, passes: float, pixels: NDArray[np.uint8]) -> Prediction:
 
 
 def _unless_failed(cached: Any, *key: object) -> Any:
-    """Work that is cached, and forgotten once somebody has been told that it failed: the next to ask begins anew."""
+    """Get work from a cache. Failed work is returned once and dropped, so that the next caller starts it again."""
     work = cached(*key)
     if work.problem:
         cached.clear(*key)
@@ -189,7 +189,7 @@ def _unless_failed(cached: Any, *key: object) -> Any:
 
 @dataclass(frozen=True, eq=False)
 class Explored:
-    """A split with what a model makes of it, and why that could not be kept for the next time, if so."""
+    """A model's readings of a split, and why they could not be saved for next time, if so."""
 
     readings: Readings
     evaluation: Evaluation
@@ -202,20 +202,20 @@ def _exploring(model: str, stamp: Stamp, name: str, source: Source) -> Work[Expl
         digits = split(name, source)
         predictions, problem = predictions_of(model, name, digits, progress)
         readings = Readings(name, digits, predictions)
-        _ = readings.thickness, readings.slant, readings.averages, readings.losses  # now rather than in a click
+        _ = readings.thickness, readings.slant, readings.averages, readings.losses  # compute now, not during a press
         return Explored(readings, evaluate(digits.labels, predictions.read), problem)
 
     return Work(explore)
 
 
 def exploring(model: str, name: str) -> Work[Explored]:
-    """The computation of a model's readings of a split, done or under way: one for all visitors. Raises ModelError."""
+    """The computation of a model's readings of a split, running or done, once for all visitors. Raises ModelError."""
     return cast(Work[Explored], _unless_failed(_exploring, model, stamp_of(model), name, find_source()))
 
 
 @st.cache_resource(show_spinner=False, max_entries=MOST_MODELS)
 def _favourites(model: str, stamp: Stamp, source: Source) -> Work[tuple[Favourites, ...]]:
-    name = source.splits[0]  # to learn from, or the sample
+    name = source.splits[0]  # the train split, or the sample
 
     def compute(progress: Progress) -> tuple[Favourites, ...]:
         return favourites_of(model, name, split(name, source), progress)
@@ -224,14 +224,14 @@ def _favourites(model: str, stamp: Stamp, source: Source) -> Work[tuple[Favourit
 
 
 def maps_favourites(model: str) -> Work[tuple[Favourites, ...]]:
-    """What each map of a model responds to most, computed once for all visitors. Raises ModelError."""
+    """The pictures that each feature map of a model responds to most, once for all visitors. Raises ModelError."""
     return cast(Work[tuple[Favourites, ...]], _unless_failed(_favourites, model, stamp_of(model), find_source()))
 
 
 @st.cache_resource(show_spinner=False, max_entries=MOST_ATTACKS)
 def _under_attack(model_name: str, stamp: Stamp, source: Source, attack: Attack) -> Work[float]:
     digits = split(source.splits[-1], source)
-    some = digits[slice(0, len(digits), len(digits) // ATTACKED)]  # spread out, for the sample is in order
+    some = digits[slice(0, len(digits), len(digits) // ATTACKED)]  # evenly spread: the sample is sorted by digit
 
     def measure(progress: Progress) -> float:
         with _attacking:
@@ -241,7 +241,7 @@ def _under_attack(model_name: str, stamp: Stamp, source: Source, attack: Attack)
 
 
 def under_attack(model: str, attack: Attack) -> Work[float]:
-    """How a model fares when ATTACKED digits are attacked, under way or done, once for all visitors.
+    """The measurement of a model's accuracy on ATTACKED digits under attack, running or done, once for all visitors.
 
     Raises ModelError.
     """
@@ -263,23 +263,23 @@ def _known_tsne(model: str, stamp: Stamp, name: str, source: Source) -> Places |
 
 @st.cache_resource(show_spinner=False)
 def layouts() -> dict[tuple[str, str], Layout]:
-    """The maps that are being computed or were, by model and split: one for all visitors."""
+    """The t-SNE maps that are running or done, by model and split; shared by all visitors."""
     return {}
 
 
 def places(model: str, readings: Readings, method: str) -> Places | None:
-    """Where the pictures lie on a map; None while that is not known."""
+    """Where the pictures lie on a map; None if that has not been computed."""
     key = model, stamp_of(model), readings.split, find_source()
     if method == "pca":
         return _pca(*key, readings)
     found = _known_tsne(*key)
     if found is None:
-        _known_tsne.clear(*key)  # it may be computed by the next time
+        _known_tsne.clear(*key)  # it may have been computed by the next call
     return found
 
 
 def lay_out(model: str, name: str) -> None:
-    """Begin to compute a t-SNE map, unless one is under way: a class draws on the same machine."""
+    """Start computing a t-SNE map unless one is running: only one at a time, as a class draws on the same machine."""
     with _beginning:
         if running_layout() is None:
             layouts()[model, name] = Layout(model, name)
@@ -290,12 +290,12 @@ def running_layout() -> tuple[str, str] | None:
     return next((key for key, layout in layouts().items() if layout.is_running), None)
 
 
-# The nearest
+# Nearest neighbours
 
 
 @st.cache_resource(show_spinner=False, max_entries=MOST_MODELS)
 def _sketch(model: str, stamp: Stamp, source: Source) -> Work[Sketch]:
-    name = source.splits[0]  # to learn from, or the sample
+    name = source.splits[0]  # the train split, or the sample
 
     def compute(progress: Progress) -> Sketch:
         return sketch_of(model, name, split(name, source), progress)
@@ -304,7 +304,7 @@ def _sketch(model: str, stamp: Stamp, source: Source) -> Work[Sketch]:
 
 
 def sketch(model: str) -> Work[Sketch]:
-    """The training pictures as a model sees them, computed once for all visitors. Raises ModelError."""
+    """A sketch of the training pictures as a model sees them, computed once for all visitors. Raises ModelError."""
     return cast(Work[Sketch], _unless_failed(_sketch, model, stamp_of(model), find_source()))
 
 
@@ -314,17 +314,17 @@ def _known_neighbours(model: str, stamp: Stamp, name: str, source: Source) -> Ne
 
 
 def shipped_neighbours(model: str, name: str) -> Neighbours | None:
-    """The nearest training pictures of every picture of a split, where they were computed beforehand."""
+    """The nearest training pictures of every picture of a split, if they ship with the app."""
     return _known_neighbours(model, stamp_of(model), name, find_source())
 
 
 def features_of(name: str, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """A picture's (28, 28) last features (1, F)."""
+    """The last features (1, F) of a picture (28, 28)."""
     return predict(model(name).graph, pixels[None]).features
 
 
 def nearest_of(name: str, found: Sketch, query: NDArray[np.float32], own: int | None = None) -> Neighbours:
-    """The nearest of the pictures that a model's sketch is of; ``query`` are the last features (1, F) of one."""
+    """The pictures of a model's sketch nearest to ``query``, the last features (1, F) of a picture."""
     source, graph = find_source(), model(name).graph
     images = split(source.splits[0], source).images
     return found.nearest(query, lambda rows: predict(graph, images[rows]).features, own)

@@ -1,4 +1,4 @@
-"""The glossary where its terms stand: a small ? that opens a sentence and a picture made by this app."""
+"""Glossary terms on the pages: a small ? that opens an explanation and a picture made by this app."""
 
 from collections.abc import Callable, Sequence
 
@@ -29,11 +29,11 @@ from mnist_app.web.notice import problem_notice
 from mnist_app.web.pictures import png_url, row_html
 
 Pixels = NDArray[np.uint8]  # (28, 28)
-SAMPLE = 3_507  # of the validation split: a plain seven
+SAMPLE = 3_507  # in the validation split: a plain seven
 
 
 def terms(*names: str) -> None:
-    """A ? for each of these terms of the glossary; what it opens is worked out only then."""
+    """A ? for each of these glossary terms. What it opens is computed only when it is opened."""
     with st.container(horizontal=True, gap="small", key=f"terms_{'_'.join(names)}".replace(" ", "_")):
         for name in names:
             shown = st.popover(
@@ -66,7 +66,7 @@ def _pixel(pixels: Pixels) -> str:
 
 def _mass(pixels: Pixels) -> str:
     aside = shifted(pixels, -3, 4)
-    return row_html([(png_url(_crossed(aside)), "as it came"), (png_url(_crossed(pixels)), "in the middle")])
+    return row_html([(png_url(_crossed(aside)), "before"), (png_url(_crossed(pixels)), "moved to the middle")])
 
 
 def _crossed(pixels: Pixels) -> Pixels:
@@ -79,10 +79,10 @@ def _crossed(pixels: Pixels) -> Pixels:
 
 
 def _some_of(split: str) -> str:
-    """A few digits of a split, or of validation where that is not here."""
+    """A few digits of a split, or of validation if that split is not available."""
     source = find_source()
     digits = shared.split(split if split in source.splits else "validation", source)
-    found = [int(np.flatnonzero(digits.labels == digit)[5]) for digit in (0, 3, 5, 8)]  # plain ones, of both splits
+    found = [int(np.flatnonzero(digits.labels == digit)[5]) for digit in (0, 3, 5, 8)]  # plain ones in both splits
     return row_html([(png_url(digits.images[at]), str(digits.labels[at])) for at in found])
 
 
@@ -104,7 +104,7 @@ def _augmented(pixels: Pixels) -> str:
 
 
 def _precision(_: Pixels) -> str:
-    """Validation digits of which one figure or the other is lowered, of the digit that has most of both."""
+    """Misread validation digits that lower precision or recall, for the digit with many misreadings of both kinds."""
     digits = shared.split("validation", find_source())
     read = predictions_of(DEFAULT_MODEL, "validation", digits)[0].read
     wrong = np.flatnonzero(read != digits.labels)
@@ -114,11 +114,11 @@ def _precision(_: Pixels) -> str:
     for figure, which in (("precision", read), ("recall", digits.labels)):
         for at in wrong[which[wrong] == digit][:2].tolist():
             shown.append((png_url(digits.images[at]), f"a {digits.labels[at]} read as {read[at]}: lowers {figure}"))
-    return f"<p>Of {digit}:</p>{row_html(shown)}"
+    return f"<p>For the digit {digit}:</p>{row_html(shown)}"
 
 
 def _projection(_: Pixels) -> str:
-    """The validation pictures on both maps, as many small dots."""
+    """The validation pictures on both maps, as small dots."""
     digits = shared.split("validation", find_source())
     found = predictions_of(DEFAULT_MODEL, "validation", digits)[0]
     maps = [("PCA", pca(found.features)[0]), ("t-SNE", known_tsne(DEFAULT_MODEL, "validation", digits))]
@@ -141,7 +141,7 @@ def _convolution(pixels: Pixels) -> str:
         [
             (png_url(pixels), "a picture"),
             (png_url(pattern), "a pattern, 3 × 3"),
-            (_grey(first.maps[channel]), "where it is"),
+            (_grey(first.maps[channel]), "where it was found"),
         ]
     )
 
@@ -180,7 +180,7 @@ def _softmax(_: Pixels) -> str:
 
 
 def _calibration(pixels: Pixels) -> str:
-    """A leaning seven before and after its numbers are divided by the temperature."""
+    """The probabilities of a leaning seven before and after its logits are divided by the temperature."""
     model = shared.model(DEFAULT_MODEL)
     after = np.array(recognise(model, sheared(pixels, -35)[None])[0].probabilities)
     before = after**model.card.temperature
@@ -198,7 +198,7 @@ def _scribble(_: Pixels) -> str:
 def _evidence(pixels: Pixels) -> str:
     [found] = integrated_gradients(shared.model(DEFAULT_MODEL), pixels, 7)
     picture = evidence_rgb(found.values, pixels, float(np.abs(found.values).max()))
-    return row_html([(png_url(picture), "blue for 7, amber against")], "large")
+    return row_html([(png_url(picture), "blue: for 7, amber: against")], "large")
 
 
 def _faded(pixels: Pixels) -> str:
@@ -223,13 +223,13 @@ def _attacked(levels: int, steps: int) -> Callable[[Pixels], str]:
 
 
 def _hardened(pixels: Pixels) -> str:
-    """What is left of the seven when each of two models is attacked."""
+    """The seven after an attack on each of two models."""
     found = [(name, *_after(name, Attack(48), pixels)) for name in (DEFAULT_MODEL, ROBUST_MODEL)]
     return row_html([(png_url(changed), f"{name}, attacked: {after}") for name, changed, after in found])
 
 
 def _after(name: str, attack: Attack, pixels: Pixels) -> tuple[Pixels, str]:
-    """The seven as an attack on a model leaves it, and what that model then reads."""
+    """The seven after an attack on a model, and what that model then reads."""
     model = shared.model(name)
     changed = attack.run(model, pixels[None], np.array([7]))[0]
     read = recognise(model, changed[None])[0]

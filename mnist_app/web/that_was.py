@@ -1,4 +1,4 @@
-"""What the visitor says they have drawn, under the answer: kept to be learned from."""
+"""The question under the answer: which digit did you draw? What visitors say is kept, to be learned from."""
 
 import streamlit as st
 
@@ -13,11 +13,11 @@ from mnist_app.web.picks import picks
 
 _KEY, _PROBLEM = "that_was", "that_was_problem"
 DIGITS = {str(digit): digit for digit in range(10)}
-_WHOLE = {f"whole {digit}": digit for digit in range(10)}  # what is said of a drawing that was read as a number
+_WHOLE = {f"whole {digit}": digit for digit in range(10)}  # for a drawing that was read as a number
 
 
 def that_was(is_number: bool) -> None:
-    """The question with its ten answers, and what was answered. A number may have been meant to be one digit."""
+    """The question with its ten answers, and the answer given. What was read as a number may have been one digit."""
     kept = session.kept()
     picks(_question_html(is_number, kept.label if kept else None), _KEY, _keep)
     if problem := st.session_state.pop(_PROBLEM, None):
@@ -42,7 +42,7 @@ def _question_html(is_number: bool, label: int | None) -> str:
 
 
 def _keep(picked: str) -> None:
-    """Keep it with what is read in it just now; said anew of the same ink, it takes the earlier one's place."""
+    """Keep the correction with what is read in the ink now. It replaces an earlier correction of the same ink."""
     label, pad = {**DIGITS, **_WHOLE}.get(picked), session.pad()
     pad.catch_up()
     before = session.kept()
@@ -52,15 +52,15 @@ def _keep(picked: str) -> None:
         drawing = pad.drawing
         if drawing.is_blank:
             return
-        shown = ink_ahead(pad, drawing, st.session_state[session.PEN_WIDTH])  # or another answer than the page's counts
+        shown = ink_ahead(pad, drawing, st.session_state[session.PEN_WIDTH])  # so that the answer on the page counts
         reading = read_drawing(shared.model(session.using()), shown)
-        if reading.is_number != (picked in _WHOLE):  # a stroke came with the press
+        if reading.is_number != (picked in _WHOLE):  # a stroke came with the press and changed the question
             return
         earlier = before.id if before else None
         identity = keep(drawing, label, reading.text, session.using(), session.visitor(), instead_of=earlier)
         session.note_kept(session.Kept(identity, label, reading.text, pad.drawn))
         if st.session_state.get(session.TOUR) is not None and reading.text != str(label):
-            st.toast("You have found one that the network misreads: what the tour ends with.", icon=":material/tour:")
+            st.toast("You have found one that the network misreads: the last task of the tour.", icon=":material/tour:")
     except AppError as error:
         st.session_state[_PROBLEM] = str(error)
 

@@ -1,4 +1,4 @@
-"""Single pictures of a split over HTTP, for what cannot know beforehand which it will show: the map's hover."""
+"""Single pictures of a split over HTTP, for the map, which shows the picture under the pointer."""
 
 import io
 from collections.abc import Callable, Sequence
@@ -13,12 +13,12 @@ from mnist_app.data.dataset import Digits
 from mnist_app.errors import AppError
 from mnist_app.explore.explorer import whole
 
-# MNIST never changes, and a picture's address names its place in it.
+# MNIST never changes, and the URL names the split and the index: browsers may keep the picture.
 FOR_EVER = {"Cache-Control": "public, max-age=31536000, immutable"}
 
 
 def thumbnail_routes(path: str, load: Callable[[str], Digits]) -> Sequence[BaseRoute]:
-    """Routes ``path/SPLIT/INDEX.png``; ``load`` gives a split by its name, from a cache, and raises AppError."""
+    """Routes ``path/SPLIT/INDEX.png``; ``load`` returns a split by its name, from a cache, or raises AppError."""
 
     async def thumbnail(request: Request) -> Response:
         content = await run_in_threadpool(_png, load, request.path_params["split"], request.path_params["index"])

@@ -1,4 +1,4 @@
-"""A first lesson of five minutes: seven stops on three pages, which anyone may leave at any time."""
+"""A first lesson of five minutes: seven stops on three pages. It can be left at any time."""
 
 from dataclasses import dataclass
 from typing import Any, cast
@@ -23,17 +23,17 @@ class Stop:
 STOPS = (
     Stop(
         "Draw",
-        "**Draw a digit**, as you always write it. The bars move with the pen: every bit of ink is read anew.",
+        "**Draw a digit** the way you always write it. The bars move with the pen: every bit of ink is read at once.",
     ),
     Stop(
         "Draw",
-        "Below the answer, press **What did it see?** Your digit as 28 × 28 numbers, and how the pen went. Are the "
-        "five digits that it finds most alike the ones that you would have picked, too?",
+        "Below the answer, press **What did it see?** You get your digit as 28 × 28 numbers, and the path of the pen. "
+        "Would you have picked the same five digits as most similar?",
     ),
     Stop(
         "Draw",
         "Press **Where did it look?** Blue ink speaks for the digit, amber ink against it. Which part could you "
-        "leave out, and it would still be read? Press Undo or Clear, and try.",
+        "leave out and still have it read? Press Undo or Clear, and try.",
     ),
     Stop(
         "Draw",
@@ -41,24 +41,24 @@ STOPS = (
     ),
     Stop(
         "Explore",
-        "These pictures the network has never learned from, and **the first ones it misreads**. Open one. Would "
-        "you have read it right? A yellow ? marks those whose label is in doubt itself.",
+        "The network has never learned from these pictures. Here are **the first ones it misreads**. Open one. Would "
+        "you have read it right? A yellow ? marks pictures whose label is itself in doubt.",
     ),
     Stop(
         "Break it",
-        "Now **push it until it breaks**: turn the digit, blur it, cover it. Then press **Attack it**: the change "
-        "is hardly to be seen, and yet another digit is read, or nearly. Would it fool you?",
+        "Now **push it until it breaks**: turn the digit, blur it, cover it. Then press **Attack it**: the change is "
+        "barely visible, yet the network reads another digit, or nearly does. Would it fool you?",
     ),
     Stop(
         "Draw",
         "Your turn: **find a digit that the network misreads and your neighbour does not.** Draw it in a way that "
-        "nobody taught the network, then press what you meant below the answer: **That was a …**",
+        "nobody taught the network. Then, below the answer, press the digit that you meant: **That was a …**",
     ),
 )
 
 
 def tour(page: str) -> None:
-    """The present stop, above the page; goes to the stop's page when the visitor has just moved on to it."""
+    """Show the present stop above the page. Goes to the stop's page if the visitor has just moved on to that stop."""
     at = st.session_state.get(session.TOUR)
     if at is None:
         return
@@ -80,29 +80,29 @@ def tour(page: str) -> None:
 
 
 def _found() -> str | None:
-    """What to say while something is kept that the visitor has said of a digit and the network had read otherwise."""
+    """The text of the last stop once the visitor has corrected a misread digit, until they take that back."""
     kept = session.kept()
     if kept and kept.read != str(kept.label):
         st.session_state[_FOUND] = kept
     found = cast("session.Kept | None", st.session_state.get(_FOUND))
     if not found or not session.is_still_kept(found):
         return None
-    read = f"read {found.read}" if found.read else "took it for no digit"
+    read = f"read {found.read}" if found.read else "saw no digit in it"
     return (
-        f"**You have found one:** you drew {a_digit(found.label)}, and the network {read}. On the page Draw it can "
-        "be asked what would change its mind, on the page Teach it can be taught."
+        f"**You have found one:** you drew {a_digit(found.label)}, and the network {read}. On the Draw page "
+        "you can ask what would change its mind; on the Teach page you can teach it."
     )
 
 
 def resume(kept: Any) -> None:
-    """Go on where the visitor was before a reload; ``kept`` is what their browser kept, and may be anything."""
+    """Continue the tour after a reload. ``kept`` is what the visitor's browser kept, and may be anything."""
     at = kept.get("tour") if isinstance(kept, dict) else None
     if session.pad().is_untouched and isinstance(at, int) and 0 <= at < len(STOPS):
         st.session_state[session.TOUR] = at
 
 
 def offer_tour() -> None:
-    """The way into the tour, at the foot of a page."""
+    """The button that starts the tour, at the foot of a page."""
     if st.session_state.get(session.TOUR) is None:
         st.button(
             "Take the five-minute tour",
@@ -120,11 +120,11 @@ def _go(at: int) -> None:
     st.session_state[session.TOUR], st.session_state[_MOVED] = at, True
     session.lead_to(_BOX, is_arrival=True)
     if STOPS[at].page == "Explore":
-        session.show(session.usual_view())  # of which the text speaks, whatever was looked at before
+        session.show(session.usual_view())  # the view that the stop's text describes
 
 
 def _keep_ink() -> None:
-    """The box above the pad comes or goes: that moves the canvas, which starts anew, and does so with its ink."""
+    """Remount the canvas with its ink: as the box above the pad comes or goes, the canvas moves and starts over."""
     pad = session.pad()
     pad.catch_up()
     pad.show(pad.latest)

@@ -1,4 +1,4 @@
-"""What accuracy costs, as a Plotly figure: a model a dot, and a line along those that none beats in both."""
+"""Plotly figures for the lab: accuracy against cost, and accuracy against the number of samples."""
 
 import html
 from collections.abc import Callable, Mapping, Sequence
@@ -10,21 +10,21 @@ from mnist_app.lab.figures import Figures
 from mnist_app.lab.transfer import Direction
 from mnist_app.web.charts import COMPARED, TRAINING, VALIDATION
 
-SYMBOLS = ("circle", "square", "diamond", "star")  # by family, for who sees no colours
-LEAST_MISREAD = 1e-4  # share: one of 10,000 test digits; there is no logarithm of none
-ACCURACIES = (0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999)  # marked on the axis
+SYMBOLS = ("circle", "square", "diamond", "star")  # by family, for people who cannot tell the colours apart
+LEAST_MISREAD = 1e-4  # share: one of 10,000 test digits, because zero has no logarithm
+ACCURACIES = (0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999)  # ticks of the axis
 
 
 @dataclass(frozen=True)
 class Axis:
-    """One way to count what a model costs, or what it gives."""
+    """One measure of what a model costs, or of how well it reads."""
 
     words: str
     value: Callable[[Figures], float | None]
 
 
 COSTS: Mapping[str, Axis] = {
-    "parameters": Axis("Numbers learned or kept", lambda found: found.parameters),
+    "parameters": Axis("Numbers learned or stored", lambda found: found.parameters),
     "bytes": Axis("Bytes, compressed", lambda found: found.zipped),
     "microseconds": Axis("Microseconds for one drawing", lambda found: 1000 * found.latency.median),
     "seconds": Axis("Seconds of training", lambda found: found.seconds or None),
@@ -36,7 +36,7 @@ GAINS: Mapping[str, Axis] = {
 
 
 def pareto(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """The points (cost, gain) that no other matches at the same cost or less with more gain, by cost."""
+    """The points (cost, gain) whose gain no other point reaches at the same or a lower cost, sorted by cost."""
     best: list[tuple[float, float]] = []
     for cost, gain in sorted(points, key=lambda point: (point[0], -point[1])):
         if not best or gain > best[-1][1]:
@@ -45,8 +45,8 @@ def pareto(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
 
 
 def tradeoff(table: Sequence[Figures], cost: Axis, gain: Axis) -> Any:
-    """A Plotly figure of what is known of both; costs grow to the right tenfold by tenfold, mistakes shrink upwards."""
-    import plotly.graph_objects as go  # a second's work that no other page waits for
+    """A dot for each model with both values known, and the ``pareto`` line; log scales, fewest mistakes at the top."""
+    import plotly.graph_objects as go  # takes a second; no other page should wait for it
 
     placed = [(found, x, y) for found in table if (x := cost.value(found)) and (y := gain.value(found)) is not None]
     line = pareto([(x, y) for _, x, y in placed])
@@ -87,17 +87,17 @@ def _misread(share: float) -> float:
 
 
 def _card(found: Figures) -> str:
-    """What a dot says when it is pointed at."""
+    """The hover text of a dot."""
     ink = "" if found.ink is None else f", {found.ink:.2%} of real pen strokes"
     return (
         f"<b>{html.escape(found.title)}</b><br>{found.accuracy:.2%} of test digits{ink}<br>"
         f"{found.parameters:,} numbers, {found.zipped / 1000:,.0f} kB compressed<br>"
-        f"one drawing in {found.latency.median:.2f} ms, learned in {found.seconds:,.0f} s"
+        f"one drawing in {found.latency.median:.2f} ms, trained in {found.seconds:,.0f} s"
     )
 
 
 def shares_over_samples(direction: Direction) -> Any:
-    """A Plotly figure of what is read right over the number of samples, with what is known before and without."""
+    """A Plotly figure of the accuracy over the number of samples, with and without earlier knowledge."""
     import plotly.graph_objects as go
 
     figure = go.Figure()

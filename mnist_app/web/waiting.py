@@ -1,4 +1,4 @@
-"""Where a page waits for what is computed once for all: how far it has come, or why it came to nothing."""
+"""How a page waits for what is computed once for all: a progress bar, or why it failed and a way to try again."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,13 +14,13 @@ POLL_EVERY = 0.3  # seconds
 
 
 def wait_for(work: Work[Any], doing: str, begin: Callable[[], object]) -> None:
-    """Show how far some work has come, and the page anew when it is done; where it failed, a way to ``begin`` again.
+    """Show the progress of some work, and rerun the page when it is done. If it failed, offer to ``begin`` it again.
 
-    ``doing`` says in Markdown what is done, and for whom.
+    ``doing`` says in Markdown what is being done, and for whom.
     """
     if work.problem:
         problem_notice(work.problem)
-        key = f"try_again_{doing}"  # two may have failed on one page
+        key = f"try_again_{doing}"  # there may be two failures on one page
         st.button("Try again", icon=":material/refresh:", key=key, on_click=_try_again, args=(begin,))
     else:
         _progress(work, doing)
@@ -34,6 +34,6 @@ def _progress(work: Work[Any], doing: str) -> None:
 
 
 def _try_again(begin: Callable[[], object]) -> None:
-    """Whoever asks for work that has failed makes it forgotten: what is asked for next begins anew."""
-    with suppress(AppError):  # the page says it
+    """Ask for the failed work once, which drops it from its cache: the rerun that follows starts it again."""
+    with suppress(AppError):  # the page reports it
         begin()

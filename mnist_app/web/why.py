@@ -1,4 +1,4 @@
-"""Why a digit was read so: four questions about one picture, of which only the one that was asked is worked out."""
+"""Why a digit was read as it was: four questions about one picture. An answer is computed only when it is asked for."""
 
 import html
 from collections import Counter
@@ -42,8 +42,8 @@ SEE, WHERE, WHEN, CHANGE = (
     "What would change its mind?",
 )
 WHY_PICTURE, WHY_DIGIT, WHY_LAYERS, MEANT = "why_picture", "why_digit", "why_layers", "meant"
-PATIENCE = 0.2  # seconds that a picture row waits for what takes longer the first time
-MAPS = 6  # of each layer, the strongest
+PATIENCE = 0.2  # seconds to wait for a computation that is slow the first time
+MAPS = 6  # strongest feature maps shown of each layer
 ORDINALS = ("first", "second", "third", "fourth", "fifth")
 
 
@@ -56,21 +56,21 @@ def why(
     told: Drawing | None = None,
     is_beside_neighbours: bool = False,
 ) -> None:
-    """The panel below an answer: closed until somebody asks, and then only the question that was asked.
+    """The panel below an answer: closed until a question is asked, and then it answers only that one.
 
-    ``meant`` is the digit that the picture is known to show, where that is known. ``told`` is the ink on the pad as far
-    as the canvas has told of it: as the pen goes up, the open panel alone runs, about the ink that is there by then. A
-    picture that stands beside its nearest neighbours already is followed through the layers at once.
+    ``meant`` is the digit that the picture is known to show, if known. ``told`` is the ink that the canvas has sent so
+    far: as the pen goes up, the open panel alone reruns, with the ink that is there by then. If the picture already
+    stands beside its nearest neighbours, "What did it see?" goes straight to the layers.
     """
     is_drawn = digits[0].drawing is not None
-    if not is_drawn or (told and told.is_blank):  # of a first stroke the page itself hears: it has more to show
+    if not is_drawn or (told and told.is_blank):  # the whole page reruns after a first stroke: it has more to show
         told = None
     with st.container(key="why_panel"):
         question = st.pills(
             "Why?",
             _questions(model, is_drawn, is_beside_neighbours),
             key=session.WHY if is_drawn else WHY_PICTURE,
-            persist_state="session",  # open, it stays so over a blank pad
+            persist_state="session",  # stays open while the pad is blank
         )
         if question is None:
             return
@@ -85,13 +85,13 @@ def why(
 
 
 def _digits_ahead(told: Drawing, model: str) -> Sequence[ReadDigit]:
-    """The digits on the pad; as the pen goes up, with the stroke that the canvas has not told of."""
+    """The digits on the pad, including a stroke that has just ended and that the canvas has not sent yet."""
     ink = ink_ahead(session.pad(), told, st.session_state[session.PEN_WIDTH])
     return read_drawing(shared.model(model), ink).digits
 
 
 def _questions(model: str, is_drawn: bool, is_beside_neighbours: bool) -> list[str]:
-    """What can be asked: a model that is only a graph has neither gradients nor layers to be shown."""
+    """The questions that can be answered: a model that is only a graph has neither gradients nor layers to show."""
     is_opaque = _is_opaque(model)
     can_be_answered = {SEE: not (is_opaque and is_beside_neighbours), WHERE: not is_opaque, WHEN: is_drawn}
     return [question for question in (SEE, WHERE, WHEN, CHANGE) if can_be_answered.get(question, True)]
@@ -100,7 +100,7 @@ def _questions(model: str, is_drawn: bool, is_beside_neighbours: bool) -> list[s
 def _is_opaque(model: str) -> bool:
     try:
         return shared.model(model).is_opaque
-    except AppError:  # which is said to whoever asks
+    except AppError:  # reported once a question is asked
         return False
 
 
@@ -119,11 +119,11 @@ def _answer(
 
 
 def _which(digits: Sequence[ReadDigit]) -> ReadDigit:
-    """The digit that is asked about: of a number one has to choose."""
+    """The digit that is asked about; in a number, the visitor chooses one."""
     if len(digits) == 1:
         return digits[0]
     chosen = st.segmented_control(
-        "Of which digit?",
+        "Which digit?",
         range(len(digits)),
         format_func=lambda at: (
             f"the {digits[at].prediction.digit}" + (f", {ORDINALS[at]}" if at < len(ORDINALS) else "")
@@ -139,7 +139,7 @@ def _which(digits: Sequence[ReadDigit]) -> ReadDigit:
 
 
 def _see(read: ReadDigit, model: str, is_beside_neighbours: bool) -> None:
-    """The picture beside the average of its digit and its nearest training pictures; on request layer by layer."""
+    """The picture beside the average of its digit and its nearest training pictures; layer by layer on request."""
     if is_beside_neighbours:
         _layers(read, model)
         return
@@ -157,24 +157,24 @@ def _see(read: ReadDigit, model: str, is_beside_neighbours: bool) -> None:
 
 
 def _disagreement(read: ReadDigit, model: str) -> str:
-    """What look and pen say each alone, in a sentence, where they do not say the same."""
+    """A sentence with what the image network and the pen network each read, if they disagree."""
     apart = opinions(shared.model(model), read.glyph)
     if apart is None:
         return ""
     look, pen = (a_digit(each.digit) if each.is_digit else "no digit" for each in apart)
     return (
-        "" if look == pen else f'<p class="sentence">By its look alone it is {look}, by how it was written {pen}.</p>'
+        "" if look == pen else f'<p class="sentence">By its look alone it is {look}; by how it was written, {pen}.</p>'
     )
 
 
 def _nearest(read: ReadDigit, model: str) -> None:
-    """The five pictures that the network finds most alike, and in a sentence what they are."""
+    """The five pictures that the network finds most similar, and a sentence about which digits they are."""
     source = find_source()
     work = shared.sketch(model)
     found = work.result(PATIENCE)
     which = _learnable(source)
     if found is None:
-        doing = f"{plain(read_shelf().title(model))} reads all {which}, once for everybody"
+        doing = f"{plain(read_shelf().title(model))} is reading all {which}, once for everybody"
         wait_for(work, doing, partial(shared.sketch, model))
         return
     digits = shared.split(source.splits[0], source)
@@ -188,7 +188,7 @@ def _nearest(read: ReadDigit, model: str) -> None:
 
 
 def _learnable(source: Source) -> str:
-    """What pictures to learn from are called."""
+    """What to call the pictures that neighbours are found among."""
     return "training pictures" if "train" in source.splits else "pictures of the sample"
 
 
@@ -196,18 +196,18 @@ def _nearest_of(pixels: NDArray[np.uint8], model: str, sketch: Sketch, digits: D
     features = shared.features_of(model, pixels)
     near = shared.nearest_of(model, sketch, features)
     first = int(near.indices[0, 0])
-    if (digits.images[first] == pixels).all():  # it was taken from there: of itself it is no neighbour
+    if (digits.images[first] == pixels).all():  # it is one of them, and must not be its own neighbour
         near = shared.nearest_of(model, sketch, features, first)
     return near
 
 
 def _alike(labels: NDArray[np.int64], which: str) -> str:
-    """What the nearest pictures are, in a sentence."""
+    """A sentence about which digits the nearest pictures are."""
     counts = Counter(labels.tolist()).most_common()
     if len(counts) == 1:
-        return f"The five {which} that the network finds most alike are all {_plural(counts[0][0])}."
+        return f"The five {which} that the network finds most similar are all {_plural(counts[0][0])}."
     parts = [f"{NAMES[count]} {_plural(label) if count > 1 else NAMES[label]}" for label, count in counts]
-    return f"The five {which} that the network finds most alike: {', '.join(parts[:-1])} and {parts[-1]}."
+    return f"The five {which} that the network finds most similar: {', '.join(parts[:-1])} and {parts[-1]}."
 
 
 def _plural(digit: int) -> str:
@@ -215,27 +215,27 @@ def _plural(digit: int) -> str:
 
 
 def _layers(read: ReadDigit, model: str) -> None:
-    """The way through the network, with real shapes, the strongest maps, and what those respond to."""
+    """The way through the network, with the shapes, the strongest feature maps, and what those respond to."""
     recogniser = shared.model(model)
     stations = follow(recogniser.network, read.pixels)
     if not stations:
-        st.caption("This network is not built in layers that could be shown.")
+        st.caption("This network has no layers that can be shown.")
         return
     work = shared.maps_favourites(model)
     liked = work.result(PATIENCE)
-    source, count = find_source(), recogniser.card.parameters  # of what sees pictures
+    source, count = find_source(), recogniser.card.parameters  # of the image network
     among = f"{len(shared.split(source.splits[0], source)):,} {_learnable(source)}"
     st.html(
         f'<p class="sentence">{count:,} learned numbers turn pixels into probabilities, layer by layer. Each map is '
-        f"bright where it found its pattern; below it, what excites it most among all {among}. Point at one, tap "
-        "it, or take Tab and the arrow keys, to enlarge it.</p>"
+        f"bright where it found its pattern; below it is what excites it most among all {among}. To enlarge a map, "
+        "point at it, tap it, or use Tab and the arrow keys.</p>"
     )
     linear = [part for part in recogniser.network.modules() if isinstance(part, nn.Linear)]
     sizes = [(layer.in_features, layer.out_features) for layer in linear]
     st.html(layers_html(read, stations, liked, sizes, opinions(recogniser, read.glyph)))
     terms("convolution", "feature map", "pooling", "softmax")
     if liked is None:
-        doing = "What each map responds to most is being looked for, once for everybody"
+        doing = "Finding what each map responds to most, once for everybody"
         wait_for(work, doing, partial(shared.maps_favourites, model))
 
 
@@ -246,10 +246,10 @@ def layers_html(
     linear: Sequence[tuple[int, int]],
     apart: tuple[Prediction, Prediction] | None,
 ) -> str:
-    """A diagram of the network: a row a layer, with its shape, its strongest maps, and their favourite patterns.
+    """A diagram of the network: a row for each layer, with its shape, its strongest maps and their favourite patterns.
 
-    ``linear`` are the numbers that go in and come out of each layer that is fully connected. ``apart`` is what look and
-    pen say each alone, of a drawing that is read by both.
+    ``linear`` has the inputs and outputs of each fully connected layer. ``apart`` has what the image network and the
+    pen network each read, if both read the drawing.
     """
     picture = f'<img class="map" src="{png_url(read.pixels)}" alt="The picture">'
     rows = _station("The picture", "28 × 28 pixels", picture)
@@ -270,9 +270,9 @@ def layers_html(
     if apart:
         rows += _station("By its look", "10 probabilities", _answered(apart[0]))
         pen = "no digit" if not apart[1].is_digit else f'<span class="reads">{apart[1].digit}</span>'
-        rows += _station("By how it was written", f"{POINTS} points, another network", pen)
+        rows += _station("By how it was written", f"{POINTS} points, a second network", pen)
     rows += _station(
-        "The answer", "10 probabilities, of both" if apart else "10 probabilities", _answered(read.prediction)
+        "The answer", "10 probabilities, from both" if apart else "10 probabilities", _answered(read.prediction)
     )
     return f'<ol class="network" aria-label="The network, layer by layer">{rows}</ol>'
 
@@ -288,11 +288,11 @@ def _station(name: str, shape: str, content: str) -> str:
 
 
 def _maps(station: Station, channels: Sequence[int], found: Favourites | None, number: int) -> str:
-    """Feature maps side by side, and below each what excites it most; all of a layer come as one image or two.
+    """Feature maps side by side, with what excites each most below it. Each of these two rows is one image.
 
-    They are radio buttons for the keyboard's sake: one stop for the Tab key, and the arrow keys go from map to map.
+    They are radio buttons for the keyboard: one stop for the Tab key, and the arrow keys go from map to map.
     """
-    bright = max(float(np.percentile(station.maps, 99)), 1e-9)  # of the layer: its few highest values may be white
+    bright = max(float(np.percentile(station.maps, 99)), 1e-9)  # the layer's few highest values may all be white
     pixels = np.round(np.clip(station.maps[channels] / bright, 0, 1) * 255).astype(np.uint8)
     sheets = f"--maps:url({png_url(image_sheet(pixels, len(channels)))})"
     if found is not None:
@@ -311,7 +311,7 @@ def _maps(station: Station, channels: Sequence[int], found: Favourites | None, n
 
 
 def _strip(station: Station) -> str:
-    """The averages as a row of grey cells."""
+    """The averages of all maps as a row of grey cells."""
     values = station.maps[:, 0, 0]
     cells = np.round(values / max(float(values.max()), 1e-9) * 255).astype(np.uint8)
     return f'<img class="strip" src="{png_url(cells[None])}" alt="The averages of all maps">'
@@ -321,7 +321,7 @@ def _strip(station: Station) -> str:
 
 
 def _where(read: ReadDigit, model: str) -> None:
-    """The evidence for the digit read and for its rival, over the ink."""
+    """The evidence for the digit read and for the runner-up, over the ink."""
     recogniser, prediction = shared.model(model), read.prediction
     two = prediction.digit, prediction.runner_up
     found = session.once(
@@ -349,7 +349,7 @@ def _where(read: ReadDigit, model: str) -> None:
 
 
 def _looked(evidence: Evidence) -> str:
-    """Where the evidence is, in a sentence."""
+    """A sentence about where the evidence is."""
     speaks = np.sort(evidence.values[evidence.values > 0])[::-1]
     against = float(-evidence.values[evidence.values < 0].sum())
     key = '<b class="for">Blue</b> ink speaks for a digit, <b class="against">amber</b> ink against it'
@@ -362,7 +362,7 @@ def _looked(evidence: Evidence) -> str:
 
 
 def _part(marked: NDArray[np.bool_]) -> str:
-    """In which part of the picture most of the marked pixels lie, where they lie in one."""
+    """The part of the picture in which at least two thirds of the marked pixels lie, if there is one, as words."""
     rows, columns = np.nonzero(marked)
     words = []
     for at, low, high in ((rows, "top", "bottom"), (columns, "left", "right")):
@@ -376,7 +376,7 @@ def _part(marked: NDArray[np.bool_]) -> str:
 
 
 def _when(drawing: Drawing, model: str) -> None:
-    """The drawing written again, with the ten probabilities as curves."""
+    """A replay of the drawing, with the ten probabilities as curves."""
     found = session.once(WHEN, model, drawing.to_points(), lambda: replay(shared.model(model), drawing))
     st.html(f'<p class="sentence">{_decided(found)}</p>')
     curves(
@@ -392,10 +392,10 @@ def _when(drawing: Drawing, model: str) -> None:
 
 
 def _decided(found: Replay) -> str:
-    """When it was decided, in a sentence."""
+    """A sentence about when the network decided."""
     last, decided, before = found.frames[-1].prediction, found.decided, found.before
     if not last.is_digit and before is not None:
-        return f"With {decided.share:.0%} of the ink on paper, your {before} was no digit any more."
+        return f"With {decided.share:.0%} of the ink on paper, your {before} was no longer a digit."
     if not last.is_digit:
         return "It never became a digit that the network knows."
     if before is not None:
@@ -407,13 +407,13 @@ def _decided(found: Replay) -> str:
 
 
 def _change(read: ReadDigit, digits: Sequence[ReadDigit], model: str, meant: int | None, *, is_on_draw: bool) -> None:
-    """What is unusual about the digit, and the smallest change that makes it read as the one meant."""
+    """What is unusual about the digit, and the smallest change after which it is read as the digit meant."""
     prediction = read.prediction
     usual = meant
     if usual is None:
         is_settled = prediction.is_certain or not prediction.is_digit
         usual = prediction.digit if is_settled else prediction.runner_up
-    # Of a picture that is known to show a digit the choice is forgotten with the picture; while one draws it stays.
+    # For a picture of a known digit, the choice is forgotten with the picture; while drawing, it stays.
     about = usual if meant is None else crc32(read.pixels.tobytes())
     wanted = st.segmented_control(
         "If it was meant to be",
@@ -436,7 +436,7 @@ def _change(read: ReadDigit, digits: Sequence[ReadDigit], model: str, meant: int
         lambda: smallest_change(shared.model(model), read.pixels, read.drawing, digit),
     )
     if remedy is None:
-        same = " Thickness, size and place are the same for every drawing once the network sees it."
+        same = " Thickness, size and position are the same for every drawing by the time the network sees it."
         tried = f"No single change that was tried makes it {a_digit(digit)}.{same if read.drawing else ''}"
         st.html(f'<p class="sentence">{tried}</p>')
         return
@@ -450,22 +450,22 @@ def _change(read: ReadDigit, digits: Sequence[ReadDigit], model: str, meant: int
         ):
             st.rerun()
         return
-    label = "Read this one" if is_on_draw else "Take the changed one to Draw"
+    label = "Read this one" if is_on_draw else "Take the changed picture to Draw"
     if st.button(label, icon=":material/draw:", key="take_remedy"):
         before = session.taken() if is_on_draw else None
-        session.take(remedy.change.pixels, "a picture that was changed", meant, before)
+        session.take(remedy.change.pixels, "a changed picture", meant, before)
         if is_on_draw:
             st.rerun()
         session.go_to("Draw")
 
 
 def _unusual(findings: Sequence[Finding], digit: int) -> str:
-    """What is unusual, in a sentence."""
+    """A sentence about what is unusual."""
     words = [finding.word for finding in findings if finding.is_unusual]
     if not words:
-        return f"Among real {_plural(digit)} nothing about it is unusual."
+        return f"Compared with real {_plural(digit)}, nothing about it is unusual."
     listed = words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
-    return f"As {a_digit(digit)} it is unusually {listed}."
+    return f"For {a_digit(digit)}, it is unusually {listed}."
 
 
 def _remedy_html(read: ReadDigit, remedy: Remedy) -> str:

@@ -1,1 +1,1 @@
-"""How quick the app is: figures with a baseline from the same run. ``python -m tests.benchmarks``."""
+"""Benchmarks: how fast the app is, with a baseline from the same run. ``python -m tests.benchmarks``."""

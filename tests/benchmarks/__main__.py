@@ -1,6 +1,6 @@
-"""``python -m tests.benchmarks [NAME …] [--json FILE]``: measure, print a table, keep the figures as JSON.
+"""``python -m tests.benchmarks [NAME …] [--json FILE]``: measure, print a table, save the figures as JSON.
 
-With INK_COLLECTIONS the strokes are real ones; with MNIST_APP_DATA a network can train beside the class.
+INK_COLLECTIONS provides real strokes; MNIST_APP_DATA allows a network to train beside the class.
 """
 
 import argparse
@@ -32,11 +32,11 @@ BENCHMARKS: dict[str, Callable[[], Iterable[Figure]]] = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}; all without one")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="where to keep the figures")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(BENCHMARKS)}; default: all")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="save the figures to this file")
     arguments = parser.parse_args()
     if unknown := set(arguments.names) - set(BENCHMARKS):
-        parser.error(f"no benchmark {sorted(unknown)[0]!r}; there are {', '.join(BENCHMARKS)}")
+        parser.error(f"no benchmark {sorted(unknown)[0]!r}; choose from {', '.join(BENCHMARKS)}")
     kept = {}
     for name in arguments.names or BENCHMARKS:
         print(f"\n{name}\n{HEADING}", flush=True)

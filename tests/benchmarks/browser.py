@@ -1,4 +1,4 @@
-"""What a visitor waits for, in Chromium: ours, and the stock pattern in the same run."""
+"""How long a visitor waits, in Chromium: with our app, and with the stock pattern in the same run."""
 
 import os
 import tempfile
@@ -21,17 +21,17 @@ from .figures import Figure
 from .ink import drawings
 
 SAMPLES = 100
-BETWEEN = 700  # ms from an answer to the next stroke: what the canvas and the script still have to do
-STROKES_A_SHEET = 4  # before the canvas is cleared: what is drawn over ink may change no bar, and is never answered
-ANSWERS = 40  # of each question
+BETWEEN = 700  # ms from an answer to the next stroke, in which canvas and script finish their work
+STROKES_A_SHEET = 4  # before the canvas is cleared: a stroke over much ink may change no bar, so no change is seen
+ANSWERS = 40  # to each question
 SOON = 300  # ms
-WEIGHED = 10  # loads whose bytes are counted: they are the same each time
+WEIGHED = 10  # loads whose bytes are counted, as they are always the same
 TWO_ONES: Strokes = [[[170, 60], [170, 170], [170, 285]], [[60, 60], [60, 170], [60, 285]]]
-# Streamlit's default settings but for the address, a browser window and usage statistics.
+# Streamlit's default settings except for the address, the browser window and usage statistics.
 STOCK = ["-m", "streamlit", "run", "tests/benchmarks/stock_page.py", "--server.address", "127.0.0.1"]
 STOCK += ["--server.headless", "true", "--browser.gatherUsageStats", "false"]
 
-# Notes when the pen goes up, and when the element given by a selector next changes and that change is on the screen.
+# Records when the pen goes up, and when the next change of the element given by a selector is on the screen.
 STOPWATCH = """(selector) => {
   window.upAt = null; window.waits = []; window.changes = 0;
   window.watch?.disconnect();
@@ -50,7 +50,7 @@ STOPWATCH = """(selector) => {
 }"""
 
 
-# From a press of a button until the answer is another: of two ones, bars and words are those of one.
+# Measures from the press of a button until the answer changes: bars and words differ between two ones and one.
 AGREEMENT = """(button) => new Promise((resolve) => {
   const answer = () => document.querySelector(".answer").innerHTML;
   const before = answer(), pressed = performance.now();
@@ -64,7 +64,7 @@ AGREEMENT = """(button) => new Promise((resolve) => {
 })"""
 
 
-# From the next pen-up until what the open panel shows changes for the last time, and that is on the screen.
+# Measures from the next pen-up until the last change of the open panel's content is on the screen.
 FOLLOW = """() => {
   const parts = [...document.querySelectorAll(".st-key-why_answer :is(.stHtml, .curves)")];
   return parts.map((part) => part.innerHTML).join();
@@ -84,7 +84,7 @@ ANSWERED = f"""() => {{
   window.watch.observe(document.body, {{childList: true, subtree: true, attributes: true, characterData: true}});
 }}"""
 LAYERS = "Layer by layer"
-PANELS = {  # each question of the panel, and what its answer is made of
+PANELS = {  # each question of the panel, and a selector of its answer
     "What did it see?": ".gallery.near",
     LAYERS: ".network",
     "Where did it look?": ".row.large",
@@ -107,7 +107,7 @@ def measure() -> Iterator[Figure]:
 
 
 def measure_panels() -> Iterator[Figure]:
-    """Pen-up to all of the answer to each question of the panel Why, which is open: first strokes and later ones."""
+    """Measure from pen-up to the whole answer to each question of the open panel Why, for first and later strokes."""
     chromium = find_chromium()
     with sync_playwright() as playwright, served(serve(Path(tempfile.mkdtemp()))) as address:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
@@ -118,7 +118,7 @@ def measure_panels() -> Iterator[Figure]:
 
 
 def _answers(browser: Browser, address: str, question: str, selector: str) -> list[float]:
-    page = browser.new_page(viewport={"width": 1280, "height": 2400})  # pad and panel at once, without scrolling
+    page = browser.new_page(viewport={"width": 1280, "height": 2400})  # pad and panel both visible
     page.goto(address)
     page.locator(".st-key-live_ink_element").wait_for(state="attached")
     page.wait_for_timeout(1000)
@@ -132,14 +132,14 @@ def _answers(browser: Browser, address: str, question: str, selector: str) -> li
     waits: list[float] = []
     while len(waits) < ANSWERS:
         page.wait_for_timeout(2 * BETWEEN)
-        page.locator(".st-key-clear button").click()  # and it stays open
+        page.locator(".st-key-clear button").click()  # the panel stays open
         page.locator(selector).first.wait_for(state="detached")
         for _ in range(STROKES_A_SHEET):
             page.wait_for_timeout(2 * BETWEEN)
             page.evaluate(ANSWERED)
             _draw(page, next(strokes))
             page.wait_for_function("window.answered !== null", polling=100)
-            page.wait_for_timeout(BETWEEN)  # in which the canvas tells of the stroke, and the whole page is shown again
+            page.wait_for_timeout(BETWEEN)  # meanwhile the canvas reports, the page reruns
             waits.append(page.evaluate("window.answered"))
     page.close()
     return waits
@@ -147,7 +147,7 @@ def _answers(browser: Browser, address: str, question: str, selector: str) -> li
 
 @contextmanager
 def served(server: Iterator[str]) -> Iterator[str]:
-    """The address of a server, which is stopped in the end."""
+    """Yield the address of a server, and stop it at the end."""
     try:
         yield next(server)
     finally:
@@ -155,7 +155,7 @@ def served(server: Iterator[str]) -> Iterator[str]:
 
 
 def serve_stock(home: Path, stock: list[str] = STOCK) -> Iterator[str]:
-    """The stock page with Streamlit's default settings, which it finds outside this project's folder."""
+    """Serve the stock page outside this project's folder, so that Streamlit's default settings apply."""
     command = [argument.replace("tests/", f"{ROOT}/tests/") for argument in stock]
     yield from serve(home, command, health="/_stcore/health", folder=home, PYTHONPATH=str(ROOT))
 
@@ -172,7 +172,7 @@ def _pen_up(browser: Browser, ours: str, stock: str) -> list[Figure]:
 
 
 def _draw_all(browser: Browser, address: str, selector: str, clear: Callable[[Page], Any]) -> list[float]:
-    """The waits after SAMPLES pen-ups, ms. Raises Playwright's TimeoutError if an answer never came."""
+    """Return the waits after SAMPLES pen-ups, ms. Raises Playwright's TimeoutError if an answer never comes."""
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     page.goto(address)
     waits: list[float] = []
@@ -193,7 +193,7 @@ def _draw_all(browser: Browser, address: str, selector: str, clear: Callable[[Pa
 
 
 def measure_beside_training() -> list[Figure]:
-    """Pen-up to bars with nothing else going on, and while the Train page's longest job runs."""
+    """Measure pen-up to bars, on an idle machine and while the Train page's longest job runs."""
     home, chromium = Path(tempfile.mkdtemp()), find_chromium()
     with sync_playwright() as playwright, served(serve(home)) as address:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
@@ -217,19 +217,19 @@ def measure_beside_training() -> list[Figure]:
 
 @contextmanager
 def training(home: Path) -> Iterator[None]:
-    """The Train page's longest job, run by the server at ``home``. Raises AssertionError if it is over too soon."""
+    """Run the Train page's longest job, on the server at ``home``. Raises AssertionError if it ends too soon."""
     os.environ["MNIST_APP_HOME"] = str(home)
     identity = jobs.submit("bench", PRESETS["best"].config)
     while jobs.list_jobs()[0].status.batch < 10:
         assert not jobs.list_jobs()[0].status.is_over, jobs.list_jobs()[0].status.reason
         time.sleep(0.1)
     yield
-    assert jobs.list_jobs()[0].status.state == jobs.RUNNING, "the training ended before what it was to be beside"
+    assert jobs.list_jobs()[0].status.state == jobs.RUNNING, "the training ended before the measurement beside it"
     jobs.cancel(identity)
 
 
 def _agree(browser: Browser, address: str) -> list[Figure]:
-    """How long the panel still shows the old answer after Undo and after Clear."""
+    """Measure how long the panel still shows the old answer after Undo and after Clear."""
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     page.goto(address)
     page.locator(".st-key-live_ink_element").wait_for(state="attached")
@@ -241,7 +241,7 @@ def _agree(browser: Browser, address: str) -> list[Figure]:
             page.wait_for_timeout(400)
         for button in waits:
             waits[button].append(page.evaluate(AGREEMENT, button))
-        page.wait_for_timeout(600)  # until the blank canvas is there
+        page.wait_for_timeout(600)  # until the blank canvas has appeared
     page.close()
     return [Figure.of(f"{button} to the panel agreeing", values) for button, values in waits.items()]
 
@@ -256,7 +256,7 @@ def _draw(page: Page, stroke: list[list[float]]) -> None:
 
 
 def _updates(browser: Browser, address: str) -> Figure:
-    """Answers painted a second, over strokes of one second each with the pen always moving."""
+    """Count the answers painted a second, over strokes of one second each in which the pen always moves."""
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     page.goto(address)
     page.locator(".st-key-live_ink_element").wait_for(state="attached")
@@ -282,7 +282,7 @@ def _updates(browser: Browser, address: str) -> Figure:
 
 
 def _first_load(browser: Browser, whose: str, address: str, ready: str) -> list[Figure]:
-    """Bytes over the wire and time until the page can be used, with an empty cache."""
+    """Measure bytes over the wire and the time until the page can be used, with an empty cache."""
     times, sizes = [], []
     for load in range(SAMPLES):
         context = browser.new_context(viewport={"width": 1280, "height": 900})
@@ -293,7 +293,7 @@ def _first_load(browser: Browser, whose: str, address: str, ready: str) -> list[
         network.on("Network.loadingFinished", lambda event, wire=wire: wire.append(event["encodedDataLength"]))
         network.on(
             "Network.webSocketFrameReceived",
-            lambda event, wire=wire: wire.append(len(event["response"]["payloadData"]) * 3 / 4),  # it is base64
+            lambda event, wire=wire: wire.append(len(event["response"]["payloadData"]) * 3 / 4),  # base64
         )
         page.goto(address)
         page.locator(ready).first.wait_for(state="attached")

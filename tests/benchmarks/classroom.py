@@ -22,17 +22,17 @@ from .ink import drawings
 
 PUPILS = 30
 SAMPLES = 100  # at least, of every figure
-STROKES_EACH = 10  # in the steady state, one every STROKE_EVERY seconds
+STROKES_EACH = 10  # of a pupil in the steady state, one every STROKE_EVERY seconds
 STROKE_EVERY, STROKE_TAKES = 2.0, 0.7  # seconds
-BURSTS = 10  # each gives a sample a pupil, but those of one share its luck
-SAMPLES_A_SECOND = 60  # of a pointer, one for each frame of a screen
-SHORTEST_INTERVAL, COURTESY = 30, 4  # ms between live requests, and how they are paced: as in live_ink.js
+BURSTS = 10  # each gives one sample per pupil, but these are not independent
+SAMPLES_A_SECOND = 60  # of the pointer, one for each frame of the screen
+SHORTEST_INTERVAL, COURTESY = 30, 4  # ms between live requests, and ms of rest for each ms of delay: as in live_ink.js
 CANVAS_SPEAKS_AFTER = 0.2  # seconds after pen-up
-RERUNS, RERUNS_EACH = 10_000, 1_000  # in all, and in a figure
+RERUNS, RERUNS_EACH = 10_000, 1_000  # in total, and for each figure
 
 
 class Api:
-    """A browser's connection to the API, by hand: thirty of a client library's cost more than what they measure."""
+    """A browser's connection to the API, hand-written because thirty HTTP clients cost more than what they measure."""
 
     def __init__(self, address: str) -> None:
         self.asked = self.answered = self.let_go = 0
@@ -41,7 +41,7 @@ class Api:
         self._writer: asyncio.StreamWriter | None = None
 
     async def ask(self, strokes: Strokes) -> float:
-        """How long the answer took, ms. Raises AssertionError for any other answer than a digit."""
+        """Return how long the answer took, ms. Raises AssertionError if it is not a digit."""
         body = json.dumps({"strokes": strokes}).encode()
         head = "POST /api/predict HTTP/1.1\r\nHost: class\r\nContent-Type: application/json\r\n"
         began = time.perf_counter()
@@ -57,7 +57,7 @@ class Api:
         return (time.perf_counter() - began) * 1000
 
     def stop_waiting(self) -> None:
-        """Let go of an answer that is waited for: over HTTP/1.1 that costs a browser its connection."""
+        """Give up on a pending answer: over HTTP/1.1 that costs a browser its connection."""
         self.let_go += 1
         self.close()
 
@@ -68,20 +68,20 @@ class Api:
 
 
 class Pupil:
-    """One browser's worth of traffic: a page on a WebSocket and live_ink's requests beside it."""
+    """The traffic of one browser: a page on a WebSocket, and the requests of live_ink."""
 
     def __init__(self, address: str) -> None:
         self._page = WirePage(address)
         self._api = Api(address)
-        self._quickest = math.inf  # ms that an answer took
-        self.opening: list[float] = []  # ms, by what was waited for
+        self._quickest = math.inf  # ms, the fastest answer so far
+        self.opening: list[float] = []  # this and the following in ms
         self.live: list[float] = []
         self.pen_up: list[float] = []
         self.rerun: list[float] = []
 
     @property
     def overtaken(self) -> int:
-        """Live requests whose answer was not waited for because the pen went up."""
+        """The number of live requests that were abandoned because the pen went up."""
         return self._api.let_go
 
     async def open(self) -> None:
@@ -90,22 +90,22 @@ class Pupil:
         self.opening.append((time.perf_counter() - began) * 1000)
 
     async def close(self) -> None:
-        """Go home. Raises AssertionError if an answer that was waited for never came."""
+        """Close both connections. Raises AssertionError if an awaited answer never came."""
         assert self._api.asked == self._api.answered + self._api.let_go, "an answer was lost"
         self._api.close()
         await self._page.close()
 
     async def draw(self, strokes: Strokes) -> None:
-        """Draw the last of the strokes beside the others, with live answers, then lift the pen."""
+        """Draw the last of the strokes after the others, with live answers, then lift the pen."""
         following = asyncio.create_task(self._follow(strokes[:-1], strokes[-1]))
         await asyncio.wait([following], timeout=STROKE_TAKES)
         if not following.cancel():
-            following.result()  # it ends of itself only by an error
+            following.result()  # it ends by itself only with an error
         await asyncio.wait([following])
         await self.lift(strokes)
 
     async def _follow(self, others: Strokes, stroke: list[list[float]]) -> None:
-        """Ask about the stroke so far, as often as live_ink would."""
+        """Ask about the stroke so far, as often as live_ink does."""
         began = time.perf_counter()
         while True:
             passed = (time.perf_counter() - began) / STROKE_TAKES
@@ -120,21 +120,21 @@ class Pupil:
             await asyncio.sleep(max(SHORTEST_INTERVAL - waited, COURTESY * late) / 1000)
 
     async def lift(self, strokes: Strokes) -> None:
-        """The pen goes up: the last live request, and 200 ms later what the canvas sends."""
+        """Lift the pen: send the last live request, and 200 ms later the canvas's message."""
         up = time.perf_counter()
         self.pen_up.append(await self._api.ask(strokes))
         await asyncio.sleep(CANVAS_SPEAKS_AFTER - (time.perf_counter() - up))
         self.rerun.append(await self.send(strokes))
 
     async def send(self, strokes: Strokes) -> float:
-        """The canvas's message and the rerun it brings, ms."""
+        """Send the canvas's message and return how long the rerun takes, ms."""
         began = time.perf_counter()
         await self._page.draw(strokes)
         return (time.perf_counter() - began) * 1000
 
 
 def as_sampled(drawing: Strokes) -> Strokes:
-    """The strokes with as many points as a pointer gives in STROKE_TAKES, rounded as live_ink rounds them."""
+    """Resample strokes to the points that a pointer gives in STROKE_TAKES, rounded as by live_ink."""
     marks = np.linspace(0, 1, round(STROKE_TAKES * SAMPLES_A_SECOND))
     sampled = []
     for stroke in drawing:
@@ -145,8 +145,8 @@ def as_sampled(drawing: Strokes) -> Strokes:
 
 
 def measure() -> Iterator[Figure]:
-    """Steady state and burst, alone, as a class, and as a class while a network trains; the server's memory."""
-    load_split("train")  # without it nothing could train beside the class: better said now than after the lesson
+    """Measure one pupil, a class in steady state and in bursts, a class beside a training, and the server's memory."""
+    load_split("train")  # needed for the training at the end; fails early if it is missing
     home = Path(tempfile.mkdtemp())
     with served(serve(home)) as address:
         server = _server_pid(address)
@@ -159,7 +159,7 @@ def measure() -> Iterator[Figure]:
 
 
 def measure_memory() -> Iterator[Figure]:
-    """Whether memory stays level while a visitor draws, undoes and clears: each a rerun, two of them a new canvas."""
+    """Measure memory while a visitor draws, undoes and clears: each is a rerun, and the last two remount the canvas."""
     with served(serve(Path(tempfile.mkdtemp()))) as address, asyncio.Runner() as runner:
         server, page = _server_pid(address), WirePage(address)
         runner.run(page.open())
@@ -170,7 +170,7 @@ def measure_memory() -> Iterator[Figure]:
 
 
 async def _alone(address: str) -> list[Figure]:
-    """One pupil, who draws without a pause, to have as many samples sooner."""
+    """Measure one pupil, who draws without pauses to collect the samples sooner."""
     pupil, subjects = Pupil(address), [as_sampled(drawing) for drawing in drawings(SAMPLES)]
     await _open([pupil])
     for subject in subjects:
@@ -180,7 +180,7 @@ async def _alone(address: str) -> list[Figure]:
 
 
 async def _class(address: str, who: str) -> list[Figure]:
-    """Pupils who draw in turn, then all lift their pens at once, a few times over."""
+    """Measure pupils who draw in turn, and then several times lift their pens all at once."""
     group, subjects = [Pupil(address) for _ in range(PUPILS)], [as_sampled(drawing) for drawing in drawings(PUPILS)]
     await _open(group)
 
@@ -203,7 +203,7 @@ async def _class(address: str, who: str) -> list[Figure]:
 
 
 async def _open(group: list[Pupil]) -> None:
-    """Everyone opens the page at once, and again until there are enough samples."""
+    """Let all pupils open the page at once, repeatedly until there are enough samples."""
     for turn in range(math.ceil(SAMPLES / len(group))):
         if turn:
             await asyncio.gather(*(pupil.close() for pupil in group))
@@ -221,7 +221,7 @@ def _figures(group: list[Pupil], who: str) -> list[Figure]:
 
 
 async def _with_memory(lesson: Coroutine[Any, Any, list[Figure]], server: int) -> list[Figure]:
-    """A lesson's figures, and the server's memory while it lasts."""
+    """Return a class's figures and the server's memory while it lasts."""
     task, samples = asyncio.create_task(lesson), []
     while not task.done():
         samples.append(memory(server))
@@ -230,7 +230,7 @@ async def _with_memory(lesson: Coroutine[Any, Any, list[Figure]], server: int) -
 
 
 async def _rerun(page: WirePage, server: int) -> list[float]:
-    """The server's memory, MB, after each hundred of RERUNS_EACH reruns of one page."""
+    """Return the server's memory, MB, after every hundred of RERUNS_EACH reruns of one page."""
     subjects, samples = drawings(10), []
     for turn in range(RERUNS_EACH // 4):
         subject = subjects[turn % 10]
@@ -242,7 +242,7 @@ async def _rerun(page: WirePage, server: int) -> list[float]:
 
 
 def _server_pid(address: str) -> int:
-    """The process that serves at an address of this machine."""
+    """Return the id of the process that serves an address of this machine."""
     port = int(address.rpartition(":")[2])
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -256,6 +256,6 @@ def _server_pid(address: str) -> int:
 
 
 def memory(pid: int) -> float:
-    """Resident memory of a process, MB (Linux)."""
+    """Return the resident memory of a process, MB (Linux)."""
     status = Path(f"/proc/{pid}/status").read_text()
     return int(status.split("VmRSS:")[1].split()[0]) / 1024

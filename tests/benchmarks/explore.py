@@ -1,4 +1,4 @@
-"""What a visitor of Explore waits for, in Chromium, and how long a model takes to read a split."""
+"""How long a visitor of Explore waits, in Chromium, and how long a model takes to read a split."""
 
 import tempfile
 import time
@@ -21,8 +21,8 @@ from .figures import Figure
 SAMPLES = 25
 TEN_THOUSAND = 10_000
 
-# From a press of the element given by a selector until what another selector finds is another and on the screen.
-# Pictures that are fetched one by one count when the last of them is there.
+# Measures from a press of the element given by a selector until the element of another selector has changed on the
+# screen. If pictures are fetched one by one, the last of them must have arrived.
 WAIT = """([pressed, watched]) => new Promise((resolve) => {
   const state = () => document.querySelector(watched)?.outerHTML;
   const isThere = () => [...document.querySelectorAll(".stImage img")].every((image) => image.complete);
@@ -35,8 +35,8 @@ WAIT = """([pressed, watched]) => new Promise((resolve) => {
   document.querySelector(pressed).click();
   look();
 })"""
-# Notes in every page that is opened when what a selector finds is on the screen; to ask from outside again and again,
-# as Playwright does, takes up to half a second longer.
+# Records in every page that is opened when the element of a selector is on the screen. Polling from outside, as
+# Playwright does, would add up to half a second.
 ARRIVAL = """(() => {
   const look = () => {
     if (document.querySelector("%s")) requestAnimationFrame(() => { window.arrived = performance.now(); });
@@ -68,7 +68,7 @@ def _open(page: Page, address: str, query: str = "") -> None:
 
 
 def _openings(browser: Browser, address: str) -> Iterator[Figure]:
-    """Until the first pictures are there: from another page, by a link, and by a link with an empty cache."""
+    """Measure the time to the first pictures: from another page, by a link, and by a link with an empty cache."""
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     page.add_init_script(ARRIVAL % TILE)
     _open(page, address)
@@ -90,7 +90,7 @@ def _openings(browser: Browser, address: str) -> Iterator[Figure]:
 
 
 def _arrival(page: Page, address: str) -> float:
-    """How long after it was asked for an address shows what ARRIVAL looks for, ms."""
+    """Open an address and return how long it takes to show what ARRIVAL looks for, ms."""
     page.goto(address)
     return float(page.wait_for_function("window.arrived").json_value())
 
@@ -122,7 +122,7 @@ def _clicks(browser: Browser, address: str) -> Iterator[Figure]:
 
 
 def _panels(page: Page, panels: list[str]) -> list[float]:
-    """From a press to the other panel: the map until its points are drawn, then the matrix."""
+    """Measure from a press to the other panel, in turn: the map with its points drawn, and the matrix."""
     times = []
     for turn in range(SAMPLES):
         watched = (".digit-map canvas", ".confusion")[turn % 2]
@@ -132,7 +132,7 @@ def _panels(page: Page, panels: list[str]) -> list[float]:
 
 
 def _stock_opening(browser: Browser, address: str) -> Figure:
-    """Until the heading of a stock page is there, by a link: what the browser takes to load Streamlit itself."""
+    """Measure the time to a stock page's heading by a link: the browser's time to load Streamlit itself."""
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     page.add_init_script(ARRIVAL % ".described")
     times = []
@@ -156,7 +156,7 @@ def _stock_pages(browser: Browser, address: str) -> Figure:
 
 
 def _reading() -> Figure:
-    """A network over 10,000 pictures on one thread."""
+    """Measure a network on 10,000 pictures, with one thread."""
     torch.set_num_threads(1)
     split = find_source().splits[-1]
     images = load_split(split).images

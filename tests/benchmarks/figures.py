@@ -1,4 +1,4 @@
-"""A figure: what was measured, in which unit, over how many samples."""
+"""The figures of a benchmark: what was measured, in which unit, over how many samples."""
 
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -10,7 +10,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Figure:
-    """Samples of one quantity in short."""
+    """A summary of the samples of one quantity."""
 
     what: str
     unit: str
@@ -24,7 +24,7 @@ class Figure:
 
 
 def timed(what: str, work: Callable[[Any], object], subjects: Iterable[Any]) -> Figure:
-    """How long ``work`` takes on each subject, the first five as a warm-up that does not count."""
+    """Measure how long ``work`` takes on each subject; the first five are a warm-up and do not count."""
     times = []
     for subject in subjects:
         began = time.perf_counter()
@@ -37,7 +37,7 @@ HEADING = f"{'':<66}{'median':>10}{'p95':>10}  unit  samples"
 
 
 def line(figure: Figure) -> str:
-    """A figure for people, under HEADING."""
+    """Format a figure as a line of the table under HEADING."""
     return f"{figure.what:<66}{figure.median:>10.2f}{figure.p95:>10.2f}  {figure.unit:<5} {figure.samples:>6}"
 
 

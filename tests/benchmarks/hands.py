@@ -1,9 +1,9 @@
-"""What a model makes of real ink under strain, of numbers and of what is no digit.
+"""How a model reads strained real ink, numbers, and drawings that are not digits.
 
-``python -m tests.benchmarks.hands --ink FOLDER [--models MODEL …]``: shares in percent, with how many drawings each was
-counted on; macro means over collections, but for single digits, which are counted together. Twins, trained with
-``--name``, are asked about what they learned without. Of a model that has learned
-from all collections this says little.
+``python -m tests.benchmarks.hands --ink FOLDER [--models MODEL …]`` prints shares in percent and the number of drawings
+behind each. Shares are macro means over collections, except for single digits, which are counted together. A twin,
+trained with ``--name``, is measured on the collections that it was trained without. For a model that has learned from
+all collections, the figures say little.
 """
 
 import argparse
@@ -27,8 +27,8 @@ from mnist_app.training.inkset import Ink, load_ink
 from ..compositions import NONDIGITS, number
 
 SEED = 0
-DRAWINGS, NUMBERS, NONDIGIT_EACH = 1000, 1000, 100  # of a collection; in all; of each kind for a collection
-PAPER, DIGIT, PEN = 340, 220, 18  # pixels of the pad, of a digit's longer side, of the pen: as on the Draw page
+DRAWINGS, NUMBERS, NONDIGIT_EACH = 1000, 1000, 100  # per collection; in total; per kind and collection
+PAPER, DIGIT, PEN = 340, 220, 18  # pixels: the pad's side, a digit's longer side, the pen's width, as on the Draw page
 
 Strain = Callable[[Drawing, Generator], Drawing | Image.Image]
 Nondigit = Callable[[Sequence[Drawing], Generator], Drawing]
@@ -43,7 +43,7 @@ def turned(degrees: float) -> Strain:
 def picture(
     drawing: Drawing, pen: float = PEN, size: float = DIGIT, at: tuple[float, float] = (0.5, 0.5)
 ) -> Image.Image:
-    """A drawing in black on white; ``at`` says where on the paper, from 0 (left, top) to 1 (right, bottom)."""
+    """Paint a drawing in black on white; ``at`` is its place on the paper, from 0 (left, top) to 1 (right, bottom)."""
     points = np.concatenate(drawing.strokes)
     low, high = points.min(axis=0), points.max(axis=0)
     scale = size / max((high - low).max(), 1e-9)
@@ -63,14 +63,14 @@ def in_a_corner(drawing: Drawing, random: Generator) -> Image.Image:
 
 
 def noisy(drawing: Drawing, random: Generator) -> Image.Image:
-    """A fifth of the pixels are of a random grey."""
+    """Paint a drawing and give a fifth of the pixels a random grey."""
     pixels = np.array(picture(drawing))
     hit = random.random(pixels.shape) < 0.2
     return Image.fromarray(np.where(hit, random.integers(0, 256, pixels.shape), pixels).astype(np.uint8))
 
 
 def photographed(drawing: Drawing, random: Generator) -> Image.Image:
-    """Ballpoint on grey paper, light from one side, out of focus, with grain, held up to 8 degrees askew."""
+    """Imitate a photograph: ballpoint on grey paper, lit from one side, blurred, grainy, up to 8 degrees askew."""
     sheet = picture(drawing, pen=8).rotate(random.uniform(-8, 8), fillcolor=255).filter(ImageFilter.GaussianBlur(1.5))
     angle = random.uniform(0, 2 * np.pi)
     down, right = np.mgrid[0:PAPER, 0:PAPER] / PAPER - 0.5
@@ -93,7 +93,7 @@ STRAINS: dict[str, Strain] = {
 
 
 def accuracy(model: Recogniser, ink: Ink, strain: Strain) -> tuple[float, float]:
-    """The shares of drawings that are read as the label's digit: not refused, and refused or not."""
+    """Return the shares of drawings read as their label: those not refused, and all, even if refused."""
     random = np.random.default_rng(SEED)
     chosen = random.permutation(len(ink))[:DRAWINGS]
     strained = [strain(ink.drawings[at], random) for at in chosen]
@@ -105,12 +105,12 @@ def accuracy(model: Recogniser, ink: Ink, strain: Strain) -> tuple[float, float]
 
 
 def likeliest(answer: Reading | AppError) -> int | None:
-    """The digit that was read, refused or not; None of a number, and of what could not be read."""
+    """Return the digit that was read, even if refused; None for a number or an unreadable drawing."""
     return None if isinstance(answer, AppError) or answer.is_number else answer.weakest.digit
 
 
 def numbers_read(model: Recogniser, ink: Ink, count: int) -> tuple[float, float]:
-    """Of numbers of 2 to 5 digits the shares that are read entirely right, and that are not though each digit is."""
+    """Return the shares of numbers of 2 to 5 digits read right, and read wrong though each digit alone is right."""
     random, right, ill_grouped = np.random.default_rng(SEED), 0, 0
     for _ in range(count):
         chosen = random.integers(len(ink), size=random.integers(2, 6))
@@ -125,14 +125,14 @@ def numbers_read(model: Recogniser, ink: Ink, count: int) -> tuple[float, float]
 
 
 def made_of(model: Recogniser, kind: Nondigit, drawings: Sequence[Drawing]) -> tuple[float, float]:
-    """What is made of nonsense: the share that is refused, and the share that is taken for one digit."""
+    """Return the shares of nonsense drawings that are refused, and that are taken for one digit."""
     random = np.random.default_rng(SEED)
     texts = [read_drawing(model, kind(drawings, random)).text for _ in range(NONDIGIT_EACH)]
     return texts.count(None) / len(texts), sum(len(text or "") == 1 for text in texts) / len(texts)
 
 
 def singles_read(model: Recogniser, ink: Ink) -> tuple[int, float]:
-    """How many single digits are read as a number, and of the others the share read as their label, refused or not."""
+    """Count single digits read as a number; return it with the share of the others read right, even if refused."""
     digits = [likeliest(answer) for answer in read_each(model, ink.drawings)]
     is_one = np.array([digit is not None for digit in digits])
     is_right = np.array([digit == label for digit, label in zip(digits, ink.labels, strict=True)])
@@ -140,7 +140,7 @@ def singles_read(model: Recogniser, ink: Ink) -> tuple[int, float]:
 
 
 def asked_about(name: str, folder: Path) -> Iterator[tuple[Recogniser, Ink]]:
-    """A twin with each collection that it learned without; any other model with every collection there is."""
+    """Yield a twin with each collection that it was trained without, any other model with every collection."""
     every = set(collections(folder))
     kept_out = (load_card(find_model(name)).config.get("ink") or {}).get("without") or sorted(every)
     model = load_recogniser(name)
@@ -151,7 +151,7 @@ def asked_about(name: str, folder: Path) -> Iterator[tuple[Recogniser, Ink]]:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.hands", description=__doc__)
     parser.add_argument("--ink", type=Path, required=True, metavar="FOLDER")
-    parser.add_argument("--models", nargs="+", default=[DEFAULT_MODEL], metavar="MODEL", help="their names")
+    parser.add_argument("--models", nargs="+", default=[DEFAULT_MODEL], metavar="MODEL", help="names of models")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     pairs = [pair for name in arguments.models for pair in asked_about(name, arguments.ink)]

@@ -1,4 +1,4 @@
-"""Real pen strokes where INK_COLLECTIONS names their folder, else digits written by hand into the tests."""
+"""Real pen strokes if INK_COLLECTIONS names their folder, otherwise the hand-written digits of the tests."""
 
 import gzip
 import json
@@ -9,7 +9,7 @@ from ..conftest import ONE, SEVEN, TWO, ZERO, Strokes
 
 
 def drawings(count: int, side: float = 220, margin: float = 60) -> list[Strokes]:
-    """``count`` drawings in the canvas's pixels."""
+    """Return ``count`` drawings in the canvas's pixels."""
     folder = os.environ.get("INK_COLLECTIONS")
     if not folder:
         return [(ZERO, ONE, TWO, SEVEN)[n % 4] for n in range(count)]

@@ -1,4 +1,4 @@
-"""From strokes to pixels and to a prediction, on one thread, without a server."""
+"""How long it takes from strokes to pixels and to a prediction, on one thread, without a server."""
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ def measure() -> list[Figure]:
     subjects = [Drawing.from_points(strokes) for strokes in drawings(505)]
     pixels = [pixels_of_drawing(drawing)[None] for drawing in subjects]
     ways, pen = [trajectory_of(drawing) for drawing in subjects], model.pen_graph
-    assert pen  # of the default
+    assert pen  # the default model has one
     batch = np.concatenate(pixels)[:500]
 
     @torch.inference_mode()
@@ -31,10 +31,10 @@ def measure() -> list[Figure]:
 
     return [
         timed("strokes to pixels", pixels_of_drawing, subjects),
-        timed("strokes to the way of the pen", trajectory_of, subjects),
+        timed("strokes to the pen's trajectory", trajectory_of, subjects),
         timed("pixels to prediction, one at a time", lambda picture: recognise(model, picture), pixels),
         timed("the same by the ensemble", lambda picture: recognise(together, picture), pixels),
-        timed("the way of the pen to what it says", lambda way: pen.read([way]), ways),
+        timed("trajectory to the pen network's logits", lambda way: pen.read([way]), ways),
         timed("strokes to prediction, one at a time", lambda d: recognise_glyphs(model, [Glyph.of(d)]), subjects),
         timed("the same by the ensemble", lambda d: recognise_glyphs(together, [Glyph.of(d)]), subjects),
         timed("baseline: pixels to logits by PyTorch, one at a time", by_pytorch, pixels),

@@ -1,4 +1,4 @@
-"""The stock pattern for a gallery, for comparison: a st.image for each of a hundred pictures."""
+"""The stock pattern for a gallery, for comparison: one st.image for each of a hundred pictures."""
 
 import streamlit as st
 

@@ -1,4 +1,4 @@
-"""The stock pattern, for comparison: the canvas as it comes, the whole script rerun, Plotly bars, default settings."""
+"""The stock pattern, for comparison: the unmodified canvas, whole-script reruns, Plotly bars, default settings."""
 
 import plotly.graph_objects as go
 import streamlit as st

@@ -1,9 +1,9 @@
-"""What ten corrected drawings of an unusual style teach a model, and what it unlearns: by a job, as the page has it.
+"""What ten corrected drawings of an unusual style teach a model, and what it unlearns. A job does it, as on the page.
 
-Two styles, from INK_COLLECTIONS: ones with a flag, as they were written; and zeros with a slash, which few of these
-writers draw, so that it is drawn into their zeros. The writers are split by the seed: ten drawings of the one half are
-taught, as many of them as possible that are misread; what the other half wrote shows what was learned. Seconds are of
-the processor, imports and measuring included, and on the wall, from the asking until the page can tell of it.
+There are two styles, from INK_COLLECTIONS: ones with a flag, as they were written; and zeros with a slash, which is
+added to the zeros because few of these writers draw it. The seed splits the writers in two halves: ten drawings of one
+half are taught, as many misread ones as possible; drawings of the other half show what was learned. Seconds are
+processor time, including imports and measuring, and wall time, from the request until the page can show the result.
 """
 
 import json
@@ -33,13 +33,13 @@ from .figures import Figure
 SEEDS = range(3)
 MODELS = ("mnist-cnn", "ink-cnn")
 TAUGHT = 10
-Written = tuple[str, Drawing]  # by whom
+Written = tuple[str, Drawing]  # writer and drawing
 
 
 def measure() -> list[Figure]:
     folder = os.environ.get("INK_COLLECTIONS")
     if not folder or not os.environ.get("MNIST_APP_DATA"):
-        print("A lesson is measured with INK_COLLECTIONS and MNIST_APP_DATA.")
+        print("To measure a lesson, set INK_COLLECTIONS and MNIST_APP_DATA.")
         return []
     every = [
         (record.writer or "", record.label, record.drawing)
@@ -59,7 +59,7 @@ def measure() -> list[Figure]:
         ],
     }
     with tempfile.TemporaryDirectory() as home, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MNIST_APP_HOME", home)  # what is taught here is nobody's
+        patch.setenv("MNIST_APP_HOME", home)  # the taught models are thrown away
         queue = Queue()
         queue.start()
         try:
@@ -74,7 +74,7 @@ def measure() -> list[Figure]:
 
 
 def is_flagged(drawing: Drawing) -> bool:
-    """One stroke, from a tick of a quarter of the height or more up to the top and down a straight stem."""
+    """Whether a one is a single stroke: a tick up to the top, at least a quarter of the height, and a straight stem."""
     if len(drawing.strokes) != 1:
         return False
     stroke = unit(drawing.strokes)[0]
@@ -98,21 +98,21 @@ def _lessons(model: str, style: str, label: int, written: Sequence[Written]) -> 
         learned_from = set(random.permutation(writers)[: len(writers) // 2].tolist())
         theirs = np.array([writer in learned_from for writer, _ in written])
         chosen = random.permutation(np.flatnonzero(theirs))
-        chosen = chosen[np.argsort(right[chosen], kind="stable")][:TAUGHT]  # the misread ones first
+        chosen = chosen[np.argsort(right[chosen], kind="stable")][:TAUGHT]  # misread ones first
         seconds, waited, name = _teach(model, [written[at][1] for at in chosen], label, seed)
         now = _right(name, drawings, label)
         rest = theirs.copy()
         rest[chosen] = False
         before, after = load_card(find_model(model)).metrics, load_card(find_model(name)).metrics
         for what, value in {
-            "of the processor, s": seconds,
-            "from asked for to told of, s": waited,
+            "processor time, s": seconds,
+            "from request to result, s": waited,
             "the ten, before, %": 100 * right[chosen].mean(),
             "the ten, after, %": 100 * now[chosen].mean(),
-            "other drawings of these hands, before, %": 100 * right[rest].mean(),
-            "other drawings of these hands, after, %": 100 * now[rest].mean(),
-            "drawings of other hands, before, %": 100 * right[~theirs].mean(),
-            "drawings of other hands, after, %": 100 * now[~theirs].mean(),
+            "other drawings by these writers, before, %": 100 * right[rest].mean(),
+            "other drawings by these writers, after, %": 100 * now[rest].mean(),
+            "drawings by other writers, before, %": 100 * right[~theirs].mean(),
+            "drawings by other writers, after, %": 100 * now[~theirs].mean(),
             "validation, gained, pts": 100 * (after["validation"]["accuracy"] - before["validation"]["accuracy"]),
             "test, gained, pts": 100 * (after["test"]["accuracy"] - before["test"]["accuracy"]),
         }.items():
@@ -127,7 +127,7 @@ def _lessons(model: str, style: str, label: int, written: Sequence[Written]) -> 
 
 
 def _teach(model: str, drawings: Sequence[Drawing], label: int, seed: int) -> tuple[float, float, str]:
-    """Processor seconds of a lesson, seconds on the wall, and the name of what came of it."""
+    """Give a lesson; return its processor seconds, its wall seconds, and the name of the new model."""
     lines = "\n".join(json.dumps({"label": label, "strokes": drawing.to_points()}) for drawing in drawings)
     config = lesson(load_card(find_model(model)), len(drawings), seed)
     began, asked = _spent(), time.perf_counter()
@@ -145,7 +145,7 @@ def _spent() -> float:
 
 
 def _right(model: str, drawings: Sequence[Drawing], label: int) -> NDArray[np.bool_]:
-    """Which of them the Draw page would read right."""
+    """Return which of the drawings the Draw page would read right."""
     return np.array(
         [isinstance(read, Reading) and read.text == str(label) for read in read_each(load_recogniser(model), drawings)]
     )

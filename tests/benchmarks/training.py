@@ -1,12 +1,12 @@
-"""Time to 99% of the validation digits, ours and the tutorial network's in turn, on one thread; what 10 to 60 s give.
+"""Time to 99% of the validation digits, for our network and the tutorial's; and what 10 to 60 s of training achieve.
 
-Both stop at the first of eight measurements an epoch that reaches the goal, and the clocks stand still while they are
-measured. The slower one is stopped once it has taken LONGEST times as long: what it would still need is not known, and
-counts in its favour. Seconds are of the processor: on a machine with nothing else to do, and one thread, those on the
-wall.
+Both train in turn, on one thread. They are measured eight times an epoch, with the clock stopped, and end at the first
+measurement that reaches the goal. The tutorial's network is stopped once it has taken LONGEST times as long as ours:
+the time that it would still need is not known, which counts in its favour. Seconds are processor time, which on an
+idle machine with one thread equals wall time.
 
-What is learned in a given time is by a recipe that was cut or drawn out to it, by the pace of its first digits: so it
-ends as recipes do, with small steps.
+For a given time, a recipe is shortened or extended to fit, by the speed of its first digits. So it ends as recipes do,
+with small steps.
 """
 
 import dataclasses
@@ -34,14 +34,14 @@ GOAL = 0.99
 SEEDS, BUDGET_SEEDS = range(5), range(3)
 CHECKS = 8  # an epoch
 JOBS = 20
-LONGEST = 20  # times what ours took
+LONGEST = 20  # times as long as ours took
 MOST_EPOCHS = 20
-BUDGETS = {  # seconds, and the recipe that makes the most of them
+BUDGETS = {  # seconds, and the best recipe for them
     10: PRESETS["quick"].config,
     30: dataclasses.replace(PRESETS["minute"].config, augmentation=Augmentation(5, 1, 0.05, 0.08)),
     60: PRESETS["minute"].config,
 }
-PACED_BY = 10_000  # digits
+PACED_BY = 10_000  # digits that the speed is measured on
 
 
 class Tutorial(nn.Module):
@@ -60,7 +60,7 @@ class Tutorial(nn.Module):
 
 
 class Clock:
-    """Processor seconds, but for those while it stands still."""
+    """Counts processor seconds, except while it is stopped."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -88,13 +88,13 @@ def measure() -> Iterator[Figure]:
     for name, values in times.items():
         yield Figure.of(f"{name}: time to {GOAL:.0%} of validation, or until stopped", values, "s")
     ratios = [theirs / ours for ours, theirs in zip(*times.values(), strict=True)]
-    yield Figure.of("times quicker, seed by seed", ratios, "×")
+    yield Figure.of("times faster, seed by seed", ratios, "×")
     for name, values in accuracies.items():
         yield Figure.of(f"{name}: test accuracy there", values, "%")
 
 
 def measure_budgets() -> Iterator[Figure]:
-    """What is read of the test digits after 10, 30 and 60 s of learning."""
+    """Measure the share of test digits read right after 10, 30 and 60 s of training."""
     torch.set_num_threads(1)
     digits, test = load_split("train"), load_split("test")
     for budget, recipe in BUDGETS.items():
@@ -109,11 +109,11 @@ def measure_budgets() -> Iterator[Figure]:
             taken.append(seconds)
             read.append(100 * _accuracy(network, test))
         yield Figure.of(f"a recipe for {budget} s takes", taken, "s")
-        yield Figure.of("  and reads of the test digits", read, "%")
+        yield Figure.of("  and its test accuracy is", read, "%")
 
 
 def _learned(config: TrainConfig, digits: Digits) -> tuple[float, nn.Module]:
-    """The seconds that a training takes, and its network."""
+    """Train; return the seconds that it took and the network."""
     network, clock = fresh_network(config), Clock()
     for _ in train(network, config, digits, digits[:2]):
         pass
@@ -122,7 +122,7 @@ def _learned(config: TrainConfig, digits: Digits) -> tuple[float, nn.Module]:
 
 
 def measure_jobs() -> list[Figure]:
-    """From a job's request to its first report of learning, and from its cancelling until its process is gone."""
+    """Measure from a job's request to its first report, and from its cancellation to the end of its process."""
     os.environ["MNIST_APP_HOME"] = tempfile.mkdtemp()
     queue = Queue()
     queue.start()
@@ -136,13 +136,13 @@ def measure_jobs() -> list[Figure]:
         cancelled.append(_until(identity, lambda status: status.is_over) - asked)
     queue.stop()
     return [
-        Figure.of("a training asked for until it learns", begun, "s"),
-        Figure.of("a training cancelled until it has ended", cancelled, "s"),
+        Figure.of("from the request of a training until it learns", begun, "s"),
+        Figure.of("from its cancellation until it has ended", cancelled, "s"),
     ]
 
 
 def _until(identity: str, is_so: Callable[[jobs.JobStatus], bool]) -> float:
-    """When that is so of a job, by time.perf_counter()."""
+    """Wait until a condition holds for a job; return that moment, by time.perf_counter()."""
     while True:
         status = next(job.status for job in jobs.list_jobs() if job.id == identity)
         if is_so(status):
@@ -151,11 +151,11 @@ def _until(identity: str, is_so: Callable[[jobs.JobStatus], bool]) -> float:
         time.sleep(0.01)
 
 
-Steps = Iterator[tuple[nn.Module, bool]]  # the network, and whether it is to be measured now
+Steps = Iterator[tuple[nn.Module, bool]]  # the network, and whether to measure it now
 
 
 def _time_to_goal(steps: Steps, validation: Digits, most: float) -> tuple[float, nn.Module]:
-    """Seconds until the goal is reached, or until they are more than ``most``, and the network as it is then."""
+    """Train until the goal is reached or more than ``most`` seconds are over; return the seconds and the network."""
     clock = Clock()
     for network, is_check in steps:
         if is_check:
@@ -166,7 +166,7 @@ def _time_to_goal(steps: Steps, validation: Digits, most: float) -> tuple[float,
             if clock.seconds > most:
                 break
             clock.go_on()
-    print(f"not reached: {accuracy:.2%} of validation when it was stopped", flush=True)
+    print(f"goal not reached: {accuracy:.2%} of validation when it was stopped", flush=True)
     return clock.seconds, network
 
 

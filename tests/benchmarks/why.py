@@ -1,4 +1,4 @@
-"""What the panel Why and the page Break it cost, and whether the ink that is marked is the ink that counts."""
+"""How long the panel Why and the page Break it take to compute, and whether the ink that they mark really matters."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -27,9 +27,9 @@ from ..explain.deletion import deletion
 from .figures import Figure, timed
 from .ink import drawings
 
-REMOVED = 0.2  # share of the inked pixels that are turned to paper
+REMOVED = 0.2  # share of the inked pixels that is erased
 DELETIONS = 200  # pictures
-LEVELS = (8, 24, 64)  # a little, as much as the page begins with, as much as it allows
+LEVELS = (8, 24, 64)  # a small attack, the page's default, the page's maximum
 
 
 def measure() -> list[Figure]:
@@ -43,7 +43,7 @@ def measure() -> list[Figure]:
     sketch = sketch_of(DEFAULT_MODEL, learnable, learned)
 
     def of_picture(work: Callable[[NDArray[np.uint8], int], Any]) -> Callable[[Drawing], Any]:
-        """Work on a picture and the digit that is read in it, reading included."""
+        """Apply ``work`` to a drawing's picture and the digit read in it; the time includes the reading."""
 
         def run(drawing: Drawing) -> Any:
             pixels = pictures[id(drawing)]
@@ -86,7 +86,7 @@ def measure() -> list[Figure]:
 
 
 def _deletions(model: Recogniser, images: NDArray[np.uint8]) -> list[Figure]:
-    """The probability left of the digit read when a fifth of its inked pixels is gone."""
+    """Measure the probability left of the digit read after a fifth of its inked pixels is erased."""
     random, share = np.random.default_rng(0), np.array([REMOVED])
     left: dict[str, list[float]] = {"marked": [], "random": [], "darkest": []}
     for index in random.choice(len(images), DELETIONS, replace=False):
@@ -107,7 +107,7 @@ def _deletions(model: Recogniser, images: NDArray[np.uint8]) -> list[Figure]:
 
 
 def measure_sketches() -> Iterator[Figure]:
-    """Of the five nearest training pictures, how many a model's sketch finds; by every tenth validation digit."""
+    """Measure how many of the five nearest training pictures a sketch finds, for every tenth validation digit."""
     torch.set_num_threads(1)
     train, digits = load_split("train"), load_split("validation")
     for folder in sorted(path.parent for path in SHIPPED_WEIGHTS.glob(f"*/{CARD}")):
@@ -129,7 +129,7 @@ def measure_sketches() -> Iterator[Figure]:
 
 
 def measure_attacks() -> Iterator[Figure]:
-    """The accuracy of the shipped models on a thousand test digits, plain and attacked, as the page Break it counts."""
+    """Measure the shipped models on a thousand test digits, plain and attacked, in the way the page Break it does."""
     torch.set_num_threads(1)
     digits = load_split("test")[slice(0, None, 10)]
     attacks = {"plain": Attack(0, 1)} | {

@@ -1,7 +1,7 @@
-"""Each collection of drawings in two: by most of its writers, and by a fifth of them, from whom nobody is to learn.
+"""Splits each collection of drawings in two by writer: a fifth of the writers are held out from training.
 
-``python -m tests.benchmarks.writers --ink FOLDER OUTPUT`` writes NAME and NAME-unseen for each. A model that is trained
-``--ink OUTPUT`` and ``--without`` all that end so knows every collection and none of these hands.
+``python -m tests.benchmarks.writers --ink FOLDER OUTPUT`` writes NAME and NAME-unseen for each. A model trained with
+``--ink OUTPUT`` and ``--without`` each NAME-unseen knows every collection, but none of the held-out writers.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from mnist_app.data.inkfiles import Record, collections, read_records
 from mnist_app.ink.strokes import Drawing
 from mnist_app.storage import write_whole
 
-EVERY = 5  # writer is kept out, in an order that is by lot and always the same
+EVERY = 5  # every fifth writer is held out, in a shuffled order that never changes
 
 
 def kept_out(writers: Iterable[str]) -> set[str]:
@@ -23,7 +23,7 @@ def kept_out(writers: Iterable[str]) -> set[str]:
 
 
 def packed(records: Iterable[Record]) -> bytes:
-    """Records as a file of drawings."""
+    """Return the content of a file of drawings with these records."""
     lines = [
         json.dumps({"label": record.label, "writer": record.writer, "strokes": record.drawing.to_points()})
         for record in records
@@ -46,7 +46,7 @@ def main() -> None:
         )
         write_whole(arguments.output / f"{name}.jsonl.gz", packed(known))
         write_whole(arguments.output / f"{name}-unseen.jsonl.gz", packed(unseen))
-        print(f"{name}: {len(unseen):,} drawings by {len(out)} of {len(writers)} writers are kept out")
+        print(f"{name}: {len(unseen):,} drawings by {len(out)} of {len(writers)} writers are held out")
 
 
 if __name__ == "__main__":

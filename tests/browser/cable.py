@@ -1,4 +1,4 @@
-"""What lies between browser and server."""
+"""A network connection that tests can slow down or cut."""
 
 import socket
 import time
@@ -13,12 +13,12 @@ def free_port() -> int:
 
 
 class Cable:
-    """Between browser and server: long, cut in one direction, pulled out and put in again."""
+    """A TCP proxy between browser and server that can delay, drop one direction, disconnect and reconnect."""
 
     def __init__(self, server: int) -> None:
         self.port = free_port()
         self.delay = 0.0  # seconds, each way
-        self.is_one_way = False  # and nothing comes back from the server
+        self.is_one_way = False  # if set, nothing comes back from the server
         self._server = server
         self._ends: list[socket.socket] = []
         self._door: socket.socket | None = None

@@ -1,11 +1,11 @@
-"""A Chromium for the tests: found, or installed the way this machine allows."""
+"""Finds a Chromium for the tests, or installs one in whichever way this machine allows."""
 
 import os
 import shutil
 import subprocess
 import sys
 
-# Headless in a container, and silent: Chromium's own background traffic has nothing to do with the tests.
+# For a container without a screen, and without Chromium's own background traffic.
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -15,12 +15,12 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-SHELL = "chromium-headless-shell"  # all but the windows: a page takes it a third less time
+SHELL = "chromium-headless-shell"  # Chromium without windows; loads a page in a third less time
 NAMES = (SHELL, "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
 def find_chromium() -> str | None:
-    """The path of a Chromium that runs on this machine, its own or Playwright's."""
+    """Return the path of a Chromium that runs on this machine, installed there or by Playwright."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
@@ -29,7 +29,7 @@ def find_chromium() -> str | None:
 
 
 def _runs(path: str) -> bool:
-    """Whether the program starts: it may be a stub that only names a package, or lack libraries."""
+    """Whether the program starts: it may be a stub that only recommends a package, or lack libraries."""
     try:
         return subprocess.run([path, "--version"], capture_output=True, timeout=60).returncode == 0
     except (OSError, subprocess.TimeoutExpired):
@@ -37,7 +37,7 @@ def _runs(path: str) -> bool:
 
 
 def install_chromium() -> None:
-    """Debian's package where this process may install it, else Playwright's own download."""
+    """Install Debian's package if this process may do so, otherwise Playwright's own download."""
     if os.geteuid() == 0 and shutil.which("apt-get"):
         subprocess.run(["apt-get", "update", "-qq"], check=False)
         for package in (SHELL, "chromium"):  # not every system has the first
@@ -52,4 +52,4 @@ if __name__ == "__main__":
     if find_chromium() is None:
         install_chromium()
     if find_chromium() is None:
-        sys.exit("The browser tests need Chromium, and it could not be installed here: install it, then make test.")
+        sys.exit("The browser tests need Chromium, which could not be installed. Install it and run make test again.")

@@ -1,4 +1,4 @@
-"""A server of our own and a Chromium that uses it."""
+"""Fixtures of the browser tests: a server of their own and a Chromium that uses it."""
 
 import os
 import subprocess
@@ -18,7 +18,7 @@ from .visitor import Visitor
 
 ROOT = Path(__file__).parents[2]
 
-expect.set_options(timeout=20_000)  # ms: a limit and no wait, for a busy machine; what must be quick says how quick
+expect.set_options(timeout=20_000)  # ms, for a busy machine; tests of speed set their own limits
 
 
 def serve(
@@ -30,7 +30,7 @@ def serve(
     port: int | None = None,
     **environment: str,
 ) -> Iterator[str]:
-    """The address of an app: ours, started as ``make run`` starts it, or another. Stopped at the end."""
+    """Start an app and yield its address: ours, started as by ``make run``, or another. Stop it at the end."""
     port = port or free_port()
     env = {**os.environ, "MNIST_APP_HOME": str(home), "STREAMLIT_SERVER_PORT": str(port), **environment}
     with subprocess.Popen([sys.executable, *(command or ["app.py"])], cwd=folder, env=env) as server:

@@ -1,4 +1,4 @@
-"""When the script has answered all that a page has told it, by what goes over Streamlit's WebSocket."""
+"""Waits until the script has answered everything that a page has sent, by listening to Streamlit's WebSocket."""
 
 from playwright.sync_api import Page, WebSocket, expect
 from streamlit.proto.BackMsg_pb2 import BackMsg
@@ -6,8 +6,8 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 CANVAS_SPEAKS_AFTER = 200  # ms after pen-up, by a timer in the page
 PATIENCE = 30_000  # ms for one run
-# Runs of fragments that may begin between a press and the whole run that it asks for. Of more, it is over: Streamlit
-# loses all word of a run that has just ended where a fragment is asked for at that moment (its issue 9921).
+# Fragment runs that may begin between a press and the whole run that it asks for. After more, the whole run counts as
+# ended: Streamlit does not report the end of a run if a fragment is requested at that moment (its issue 9921).
 MOST_OVERTAKING = 2
 
 WHOLE = {int(ForwardMsg.FINISHED_SUCCESSFULLY), int(ForwardMsg.FINISHED_WITH_COMPILE_ERROR)}
@@ -15,21 +15,21 @@ FRAGMENT = {int(ForwardMsg.FINISHED_FRAGMENT_RUN_SUCCESSFULLY)}
 
 
 class Runs:
-    """The runs that a page asked for. What a fragment asks for by itself, every second perhaps, is none of them."""
+    """The script runs that a page asked for, without those that a fragment asks for by itself at regular intervals."""
 
     def __init__(self, page: Page) -> None:
         self._page = page
-        self._heard = 0  # messages that began or ended a run
-        self._awaited: set[int] = set()  # the ends that would do; none is awaited once it has come
-        self._overtaking = 0  # runs of fragments that have begun since
+        self._heard = 0  # number of messages that began or ended a run
+        self._awaited: set[int] = set()  # the kinds of end that count; empty once one has come
+        self._overtaking = 0  # fragment runs that have begun since the request
         page.on("websocket", self._listen)
 
     def settle(self) -> None:
-        """Until the canvas has spoken, the script has answered, and for as long again nothing has come of that."""
+        """Wait until the canvas has reported, the script has answered, and this has not caused further runs."""
         heard = -1
         while heard != self._heard:
             heard = self._heard
-            # Timers of a page fire in order: when this one has, that of the canvas has too, however busy the machine.
+            # A page's timers fire in order: once this one has fired, so has the canvas's, however busy the machine.
             self._page.evaluate("(time) => new Promise((done) => setTimeout(done, time))", CANVAS_SPEAKS_AFTER + 20)
             self._wait()
         app = self._page.get_by_test_id("stApp")
@@ -39,7 +39,7 @@ class Runs:
         waited = 0
         while self._awaited:
             assert waited < PATIENCE, "the script did not answer"
-            self._page.wait_for_timeout(20)  # in which messages are heard
+            self._page.wait_for_timeout(20)  # messages arrive during this wait
             waited += 20
 
     def _listen(self, socket: WebSocket) -> None:

@@ -1,6 +1,6 @@
-"""Pictures of every page, the tour and the glossary, taken of the running app: ``python -m tests.browser.screenshots``.
+"""Takes screenshots of every page, the tour and the glossary: ``python -m tests.browser.screenshots``.
 
-They are to be looked at; those that the README shows are kept.
+They are for people to look at; those that the README shows are in the repository.
 """
 
 import tempfile
@@ -65,7 +65,7 @@ def _pages(browser: Browser, address: str) -> None:
 def _lab(page: Page, visitor: Visitor, scheme: str) -> None:
     visitor.visit("Lab")
     page.locator(".js-plotly-plot").first.wait_for()
-    page.wait_for_timeout(1500)  # until it is drawn
+    page.wait_for_timeout(1500)  # until the chart is drawn
     page.screenshot(path=FOLDER / f"lab-{scheme}.png")
     page.locator(".st-key-lab_tradeoff").screenshot(path=FOLDER / f"lab-cost-{scheme}.png")
     _terms(page, scheme)
@@ -77,12 +77,12 @@ def _lab(page: Page, visitor: Visitor, scheme: str) -> None:
 
 
 def _terms(page: Page, scheme: str) -> None:
-    """What each term of the glossary opens that stands on the page now."""
+    """Open and photograph each glossary term that is visible on the page now."""
     for term in page.locator("[class*=st-key-term_]:visible").all():
         name = str(term.evaluate("(element) => /st-key-term_(\\w+)/.exec(element.className)[1]"))
         term.get_by_role("button").click()
         page.locator(".term:visible").wait_for()
-        page.wait_for_timeout(500)  # until it has its place
+        page.wait_for_timeout(500)  # until it is in its final position
         page.get_by_test_id("stPopoverBody").screenshot(path=FOLDER / f"term-{name}-{scheme}.png")
         page.keyboard.press("Escape")
         page.locator(".term:visible").wait_for(state="detached")
@@ -101,7 +101,7 @@ def _tour(page: Page, visitor: Visitor, scheme: str) -> None:
 
 
 def beside(digit: list[Stroke], place: int) -> list[Stroke]:
-    """A digit drawn small, at one of four places side by side on the pad."""
+    """Return a digit made smaller, at one of four places side by side on the pad."""
     return [[[0.3 * x + 80 * place - 5, 0.45 * y + 90] for x, y in stroke] for stroke in digit]
 
 
@@ -136,7 +136,7 @@ def _why(page: Page, visitor: Visitor, scheme: str) -> None:
         panel.screenshot(path=FOLDER / f"why-{name}-{scheme}.png")
         page.set_viewport_size(size)
         _terms(page, scheme)
-    page.get_by_role("button", name=question).or_(page.get_by_role("radio", name=question)).first.click()  # closed
+    page.get_by_role("button", name=question).or_(page.get_by_role("radio", name=question)).first.click()  # close it
 
 
 def _break(page: Page, address: str, scheme: str) -> None:

@@ -22,7 +22,7 @@ def test_a_digit_is_turned_and_attacked_by_keyboard_alone(visitor: Visitor) -> N
     keys.press("End")
     expect(label).to_have_text("Rotation: 90°")
     assert read.inner_text() != before
-    page.get_by_role("radio", name="Make it worse by degrees").focus()
+    page.get_by_role("radio", name="Distort it").focus()
     keys.press("ArrowRight")
     keys.press("Space")
     sentence = page.locator("p.sentence").first

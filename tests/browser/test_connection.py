@@ -1,4 +1,4 @@
-"""A connection that breaks, and a server that is started anew, while somebody draws."""
+"""A connection that breaks, and a server that is restarted, while somebody draws."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,7 +28,7 @@ def test_a_stroke_drawn_while_the_connection_was_broken_is_read_once_it_is_back(
     visitor = Visitor(page).open(f"http://127.0.0.1:{cable.port}")
     with disconnected(page, cable):
         visitor.draw(TWO)
-        visitor.page.wait_for_timeout(500)  # the canvas speaks, and nobody hears it
+        visitor.page.wait_for_timeout(500)  # the canvas reports, but nobody receives it
     expect(visitor.digit).to_have_text("2")
     expect(page.locator(".steps figure").first).to_be_visible()
     drawn = visitor.inked_pixels()
@@ -62,7 +62,7 @@ def test_an_undo_whose_answer_was_lost_takes_nothing_else_with_it(page: Page, ca
     visitor.settle()
     cable.is_one_way = True
     visitor.page.keyboard.press("Control+z")
-    page.wait_for_timeout(500)  # in which the server hears of it
+    page.wait_for_timeout(500)  # meanwhile the server receives it
     with disconnected(page, cable):
         cable.is_one_way = False
     visitor.settle()
@@ -73,7 +73,7 @@ def test_an_undo_whose_answer_was_lost_takes_nothing_else_with_it(page: Page, ca
 
 
 def test_a_canvas_is_here_without_the_network_once_there_was_one(page: Page, cable: Cable) -> None:
-    """Where its styles were asked for and did not come, it was an error in red until the next reload."""
+    """If its styles are requested but do not arrive, Streamlit shows a red error until the next reload."""
     visitor = Visitor(page).open(f"http://127.0.0.1:{cable.port}")
     visitor.draw(SEVEN)
     visitor.settle()

@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 
 SCRIPT = Path(__file__).parents[2] / "mnist_app" / "web" / "curves" / "curves.js"
 
-# Four pictures of a drawing: two of its first stroke, a rest of eight tenths of a second, two of its second stroke.
+# Four pictures of a drawing: two of its first stroke, a pause of 0.8 seconds, two of its second stroke.
 SET_UP = """async ([script, timeline, extra]) => {
   const url = URL.createObjectURL(new Blob([script], { type: "text/javascript" }));
   Object.assign(window, await import(url));
@@ -24,7 +24,7 @@ SET_UP = """async ([script, timeline, extra]) => {
 GROWN = {"growth": {"strokes": [], "shares": [0.25, 0.5, 0.75, 1.0]}}
 TIMELINE = [{"way": 25 * at, "time": time} for at, time in enumerate([0, 100, 200, 950, 1000])]
 
-HASTE = [{"way": 0, "time": 0}, {"way": 1, "time": 90}, {"way": 100, "time": 90}]  # the browser saw it all at once
+HASTE = [{"way": 0, "time": 0}, {"way": 1, "time": 90}, {"way": 100, "time": 90}]  # the browser received it all at once
 
 
 def mount(page: Page, timeline: Any = None, extra: dict[str, Any] | None = None) -> None:
@@ -32,7 +32,7 @@ def mount(page: Page, timeline: Any = None, extra: dict[str, Any] | None = None)
 
 
 def corners(page: Page) -> list[list[float]]:
-    """Of the curve of the 1, in percent from the left and from the top."""
+    """Return the points of the curve of the 1, in percent from the left and from the top."""
     points = page.locator("polyline").nth(1).get_attribute("points") or ""
     return [[float(value) for value in point.split(",")] for point in points.split()]
 
@@ -77,7 +77,7 @@ def test_slider_cursor_and_label_tell_the_time(page: Page) -> None:
     slider = page.get_by_role("slider", name="Time")
     expect(page.locator(".label-at")).to_have_text("0.2 of 1.0 s · Share: 50%")
     assert cursor(page) == 20
-    slider.fill("600")  # in the rest, when nothing new was on the paper
+    slider.fill("600")  # during the pause, when nothing new was drawn
     expect(page.locator(".label-at")).to_have_text("0.6 of 1.0 s · Share: 50%")
     assert cursor(page) == 60
     expect(slider).to_have_attribute("aria-valuetext", "0.6 s, 50%: 1")

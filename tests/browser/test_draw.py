@@ -1,4 +1,4 @@
-"""The Draw page as only a browser shows it."""
+"""The Draw page, where tests need a real browser."""
 
 import gzip
 import io
@@ -15,7 +15,7 @@ from playwright.sync_api import Page, Route, expect
 from ..conftest import ONE, SEVEN, TWO, ZERO
 from .visitor import Stroke, Visitor
 
-BOX_SIDE = 220  # how large to draw real ink, canvas pixels
+BOX_SIDE = 220  # size of real ink, canvas pixels
 
 
 def picture_of(strokes: list[Stroke], kind: str = "PNG") -> bytes:
@@ -33,12 +33,12 @@ def test_a_digit_drawn_with_the_mouse_is_read(visitor: Visitor, strokes: list[St
     expect(visitor.digit).to_have_text(digit)
     visitor.settle()
     expect(visitor.digit).to_have_text(digit)
-    expect(visitor.page.locator(".steps figure")).to_have_count(5)  # the way to 28 by 28, and the pen
+    expect(visitor.page.locator(".steps figure")).to_have_count(5)  # the steps to 28 by 28, and the pen's trajectory
     assert not visitor.errors
 
 
 def thinned(stroke: Stroke) -> Stroke:
-    """Points at least ten pixels apart, and the last: each is an event, and the ink is as good as the same."""
+    """Keep points at least ten pixels apart, and the last: fewer mouse events for practically the same ink."""
     kept = stroke[:1]
     for point in stroke[1:]:
         if math.dist(kept[-1], point) >= 10:
@@ -150,7 +150,7 @@ def test_the_drawing_survives_a_visit_to_another_page(visitor: Visitor) -> None:
     visitor.settle()
     visitor.expect_ink(drawn)
     expect(visitor.digit).to_have_text("7")
-    visitor.draw([[[60, 320], [300, 320]]])  # and the pad goes on from there
+    visitor.draw([[[60, 320], [300, 320]]])  # the pad continues from there
     visitor.settle()
     visitor.page.get_by_role("button", name="Undo").click()
     visitor.settle()
@@ -211,13 +211,13 @@ def test_the_drawing_survives_a_change_of_theme_and_of_pen(visitor: Visitor) -> 
 
 
 def test_the_drawing_survives_a_key_that_is_held_on_the_pen_width(visitor: Visitor) -> None:
-    visitor.page.set_viewport_size({"width": 1280, "height": 1500})  # or the slider is scrolled to
+    visitor.page.set_viewport_size({"width": 1280, "height": 1500})  # so that nothing scrolls to the slider
     visitor.draw(SEVEN)
     visitor.settle()
     drawn = visitor.inked_pixels()
     slider = visitor.page.get_by_role("slider", name="Pen width")
     slider.focus()
-    for _ in range(20):  # quicker than runs, which cut each other off
+    for _ in range(20):  # faster than the runs, which interrupt each other
         visitor.page.keyboard.down("ArrowRight")
         visitor.page.wait_for_timeout(20)
     visitor.page.keyboard.up("ArrowRight")
@@ -238,7 +238,7 @@ def test_a_canvas_that_has_lost_its_ink_says_so_until_it_is_heard(visitor: Visit
     drawn = visitor.inked_pixels()
     visitor.page.evaluate(
         """() => {
-          const { send } = WebSocket.prototype; // which takes the first word of it, and brings it nowhere
+          const { send } = WebSocket.prototype; // loses the first report of the lost ink
           WebSocket.prototype.send = function (message) {
             if (!new TextDecoder().decode(message).includes("remounted")) return send.call(this, message);
             WebSocket.prototype.send = send;
@@ -249,7 +249,7 @@ def test_a_canvas_that_has_lost_its_ink_says_so_until_it_is_heard(visitor: Visit
     expect(visitor.page.locator(".st-key-pad-2")).to_have_count(1)
     visitor.expect_ink(drawn)
     visitor.page.wait_for_timeout(1500)
-    expect(visitor.page.locator(".st-key-pad-2")).to_have_count(1)  # it was put back once
+    expect(visitor.page.locator(".st-key-pad-2")).to_have_count(1)  # it was restored once
 
 
 def test_a_canvas_whose_name_comes_again_has_lost_nothing(visitor: Visitor) -> None:
@@ -300,7 +300,7 @@ def test_all_of_the_pad_is_on_a_small_phone_and_the_ink_is_where_the_finger_is(
 
 @pytest.mark.parametrize("width", [320, 360, 390])
 def test_the_pad_is_as_large_as_its_canvas_even_while_it_has_none(phone_visitor: Visitor, width: int) -> None:
-    """The boxes around digits lie over the pad, and a stroke that begins on it is heard of."""
+    """The boxes around digits lie over the pad, and strokes that begin on the pad must be noticed."""
     page = phone_visitor.page
     page.set_viewport_size({"width": width, "height": 740})
     canvas = phone_visitor.canvas.bounding_box()
@@ -360,7 +360,7 @@ def test_a_palm_that_stays_does_not_hold_the_drawing_up(phone_visitor: Visitor) 
         visitor.put_fingers("touchMove", {0: point, 1: PALM})
     visitor.put_fingers("touchEnd", {0: stroke[-1]})
     assert_only_a_one_is_there(visitor)
-    visitor.put_fingers("touchStart", {1: PALM, 2: [60, 60]})  # and the next stroke is drawn beside the palm, too
+    visitor.put_fingers("touchStart", {1: PALM, 2: [60, 60]})  # the next stroke is also drawn beside the palm
     visitor.put_fingers("touchMove", {1: PALM, 2: [280, 60]})
     visitor.put_fingers("touchEnd", {})
     visitor.settle()
@@ -441,7 +441,7 @@ def test_a_picture_outlives_a_visit_to_another_page_until_somebody_draws_instead
         visitor.visit("Models")
         visitor.visit("Draw")
         visitor.wait_for_pad()
-        expect(visitor.page.get_by_text("Read from your picture.")).to_be_visible()
+        expect(visitor.page.get_by_text("Reading your picture.")).to_be_visible()
         expect(visitor.digit).to_have_text("2")
         expect(visitor.page.locator(".steps figure")).to_have_count(steps)
     visitor.page.get_by_role("button", name="Draw instead").click()
@@ -456,7 +456,7 @@ def test_who_draws_over_a_picture_is_read_and_finds_the_picture_again(visitor: V
     visitor.settle()
     visitor.draw([[[200, 40], [300, 40], [240, 300]]])  # a seven beside the one
     expect(visitor.digit).to_have_text("17")
-    expect(visitor.page.get_by_text("Read from the pad, for you have drawn on it.")).to_be_visible()
+    expect(visitor.page.get_by_text("Reading the pad again, because you drew on it.")).to_be_visible()
     visitor.page.get_by_role("button", name="Read the picture").click()
     expect(visitor.digit).to_have_text("2")
     visitor.page.get_by_role("button", name="Clear").click()
@@ -554,10 +554,10 @@ def test_the_tour_begins_where_it_can_be_read_wherever_it_is_asked_for(phone_vis
     page = phone_visitor.page
     phone_visitor.touch(TWO)
     phone_visitor.settle()
-    page.get_by_text("What did it see?").tap()  # what makes the page a long one
+    page.get_by_text("What did it see?").tap()  # this makes the page long
     expect(page.get_by_text("layer by layer")).to_be_visible()
     if beginning == "Models":
-        page.set_viewport_size({"width": 1280, "height": 844})  # which shows the links
+        page.set_viewport_size({"width": 1280, "height": 844})  # shows the links
         phone_visitor.visit(beginning)
         page.set_viewport_size({"width": 390, "height": 844})
     page.get_by_role("button", name="Take the five-minute tour").tap()

@@ -1,4 +1,4 @@
-"""The Explore page as only a browser shows it."""
+"""The Explore page, where tests need a real browser."""
 
 import csv
 import io
@@ -18,7 +18,7 @@ from .visitor import Visitor, download
 
 
 class Explorer:
-    """Hands and eyes on the Explore page."""
+    """A visitor's actions and observations on the Explore page."""
 
     def __init__(self, page: Page, address: str) -> None:
         self.page = page
@@ -40,7 +40,7 @@ class Explorer:
         return self.page.locator(f'.confusion [data-pick="{label}-{read}"]')
 
     def at(self, x: float, y: float) -> tuple[float, float]:
-        """A place on the map, given in its units."""
+        """Return the position on the page of a place on the map, given in the map's units."""
         box: Any = self.canvas.bounding_box()
         scale = (box["width"] - 24) / 1000
         return box["x"] + 12 + x * scale, box["y"] + 12 + y * scale
@@ -55,14 +55,14 @@ class Explorer:
 
 @pytest.fixture
 def newcomer(page: Page, address: str) -> Explorer:
-    """Somebody with a link to follow."""
+    """Somebody who has not opened a page yet."""
     full_mnist()
     return Explorer(page, address)
 
 
 @pytest.fixture
 def explorer(newcomer: Explorer) -> Explorer:
-    """Somebody who sees the page as it opens."""
+    """Somebody who has opened the page without a query."""
     return newcomer.open()
 
 
@@ -74,7 +74,7 @@ def test_a_cell_fills_the_gallery_with_just_those(explorer: Explorer) -> None:
     explorer.cell(9, 4).click()
     expect(explorer.described).to_have_text(f"{count} nines read as fours")
     expect(status).to_have_text(f"{count} nines read as fours")
-    # Said by the element that was there before: of a new one many a screen reader says nothing.
+    # The announcing element must have existed before: many screen readers ignore a new one.
     assert spoken.text_content() == f"{count} nines read as fours"
     expect(explorer.tiles).to_have_count(count)
     for tile in explorer.tiles.all():
@@ -101,7 +101,7 @@ def test_a_cell_is_picked_by_keyboard(explorer: Explorer) -> None:
     expect(explorer.cell(5, 6)).to_be_focused()
     explorer.page.keyboard.press("Enter")
     expect(explorer.described).to_have_text(re.compile(r"^\d+ fives? read as (a six|sixes)$"))
-    expect(explorer.cell(5, 6)).to_be_focused()  # and goes on from there
+    expect(explorer.cell(5, 6)).to_be_focused()  # the keyboard continues from there
 
 
 def test_the_gallery_is_walked_by_keyboard(explorer: Explorer) -> None:
@@ -160,7 +160,7 @@ def test_back_returns_to_the_view_before(explorer: Explorer) -> None:
 
 def test_a_cell_shows_all_of_its_pictures_whatever_was_filtered_before(newcomer: Explorer) -> None:
     explorer = newcomer.open("?confidence=99-100&stroke=thin")
-    expect(explorer.page.get_by_role("button", name="More (2)")).to_be_visible()  # what is set out of sight
+    expect(explorer.page.get_by_role("button", name="More (2)")).to_be_visible()  # two hidden filters are set
     count = int(explorer.cell(9, 4).inner_text())
     explorer.cell(9, 4).click()
     expect(explorer.described).to_have_text(f"{count} nines read as fours")
@@ -284,7 +284,7 @@ def test_a_picture_goes_to_draw_and_back(newcomer: Explorer) -> None:
     explorer.page.get_by_role("button", name="Take it to Draw").click()
     digit = explorer.page.locator(".answer .digit")
     expect(digit).to_have_text("7")  # the first test digit
-    explorer.page.get_by_role("button", name="Back to it").click()
+    explorer.page.get_by_role("button", name="Back to Explore").click()
     expect(explorer.picture).to_have_attribute("aria-label", "Picture 0")
 
 
@@ -342,7 +342,7 @@ def test_a_phone_needs_no_sideways_scrolling(phone: Page, address: str, query: s
 
 @pytest.fixture
 def bare_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A server on a machine on which nothing was fetched."""
+    """A server on a machine on which MNIST was never downloaded."""
     monkeypatch.delenv("MNIST_APP_DATA", raising=False)
     yield from serve(tmp_path)
 

@@ -31,7 +31,7 @@ HEAD, ROW = 35, 35  # CSS pixels that the head and each row of Streamlit's table
 
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory, mean_digit: nn.Module) -> Iterator[str]:
-    """The address of an app with toys in its lab, which come first by accuracy and by name, whatever came with it."""
+    """The address of an app with toys in its lab, which come before the shipped models by accuracy and by name."""
     home = tmp_path_factory.mktemp("home")
     for name, accuracy in (("00 toy", 0.9998), ("01 ball", 0.9999), ("02 kite", 0.9997)):
         put(home / "lab", figures(name.split()[1], title=name, accuracy=accuracy), mean_digit)
@@ -46,7 +46,7 @@ def app(tmp_path_factory: pytest.TempPathFactory, mean_digit: nn.Module) -> Iter
 
 
 class LabVisitor(Visitor):
-    """Somebody who looks at the Lab page, and at the browser's console beside it."""
+    """A visitor of the Lab page who also watches the browser's console."""
 
     def __init__(self, page: Page) -> None:
         super().__init__(page)
@@ -54,19 +54,19 @@ class LabVisitor(Visitor):
 
     def enter(self, app: str) -> "LabVisitor":
         self.page.on("console", lambda said: self.errors.append(said.text) if said.type == "error" else None)
-        self.open(app).visit("Lab")  # opened by its own address, Streamlit asks there for its health first: a 404
+        self.open(app).visit("Lab")  # opened by its URL, Streamlit first makes a health request there: a 404
         self.settle()
         return self
 
     def expect_titles(self, *titles: str) -> None:
-        """The first models in the table, as a screen reader has them."""
+        """Expect these first models in the table, as a screen reader sees them."""
         for row, title in enumerate(titles):
             expect(self.table.get_by_test_id(f"glide-cell-1-{row}")).to_have_text(title)
 
     def press_in_table(self, x: float, y: float) -> None:
         self.table.scroll_into_view_if_needed()
         box: Any = self.table.bounding_box()
-        self.page.mouse.click(box["x"] + x, box["y"] + y)  # on its canvas, before which another element lies
+        self.page.mouse.click(box["x"] + x, box["y"] + y)  # on its canvas, which another element covers
         self.settle()
 
 
@@ -100,7 +100,7 @@ def test_all_parts_are_gone_through_by_keyboard(context: BrowserContext, app: st
         page.get_by_text("What accuracy costs"),
         page.get_by_role("button", name="Draw something"),
         page.get_by_text("Luck."),
-        page.get_by_text("The same network in other clothes"),
+        page.get_by_text("The same network in other forms"),
         page.get_by_text("MNIST first, then pens"),
         page.get_by_role("tab", name="Normalising"),
     ]

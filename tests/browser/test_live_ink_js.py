@@ -1,4 +1,4 @@
-"""The browser's part of the Draw page on its own: no server, no Streamlit."""
+"""The browser's part of the Draw page on its own, without server or Streamlit."""
 
 import html
 import json
@@ -18,7 +18,7 @@ from mnist_app.web.answer import answer_html, boxes_html, percent
 
 SCRIPT = Path(__file__).parents[2] / "mnist_app" / "web" / "live_ink" / "live_ink.js"
 
-# A pen, and a server whose answers the test gives: `asked` lists the ink of each request, `shown` what was painted.
+# A pen, and a server whose answers come from the test: `asked` lists each request's ink, `shown` what was painted.
 SET_UP = """async (script) => {
   const url = URL.createObjectURL(new Blob([script], { type: "text/javascript" }));
   Object.assign(window, await import(url), { asked: [], shown: [], waiting: [], inFlight: 0, mostInFlight: 0 });
@@ -38,7 +38,7 @@ SET_UP = """async (script) => {
 
 @pytest.fixture(scope="module")
 def tab(chromium: Browser) -> Iterator[Page]:
-    """A page that holds one frame after another: a frame is ready much sooner than a page."""
+    """A page that holds one frame after another, as a frame loads much faster than a page."""
     context = chromium.new_context()
     yield context.new_page()
     context.close()
@@ -46,7 +46,7 @@ def tab(chromium: Browser) -> Iterator[Page]:
 
 @pytest.fixture
 def script(tab: Page) -> Frame:
-    """A blank frame with the script's exports. With the frame before goes what was still to happen there."""
+    """A blank frame with the script's exports. Removing the previous frame cancels its pending events."""
     tab.set_content("<iframe></iframe>")
     frame = tab.frames[-1]
     frame.evaluate(SET_UP, SCRIPT.read_text())
@@ -116,7 +116,7 @@ def test_answers_about_replaced_ink_are_dropped(script: Frame) -> None:
 
 def test_replacing_ink_asks_nothing_not_even_later(script: Frame) -> None:
     steps = """
-        const ink = newInk(undefined, () => 0);  // by its clock no time passes
+        const ink = newInk(undefined, () => 0);  // a clock that stands still
         ink.down([0, 0]); await answer("a");
         ink.move([[1, 1]]);  // waits for its turn
         ink.replace([[[5, 5]]]);
@@ -198,9 +198,10 @@ def test_nothing_is_asked_twice_of_the_same_ink(script: Frame) -> None:
 
 
 def pace(script: Frame, *answers: tuple[int, str]) -> list[float]:
-    """ms between requests while the pen moves, each ms a little, and answers take so long, one after the other.
+    """Return ms between requests while the pen moves a little each ms and the answers take the given times.
 
-    The clock is ours, so that a busy machine makes no difference. An answer is words, "" for a refusal, or "lost".
+    The test has its own clock, so that a busy machine makes no difference. An answer is words, "" for a refusal, or
+    "lost".
     """
     steps = """
         let now = 0, x = 0;
@@ -312,7 +313,7 @@ def test_percent_is_the_same_in_both_languages(script: Frame) -> None:
     assert script.evaluate("(shares) => shares.map(percent)", shares) == [html.unescape(percent(p)) for p in shares]
 
 
-# Everything that a visitor could see or hear of the panel.
+# Everything that a visitor can see or hear of the panel.
 DESCRIBE = """(panel) => [panel, ...panel.querySelectorAll("*")].map((element) => [
   element.tagName, [...element.classList].sort().join(" "), element.getAttribute("aria-label"),
   element.children.length ? "" : element.textContent, Number(element.style.getPropertyValue("--share")).toFixed(3),
@@ -380,12 +381,12 @@ def test_boxes_are_drawn_as_the_page_would_have_drawn_them(
 
 
 def boxes_in(text: str) -> list[tuple[list[float], str]]:
-    """Each box: left, top, width and height in percent, and what is written at it."""
+    """Return each box: left, top, width and height in percent, and its label."""
     found = re.findall(r'class="box" data-label="([^"]*)" style="([^"]*)"', text)
     return [([round(float(share), 2) for share in re.findall(r"([0-9.]+)%", style)], said) for said, style in found]
 
 
-# A pen that writes two strokes by a clock of the test's own.
+# A pen that writes two strokes, timed by the test's own clock.
 TWO_STROKES = """
     let now = 5;
     const ink = newInk(undefined, () => now);
@@ -418,7 +419,7 @@ def test_a_tap_that_slips_is_asked_about_as_a_dot(script: Frame) -> None:
 def test_a_tap_that_slips_keeps_its_times(script: Frame) -> None:
     steps = """
         ink.down([60, 0], 18); now += 30; ink.move([[60, 6]]); ink.up();
-        ink.replace([...ink.strokes.slice(0, 2), [[60, 0]]]);  // as the script says it
+        ink.replace([...ink.strokes.slice(0, 2), [[60, 0]]]);  // as the script sends it
         return times();
         """
     assert run(script, TWO_STROKES + "now += 70;" + steps) == [0, 30, 80, 110, 140, 210, 240]
@@ -431,9 +432,9 @@ def test_when_the_pen_was_where_is_remembered(script: Frame) -> None:
 
 
 def test_a_stroke_that_is_left_keeps_its_times_and_the_next_one_has_its_own(script: Frame) -> None:
-    """However long it took to take the other stroke back: that was no writing."""
+    """The time that it took to undo the other stroke was not spent writing."""
     steps = """
-        ink.replace([[[0.6, -0.8], [3.6, 3.2]]]);  // as the canvas says it, a little aside
+        ink.replace([[[0.6, -0.8], [3.6, 3.2]]]);  // as the canvas sends it, slightly displaced
         const left = times();
         write(60_000, [20, 0], [20, 5]);
         return [left, times()];
@@ -442,7 +443,7 @@ def test_a_stroke_that_is_left_keeps_its_times_and_the_next_one_has_its_own(scri
 
 
 def test_a_page_change_takes_no_times(script: Frame) -> None:
-    """The pause between two strokes that are both still there, one after the other, is theirs as well."""
+    """The pause between two consecutive strokes that are both still there is kept, too."""
     steps = "ink.replace([[[0, 0], [3, 4]], [[20, 0], [20, 25]]]); return times()"
     assert run(script, TWO_STROKES + steps) == [0, 30, 80, 110, 140]
 
@@ -452,7 +453,7 @@ def test_of_two_strokes_the_later_one_can_be_left(script: Frame) -> None:
 
 
 def test_one_digit_of_a_number_has_the_times_of_its_own_strokes(script: Frame) -> None:
-    """Between them another may have been written, and that pause is not this digit's."""
+    """If another stroke was written between them, that pause does not belong to this digit."""
     steps = """
         write(70, [60, 0], [60, 30]);
         const of = (...strokes) => ink.timeline(strokes).map(({ way, time }) => [way, time]);

@@ -1,4 +1,4 @@
-"""The Models page by hand: names, the default, comparing, deleting, and models that leave and come."""
+"""The Models page in a browser: names, the default, comparing, deleting, export and import."""
 
 import io
 import re
@@ -18,14 +18,14 @@ from ..conftest import SEVEN
 from .conftest import serve
 from .visitor import Visitor
 
-# A title and a note that Markdown would make something of, whatever is escaped.
+# A title and a note in which Markdown finds something to format even if special characters are escaped.
 TITLE = "www.a.example :smile: <b>1</b> -> e@f.example http://g.h"
 NOTE = "- one\n1. two\nhead\n---\n*b* www.a.example"
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home with a model of a user's, called mine."""
+    """A home with a user's model called mine."""
     home = tmp_path_factory.mktemp("home")
     shutil.copytree(find_model("mnist-cnn"), home / "models" / "mine")
     return home
@@ -33,14 +33,14 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def app(home: Path) -> Iterator[str]:
-    """The address of an app with the sample alone, which is read at once."""
+    """The address of an app with only the sample, which is read quickly."""
     yield from serve(home, MNIST_APP_DATA="")
 
 
 @pytest.fixture
 def keeper(chromium: Browser, app: str) -> Iterator[Visitor]:
-    """Somebody at the machine who looks at the Models page."""
-    # So tall that nothing scrolls: a list that is open closes when the page does.
+    """A visitor at the app's own machine who has opened the Models page."""
+    # So tall that nothing scrolls: scrolling closes an open list.
     visitor = Visitor(chromium.new_context(viewport={"width": 1280, "height": 4500}).new_page())
     visitor.page.goto(f"{app}/models")
     expect(visitor.page.get_by_role("heading", level=1)).to_have_text("Models")
@@ -70,7 +70,7 @@ def relabel(visitor: Visitor, name: str, title: str, note: str) -> None:
 
 
 def exported(visitor: Visitor, name: str, kind: str) -> bytes:
-    """What comes when a model is exported as a ``zip`` or ``onnx`` file."""
+    """Export a model as a ``zip`` or ``onnx`` file and return the download."""
     visitor.page.locator(f".st-key-export_{name} button").first.click()
     download = visitor.download(visitor.page.locator(f".st-key-{kind}_{name} button"))
     visitor.page.keyboard.press("Escape")
@@ -79,7 +79,7 @@ def exported(visitor: Visitor, name: str, kind: str) -> bytes:
 
 
 def compare(visitor: Visitor, *names: str) -> Locator:
-    """Choose models to be compared; the names that stand above their figures then."""
+    """Choose models to compare; return the names above their figures."""
     for name in names:
         visitor.page.locator(".st-key-compared input").fill(name)
         visitor.page.get_by_role("option", name=name, exact=True).click()
@@ -97,8 +97,8 @@ def test_a_title_and_a_note_are_seen_as_they_were_written(keeper: Visitor) -> No
     assert mine.get_by_test_id("stText").inner_text() == NOTE
     assert mine.locator("a, li, b, em, h1, h2, hr, img, code:not(pre code)").count() == 0
     press(keeper, "default_mine")
-    words = keeper.page.get_by_text("Everybody who comes starts with")
-    expect(words).to_have_text(f"Everybody who comes starts with {TITLE}. You read with ink-cnn.")
+    words = keeper.page.get_by_text("Everybody starts with")
+    expect(words).to_have_text(f"Everybody starts with {TITLE}. You use ink-cnn.")
     assert words.locator("a, img").count() == 0
     keeper.page.get_by_role("button", name="Go back to an earlier default").click()
     press(keeper, "back_ink-cnn")
@@ -107,22 +107,22 @@ def test_a_title_and_a_note_are_seen_as_they_were_written(keeper: Visitor) -> No
 
 
 def test_a_model_is_used_by_one_and_then_by_all_and_then_as_before(keeper: Visitor) -> None:
-    words = keeper.page.get_by_text("Everybody who comes starts with")
+    words = keeper.page.get_by_text("Everybody starts with")
     press(keeper, "use_mine")
-    expect(words).to_have_text("Everybody who comes starts with ink-cnn. You read with mine.")
+    expect(words).to_have_text("Everybody starts with ink-cnn. You use mine.")
     press(keeper, "default_mine")
-    expect(words).to_have_text("Everybody who comes starts with mine.")
+    expect(words).to_have_text("Everybody starts with mine.")
     keeper.page.get_by_role("button", name="Go back to an earlier default").click()
     press(keeper, "back_ink-cnn")
-    expect(words).to_have_text("Everybody who comes starts with ink-cnn. You read with mine.")
+    expect(words).to_have_text("Everybody starts with ink-cnn. You use mine.")
     press(keeper, "back_to_default")
-    expect(words).to_have_text("Everybody who comes starts with ink-cnn.")
+    expect(words).to_have_text("Everybody starts with ink-cnn.")
 
 
 def test_models_are_compared(keeper: Visitor) -> None:
     page = keeper.page
     compare(keeper, "ink-cnn", "mnist-cnn", "robust-cnn")
-    expect(page.get_by_text("Of mnist-cnn no curves were kept.")).to_be_visible()
+    expect(page.get_by_text("For mnist-cnn no curves were kept.")).to_be_visible()
     expect(page.locator("figure.course:visible")).to_have_text([re.compile("Read right"), re.compile("Loss, nats")])
     expect(page.get_by_role("heading", level=4)).to_have_text("ink-cnn and mnist-cnn on the validation digits")
     expect(page.locator("img.parted")).to_have_count(2)
@@ -133,13 +133,13 @@ def test_models_are_compared(keeper: Visitor) -> None:
     expect(page.get_by_role("heading", level=4)).to_have_text("mnist-cnn and robust-cnn on the validation digits")
     assert page.locator("img.parted").first.get_attribute("alt") != before
     expect(page.locator("table.confusion.still")).to_have_count(1)
-    # Whoever goes to draw something for them finds them again.
+    # A visitor who goes to draw something for them finds them again.
     keeper.visit("Draw")
     keeper.draw([*SEVEN, [[320, 60], [320, 300]]])
     keeper.settle()
     keeper.visit("Models")
     expect(page.get_by_role("heading", level=4)).to_have_text("mnist-cnn and robust-cnn on the validation digits")
-    expect(page.get_by_text("On the pad is a number. Here one digit is read at a time: its first.")).to_be_visible()
+    expect(page.get_by_text("There is a number on the pad. Only its first digit is read here.")).to_be_visible()
     read = page.locator("table.compared").nth(1).get_by_role("row", name="reads your drawing as")
     expect(read.get_by_role("cell")).to_have_text(["7", "7", "7"])
 
@@ -175,8 +175,8 @@ def test_a_model_leaves_and_comes_back(keeper: Visitor, home: Path) -> None:
         {"name": "mine.zip", "mimeType": "application/zip", "buffer": content}
     )
     expect(page.locator(".st-key-import")).to_contain_text("mine.zip")
-    page.get_by_role("button", name="Take it in").click()
-    expect(page.get_by_text(re.compile(r"It is here as mnist-cnn-2\."))).to_be_visible()
+    page.get_by_role("button", name="Import", exact=True).click()
+    expect(page.get_by_text(re.compile(r"Imported as mnist-cnn-2\."))).to_be_visible()
     expect(model(page, "mnist-cnn-2").get_by_role("heading")).to_have_text("mnist-cnn-2")
     weights = [(home / "models" / name / "model.safetensors").read_bytes() for name in ("mine", "mnist-cnn-2")]
     assert weights[0] == weights[1]

@@ -1,4 +1,4 @@
-"""The server as it is started: by Python, by Streamlit, by uvicorn, under a path of its own."""
+"""The server, started in each way: by Python, by Streamlit, by uvicorn, under a path of its own."""
 
 import json
 import os
@@ -33,10 +33,10 @@ def served(home: Path, how: str) -> Iterator[str]:
 
 
 def own_address() -> str:
-    """An address of this machine's by which others reach it."""
+    """An address at which other machines reach this one."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
         try:
-            asking.connect(("198.51.100.1", 9))  # of a datagram socket that sends nothing: only the route is looked up
+            asking.connect(("198.51.100.1", 9))  # for a datagram socket this sends nothing, only looks up the route
         except OSError:
             pytest.skip("this machine has no address but its own")
         return str(asking.getsockname()[0])
@@ -61,7 +61,7 @@ def test_a_server_that_listens_everywhere_lets_in_this_machine_alone(tmp_path: P
 
 
 def ended(home: Path, **environment: str) -> tuple[int, str, str]:
-    """How a server ends that cannot begin: exit code, standard output, standard error."""
+    """Start a server that cannot begin; return its exit code, standard output and standard error."""
     env = {**os.environ, "MNIST_APP_HOME": str(home), **environment}
     done = subprocess.run([sys.executable, "app.py"], cwd=ROOT, env=env, capture_output=True, text=True, timeout=120)
     return done.returncode, done.stdout, done.stderr
@@ -69,7 +69,7 @@ def ended(home: Path, **environment: str) -> tuple[int, str, str]:
 
 @pytest.mark.parametrize("port", ["abc", "99999", "-1"])
 def test_a_port_that_is_none_is_one_sentence(tmp_path: Path, port: str) -> None:
-    says = f"STREAMLIT_SERVER_PORT is a whole number up to 65535, not {port!r}.\n"
+    says = f"STREAMLIT_SERVER_PORT must be a whole number up to 65535, not {port!r}.\n"
     assert ended(tmp_path, STREAMLIT_SERVER_PORT=port) == (1, "", says)
 
 
@@ -99,7 +99,7 @@ def test_an_address_of_ipv6_stands_in_brackets(tmp_path: Path) -> None:
 
 
 def clear_caches(address: str) -> None:
-    """Ask for it as Streamlit's own page would."""
+    """Send the request that Streamlit's own page would send."""
     with connect(address.replace("http", "ws") + "/_stcore/stream", subprotocols=[Subprotocol("streamlit")]) as socket_:
         socket_.send(BackMsg(clear_cache=True).SerializeToString())
 
@@ -115,7 +115,7 @@ def test_no_visitor_clears_what_the_server_keeps_for_everybody(chromium: Browser
         page.get_by_label("Password", exact=True).fill(f"guess {wrong}")
         page.get_by_role("button", name="Sign in").click()
         expect(page.get_by_label("Password", exact=True)).to_have_value("")
-    expect(page.get_by_text("Too many wrong passwords were given.")).to_be_visible()
+    expect(page.get_by_text("Too many wrong passwords.")).to_be_visible()
     page.close()
     assert next(server, None) is None
 

@@ -1,4 +1,4 @@
-"""What visitors correct, and what is made of it: by pupils and their teacher, by mouse, finger and keyboard."""
+"""Corrections and lessons, by pupils and their teacher, with mouse, finger and keyboard."""
 
 import json
 from collections.abc import Iterator
@@ -49,13 +49,13 @@ def test_a_pupil_corrects_and_the_teacher_teaches(chromium: Browser, guarded: st
     pupil.draw(SEVEN)
     pupil.settle()
     say(pupil, 4)
-    # The drawing and what was said of it are there again after a visit elsewhere.
+    # The drawing and its correction are still there after a visit to another page.
     pupil.page.get_by_role("link", name="Teach").click()
     expect(pupil.page.locator(".tile")).to_have_count(1)
     expect(pupil.page.get_by_role("button", name="Teach it")).to_be_disabled()
     pupil.page.get_by_role("link", name="Draw").click()
     expect(pupil.page.get_by_text("Kept: that was a 4.")).to_be_visible()
-    # And after a reload, of the same pupil's.
+    # And after a reload by the same pupil.
     pupil.page.reload()
     pupil.wait_for_pad()
     expect(pupil.page.get_by_text("Kept: that was a 4.")).to_be_visible()
@@ -66,13 +66,13 @@ def test_a_pupil_corrects_and_the_teacher_teaches(chromium: Browser, guarded: st
     expect(pupil.page.locator(".tile")).to_have_count(1)
     pupil.page.get_by_role("link", name="Draw").click()
     expect(pupil.page.get_by_text("Kept: that was a 4.")).to_be_visible()
-    # Another pupil sees nothing of it, and guesses the password in vain.
+    # Another pupil does not see it, and guesses the password in vain.
     page = other.page
     page.get_by_role("link", name="Teach").click()
-    expect(page.get_by_text("You have corrected nothing yet.")).to_be_visible()
+    expect(page.get_by_text("You have not corrected anything yet.")).to_be_visible()
     sign_in(page, "guessed")
     expect(page.get_by_text("That is not the teacher's password.")).to_be_visible()
-    # The teacher sees, exports and teaches it.
+    # The teacher sees it, exports it and teaches it.
     page.get_by_role("button", name="I am the teacher").press("Escape")
     page.reload()
     sign_in(page, SECRET)
@@ -88,20 +88,20 @@ def test_a_pupil_corrects_and_the_teacher_teaches(chromium: Browser, guarded: st
     expect(account).to_contain_text(f"final figure: test, {tested['accuracy']:.2%} before")
     expect(account.get_by_role("button", name="Use for me")).to_be_enabled()
     page.locator(".st-key-teach_use button").click()
-    expect(page.get_by_text("A copy of ink-cnn-taught, which you read with")).to_be_visible()
-    # What goes wrong is said and stays, though the account is made anew every second.
+    expect(page.get_by_text("A copy of ink-cnn-taught, the model you use")).to_be_visible()
+    # An error is shown and stays, although the panel is rebuilt every second.
     (tmp_path / "models" / "ink-cnn-taught" / "model.safetensors").write_bytes(b"")
     page.locator(".st-key-teach_default button").click()
     notice = page.get_by_text("model.safetensors")
     expect(notice).to_be_visible()
     page.wait_for_timeout(2_500)
     expect(notice).to_be_visible()
-    # Nothing of this has touched the pupil.
+    # None of this has affected the pupil.
     pupil.page.reload()
     pupil.wait_for_pad()
-    pupil.settle()  # the drawing is back: what the page asks for by itself must not overtake the press
+    pupil.settle()  # the drawing is back: the page's own requests must not overtake the press
     pupil.page.get_by_role("link", name="Models").click()
-    expect(pupil.page.get_by_text("Everybody who comes starts with ink-cnn.")).to_be_visible()
+    expect(pupil.page.get_by_text("Everybody starts with ink-cnn.")).to_be_visible()
     expect(pupil.page.locator(".st-key-default_ink-cnn-taught button")).to_be_disabled()
     assert pupil.errors == other.errors == []
 

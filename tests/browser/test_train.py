@@ -21,12 +21,12 @@ from .cable import free_port
 from .conftest import ROOT, wait_for
 from .visitor import Visitor
 
-DYING = 20  # seconds that a killed process may take: it comes last on a busy machine
+DYING = 20  # seconds that a killed process may take to end on a busy machine
 PATIENCE = 240_000  # ms: a training beside other tests on two cores
 
 
 class Server:
-    """An app that can be killed and started again at the same home."""
+    """An app that can be killed and restarted with the same home."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
@@ -45,7 +45,7 @@ class Server:
 
     @property
     def trainers(self) -> list[int]:
-        """The processes that train for this home."""
+        """Return the processes that train for this home."""
         return [int(path.read_text()) for path in self.home.glob("jobs/*/pid") if is_alive(int(path.read_text()))]
 
 
@@ -66,18 +66,18 @@ def until(condition: Callable[[], object], seconds: float) -> None:
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
     full_mnist()
-    server = Server(tmp_path / "home")  # the tests' own
+    server = Server(tmp_path / "home")  # not shared with other tests
     yield server
     server.end(signal.SIGKILL)
     for trainer in server.trainers:
-        os.kill(trainer, signal.SIGKILL)  # one that a test has stopped does not notice that its server is gone
+        os.kill(trainer, signal.SIGKILL)  # a stopped one would not notice that its server is gone
 
 
 def train(visitor: Visitor, title: str, preset: str = "10 seconds") -> None:
     page = visitor.page
     page.get_by_role("radio", name=preset).click()
     expect(page.get_by_role("radio", name=preset)).to_be_checked()
-    visitor.settle()  # the script has taken it over
+    visitor.settle()  # the script has received it
     name = page.get_by_label("What shall it be called?")
     name.fill(title)
     name.press("Tab")
@@ -95,7 +95,7 @@ def note(asked: list[str], request: Request) -> None:
 
 
 def opened(chromium: Browser, server: Server) -> Visitor:
-    """Somebody who looks at the Train page."""
+    """A visitor who has opened the Train page."""
     visitor = Visitor(chromium.new_context(viewport={"width": 1280, "height": 1400}).new_page())
     visitor.page.goto(f"{server.address}/train")
     expect(visitor.page.get_by_role("heading", level=1)).to_have_text("Train a network")
@@ -104,7 +104,7 @@ def opened(chromium: Browser, server: Server) -> Visitor:
 
 
 def test_a_class_watches_a_network_learn(chromium: Browser, server: Server) -> None:
-    """One trains, another queues and sees both; the first goes home; the model is there to be used by all."""
+    """One visitor trains, another queues and sees both jobs; the first leaves; all can use the model."""
     page = chromium.new_context(viewport={"width": 1280, "height": 1400}).new_page()
     pupil = Visitor(page).open(server.address)
     pupil.draw(SEVEN)
@@ -116,26 +116,26 @@ def test_a_class_watches_a_network_learn(chromium: Browser, server: Server) -> N
     few.fill("20000")
     few.press("Tab")
     pupil.settle()
-    pupil.visit("Data")  # what was chosen is still there on coming back
+    pupil.visit("Data")  # the choices are still there afterwards
     pupil.visit("Train")
     page.get_by_text("Details").click()
     expect(few).to_have_value("20000")
     train(pupil, "Ours")
     expect(line(page, "Ours")).to_contain_text("digits a second", timeout=PATIENCE)
     (trainer,) = server.trainers
-    os.kill(trainer, signal.SIGSTOP)  # so that it is still learning when the other one has come
+    os.kill(trainer, signal.SIGSTOP)  # so that it is still learning when the other visitor arrives
     onlooker = opened(chromium, server)
     train(onlooker, "Theirs", "Best")
     other = onlooker.page
     expect(line(other, "Ours")).to_contain_text("digits a second")
     expect(line(page, "Theirs")).to_contain_text("waits in place 1 of the queue")
     os.kill(trainer, signal.SIGCONT)
-    # The visitor's own drawing is read again while it learns.
+    # The network reads the visitor's own drawing repeatedly while it learns.
     expect(page.locator(".minds li").first).to_contain_text("%", timeout=PATIENCE)
-    expect(page.get_by_text("Your drawing, as it read it")).to_be_visible()
+    expect(page.get_by_text("Your drawing, and what it was read as")).to_be_visible()
     expect(page.locator(".course img")).to_have_count(2)
     assert pupil.errors == []
-    page.context.close()  # going home stops nothing
+    page.context.close()  # closing the browser stops nothing
     expect(line(other, "Ours")).to_contain_text("is ready", timeout=PATIENCE)
     expect(line(other, "Theirs")).to_contain_text("digits a second", timeout=PATIENCE)
     line(other, "Theirs").get_by_role("button", name="Cancel").click()
@@ -146,11 +146,11 @@ def test_a_class_watches_a_network_learn(chromium: Browser, server: Server) -> N
     expect(other.locator("table.confusion")).to_contain_text("after 1 of 1 passes")
     slider.press("Home")
     expect(other.locator("table.confusion")).to_contain_text(re.compile(r"after 0\.1\d* of 1 passes"))
-    # It becomes the default; who came before reads with what they had.
+    # It becomes the default; earlier visitors keep the model that they had.
     early = Visitor(chromium.new_context().new_page()).open(server.address)
     other.get_by_role("link", name="Models").click()
     other.locator(".st-key-default_ours button").click()
-    expect(other.get_by_text("Everybody who comes starts with Ours")).to_be_visible()
+    expect(other.get_by_text("Everybody starts with Ours")).to_be_visible()
     asked: dict[str, list[str]] = {"early": [], "late": []}
     late = Visitor(chromium.new_context().new_page()).open(server.address)
     for name, visitor in (("early", early), ("late", late)):
@@ -165,7 +165,7 @@ def test_a_class_watches_a_network_learn(chromium: Browser, server: Server) -> N
 
 def test_what_is_killed_is_told_of_on_the_page_and_leaves_nothing_behind(chromium: Browser, server: Server) -> None:
     def begin(visitor: Visitor, title: str) -> int:
-        """The process that learns."""
+        """Start a training and return its process."""
         train(visitor, title, "Best")
         expect(line(visitor.page, title)).to_contain_text("digits a second", timeout=PATIENCE)
         (trainer,) = server.trainers
@@ -173,7 +173,7 @@ def test_what_is_killed_is_told_of_on_the_page_and_leaves_nothing_behind(chromiu
 
     visitor = opened(chromium, server)
     os.kill(begin(visitor, "Anna's"), signal.SIGKILL)
-    expect(line(visitor.page, "Anna's")).to_contain_text("was ended from outside (SIGKILL)")
+    expect(line(visitor.page, "Anna's")).to_contain_text("was killed from outside (SIGKILL)")
     trainer = begin(visitor, "Ben's")
     server.end(signal.SIGKILL)
     until(lambda: not is_alive(trainer), DYING)

@@ -1,4 +1,4 @@
-"""Undo, Clear, and the strokes that are drawn about them."""
+"""Undo, Clear, and strokes that are drawn at about the same time."""
 
 from time import monotonic
 
@@ -9,7 +9,7 @@ from ..conftest import ONE
 from .cable import Cable
 from .visitor import Stroke, Visitor
 
-GIVEN_UP_AFTER = 8  # seconds: what the pad waits for a press to be answered
+GIVEN_UP_AFTER = 8  # seconds for which the pad waits for the answer to a press
 
 
 def bar(y: float) -> Stroke:
@@ -17,7 +17,7 @@ def bar(y: float) -> Stroke:
 
 
 def draw(visitor: Visitor, hand: str, stroke: Stroke, rest: int) -> None:
-    """Draw with mouse, finger or pen, and rest for so many ms on the way."""
+    """Draw with mouse, finger or pen, with a pause of some ms on the way."""
     if hand == "pen":
         visitor.write([stroke])
         return
@@ -235,7 +235,7 @@ def test_a_pen_that_is_lifted_over_a_button_does_not_press_it(visitor: Visitor, 
     assert pad and button
     beyond = [button["x"] + button["width"] / 2 - pad["x"], button["y"] + button["height"] / 2 - pad["y"]]
     visitor.slow_down(6)
-    visitor.write([*ONE, [[60, 100], [60, 300], beyond]])  # so quickly that the buttons are disabled still
+    visitor.write([*ONE, [[60, 100], [60, 300], beyond]])  # so quickly that the buttons are still disabled
     visitor.slow_down(1)
     visitor.settle()
     visitor.page.wait_for_timeout(1000)  # in which what waits would be pressed
@@ -290,7 +290,7 @@ def test_a_stroke_waits_for_the_press_that_waits_for_the_stroke_before(visitor: 
     visitor.write(bars[1:2])
     visitor.click(name)
     visitor.press([100, 260])
-    visitor.page.wait_for_timeout(1000)  # in which the script hears of the stroke before
+    visitor.page.wait_for_timeout(1000)  # meanwhile the script receives the previous stroke
     visitor.move([250, 260])
     visitor.page.mouse.up()
     visitor.settle()
@@ -326,7 +326,7 @@ def test_a_stroke_that_is_begun_before_the_next_canvas_is_here_is_drawn_on_that(
     visitor.expect_ink((left + 1) * one_bar)
     cable.delay = 0
     visitor.settle()
-    draw(visitor, hand, bar(240), 0)  # and the pad goes on from there
+    draw(visitor, hand, bar(240), 0)  # the pad continues from there
     visitor.settle()
     visitor.expect_ink((left + 2) * one_bar)
     for strokes in (left + 1, left):
@@ -348,7 +348,7 @@ def test_no_moment_after_clear_loses_strokes(page: Page, cable: Cable, wait: int
     page.keyboard.press("Delete")
     page.wait_for_timeout(wait)
     visitor.write([bar(180), bar(240)])
-    page.keyboard.press("Control+z")  # is for the last of these
+    page.keyboard.press("Control+z")  # undoes the last of these
     visitor.settle()
     visitor.expect_ink(one_bar)
     page.keyboard.press("Delete")
@@ -357,7 +357,7 @@ def test_no_moment_after_clear_loses_strokes(page: Page, cable: Cable, wait: int
 
 
 def two_bars(visitor: Visitor) -> int:
-    """Draw them; how many pixels one has."""
+    """Draw two bars; return the number of pixels of one."""
     visitor.draw([bar(60)])
     visitor.settle()
     pixels = visitor.inked_pixels()
@@ -408,11 +408,11 @@ def test_who_leaves_in_the_middle_of_a_stroke_that_waits_comes_back_with_the_pen
     expect(page.locator(".st-key-pad")).to_have_count(0)
     page.mouse.up()
     cable.delay = 0
-    draw.evaluate("(link) => link.click()")  # and not with the mouse, which the canvas would hear
+    draw.evaluate("(link) => link.click()")  # not with the mouse, which the canvas would notice
     visitor.wait_for_pad()
     visitor.settle()
     visitor.expect_ink(0)
-    page.keyboard.press("Control+z")  # which a pen that is down would hold up
+    page.keyboard.press("Control+z")  # a pen that is down would delay it
     visitor.settle()
     visitor.expect_ink(2 * one_bar)
 
@@ -442,10 +442,10 @@ def test_who_draws_on_while_an_undo_waits_for_the_network_sees_the_ink(page: Pag
     page.keyboard.press("Control+z")
     visitor.draw([bar(160)])
     page.wait_for_timeout(2000)
-    visitor.draw([bar(200)])  # before Streamlit covers the page to tell of the network
+    visitor.draw([bar(200)])  # before Streamlit covers the page with its network message
     since = monotonic()
     visitor.expect_ink(4 * one_bar)
-    assert monotonic() - since < GIVEN_UP_AFTER  # the second stroke has put nothing off
+    assert monotonic() - since < GIVEN_UP_AFTER  # the second stroke has delayed nothing
 
 
 def test_a_stroke_that_waited_was_written_when_it_was(page: Page, cable: Cable) -> None:

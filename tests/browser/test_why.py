@@ -1,4 +1,4 @@
-"""The panel Why, with hands."""
+"""The panel Why, in a real browser."""
 
 import re
 
@@ -10,7 +10,7 @@ from ..web.test_why import THREE_AND_SEVEN
 from .test_draw import picture_of
 from .visitor import Visitor
 
-# A stroke less at its beginning, and it is a four.
+# Without the beginning of its stroke it is a four.
 NINE: Strokes = [
     [[220, 110], [170, 90], [130, 130], [150, 180], [210, 170], [225, 110], [220, 180], [200, 280]],
 ]
@@ -23,7 +23,7 @@ def ask(page: Page, question: str) -> None:
 
 
 def seconds_of(page: Page, strokes: Strokes) -> float:
-    """How long the pen took from the first point of these to the last."""
+    """Return the pen's time from the first of these points to the last."""
     took = page.evaluate(
         """(strokes) => {
           const detail = { strokes };
@@ -95,7 +95,7 @@ def test_a_question_is_asked_and_answered_by_keyboard_alone(visitor: Visitor) ->
 
 
 def open_layers(visitor: Visitor) -> Locator:
-    """The maps of each layer, as soon as it is known what excites them."""
+    """Open the layers and return each one's maps, as soon as it is known what excites them."""
     ask(visitor.page, "What did it see?")
     visitor.page.get_by_text("Layer by layer").click()
     visitor.page.locator(".network .liked").first.wait_for()
@@ -104,7 +104,7 @@ def open_layers(visitor: Visitor) -> Locator:
 
 
 def sides_of(enlarged: Locator) -> tuple[float, float]:
-    """Width and height in pixels of a map that is shown large; all of it can be seen."""
+    """Return width and height in pixels of an enlarged map, all of which must be visible."""
     expect(enlarged).to_be_in_viewport(ratio=1)
     box = enlarged.bounding_box()
     assert box
@@ -112,7 +112,7 @@ def sides_of(enlarged: Locator) -> tuple[float, float]:
 
 
 def test_a_tap_enlarges_a_map_within_the_edges_of_a_phone(phone_visitor: Visitor) -> None:
-    """To ten rem, at least, with patterns of two rem below it, wherever it stands."""
+    """It grows to at least ten rem, with patterns of two rem below it, wherever it is on the page."""
     phone_visitor.touch(SEVEN)
     phone_visitor.settle()
     layers = open_layers(phone_visitor)
@@ -140,7 +140,7 @@ def test_maps_are_enlarged_by_keys_with_one_stop_a_layer(phone_visitor: Visitor)
         keys.press("ArrowRight")
         sides_of(layer.locator(".enlarged").nth(1))
         keys.press("ArrowLeft")
-        keys.press("ArrowLeft")  # round to the last one
+        keys.press("ArrowLeft")  # wraps around to the last one
         sides_of(layer.locator(".enlarged").last)
     keys.press("Tab")
     expect(phone_visitor.page.locator(".enlarged:visible")).to_have_count(0)
@@ -159,7 +159,7 @@ def test_the_panel_follows_the_next_stroke_and_goes_with_the_ink(visitor: Visito
     expect(visitor.page.locator(".st-key-why_panel")).to_have_count(0)
     visitor.settle()
     visitor.draw(SEVEN)
-    expect(visitor.page.locator(".row.large img")).to_have_count(2)  # the question has not been taken back
+    expect(visitor.page.locator(".row.large img")).to_have_count(2)  # the question is still open
     visitor.settle()
     visitor.visit("Data")
     visitor.visit("Draw")
@@ -178,7 +178,7 @@ def test_a_remedy_lands_on_the_pad_and_is_read_there(visitor: Visitor) -> None:
     expect(visitor.digit).to_have_text("4")
     visitor.settle()
     assert 0.3 * before < visitor.inked_pixels() < 1.5 * before
-    visitor.page.get_by_role("button", name="Undo").click()  # the ink is the visitor's own again
+    visitor.page.get_by_role("button", name="Undo").click()  # the visitor's own ink is back
     expect(visitor.digit).to_have_text("9")
     visitor.settle()
     visitor.expect_ink(before)
@@ -209,7 +209,7 @@ def test_the_tour_goes_from_page_to_page_and_back_to_the_pad(visitor: Visitor) -
     page.get_by_role("button", name="Take the five-minute tour").click()
     expect(page.locator(".st-key-tour_stop")).to_be_visible()
     visitor.settle()
-    visitor.expect_ink(ink)  # the box above the pad costs nobody a drawing
+    visitor.expect_ink(ink)  # the box above the pad does not cost the drawing
     headings = [*["Draw a digit"] * 4, "Explore", "Break it on purpose", "Draw a digit"]
     for number, heading in enumerate(headings, 1):
         expect(page.locator(".st-key-tour_stop")).to_contain_text(f"{number} of 7")
@@ -273,7 +273,7 @@ SLOW_CANVAS = """
 
 
 def test_an_open_question_is_answered_before_the_canvas_tells(visitor: Visitor) -> None:
-    """It keeps ink to itself for 200 ms, and here for 30 seconds. So does a pad that was cleared."""
+    """The canvas reports ink after 200 ms, here only after 30 seconds. The same holds for a cleared pad."""
     page = visitor.page
     visitor.draw(THREE_AND_SEVEN[:1])
     visitor.settle()
@@ -282,7 +282,7 @@ def test_an_open_question_is_answered_before_the_canvas_tells(visitor: Visitor) 
     expect(answer).to_contain_text("speaks for 3")
     page.evaluate(SLOW_CANVAS)
     visitor.draw(THREE_AND_SEVEN[1:])
-    expect(answer.filter(has_text="Of which digit?")).to_have_count(1)
+    expect(answer.filter(has_text="Which digit?")).to_have_count(1)
     page.get_by_role("button", name="Clear").click()
     expect(answer).to_have_count(0)
     visitor.wait_for_pad()
@@ -292,7 +292,7 @@ def test_an_open_question_is_answered_before_the_canvas_tells(visitor: Visitor) 
 
 
 def test_a_stroke_has_the_open_panel_run_and_then_the_page_which_does_not_cut_it_off(visitor: Visitor) -> None:
-    """What a fragment asks for waits until it can be done; whatever else asks ends what is being done."""
+    """A fragment's request waits until the current run is over; any other request ends the current run."""
     page, asked = visitor.page, list[str]()
 
     def note(payload: str | bytes) -> None:
@@ -309,14 +309,14 @@ def test_a_stroke_has_the_open_panel_run_and_then_the_page_which_does_not_cut_it
     visitor.settle()
     asked.clear()
     visitor.draw(THREE_AND_SEVEN[1:])
-    expect(page.locator(".st-key-why_answer")).to_contain_text("Of which digit?")
+    expect(page.locator(".st-key-why_answer")).to_contain_text("Which digit?")
     visitor.settle()
     expect(page.locator(".steps figure")).to_have_count(2)
     assert asked == ["a fragment", "a fragment"]
     assert visitor.errors == []
 
 
-# With `later` eight seconds have passed: the timers of as many seconds, which wait for it, go off.
+# After `later`, eight seconds have passed: the eight-second timers that wait for it go off.
 DROP_STROKES = """() => {
   const root = [...document.querySelectorAll('.st-key-pad *')].find((element) => element.shadowRoot).shadowRoot;
   const drop = (event) => event.stopImmediatePropagation();
@@ -338,7 +338,7 @@ DROP_STROKES = """() => {
 
 
 def test_a_stroke_that_the_canvas_drops_is_not_read_for_long(visitor: Visitor) -> None:
-    """As with a pen beside a palm. The panel was told of it ahead, and nobody else says that it is gone."""
+    """This happens to a pen beside a palm. The panel got the stroke early and is not told that it is gone."""
     page = visitor.page
     visitor.draw(THREE_AND_SEVEN[:1])
     visitor.settle()
@@ -347,7 +347,7 @@ def test_a_stroke_that_the_canvas_drops_is_not_read_for_long(visitor: Visitor) -
     page.evaluate(DROP_STROKES)
     visitor.draw(THREE_AND_SEVEN[1:])
     expect(visitor.digit).to_have_text("37")
-    expect(page.locator(".st-key-why_answer")).to_contain_text("Of which digit?")
+    expect(page.locator(".st-key-why_answer")).to_contain_text("Which digit?")
     visitor.settle()
     page.evaluate("later()")
     expect(visitor.digit).to_have_text("3")
@@ -408,7 +408,7 @@ def test_an_uploaded_picture_is_read_as_it_was_changed_and_again_as_it_is(visito
     page.locator(".st-key-why_panel").get_by_role("radio", name="7", exact=True).click()
     page.get_by_role("button", name="Read this one").click()
     expect(visitor.digit).to_have_text("7")
-    expect(page.get_by_text("Read from a picture that was changed.")).to_be_visible()
+    expect(page.get_by_text("Reading a changed picture.")).to_be_visible()
     page.get_by_role("button", name="Back to my picture").click()
     expect(visitor.digit).to_have_text("1")
     visitor.settle()
@@ -416,9 +416,9 @@ def test_an_uploaded_picture_is_read_as_it_was_changed_and_again_as_it_is(visito
     expect(visitor.digit).to_have_text("7")
     visitor.visit("Models")
     visitor.visit("Draw")
-    expect(page.get_by_text("Read from a picture that was changed.")).to_be_visible()
+    expect(page.get_by_text("Reading a changed picture.")).to_be_visible()
     page.get_by_role("button", name="Back to my picture").click()
-    expect(page.get_by_text("Read from your picture.")).to_be_visible()
+    expect(page.get_by_text("Reading your picture.")).to_be_visible()
     expect(visitor.digit).to_have_text("1")
     visitor.settle()
     page.get_by_role("button", name="Read this one").click()

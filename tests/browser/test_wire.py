@@ -1,4 +1,4 @@
-"""What a browser that is none may send over Streamlit's WebSocket."""
+"""What a client that is not a browser may send over Streamlit's WebSocket."""
 
 from collections.abc import Awaitable, Callable
 
@@ -33,7 +33,7 @@ def test_a_canvas_that_sends_nonsense_breaks_no_session(address: str, nonsense: 
         async with WirePage(address) as vandal, WirePage(address) as neighbour:
             await neighbour.draw(SEVEN)
             await vandal.send_canvas(nonsense)
-            await vandal.send_canvas(nonsense)  # and again on the canvas that came after
+            await vandal.send_canvas(nonsense)  # again on the next canvas
             await vandal.draw(ONE)
             assert '<p class="digit" style="--length:1">1</p>' in vandal.answer
             await neighbour.press("Undo")
@@ -46,7 +46,7 @@ def test_a_canvas_that_sends_nonsense_breaks_no_session(address: str, nonsense: 
 def test_text_that_is_no_json_ends_no_session_but_its_own(address: str) -> None:
     async def steps() -> None:
         async with WirePage(address) as vandal, WirePage(address) as neighbour:
-            with pytest.raises(ScriptError):  # Streamlit parses it before any code of ours is run, and keeps it
+            with pytest.raises(ScriptError):  # Streamlit parses it before any code of ours runs, and keeps it
                 await vandal.send_canvas("{")
             await neighbour.draw(SEVEN)
             assert '<p class="digit" style="--length:1">7</p>' in neighbour.answer

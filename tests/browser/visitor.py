@@ -1,4 +1,4 @@
-"""What a visitor does: open the page, draw with mouse or finger, read the answer."""
+"""A visitor in the browser: opens the page, draws with mouse, finger or pen, reads the answer."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
@@ -19,11 +19,11 @@ HEADINGS = {
     "Models": "Models",
     "Data": "The digits",
 }
-SLOWEST = 10  # seconds that a busy machine may take for what is expected
+SLOWEST = 10  # seconds that an expected change may take on a busy machine
 
 
 def download(button: Locator, runs: Runs) -> Download:
-    """What a press on a button brings, once all runs are over: each gives the button another file."""
+    """Press a download button and return the file. All runs must end first: each gives the button another file."""
     runs.settle()
     with button.page.expect_download() as brought:
         button.click()
@@ -31,7 +31,7 @@ def download(button: Locator, runs: Runs) -> Download:
 
 
 class Visitor:
-    """Hands and eyes on one page."""
+    """The actions and observations of a visitor on one page."""
 
     def __init__(self, page: Page) -> None:
         self.page = page
@@ -49,21 +49,21 @@ class Visitor:
         return self
 
     def wait_for_pad(self) -> None:
-        """Until there is one canvas: of a drawing that comes back there are two for a moment."""
+        """Wait until there is one canvas: when a drawing is restored, there are two for a moment."""
         expect(self.canvas).to_have_count(1)
 
     def draw(self, strokes: list[Stroke]) -> None:
-        """Draw strokes given in the canvas's pixels."""
+        """Draw strokes, given in the canvas's pixels, with a mouse."""
         for stroke in strokes:
             first, *others = self._places(stroke)
             self.page.mouse.move(*first)
             self.page.mouse.down()
             for place in others:
-                self.page.mouse.move(*place, steps=2)  # by a quick hand: the browser takes a frame for each step
+                self.page.mouse.move(*place, steps=2)  # a quick hand: each step takes a frame
             self.page.mouse.up()
 
     def upload(self, name: str, content: bytes) -> None:
-        """Have a picture read instead of the pad."""
+        """Upload a picture to be read instead of the pad."""
         upload = self.page.locator(".st-key-upload input[type=file]")
         upload.set_input_files({"name": name, "mimeType": "image/png", "buffer": content})
 
@@ -82,7 +82,7 @@ class Visitor:
             self.put_fingers("touchEnd", {})
 
     def put_fingers(self, kind: str, fingers: Mapping[int, Sequence[float]]) -> None:
-        """An event: where each finger is that comes, moves, or leaves; all that are left leave where none is named."""
+        """Send a touch event: positions of the fingers that start, move or end; naming none lifts all of them."""
         places = [{"id": finger, **dict(zip("xy", self.at(at), strict=True))} for finger, at in fingers.items()]
         self._cdp.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": places})
 
@@ -95,7 +95,7 @@ class Visitor:
                 self._put_pen(kind, place)
 
     def put_pen(self, kind: str, at: Sequence[float]) -> None:
-        """An event of a pen's, by a mouse's name."""
+        """Send a pen event, named like the mouse event of the same kind."""
         self._put_pen(kind, self.at(at))
 
     def _put_pen(self, kind: str, place: tuple[float, float]) -> None:
@@ -103,22 +103,22 @@ class Visitor:
         self._cdp.send("Input.dispatchMouseEvent", {"type": kind, **dict(zip("xy", place, strict=True)), **pen})
 
     def click(self, name: str, times: int = 1) -> None:
-        """Click a button so many times at once, as no hand could."""
+        """Click a button several times at once, faster than any hand."""
         button = self.page.get_by_role("button", name=name)
         expect(button).to_be_enabled()
         button.evaluate("(button, times) => { while (times--) button.click(); }", times)
 
     def slow_down(self, factor: float) -> None:
-        """A browser that takes so many times as long for everything."""
+        """Make the browser take ``factor`` times as long for everything."""
         self._cdp.send("Emulation.setCPUThrottlingRate", {"rate": factor})
 
     @cached_property
     def _cdp(self) -> CDPSession:
-        """One for all events: the browser forgets with a session which fingers are down."""
+        """One session for all events: when a session ends, the browser forgets which fingers are down."""
         return self.page.context.new_cdp_session(self.page)
 
     def inked_pixels(self) -> int:
-        """How many pixels of the canvas are dark, once there is one: between two versions there is none."""
+        """Count the dark pixels of the canvas; waits for one, as there is none between two versions."""
         dark = self.page.wait_for_function(
             """() => {
               const root = [...document.querySelectorAll('.st-key-pad *')].find((e) => e.shadowRoot)?.shadowRoot;
@@ -133,24 +133,24 @@ class Visitor:
         return int(dark.json_value()["dark"])
 
     def expect_ink(self, pixels: int) -> None:
-        """Wait until so many pixels of the canvas are dark, give or take 2%."""
+        """Wait until this number of the canvas's pixels, give or take 2%, are dark."""
         until = monotonic() + SLOWEST
         while (dark := self.inked_pixels()) != pytest.approx(pixels, rel=0.02):
             assert monotonic() < until, f"{dark} dark pixels instead of {pixels}"
             self.page.wait_for_timeout(50)
 
     def at(self, point: Sequence[float]) -> tuple[float, float]:
-        """Where on the page a point of the canvas is."""
+        """Return the position on the page of a point on the canvas."""
         (place,) = self._places([point])
         return place
 
     def width(self) -> int:
-        """How wide the page is, with all that is in it: it scrolls within an element of Streamlit's."""
+        """Return the width of the page with all its content, which scrolls within an element of Streamlit's."""
         parts = ("document.documentElement", "document.querySelector('[data-testid=stMain]')")
         return max(self.page.evaluate(f"{part}.scrollWidth") for part in parts)
 
     def settle(self) -> None:
-        """Until the canvas has spoken and the script has run."""
+        """Wait until the canvas has reported and the script has run."""
         self._runs.settle()
 
     def download(self, button: Locator) -> Download:
@@ -161,6 +161,6 @@ class Visitor:
         expect(self.page.get_by_role("heading", level=1)).to_have_text(HEADINGS[title])
 
     def _places(self, points: Iterable[Sequence[float]]) -> list[tuple[float, float]]:
-        """Where on the page points of the canvas are, which goes and comes again: the pad stays."""
+        """Return positions on the page of points on the canvas, by the pad's: the canvas itself is remounted."""
         box: Any = self.page.locator(".st-key-pad").bounding_box()
         return [(box["x"] + x, box["y"] + y) for x, y in points]

@@ -1,4 +1,4 @@
-"""A page without a browser: what the script sends over Streamlit's WebSocket, and widget states sent back to it."""
+"""A page without a browser: it receives what the script sends over Streamlit's WebSocket and sends widget states."""
 
 import json
 from typing import Any, Self
@@ -16,17 +16,17 @@ WELL = (ForwardMsg.FINISHED_SUCCESSFULLY, ForwardMsg.FINISHED_FRAGMENT_RUN_SUCCE
 
 
 class ScriptError(Exception):
-    """The script ended in an exception, which the page shows."""
+    """The script ended with an exception, which the page shows."""
 
 
 class WirePage:
-    """One session of its own."""
+    """A page with a session of its own."""
 
     def __init__(self, address: str) -> None:
         self._uri = address.replace("http", "ws", 1) + "/_stcore/stream"
         self._socket: Any = None
         self._canvas = ""  # the widget's id
-        self._fragment = ""  # that the canvas stands in
+        self._fragment = ""  # the id of the fragment that contains the canvas
         self._buttons: dict[str, str] = {}  # ids by label
         self.answer = ""  # the panel's HTML
 
@@ -47,13 +47,13 @@ class WirePage:
         await self.close()
 
     async def draw(self, strokes: Strokes) -> None:
-        """Send what the canvas sends of a drawing, until the script has run."""
+        """Send a drawing as the canvas does, and wait for the script run."""
         paths = [[["M", *s[0]], *(["Q", *point, *point] for point in s), ["L", *s[-1]]] for s in strokes]
         objects = [{"type": "Path", "strokeWidth": 18, "path": path} for path in paths]
         await self.send_canvas(json.dumps({"drawing": {"raw": {"objects": objects}, "data": None}}))
 
     async def send_canvas(self, state: str) -> None:
-        """Send any text as the canvas's state, also such as no canvas sends."""
+        """Send any text as the canvas's state, even one that no canvas would send."""
         message = BackMsg()
         message.rerun_script.widget_states.widgets.add(id=self._canvas, json_value=state)
         message.rerun_script.fragment_id = self._fragment
@@ -75,7 +75,7 @@ class WirePage:
             raise ScriptError
 
     def _note(self, delta: Delta) -> str | None:
-        """Remember what is needed later; the element's kind."""
+        """Remember what is needed later, and return the element's kind."""
         element = delta.new_element
         kind = element.WhichOneof("type")
         if kind == "bidi_component" and element.bidi_component.component_name.startswith(CANVAS):

@@ -1,4 +1,4 @@
-"""Corrections in real databases, and every way in which such a database fails."""
+"""Corrections in real databases, and the ways in which such a database fails."""
 
 import errno
 import json
@@ -131,13 +131,13 @@ def test_absurd_strokes_are_kept_and_exported_all_the_same(strokes: list[list[li
 
 def test_a_drawing_of_too_many_points_is_refused_in_a_sentence() -> None:
     endless = Drawing.from_points([[[number % 300, number % 200] for number in range(MAX_POINTS)]])
-    with pytest.raises(CorrectionError, match="has 20,000 points, and a digit to learn from has at most 2,000"):
+    with pytest.raises(CorrectionError, match="has 20,000 points, but a digit to learn from may have at most 2,000"):
         keep(endless, 7, "1", "ink-cnn", "anna")
 
 
 @pytest.mark.parametrize("label", [-1, 10, "7", None])
 def test_what_is_no_digit_is_refused(a_seven: Drawing, label: int) -> None:
-    with pytest.raises(CorrectionError, match="A digit is 0 to 9"):
+    with pytest.raises(CorrectionError, match="A digit must be 0 to 9"):
         keep(a_seven, label, "1", "ink-cnn", "anna")
 
 
@@ -165,7 +165,7 @@ def test_what_is_said_again_of_ink_that_somebody_put_away_does_not_stand_there_t
     (first,), (bens,) = kept(a_seven), kept(a_seven, visitor="ben")
     put_away([first, bens])
     (again,) = kept(a_seven)
-    assert bring_back([first, bens]) == 1, "what another one said of the same ink"
+    assert bring_back([first, bens]) == 1, "another visitor's correction of the same ink"
     assert {found.id for found in find_corrections()} == {again, bens}
 
 
@@ -182,7 +182,7 @@ def test_what_came_later_can_be_left_out(a_seven: Drawing) -> None:
 def test_when_there_are_too_many_no_more_are_kept(a_seven: Drawing, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mnist_app.data.corrections.MOST_KEPT", 3)
     kept(a_seven, 3)
-    with pytest.raises(CorrectionError, match=r"3 corrections are kept already. Export them and delete some first"):
+    with pytest.raises(CorrectionError, match=r"no room for more than 3 corrections. Export and delete some"):
         kept(a_seven)
     assert count_corrections() == 3
 
@@ -194,15 +194,15 @@ def test_what_was_put_away_makes_room_the_oldest_first(a_seven: Drawing, monkeyp
     put_away([first])
     (fourth,) = kept(Drawing.from_points(TWO))
     assert [found.id for found in find_corrections()] == [fourth, third]
-    assert bring_back([first, second]) == 1, "the one that was put away last"
-    with pytest.raises(CorrectionError, match=r"3 corrections are kept already"):
+    assert bring_back([first, second]) == 1, "only the one that was deleted last"
+    with pytest.raises(CorrectionError, match=r"no room for more than 3 corrections"):
         kept(a_seven)
 
 
 def test_one_visitor_leaves_room_for_the_others(a_seven: Drawing, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mnist_app.data.corrections.MOST_OF_ONE", 2)
     first, _ = kept(a_seven, 2)
-    with pytest.raises(CorrectionError, match=r"2 drawings corrected, and more are not kept of one visitor"):
+    with pytest.raises(CorrectionError, match=r"corrected 2 drawings, the most that are kept for one visitor"):
         kept(a_seven)
     kept(a_seven, visitor="ben")
     put_away([first], "anna")
@@ -219,7 +219,7 @@ def test_no_visitor_gets_more_room_by_deleting_and_thinking_better_of_it(
     put_away([first], "anna")
     put_away([second], "anna")
     (third,) = kept(Drawing.from_points(TWO))
-    assert bring_back([first, second, bens]) == 2, "the one that was put away first has given way to what is new"
+    assert bring_back([first, second, bens]) == 2, "the one that was deleted first has made room for the new one"
     assert {found.id for found in find_corrections()} == {second, third, bens}
 
 
@@ -231,7 +231,7 @@ def test_what_is_said_anew_takes_the_place_of_what_was_said(a_seven: Drawing, mo
     assert not is_kept(first, "anna") and bring_back([first]) == 0
     with pytest.raises(CorrectionError):
         keep(a_seven, 5, "1", "ink-cnn", "ben", instead_of=second)
-    assert is_kept(second, "anna"), "nobody takes the place of another's"
+    assert is_kept(second, "anna"), "nobody can replace another visitor's correction"
 
 
 def test_where_the_new_one_cannot_be_kept_the_earlier_one_stays(
@@ -276,7 +276,7 @@ def test_a_locked_database_is_said_to_be_busy_and_loses_nothing(
     kept(a_seven)
     other = sqlite3.connect(file)
     other.execute("begin exclusive")
-    with pytest.raises(CorrectionError, match=r"being written by somebody else.*Try again in a moment"):
+    with pytest.raises(CorrectionError, match=r"Somebody else is saving corrections.*Try again in a moment"):
         kept(a_seven)
     other.rollback()
     other.close()
@@ -297,7 +297,7 @@ def test_a_damaged_database_is_left_as_it_is(a_seven: Drawing, file: Path, conte
 
 @pytest.fixture
 def small_disk() -> Iterator[None]:
-    """SQLite's own word for a full disk, as soon as a database has ten pages."""
+    """Makes SQLite report a full disk as soon as a database has ten pages."""
 
     def limit(connection: sqlite3.Connection, _: object) -> None:
         connection.execute("pragma max_page_count = 10")
@@ -309,7 +309,7 @@ def small_disk() -> Iterator[None]:
 
 def test_a_full_disk_keeps_what_was_there(small_disk: None) -> None:
     long = Drawing.from_points([[[number / 7, number / 3] for number in range(500)]])
-    with pytest.raises(CorrectionError, match=r"is full. What was kept before is still there"):
+    with pytest.raises(CorrectionError, match=r"is full. Earlier corrections are still there"):
         for _ in range(100):
             kept(long)
     there = find_corrections()
@@ -318,7 +318,7 @@ def test_a_full_disk_keeps_what_was_there(small_disk: None) -> None:
 
 def test_a_home_that_cannot_be_written_is_named(a_seven: Drawing, own_home: Path) -> None:
     own_home.write_text("a file where the folder should be")
-    with pytest.raises(CorrectionError, match=r"cannot be reached in .*: File exists"):
+    with pytest.raises(CorrectionError, match=r"The corrections in .* cannot be reached: File exists"):
         kept(a_seven)
 
 
@@ -328,7 +328,7 @@ def test_a_home_s_name_is_no_part_of_what_went_wrong(
 ) -> None:
     (tmp_path / name).write_text("a file where the folder should be")
     monkeypatch.setenv("MNIST_APP_HOME", str(tmp_path / name))
-    with pytest.raises(CorrectionError, match=f"cannot be reached in .*{name}/corrections.sqlite: File exists"):
+    with pytest.raises(CorrectionError, match=f"{name}/corrections.sqlite cannot be reached: File exists"):
         kept(a_seven)
 
 
@@ -375,11 +375,11 @@ def test_the_url_chooses_the_database(
 
 
 def test_a_server_database_would_take_the_same_statements() -> None:
-    """As far as can be told without one: what PostgreSQL and MariaDB would be sent."""
+    """Checked without such a server: the statements that PostgreSQL and MariaDB would receive."""
     for dialect, text in ((postgresql.dialect(), "TEXT"), (mysql.dialect(), "MEDIUMTEXT")):
         created = str(CreateTable(corrections._CORRECTIONS, if_not_exists=True).compile(dialect=dialect))
         assert "CREATE TABLE IF NOT EXISTS corrections" in created and "PRIMARY KEY (id)" in created
-        assert "kept_at DOUBLE" in created  # a FLOAT of MariaDB's would be minutes off
+        assert "kept_at DOUBLE" in created  # MariaDB's FLOAT would be minutes off
         assert f"strokes {text} NOT NULL" in created and ("SERIAL" in created or "AUTO_INCREMENT" in created)
 
 

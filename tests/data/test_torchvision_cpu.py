@@ -9,7 +9,7 @@ from mnist_app.data.torchvision_cpu import make_torchvision_importable
 
 
 def test_torchvisions_datasets_import_whatever_the_build_of_torch() -> None:
-    """In a fresh Python: what is imported already is a matter of the whole process."""
+    """In a fresh Python, as imports affect the whole process."""
     code = """
 from mnist_app.data.torchvision_cpu import make_torchvision_importable
 make_torchvision_importable()

@@ -1,4 +1,4 @@
-"""Whether the ink that is marked is the ink that counts: it is taken away."""
+"""Test by deletion whether the ink that is marked as evidence really matters."""
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from mnist_app.reading.recognition import digit_logits
 def deletion(
     model: Model, pixels: NDArray[np.uint8], digit: int, order: NDArray[np.intp], shares: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """The digit's probability (S,) once each of ``shares`` of the inked pixels is paper, in the given flat order."""
+    """The digit's probability (S,) after erasing each of ``shares`` of the inked pixels in the given flat order."""
     batch = np.repeat(pixels.reshape(1, -1), len(shares), axis=0)
     for row, share in zip(batch, shares, strict=True):
         row[order[: round(share * len(order))]] = 0

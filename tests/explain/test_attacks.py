@@ -18,14 +18,14 @@ PIXELS = NDArray[np.float64]
 
 
 def slope_by_hand(matrix: PIXELS, ink: PIXELS, label: int) -> PIXELS:
-    """d cross entropy / d pixels of a linear network: its matrix, by what each answer is off."""
+    """Return d cross entropy / d pixels of a linear network: the error of each answer times its matrix."""
     return (softmax(matrix @ ink) - np.eye(10)[label]) @ matrix
 
 
 def attacked_by_hand(
     matrix: PIXELS, pixels: NDArray[np.uint8], label: int, levels: int, steps: int, sign: int
 ) -> PIXELS:
-    """FGSM and PGD as the papers write them, in NumPy."""
+    """FGSM and PGD as in the papers, in NumPy."""
     x0 = pixels.ravel() / 255
     epsilon = levels / 255
     alpha = epsilon if steps == 1 else STRIDE * epsilon / steps
@@ -45,11 +45,11 @@ def test_the_attacks_are_those_of_the_papers(validation: Digits, steps: int, is_
     found = Attack(20, steps).run(model, images, labels, is_target)
     for pixels, label, changed in zip(images, labels, found, strict=True):
         by_hand = attacked_by_hand(matrix, pixels, int(label), 20, steps, -1 if is_target else 1)
-        assert np.abs(changed - by_hand).max() <= 1  # a half rounds either way
+        assert np.abs(changed - by_hand).max() <= 1  # a half may round either way
 
 
 def test_the_slope_is_that_of_finite_differences(validation: Digits, shipped_model: Recogniser) -> None:
-    """In double precision, where a difference over a tiny step is the slope."""
+    """In double precision, in which a difference over a tiny step approximates the slope well."""
     model = Model(copy.deepcopy(shipped_model.network).double(), shipped_model.card)
     pictures = batch_of(torch.from_numpy(validation.images[:1])).double()
 
@@ -102,10 +102,10 @@ def test_accuracy_under_attack_is_counted_digit_by_digit(validation: Digits, shi
 
 
 def test_a_digit_that_any_step_makes_misread_is_lost(validation: Digits) -> None:
-    """Step after step by hand, on a network of one matrix, which reads a digit as what it is likest to."""
+    """Compares with each step done by hand, on a network of one matrix."""
     model, matrix = linear_model()
     digits, levels, steps = validation[slice(0, 5000, 100)], 4, 5
-    answers = (digits.images.reshape(-1, 784) @ matrix.T).argmax(axis=1)  # taken for the truth, so that all begin right
+    answers = (digits.images.reshape(-1, 784) @ matrix.T).argmax(axis=1)  # used as labels: all are right at first
     epsilon = levels / 255
     alpha, right = STRIDE * epsilon / steps, 0
     for pixels, label in zip(digits.images, answers, strict=True):

@@ -95,7 +95,7 @@ def test_noise_and_jitter_are_as_strong_as_they_say_and_the_same_each_time() -> 
 
 
 def test_parts_are_shaken_as_far_as_it_says() -> None:
-    """A slope tells by its level where each pixel was taken from; to the edge no part is moved far enough to tell."""
+    """On a slope, a pixel's level tells where it was taken from; a margin at the edges is left out."""
     slope = np.tile(np.arange(28, dtype=np.uint8) * 9, (28, 1))
     right, down = ((shaken(each, 1).astype(float) - each)[4:-4, 4:-4] / 9 for each in (slope, slope.T))
     assert np.sqrt((right**2 + down**2).mean()) == pytest.approx(1, rel=0.1)
@@ -109,7 +109,7 @@ def test_a_hand_trembles_as_far_as_it_says_along_its_strokes(a_seven: Drawing, m
         return pixels_of_drawing(drawing)
 
     monkeypatch.setattr("mnist_app.explain.distortions.pixels_of_drawing", note)
-    pixel = np.ptp(np.concatenate(a_seven.strokes), axis=0).max() / (20 - 2.6)  # the pen is as wide beyond its points
+    pixel = np.ptp(np.concatenate(a_seven.strokes), axis=0).max() / (20 - 2.6)  # the pen is wider than its points
     assert (trembled(a_seven, 0) == pixels_of_drawing(a_seven)).all()
     assert (trembled(a_seven, 2) == trembled(a_seven, 2)).all()
     steady = np.concatenate([resampled(stroke, pixel) for stroke in a_seven.strokes])

@@ -23,7 +23,7 @@ from mnist_app.reading.recognition import Glyph, Recogniser, recognise, recognis
 from ..conftest import ONE, SEVEN
 
 NAMES = [measure.name for measure in MEASURES]
-# What people write in a hurry: a bar that slipped, a one with a bar, one with a long flag, a six whose loop is open.
+# What people write in a hurry: a one with a bar, a one with a long flag, a six whose loop is open.
 BARRED_ONE = [[[170, 50], [170, 290]], [[120, 170], [220, 170]]]
 FLAGGED_ONE = [[[60, 150], [200, 60], [190, 290]]]
 OPEN_SIX = [[[200, 60], [140, 110], [105, 180], [110, 250], [160, 285], [215, 265], [225, 215]]]
@@ -45,7 +45,7 @@ def test_a_frame_is_measured_as_it_is() -> None:
     assert measured("aspect", frame) == 10 / 20
     assert measured("closed in", frame) == 16 * 6
     assert measured("ink", frame) == 20 * 10 - 16 * 6
-    frame[6, 9:11] = 0  # opened
+    frame[6, 9:11] = 0  # open the frame
     assert measured("closed in", frame) == 0
 
 
@@ -87,7 +87,7 @@ def test_a_very_fat_digit_is_called_thick(norms: Norms) -> None:
 
 
 def sizes_by_hand(model: Recogniser, pixels: NDArray[np.uint8], changes: Iterable[Change], digit: int) -> list[float]:
-    """How large each change is that makes it read as the digit, every one read alone."""
+    """Return the size of each change that makes the picture read as the digit; each is read on its own."""
     sizes = []
     for change in changes:
         read = recognise_glyphs(model, [change.glyph])[0]
@@ -138,15 +138,15 @@ def test_a_gap_is_closed_so_that_paper_is_enclosed() -> None:
 
 
 def test_a_stroke_is_shortened_and_drawn_on_by_shares_of_its_height() -> None:
-    extents: dict[str, list[int]] = {}  # top and bottom, by turns
+    extents: dict[str, list[int]] = {}  # alternately top and bottom
     for change in changes_of_drawing(Drawing.from_points([[[50, 0], [50, 100]]])):
         assert change.drawing
         heights = np.concatenate(change.drawing.strokes)[:, 1]
         extents.setdefault(change.what, []).extend((round(heights.min()), round(heights.max())))
     assert extents["shorten the end of your stroke"] == [0, 95, 0, 90, 0, 80, 0, 70, 0, 60]
     assert extents["shorten the beginning of your stroke"] == [5, 100, 10, 100, 20, 100, 30, 100, 40, 100]
-    assert extents["draw on at the end of your stroke"] == [0, 105, 0, 110, 0, 120, 0, 130]
-    assert extents["draw on at the beginning of your stroke"] == [-5, 100, -10, 100, -20, 100, -30, 100]
+    assert extents["lengthen the end of your stroke"] == [0, 105, 0, 110, 0, 120, 0, 130]
+    assert extents["lengthen the beginning of your stroke"] == [-5, 100, -10, 100, -20, 100, -30, 100]
 
 
 def test_what_leans_is_straightened(validation: Digits) -> None:

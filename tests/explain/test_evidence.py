@@ -20,21 +20,21 @@ def test_log_odds_are_those_of_the_probability() -> None:
 
 
 def test_evidence_is_the_mean_slope_on_the_way_from_paper_times_the_ink(validation: Digits) -> None:
-    """Against a loop in NumPy over the formula, with the slope of a linear network worked out by hand."""
+    """Compares with a NumPy loop over the formula, with the slope of a linear network worked out by hand."""
     model, matrix = linear_model()
     pixels, digit, steps = validation.images[0], 4, 50
     ink = pixels.ravel() / 255
     slopes = np.zeros(784)
     for step in range(steps):
-        p = softmax(matrix @ (ink * ((step**2 + (step + 1) ** 2) / 2 / steps**2)))  # parts that grow by two each
+        p = softmax(matrix @ (ink * ((step**2 + (step + 1) ** 2) / 2 / steps**2)))  # parts grow by two each
         others = np.where(np.arange(10) == digit, 0, p / (1 - p[digit]))
         slopes += (matrix[digit] - others @ matrix) * (2 * step + 1) / steps**2
     [found] = integrated_gradients(model, pixels, digit, steps=steps)
     assert np.allclose(found.values.ravel(), slopes * ink, atol=1e-4)
 
 
-SMOOTH = ((STEPS, 0.028, 0.13), (3 * STEPS, 0.015, 0.04))  # steps, and the shares that may be lost: median, most
-MIXED = ((STEPS, 0.028, 0.2), (3 * STEPS, 0.015, 0.04))  # a rough one among them: one digit of ten loses more
+SMOOTH = ((STEPS, 0.028, 0.13), (3 * STEPS, 0.015, 0.04))  # steps, and the shares that may be missing: median, maximum
+MIXED = ((STEPS, 0.028, 0.2), (3 * STEPS, 0.015, 0.04))  # one member is rough: one digit of ten may lose more
 ROUGH = ((STEPS, 0.06, 0.3), (3 * STEPS, 0.015, 0.12))
 
 
@@ -44,10 +44,10 @@ ROUGH = ((STEPS, 0.06, 0.3), (3 * STEPS, 0.015, 0.12))
 def test_the_evidence_of_all_ink_together_is_what_paper_lacks(
     validation: Digits, name: str, bounds: Sequence[tuple[int, float, float]]
 ) -> None:
-    """With as many steps as the page takes, whatever the digit."""
+    """For the number of steps that the page uses, and for three times as many."""
     model = load_recogniser(name)
     for steps, usual, worst in bounds:
-        gaps = []  # shares of what there is to explain
+        gaps = []  # as shares of what is to be explained
         for index in range(0, 5000, 500):
             pixels, digit = validation.images[index], int(validation.labels[index])
             [found] = integrated_gradients(model, pixels, digit, steps=steps)

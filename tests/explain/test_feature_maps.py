@@ -36,14 +36,14 @@ def test_a_quick_network_has_stations_of_its_own(validation: Digits) -> None:
 
 @pytest.mark.parametrize("architecture", ["quicknet", "convnet", "unpadded-3", "unpadded-5"])
 def test_a_patch_is_every_pixel_that_a_value_depends_on(architecture: str) -> None:
-    """Against gradients: what changes a value at all, in any of many pictures of noise."""
+    """Compares with gradients: the pixels that change a value at all, in any of many pictures of noise."""
     torch.manual_seed(0)
     network = build(architecture).eval()
     images = np.random.default_rng(0).integers(0, 256, (40, 28, 28), dtype=np.uint8)
     for at, found in enumerate(favourites(network, images)):
         pictures = batch_of(torch.from_numpy(images)).requires_grad_()
         maps = [maps for kind, maps, *_ in _walk(network, pictures) if kind in CONVOLUTIONS][at]
-        alive = int(found.strengths[:, 0].argmax())  # a map that nothing excites has no favourites
+        alive = int(found.strengths[:, 0].argmax())  # a map that is never excited has no favourites
         strengths = maps.detach()[:, alive].flatten(1).max(dim=1).values
         which = int(strengths.argmax())
         row, column = np.unravel_index(int(maps[which, alive].argmax()), maps.shape[2:])
@@ -51,7 +51,7 @@ def test_a_patch_is_every_pixel_that_a_value_depends_on(architecture: str) -> No
         rows, columns = (np.flatnonzero(slope.abs().sum(dim=(0, axis))[0].numpy()) for axis in (3, 2))
         seen = images[which, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
         patch, field = found.patches[alive, 0], found.patches.shape[-1]
-        top, left = (-len(each) % field if each[0] == 0 else 0 for each in (rows, columns))  # beyond the edge: paper
+        top, left = (-len(each) % field if each[0] == 0 else 0 for each in (rows, columns))  # beyond the edge is paper
         assert (patch[top : top + len(rows), left : left + len(columns)] == seen).all()
 
 
@@ -74,7 +74,7 @@ def test_a_network_without_layers_has_nothing_to_show(validation: Digits) -> Non
 
 
 def test_what_a_value_sees_is_all_that_changes_it(validation: Digits, shipped_model: Recogniser) -> None:
-    """Each patch, alone on blank paper at its place, excites its map as much as the whole picture did."""
+    """The patches are those at the strongest values, which a slow loop finds again."""
     images = validation.images[::100]
     for convolution, found in enumerate(favourites(shipped_model.network, images)):
         maps = [
@@ -85,7 +85,7 @@ def test_what_a_value_sees_is_all_that_changes_it(validation: Digits, shipped_mo
         ]
         strengths = np.stack([each.max(axis=(1, 2)) for each in maps])  # (N, C), by a slow loop
         assert np.allclose(-np.sort(-strengths, axis=0)[:4].T, found.strengths, atol=1e-4)
-        if convolution == 2:  # 10 pixels of the picture
+        if convolution == 2:  # its values see 10 by 10 pixels
             for channel in (0, 11):
                 which = int(strengths[:, channel].argmax())
                 row, column = np.unravel_index(maps[which][channel].argmax(), (14, 14))

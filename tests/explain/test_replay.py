@@ -30,7 +30,7 @@ def test_every_frame_is_read_as_if_it_were_alone(shipped_model: Recogniser, a_se
 
 
 def test_the_pen_goes_as_far_in_each_frame(shipped_model: Recogniser) -> None:
-    """A line of 100, then one of 300: after half of the way the second has gone 100."""
+    """A line of length 100, then one of 300: half-way, 100 of the second are drawn."""
     drawing = Drawing.from_points([[[0, 0], [100, 0]], [[0, 50], [300, 50]]])
     half = replay(shipped_model, drawing, 2).frames[0]
     assert (half.pixels == pixels_of_drawing(Drawing.from_points([[[0, 0], [100, 0]], [[0, 50], [100, 50]]]))).all()
@@ -58,7 +58,7 @@ def test_a_blank_pad_has_no_replay(shipped_model: Recogniser, blank_drawing: Dra
 
 
 def frames(*read: int | None) -> Replay:
-    """A replay in which these digits were read, None for no digit."""
+    """Return a replay in which these digits were read, None for no digit."""
     return Replay(
         tuple(
             Frame(

@@ -1,4 +1,4 @@
-"""Filters select and describe; orders sort; a view fits in an address and comes back."""
+"""Filters select and describe; orders sort; a view can be written to an address and read from it."""
 
 import csv
 import io
@@ -21,7 +21,7 @@ USUAL = View("mnist-cnn", "test")
 
 @pytest.fixture(scope="module")
 def readings() -> Readings:
-    """Two hundred made-up answers, a tenth of them wrong."""
+    """Two hundred invented answers, a tenth of them wrong."""
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 10, 200)
     logits = rng.normal(size=(200, 10)).astype(np.float32)
@@ -33,7 +33,7 @@ def readings() -> Readings:
 
 
 def one_by_one(filters: Filters, readings: Readings) -> list[int]:
-    """The same selection by a plain loop that shares no code with the filters."""
+    """Make the same selection by a plain loop that shares no code with the filters."""
     kept = []
     for index in range(len(readings)):
         shares = np.exp(readings.predictions.logits[index].astype(float))
@@ -102,7 +102,7 @@ def test_every_filter_that_is_set_can_be_taken_away_alone() -> None:
 def test_only_the_test_split_has_labels_in_doubt(readings: Readings) -> None:
     assert not Filters(doubtful=True).mask(readings).any()
     as_test = replace(readings, split="test")
-    assert not as_test.doubtful.any()  # two hundred pictures, and the first doubt is at 947
+    assert not as_test.doubtful.any()  # there are 200 pictures, and the first in doubt is number 947
     assert len(DOUBTS) == 15
 
 
@@ -190,4 +190,4 @@ def test_csv_has_a_line_for_each_picture_in_order(readings: Readings) -> None:
         assert int(row["read"]) == int(np.argmax(shares)) != int(row["label"])
         assert sum(shares) == pytest.approx(1, abs=1e-5)
         assert float(row["loss"]) == pytest.approx(-np.log(shares[int(row["label"])]), abs=0.05)
-        assert row["label_in_doubt"] == "", "of these digits nothing is known"
+        assert row["label_in_doubt"] == "", "nothing is known of these digits"

@@ -1,4 +1,4 @@
-"""What a model makes of a split: right, computed once, and never lost to a bad disk."""
+"""A model's predictions for a split: correct, computed once, and never lost to a bad disk."""
 
 import errno
 import os
@@ -28,13 +28,13 @@ from ..conftest import full_mnist
 
 @pytest.fixture
 def nothing_shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Models, but nothing that was computed of them."""
+    """An app that ships models, but nothing computed from them."""
     (tmp_path / "empty").mkdir()
     monkeypatch.setattr("mnist_app.explore.kept.SHIPPED_WEIGHTS", tmp_path / "empty")
 
 
 def count_predictions(monkeypatch: pytest.MonkeyPatch, seconds: float = 0.0) -> list[int]:
-    """Notes every time that a network is asked about a split."""
+    """Record every time that a network reads a split."""
     asked = []
 
     def counted(graph: Graph, images: np.ndarray, progress: predictions.Progress) -> Predictions:
@@ -68,7 +68,7 @@ def test_the_shipped_predictions_are_the_model_s(
     said_of_validation: Callable[[str], np.ndarray],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("mnist_app.explore.predictions.predict", None)  # whoever computes fails
+    monkeypatch.setattr("mnist_app.explore.predictions.predict", None)  # computing would fail
     shipped, _ = predictions_of(DEFAULT_MODEL, "validation", validation)
     independent = said_of_validation(DEFAULT_MODEL)[:, :10]
     assert np.allclose(shipped.logits, independent, atol=2e-3)
@@ -86,7 +86,7 @@ def test_everything_is_shipped_for_the_models_to_read_with_and_all_of_it_is_smal
     full_mnist()
     train = load_split("train")
     for compute in ("mnist_app.explore.predictions.predict", "mnist_app.explore.favourites.favourites"):
-        monkeypatch.setattr(compute, None)  # whoever computes fails
+        monkeypatch.setattr(compute, None)  # computing would fail
     for model in ("ink-cnn", "mnist-cnn"):
         assert len(neighbours.sketch_of(model, "train", train).places) == len(train)
     for split in SHIPPED_SPLITS:
@@ -140,7 +140,7 @@ def test_ten_at_once_compute_it_once(
 
 def test_what_was_kept_longest_ago_makes_room(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kept, "MOST_KEPT", 200_000)
-    numbers = {"numbers": np.random.default_rng(0).random(10_000)}  # 80 kB, not to be compressed
+    numbers = {"numbers": np.random.default_rng(0).random(10_000)}  # 80 kB that cannot be compressed
     for when, model in enumerate(("first", "second", "third")):
         origin = kept.Origin.of(model, "test", b"")
         assert kept.look_up_or_compute("some", origin, {"numbers": (10_000,)}, lambda: numbers).problem is None
@@ -181,8 +181,8 @@ def test_a_full_disk_costs_one_sentence_and_no_result(
     found, problem = predictions_of(DEFAULT_MODEL, "test", tiny_digits)
     assert len(found) == 64
     assert problem == (
-        f"What was computed could not be kept in {own_home / 'computed'}: No space left on device. "
-        "It is computed again next time."
+        f"The results could not be saved in {own_home / 'computed'}: No space left on device. "
+        "They will be computed again next time."
     )
     assert list((own_home / "computed").glob("*.npz")) == list((own_home / "computed").glob(".*")) == []
 
@@ -215,9 +215,9 @@ def test_many_pictures_are_read_in_turns_and_what_is_kept_waits_for_nobody(
     }
     for name, ask in asks.items():
         first, again = threading.Thread(target=ask), threading.Thread(target=ask)
-        with predictions.turn_of(tiny_digits):  # of another reading
+        with predictions.turn_of(tiny_digits):  # as if another reading were running
             first.start()
-            first.join(30 if name == "sketch" else 0.5)  # it is made of the predictions, which are kept by then
+            first.join(30 if name == "sketch" else 0.5)  # it is made from the predictions, which are stored by then
             assert first.is_alive() == (name != "sketch")
         first.join()
         with predictions.turn_of(tiny_digits):
@@ -232,7 +232,7 @@ def test_a_home_that_cannot_be_made_costs_one_sentence(
     own_home.write_text("a file where the folder should be")
     found, problem = predictions_of(DEFAULT_MODEL, "test", tiny_digits)
     assert len(found) == 64
-    assert problem and problem.startswith(f"What was computed could not be kept in {computed_folder()}")
+    assert problem and problem.startswith(f"The results could not be saved in {computed_folder()}")
 
 
 def test_a_model_that_is_not_there_is_named(tiny_digits: Digits) -> None:
@@ -262,7 +262,7 @@ def test_neighbours_are_those_of_a_plain_loop() -> None:
 
 
 def test_a_sketch_finds_those_of_a_plain_loop() -> None:
-    """Of features that spread along a few axes, as those of networks do, and with a byte for each axis."""
+    """The features vary mostly along a few axes, as those of networks do; the sketch has one byte for each axis."""
     rng = np.random.default_rng(0)
     features = (rng.normal(size=(2000, 96)) * 0.9 ** np.arange(96) @ np.linalg.qr(rng.normal(size=(96, 96)))[0]).astype(
         np.float32
@@ -313,7 +313,7 @@ def test_favourites_are_kept_and_the_same(
 ) -> None:
     first = favourites.favourites_of(DEFAULT_MODEL, "train", tiny_digits)
     assert [found.patches.shape[0] for found in first] == [16, 16, 48, 48, 48, 96, 96, 96]
-    monkeypatch.setattr(favourites, "favourites", None)  # whoever computes again fails
+    monkeypatch.setattr(favourites, "favourites", None)  # computing again would fail
     again = favourites.favourites_of(DEFAULT_MODEL, "train", tiny_digits)
     for one, other in zip(first, again, strict=True):
         assert np.array_equal(one.patches, other.patches) and np.array_equal(one.strengths, other.strengths)

@@ -19,7 +19,7 @@ DIGITS = {7: SEVEN, 2: TWO, 0: ZERO, 1: ONE}
 
 
 def sheet(digit: int, pen: float = 18, scale: float = 1) -> Image.Image:
-    """A digit in black on a white sheet of 340 by 340, or larger by ``scale``."""
+    """A digit in black on a white sheet of 340 × 340 pixels, enlarged by ``scale``."""
     side = round(340 * scale)
     image = Image.new("L", (side, side), 255)
     brush = ImageDraw.Draw(image)
@@ -36,7 +36,7 @@ def encoded(image: Image.Image, kind: str = "PNG", **how: Any) -> bytes:
 
 
 def cut_out(digit: int, shade: int) -> Image.Image:
-    """A digit in one shade of grey on nothing at all."""
+    """A digit in one shade of grey on a transparent background."""
     cover = ImageOps.invert(sheet(digit))
     return Image.merge("LA", [Image.new("L", cover.size, shade), cover]).convert("RGBA")
 
@@ -83,7 +83,7 @@ def on_a_sheet_with_transparent_margins(digit: int) -> bytes:
 
 def palette_with_transparent_paper(digit: int) -> bytes:
     paletted = sheet(digit).point(lambda value: value > 127 and 1).convert("P")
-    paletted.putpalette([0, 0, 0, 0, 0, 0])  # both are black, so only the transparency tells them apart
+    paletted.putpalette([0, 0, 0, 0, 0, 0])  # both are black: only the transparency differs
     return encoded(paletted, transparency=1)
 
 
@@ -126,7 +126,7 @@ def twelve_pixels_wide(digit: int) -> bytes:
 
 
 def photographed(digit: int) -> bytes:
-    """Pencil on grey paper, lit from one side, with dark corners, noise and JPEG's artefacts."""
+    """Pencil on grey paper, lit from one side, with dark corners, noise and JPEG artefacts."""
     rng = np.random.default_rng(digit)
     rows, columns = np.mgrid[-1:1:1020j, -1:1:1020j]
     light = (0.75 + 0.15 * columns) * (1 - 0.15 * (rows**2 + columns**2))
@@ -242,7 +242,7 @@ def test_too_many_bytes_are_refused_unseen() -> None:
     ids=["empty", "text", "pdf", "gif", "bmp", "svg"],
 )
 def test_what_is_no_png_jpeg_or_webp_is_refused(content: bytes) -> None:
-    with pytest.raises(ImageError, match=r"no image of a known kind. Kinds: PNG, JPEG, WEBP"):
+    with pytest.raises(ImageError, match=r"not an image that can be read. Use one of: PNG, JPEG, WEBP"):
         open_image(content)
 
 
@@ -250,13 +250,13 @@ def test_what_is_no_png_jpeg_or_webp_is_refused(content: bytes) -> None:
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
 def test_a_truncated_file_is_refused(kind: Callable[[int], bytes], share: float) -> None:
     content = kind(7)
-    with pytest.raises(ImageError, match=r"broken or incomplete|no image of a known kind"):
+    with pytest.raises(ImageError, match=r"broken or incomplete|not an image that can be read"):
         open_image(content[: int(len(content) * share)])
 
 
 @pytest.mark.parametrize("is_inverted", [False, True])
 def test_a_picture_whose_paper_was_made_transparent_is_as_it_was(is_inverted: bool) -> None:
-    """As drawing programs do it: they leave the grey rim of the ink."""
+    """Drawing programs leave a grey rim around the ink when they do so."""
     large = sheet(7).resize((1000, 1000), Image.Resampling.BICUBIC)
     image = ImageOps.invert(large) if is_inverted else large
     cut_out = prepare_image(open_image(encoded(image, transparency=0 if is_inverted else 255)))
@@ -272,7 +272,7 @@ def test_a_photograph_of_a_one_may_be_cut_out_as_closely_as_it_is(width: int, sh
     assert recognise(shipped_model, pixels[None])[0].digit == 1
 
 
-@pytest.mark.filterwarnings("ignore")  # Pillow warns of much that it finds in broken files
+@pytest.mark.filterwarnings("ignore")  # Pillow warns about broken files
 @pytest.mark.parametrize("kind", [png, jpeg, webp, palette_with_transparent_paper, lying_on_its_side_by_exif])
 def test_flipped_bytes_give_a_picture_or_a_clear_error(kind: Callable[[int], bytes]) -> None:
     whole, rng = np.frombuffer(kind(7), np.uint8), np.random.default_rng(0)
@@ -286,7 +286,7 @@ def test_flipped_bytes_give_a_picture_or_a_clear_error(kind: Callable[[int], byt
 
 
 def test_exif_that_cannot_be_written_back_is_a_clear_error() -> None:
-    # Orientation 6, so that the picture is turned, beside a width of 16 bits that claims to be a negative number.
+    # Orientation 6, so that the picture is turned, and a width tagged as a negative number.
     entries = [struct.pack("<HHII", 0x0112, 3, 1, 6), struct.pack("<HHIi", 0x0100, 9, 1, -5)]
     exif = b"Exif\0\0II*\0\x08\0\0\0" + struct.pack("<H", len(entries)) + b"".join(entries) + bytes(4)
     with pytest.raises(ImageError, match="broken or incomplete"):
@@ -322,7 +322,7 @@ def test_any_size_gives_a_picture_or_says_it_is_blank(size: tuple[int, int]) -> 
     try:
         assert prepare_image(image).pixels.max() == 255
     except BlankError:
-        assert max(size) <= 2  # all of it is border
+        assert max(size) <= 2  # it consists of border only
 
 
 def test_a_file_is_read_by_its_path(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def scaled(strokes: list[list[list[float]]], factor: float, right: float = 0, do
 
 
 def difference(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
-    """Mean absolute difference over the pixels that have ink in either, grey levels."""
+    """The mean absolute difference in grey levels over the pixels with ink in either."""
     inked = (one > 0) | (other > 0)
     return float(np.abs(one.astype(float) - other)[inked].mean())
 
@@ -68,7 +68,7 @@ def test_position_changes_nothing(right: float, down: float) -> None:
 
 
 def test_strokes_are_as_thick_as_mnists(validation: Digits) -> None:
-    def thickness(pixels: NDArray[np.uint8]) -> float:  # of an upright bar: ink per row
+    def thickness(pixels: NDArray[np.uint8]) -> float:  # of an upright bar: its ink per row
         rows = pixels[9:19].astype(float).sum(axis=1) / 255
         return float(np.median(rows))
 
@@ -123,7 +123,7 @@ def test_centring_moves_by_whole_pixels_and_loses_no_ink() -> None:
 
 
 def pasted(digit: NDArray[np.uint8], rng: np.random.Generator, dark_on_light: bool) -> Image.Image:
-    """An MNIST digit enlarged and laid somewhere on a large sheet."""
+    """Enlarge an MNIST digit and place it somewhere on a large sheet."""
     side = int(rng.integers(56, 400))
     sheet = int(side * rng.uniform(1.1, 2))
     paper = Image.new("L", (sheet, sheet))
@@ -172,7 +172,7 @@ def test_a_hairline_is_redrawn_as_thick_as_a_pen() -> None:
 
 
 def test_real_ink_is_read_right(shipped_model: Recogniser) -> None:
-    """The collections are no part of the project: INK_COLLECTIONS names their folder where they are at hand."""
+    """The collections are not part of the project: INK_COLLECTIONS names their folder if they are available."""
     folder = os.environ.get("INK_COLLECTIONS")
     if not folder:
         pytest.skip("needs real pen strokes: set INK_COLLECTIONS")

@@ -18,7 +18,7 @@ def strokes_of(digit: int) -> list[Stroke]:
 
 
 def bends(stroke: Stroke) -> int:
-    """Points at which the pen turns by more than 30 degrees."""
+    """Count the points at which the pen turns by more than 30 degrees."""
     ways = np.diff(stroke, axis=0)
     ways = ways[np.hypot(*ways.T) > 0]
     cross = ways[:-1, 0] * ways[1:, 1] - ways[:-1, 1] * ways[1:, 0]

@@ -63,7 +63,7 @@ def test_strokes_without_points_are_passed_over() -> None:
         ("abc", "list"),
         (None, "list"),
         ({"a": 1}, "list"),
-        ([5], "A stroke is a list of points, not int"),
+        ([5], "A stroke must be a list of points, not int"),
         ([[1, 2]], "pair of numbers"),
         ([[[1, 2, 3]]], "pair of numbers"),
         ([[[1]]], "pair of numbers"),
@@ -112,7 +112,7 @@ def test_a_malformed_canvas_is_refused(canvas: object) -> None:
 
 
 def test_a_long_text_among_points_takes_no_memory() -> None:
-    """NumPy makes room for it in every place: a request of 240 kB was eighteen gigabytes."""
+    """NumPy would reserve its length for every number: a request of 240 kB took 18 GB."""
     points = [["a" * 30_000, 0], *([[0, 0]] * 2_000)]
     tracemalloc.start()
     with pytest.raises(DrawingError, match="pair of numbers"):

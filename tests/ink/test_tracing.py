@@ -10,7 +10,7 @@ from mnist_app.ink.tracing import thinned, traced
 
 from ..conftest import ONE, SEVEN, TWO, ZERO
 
-ROUND = np.ones((3, 3))  # neighbours of eight sides
+ROUND = np.ones((3, 3))  # the eight neighbours
 
 
 def picture_of(strokes: list[list[list[float]]]) -> NDArray[np.uint8]:
@@ -29,7 +29,7 @@ def test_what_is_traced_looks_like_the_picture(strokes: list[list[list[float]]])
     inked, inked_again = (np.argwhere(pixels > 127) for pixels in (picture, again))
     apart = cdist(inked, inked_again)
     assert apart.min(axis=0).max() < 2  # pixels
-    assert apart.min(axis=1).max() <= 3  # thinning takes a little from the tips of thick lines
+    assert apart.min(axis=1).max() <= 3  # thinning shortens thick lines a little
 
 
 def test_lines_that_cross_squarely_are_drawn_straight_through() -> None:

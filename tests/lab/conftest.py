@@ -1,4 +1,4 @@
-"""Lessons that are over before one has looked up."""
+"""Lessons short enough for tests."""
 
 from collections.abc import Iterator
 
@@ -12,20 +12,20 @@ from mnist_app.lab.contender import Lesson
 
 @pytest.fixture(scope="package", autouse=True)
 def one_thread_for_all() -> Iterator[None]:
-    """As the lab measures: the threads of scikit-learn's libraries would wait for each other on busy cores."""
+    """Use one thread, as the lab does: several threads of scikit-learn's libraries block each other on busy cores."""
     with threadpool_limits(1):
         yield
 
 
 @pytest.fixture(scope="session")
 def few(validation: Digits) -> Digits:
-    """A few hundred digits to learn from, of all kinds and in no order."""
+    """Three hundred random digits to learn from."""
     return validation[np.random.default_rng(0).permutation(len(validation))[:300]]
 
 
 @pytest.fixture(scope="session")
 def others(validation: Digits) -> Digits:
-    """As many that nobody here learns from."""
+    """Three hundred other digits, which are not learned from."""
     return validation[np.random.default_rng(0).permutation(len(validation))[300:600]]
 
 

@@ -1,4 +1,4 @@
-"""The command line with toys in the lab's line-up: run as a program, in this process and in those that it begins."""
+"""The command line with toys in the lab's line-up. It runs as a program, and the processes that it starts import it."""
 
 import sys
 from pathlib import Path
@@ -8,7 +8,7 @@ from mnist_app.lab import contenders, lineup, measure, run
 
 contenders.__path__.append(str(Path(__file__).parent / "toys"))
 vars(lineup)["MODULES"] = ("toys",)
-sample = load_split("validation")[::10]  # which every machine has
+sample = load_split("validation")[::10]  # available on every machine
 for module in (measure, run):
     vars(module)["load_split"] = lambda split: sample
 

@@ -1,4 +1,4 @@
-"""Scikit-learn's estimators answer as ONNX graphs what they answer themselves."""
+"""As ONNX graphs, scikit-learn's estimators give the same answers as themselves."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ ESTIMATORS = (
     *(KNeighborsClassifier, SVC),
 )
 MODULES = (naive_bayes, linear, trees, nearest_neighbours, rbf_svm)
-# Gradient boosting has a graph of our own making, and tests of its own.
+# Gradient boosting has a hand-made graph, and tests of its own.
 CONTENDERS = {each.name: each for module in MODULES for each in module.CONTENDERS if each.name != "gradient-boosting"}
 
 
@@ -31,7 +31,7 @@ def test_a_graph_says_what_scikit_learn_says(contender: Contender, short_lesson:
     fitted = contender.fit(short_lesson)
     logits, features = Graph(fitted.graph()).read(others.images)
     rows = others.images.reshape(-1, 784) / 255
-    estimator = eval(contender.recipe, {each.__name__: each for each in ESTIMATORS})  # a recipe says all there is
+    estimator = eval(contender.recipe, {each.__name__: each for each in ESTIMATORS})  # a recipe is complete
     estimator.fit(short_lesson.digits.images.reshape(-1, 784) / np.float32(255), short_lesson.digits.labels)
     if hasattr(estimator, "predict_proba"):
         np.testing.assert_allclose(softmax(logits.astype(np.float64)), estimator.predict_proba(rows), atol=1e-4)
@@ -45,7 +45,7 @@ def test_a_graph_says_what_scikit_learn_says(contender: Contender, short_lesson:
 @pytest.mark.parametrize(
     ("name", "count"),
     [
-        ("naive-bayes", 2 * 7840 + 10),  # a mean and a spread for each pixel and digit, a share for each digit
+        ("naive-bayes", 2 * 7840 + 10),  # mean and variance of each pixel and digit, a prior of each digit
         ("linear-regression", 7850),
         ("logistic-regression", 7850),
         ("linear-svm", 7850),
@@ -64,7 +64,7 @@ def test_a_tree_keeps_a_threshold_in_each_node_and_ten_shares_in_each_leaf(short
 
 
 def test_no_probability_is_so_small_that_it_has_no_logarithm(short_lesson: Lesson, others: Digits) -> None:
-    """Of five neighbours most digits have none."""
+    """Most digits do not occur among five neighbours."""
     logits, _ = Graph(CONTENDERS["nearest-neighbours"].fit(short_lesson).graph()).read(others.images)
     assert logits.min() == pytest.approx(np.log(LEAST)) and logits.max() == 0
 

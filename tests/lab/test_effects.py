@@ -1,4 +1,4 @@
-"""One knob at a time."""
+"""The study that varies one setting at a time."""
 
 from dataclasses import asdict
 
@@ -16,7 +16,7 @@ from ..toy_lab import CURVES
 
 
 def apart(setting: Setting) -> list[str]:
-    """In what a setting differs from the usual one."""
+    """Return in what a setting differs from the usual one."""
     usual = asdict(USUAL)
     knobs = [name for name, value in asdict(setting.config).items() if value != usual[name]]
     return [*knobs, *(["layers"] if str(setting.build()) != str(Subject()) else [])]
@@ -38,7 +38,7 @@ def test_the_network_that_learns_is_halved_thrice(has_norm: bool) -> None:
 
 @pytest.fixture
 def learned(monkeypatch: pytest.MonkeyPatch, few: Digits) -> list[tuple[str, TrainConfig]]:
-    """Who has learned: everybody at once, and with curves of a length that tells who it was."""
+    """The trained networks and configs. Training ends at once, with curves whose length is the training's number."""
     found: list[tuple[str, TrainConfig]] = []
 
     def learn(network: nn.Module, config: TrainConfig, lesson: Lesson) -> Fitted:

@@ -1,4 +1,4 @@
-"""What was measured is kept, read, shown and shipped; what cannot be read is passed over."""
+"""Figures are kept, read, shown and shipped; what cannot be read is skipped."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -35,12 +35,12 @@ Content = dict[str, Any]
 
 @pytest.fixture(autouse=True)
 def shipped(nothing_shipped: Path) -> Path:
-    """The folder of what came with the app: nothing, unless a test puts something there."""
+    """The folder of shipped results: empty, unless a test puts something there."""
     return nothing_shipped
 
 
 def told(found: Figures | None) -> Mapping[str, Any]:
-    """Figures as JSON has them."""
+    """Return figures in their JSON form."""
     assert found
     return json.loads(json.dumps(asdict(found)))
 

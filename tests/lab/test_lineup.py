@@ -1,4 +1,4 @@
-"""Who stands in the table, and what one has to do to stand there."""
+"""Which models are in the table, and how to add one."""
 
 import sys
 import textwrap
@@ -36,7 +36,7 @@ def test_every_file_of_a_contender_is_in_the_line_up() -> None:
 
 @pytest.fixture
 def stranger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The README's example as a file beside the others', and a line with its name; that name."""
+    """Adds the README's example as a file and a line with its name; returns the name."""
     name = "discriminant"
     example = README.split("`mnist_app/lab/lineup.py`:")[1].split("A network is as short")[0]
     (tmp_path / f"{name}.py").write_text(textwrap.dedent(example))
@@ -77,7 +77,7 @@ def test_who_is_made_from_others_stands_behind_them(everybody: Sequence[Contende
 
 def test_a_recipe_is_the_same_tomorrow_and_fits_on_a_card(everybody: Sequence[Contender]) -> None:
     for contender in everybody:
-        assert contender.recipe and " at 0x" not in contender.recipe, "an address of today's memory"
+        assert contender.recipe and " at 0x" not in contender.recipe, "a memory address, which changes"
         assert len(contender.recipe) < LONGEST_CONFIG / 2 and len(contender.idea) < LONGEST_TEXT
     assert [each.recipe for each in contenders()] == [each.recipe for each in everybody]
 

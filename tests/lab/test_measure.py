@@ -1,4 +1,4 @@
-"""Figures of a toy, against the same figures worked out by others."""
+"""Figures of a toy, compared with those of other implementations."""
 
 import json
 from collections.abc import Mapping
@@ -44,7 +44,7 @@ TOY = Contender("toy", "A toy", CLASSICAL, "It plays.", "ten averages", fit, Exp
 
 @pytest.fixture(autouse=True)
 def splits(monkeypatch: pytest.MonkeyPatch, nothing_shipped: Path, validation: Digits) -> Mapping[str, Digits]:
-    """What is learned from, chosen by, and measured on: three hundred digits each."""
+    """The splits to learn from, choose by and measure on: three hundred digits each."""
     order = np.random.default_rng(0).permutation(len(validation))
     known = {name: validation[order[at * 300 :][:300]] for at, name in enumerate(("train", "validation", "test"))}
     monkeypatch.setattr(measure, "load_split", known.__getitem__)
@@ -57,7 +57,7 @@ def folder() -> Path:
 
 
 def slow_calibration_error(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """Guo et al., one picture after another."""
+    """The calibration error of Guo et al., one picture after another."""
     bins: dict[int, list[float]] = {}
     for shares, label in zip(probabilities, labels, strict=True):
         bins.setdefault(min(14, int(shares.max() * 15)), []).append(float(shares.argmax() == label) - shares.max())
@@ -68,7 +68,7 @@ def test_figures_are_those_that_others_work_out(folder: Path, splits: Mapping[st
     found = learn_and_measure(TOY, folder)
     test, logits = splits["test"], logits_of(mean_digits(splits["train"]), splits["test"].images).double()
     read = logits.argmax(dim=1).numpy()
-    assert 0.6 < found.accuracy < 1, "or it would show nothing"
+    assert 0.6 < found.accuracy < 1, "otherwise the test would show nothing"
     assert found.accuracy == pytest.approx(accuracy_score(test.labels, read))
     expected = precision_recall_fscore_support(test.labels, read, average="macro")
     assert (found.precision, found.recall, found.f1) == pytest.approx(expected[:3])
@@ -143,7 +143,7 @@ def test_a_rehearsal_sees_no_more_digits_than_it_must(
     folder: Path, splits: Mapping[str, Digits], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(measure, "QUICK", 120)
-    in_order = {name: digits[np.argsort(digits.labels)] for name, digits in splits.items()}  # as validation is
+    in_order = {name: digits[np.argsort(digits.labels)] for name, digits in splits.items()}  # sorted, as validation is
     monkeypatch.setattr(measure, "load_split", in_order.__getitem__)
     lessons: list[Lesson] = []
 
@@ -162,7 +162,7 @@ def test_a_model_of_this_app_stands_by_its_card_and_keeps_its_own_folder(folder:
     (tmp_path / "ink.jsonl").write_text(json.dumps({"strokes": SEVEN, "label": 3}))
     found, card = learn_and_measure(contender, folder, tmp_path), load_card(find_model("ink-cnn"))
     assert (found.seconds, found.machine, found.memory) == (card.seconds, card.machine, None)
-    assert found.ink is None, "of what it has learned from it would flatter"
+    assert found.ink is None, "on ink that it has learned from, it would flatter"
     assert {path.name for path in folder.iterdir()} == {FIGURES}
 
 
@@ -176,8 +176,8 @@ def test_scores_say_nothing_of_confidence_until_they_are_calibrated(folder: Path
 
 
 def refused(contender: Contender, folder: Path) -> str:
-    """Why; and that this is all that is left."""
-    put(folder.parent, figures("toy"), mean_digits_of_noise())  # by an earlier recipe
+    """Return why it was refused, and check that nothing else is left."""
+    put(folder.parent, figures("toy"), mean_digits_of_noise())  # from an earlier recipe
     with pytest.raises(AppError) as error:
         learn_and_measure(contender, folder)
     assert problem_of(folder) == str(error.value)
@@ -194,7 +194,7 @@ def test_a_graph_that_reads_something_else_than_its_library_is_refused(folder: P
     def other(lesson: Lesson) -> Fitted:
         return replace(fit(lesson), graph=lambda: to_graph(mean_digits_of_noise()))
 
-    assert refused(replace(TOY, fit=other), folder).startswith("Its ONNX graph reads only ")
+    assert refused(replace(TOY, fit=other), folder).startswith("Its ONNX graph agrees with the original on only ")
 
 
 def test_a_graph_may_be_wrong_once_in_a_thousand_and_not_more_often(splits: Mapping[str, Digits]) -> None:
@@ -207,7 +207,7 @@ def test_a_graph_may_be_wrong_once_in_a_thousand_and_not_more_often(splits: Mapp
         try:
             measure._check(Fitted(lambda: b"", lambda images, other=other: other, 0), graph, digits)  # type: ignore[misc]
         except AppError as error:
-            assert not accepts and str(error).startswith("Its ONNX graph reads only 99.8% of the validation digits")
+            assert not accepts and str(error).startswith("Its ONNX graph agrees with the original on only 99.8% of")
         else:
             assert accepts
 
@@ -225,17 +225,17 @@ def test_answers_that_are_no_numbers_are_refused(folder: Path) -> None:
         network[1].bias.data[3] = float("nan")  # type: ignore[index]
         return Fitted(lambda: to_graph(network), None, 0)
 
-    assert refused(replace(TOY, fit=astray), folder) == "It answers with what is no number."
+    assert refused(replace(TOY, fit=astray), folder) == "Some of its answers are not finite numbers."
 
 
 def test_what_is_no_graph_is_refused(folder: Path) -> None:
-    assert refused(replace(TOY, fit=lambda lesson: Fitted(lambda: b"x", None, 0)), folder).startswith("It is no graph")
+    assert refused(replace(TOY, fit=lambda lesson: Fitted(lambda: b"x", None, 0)), folder).startswith("It is not a")
 
 
 def test_what_the_same_recipe_gave_before_is_not_lost_by_trying_again(folder: Path) -> None:
     learn_and_measure(TOY, folder)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    with pytest.raises(AppError, match="It is no graph"):
+    with pytest.raises(AppError, match="It is not a graph"):
         learn_and_measure(replace(TOY, fit=lambda lesson: Fitted(lambda: b"", None, 0)), folder)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
@@ -247,9 +247,9 @@ def test_a_problem_is_forgotten_once_it_is_solved(folder: Path) -> None:
 
 
 def test_collections_that_cannot_be_read_are_a_problem(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(InkFileError, match="is not there"):
+    with pytest.raises(InkFileError, match="is missing"):
         learn_and_measure(TOY, folder, tmp_path / "nowhere")
-    assert "is not there" in str(problem_of(folder))
+    assert "is missing" in str(problem_of(folder))
 
 
 @pytest.mark.parametrize(("number", "reason"), [(28, "No space left on device"), (13, "Permission denied")])
@@ -316,4 +316,4 @@ def test_what_it_is_made_from_takes_its_time_too(folder: Path, mean_digit: nn.Mo
 
 def test_who_is_missing_is_named_with_the_way_to_have_it(folder: Path) -> None:
     says = refused(replace(TOY, needs=("ball",)), folder)
-    assert says == "It needs 'ball', which is not here: python -m mnist_app lab --models ball"
+    assert says == "It needs 'ball', which is missing. Run: python -m mnist_app lab --models ball"

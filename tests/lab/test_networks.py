@@ -1,4 +1,4 @@
-"""Networks of the lab: as many weights as they are known for, trained by the loop that the whole app shares."""
+"""Networks of the lab: they have the known number of weights, and the app's own loop trains them."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -29,8 +29,8 @@ TWO_EPOCHS = TrainConfig(epochs=2, batch_size=100, augmentation=STILL)
 @pytest.mark.parametrize(
     ("build", "count"),
     [
-        (LeNet5, 61_706),  # of fully connected feature maps, as everybody counts it
-        (TutorialCNN, 1_199_882),  # as PyTorch's example has
+        (LeNet5, 61_706),  # with fully connected feature maps, the usual count
+        (TutorialCNN, 1_199_882),  # as in PyTorch's example
         (lambda: MLP(128, 64), 784 * 128 + 128 + 128 * 64 + 64 + 64 * 10 + 10),
         (lambda: MLP(128, dropout=0.2), 784 * 128 + 128 + 128 * 10 + 10),
         (OneConvolution, 32 * 9 + 32 + 32 * 14 * 14 * 10 + 10),
@@ -53,7 +53,7 @@ def test_a_block_without_change_is_a_shortcut() -> None:
 
 @pytest.fixture
 def lessons_noted(few: Digits, others: Digits) -> tuple[Lesson, list[float]]:
-    """A whole lesson, and how far it said that it had come."""
+    """A whole lesson, and the progress that it reported."""
     noted: list[float] = []
     return Lesson(few, others, is_quick=False, progress=noted.append), noted
 
@@ -84,6 +84,6 @@ def test_another_layer_or_another_rate_is_another_recipe() -> None:
         return network("any", "Any", "Any.", build, config, Expected(0.9, "")).recipe
 
     assert recipe() == recipe()
-    assert recipe(config=replace(TWO_EPOCHS, checks=3, architecture="quicknet")) == recipe()  # which change nothing
+    assert recipe(config=replace(TWO_EPOCHS, checks=3, architecture="quicknet")) == recipe()  # without effect
     others = [recipe(TinyCNN), recipe(config=replace(TWO_EPOCHS, learning_rate=0.02))]
     assert len({recipe(), *others}) == 3

@@ -1,4 +1,4 @@
-"""One contender after another: no work is done twice, and none is lost with the process that did it."""
+"""One contender after another: no work is done twice, and none is lost if its process dies."""
 
 import os
 import signal
@@ -26,15 +26,15 @@ from mnist_app.storage import home, lab_folder
 from ..toy_lab import figures, put
 
 ROOT = Path(__file__).parents[2]
-DYING = 20  # seconds that a process may take to end: on a busy machine it comes last
+DYING = 20  # seconds that a process may take to end on a busy machine
 
 
-# Real processes, which come to real grief
+# Real processes, which really fail
 
 
 @dataclass(frozen=True)
 class AtWork:
-    """A lab that has come to a contender that sleeps."""
+    """A lab that has reached a contender that sleeps."""
 
     process: "subprocess.Popen[bytes]"
     home: Path
@@ -42,7 +42,7 @@ class AtWork:
 
     @property
     def sleeper(self) -> int:
-        """The process of the contender that it has come to."""
+        """The process of that contender."""
         return int((self.home / "asleep").read_text())
 
 
@@ -78,7 +78,7 @@ def is_alive(pid: int) -> bool:
 
 def test_one_that_is_killed_or_gives_up_leaves_a_sentence_and_the_next_one_runs(at_work: AtWork) -> None:
     first, second, third = at_work.said.splitlines()
-    ended = "Its process ended without a word, with code -9."
+    ended = "Its process ended unexpectedly, with exit code -9."
     assert first == f"1/4 The one that is killed: not measured. {ended}"
     assert second == "2/4 The one that is given-up: not measured. It rained."
     assert third.startswith("3/4 The one that is well: ") and "7,850 parameters" in third
@@ -93,12 +93,12 @@ def test_one_that_learns_ends_with_the_process_that_began_it(at_work: AtWork) ->
     until(lambda: not is_alive(at_work.sleeper), DYING)
 
 
-# In this process, with a line-up of one's own
+# In this process, with a line-up of its own
 
 
 @dataclass
 class School:
-    """A line-up, and who has learned."""
+    """A line-up, and the names of those that have learned."""
 
     line_up: Sequence[Contender]
     learned: list[str]
@@ -120,7 +120,7 @@ def toy(name: str, recipe: str = "as one likes") -> Contender:
 
 @pytest.fixture
 def school(monkeypatch: pytest.MonkeyPatch, nothing_shipped: Path) -> School:
-    """Three toys, of which each has learned as soon as it is asked to."""
+    """Three toys that learn at once."""
     found = School([toy("ball"), toy("robot"), toy("kite")], [])
     monkeypatch.setattr(run_module, "contenders", lambda: found.line_up)
     monkeypatch.setattr(run_module, "_in_a_process", found.learn)
@@ -164,7 +164,7 @@ def test_figures_that_are_broken_or_lack_the_ink_that_is_asked_for_are_measured_
 
 
 def test_ink_that_is_not_there_is_said_before_anything_is_learned(school: School, tmp_path: Path) -> None:
-    with pytest.raises(InkFileError, match="is not there"):
+    with pytest.raises(InkFileError, match="is missing"):
         ran("ball", ink=tmp_path / "nowhere")
     assert not school.learned
 

@@ -1,4 +1,4 @@
-"""Studies: done once, kept, read, shipped."""
+"""Studies are run once, kept, read and shipped."""
 
 import json
 from dataclasses import asdict
@@ -22,7 +22,7 @@ WAY = Direction("here", "there", 100, 0.5, [Point(10, [0.6], [0.4])])
 
 @pytest.fixture(autouse=True)
 def both_studies(monkeypatch: pytest.MonkeyPatch, nothing_shipped: Path) -> None:
-    """Studies that find the same each time, at once."""
+    """Studies that finish at once, always with the same findings."""
     monkeypatch.setattr(studies, "run_effects", lambda is_quick, progress: [SEEN])
     monkeypatch.setattr(studies, "run_transfer", lambda ink, is_quick, progress: [WAY])
 

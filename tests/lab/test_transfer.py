@@ -1,4 +1,4 @@
-"""Learning from few: what is learned from, by whom, and what it is measured on."""
+"""Learning from few samples: the samples, the networks, and what they are measured on."""
 
 import json
 import math
@@ -25,14 +25,14 @@ Stroke = list[list[float]]
 
 
 def bar(digit: int, shift: float) -> list[Stroke]:
-    """A stroke that leans by its digit, drawn by somebody who is known by a bend in it."""
+    """Return a stroke whose slant tells its digit and whose bend tells its writer."""
     x, y = 100 * math.cos(math.pi * digit / 10), 100 * math.sin(math.pi * digit / 10)
     return [[[0, 0], [x / 2 + shift, y / 2], [x, y]]]
 
 
 @pytest.fixture
 def ink(tmp_path: Path) -> Path:
-    """Four writers, of whom each has drawn every digit twice."""
+    """Ink of four writers, each of whom drew every digit twice."""
     lines = [
         json.dumps({"strokes": bar(digit, 5 * writer), "label": digit, "writer": f"w{writer}"})
         for writer in range(4)
@@ -87,7 +87,7 @@ def test_few_samples_are_seen_as_often_as_it_takes(count: int) -> None:
 
 def test_accuracy_is_the_share_of_digits_read_right(few: Digits) -> None:
     network = build("inknet").eval()
-    network.get_parameter("classifier.bias").data[10] = 100  # its eleventh answer: that it is no digit
+    network.get_parameter("classifier.bias").data[10] = 100  # its eleventh class: not a digit
     read = [int(torch.argmax(row[:10])) for row in logits_of(network, few.images)]
     assert accuracy(network, few) == pytest.approx(sum(map(int.__eq__, read, few.labels.tolist())) / len(few))
 

@@ -63,12 +63,12 @@ def test_an_onnx_file_alone_tells_how_to_come_to_what_the_app_says(name: str, va
     probabilities = softmax(logits[:, :10] / float(notes["temperature"]), axis=1)
     expected = recognise(load_recogniser(name), images)
     np.testing.assert_allclose(probabilities, [answer.probabilities for answer in expected], atol=1e-5)
-    assert ("refusal" in notes) == (logits.shape[1] == 11) == ("no digit" in told) == (name != "mnist-cnn")
+    assert ("refusal" in notes) == (logits.shape[1] == 11) == ("not a digit" in told) == (name != "mnist-cnn")
     if "refusal" in notes:
         doubts = softmax(logits, axis=1)[:, 10]
         np.testing.assert_allclose(doubts, [answer.doubt for answer in expected], atol=1e-5)
         assert [doubt <= float(notes["refusal"]) for doubt in doubts] == [answer.is_digit for answer in expected]
-    assert ("What follows the pen is left out" in told) == (load_model(find_model(name)).pen is not None)
+    assert ("The pen network is left out" in told) == (load_model(find_model(name)).pen is not None)
     assert "0 = paper, 1 = ink" in notes["input"] and notes["use"] in told
 
 
@@ -210,11 +210,11 @@ def with_a_pen_that_says(**changes: object) -> Callable[[dict[str, bytes]], dict
     ("damage", "says"),
     [
         (without_its_pen, "Its pen.safetensors is missing"),
-        (with_two_pens, "has one pen.safetensors, and this one has 2"),
-        (with_a_pen_that_is_no_number, "Its weights give answers that are no numbers"),
-        (with_a_pen_that_is_too_strong, "Its weights give answers that are no numbers"),
-        (of_another_architecture, "tells of a pen, and 'convnet' cannot read together with one"),
-        (with_a_pen_that_says(refusal=2), "a refusal that is not between 0 and 1"),
+        (with_two_pens, "must contain one pen.safetensors, but this one has 2"),
+        (with_a_pen_that_is_no_number, "Its weights give answers that are not finite numbers"),
+        (with_a_pen_that_is_too_strong, "Its weights give answers that are not finite numbers"),
+        (of_another_architecture, "a pen network, but 'convnet' cannot be used with one"),
+        (with_a_pen_that_says(refusal=2), "a refusal threshold that is not between 0 and 1"),
         (with_a_pen_that_says(temperature=1e9), "temperature is not between"),
     ],
 )
@@ -227,7 +227,7 @@ def test_a_model_with_a_damaged_pen_is_not_taken_in(
 
 
 def claiming(**changes: object) -> Callable[[dict[str, bytes]], dict[str, bytes]]:
-    """A model whose card says something else."""
+    """Give a model's card other values."""
     return lambda parts: {**no_card(parts), CARD: renamed(parts["mnist-cnn/" + CARD], **changes)}
 
 
@@ -239,19 +239,19 @@ def test_a_card_s_own_count_of_weights_is_not_believed() -> None:
 @pytest.mark.parametrize(
     ("damage", "says"),
     [
-        (no_card, "has one card.json, and this one has 0"),
-        (two_cards, "has one card.json, and this one has 2"),
+        (no_card, "must contain one card.json, but this one has 0"),
+        (two_cards, "must contain one card.json, but this one has 2"),
         (nonsense_for_a_card, "Its card.json is not a model card"),
         (another_architecture, "does not hold the weights of the architecture 'quicknet'"),
         (a_pickle, "Its model.safetensors is not a whole safetensors file"),
         (numbers_of_a_kind_that_is_new, "Its model.safetensors is not a whole safetensors file"),
-        (not_a_number, "give answers that are no numbers"),
-        (claiming(preprocessing=2), "learned from pictures made in another way"),
+        (not_a_number, "give answers that are not finite numbers"),
+        (claiming(preprocessing=2), "learned from pictures that were prepared differently"),
         (claiming(metrics={"test": {"accuracy": 1.2}}), "not between 0 and 1"),
         (claiming(metrics={"test": {"accuracy": 0.9, "before the lesson": 1e300}}), "not between 0 and 1"),
         (claiming(refusal=-1), "not between 0 and 1"),
-        (claiming(seconds=-1e300), "less than no time"),
-        (claiming(seconds=1e300), "or for ever"),
+        (claiming(seconds=-1e300), "impossible training time"),
+        (claiming(seconds=1e300), "impossible training time"),
         (claiming(temperature=1e-9), "temperature is not between"),
         (claiming(summary="\ud800"), "Its card.json is not a model card .*surrogates not allowed"),
         (claiming(summary="x" * 2**19), "Its card.json is not a model card .*too long"),
@@ -267,7 +267,7 @@ def test_what_is_no_model_is_refused_and_leaves_nothing(
 
 
 def beyond_all_files(parts: dict[str, bytes]) -> bytes:
-    """A ZIP whose entries begin at a byte that no machine can number."""
+    """Return a ZIP whose entries begin at an offset beyond any possible file."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
         for name, content in parts.items():
@@ -287,13 +287,13 @@ def beyond_all_files(parts: dict[str, bytes]) -> bytes:
         b"PK\x03\x04",
         b"no zip",
         packed({})[:10],
-        packed({"é": b""}).replace("é".encode(), b"\xff\xff"),  # a name that is said to be UTF-8
+        packed({"é": b""}).replace("é".encode(), b"\xff\xff"),  # a name that is falsely marked as UTF-8
         packed({CARD: b"", WEIGHTS: b""})[:-6] + b"\xff\xff\0\0\0\0",  # entries before the file's beginning
         beyond_all_files({CARD: b"", WEIGHTS: b""}),
     ],
 )
 def test_what_is_no_zip_is_refused(content: bytes) -> None:
-    with pytest.raises(ModelError, match="no ZIP file that can be read"):
+    with pytest.raises(ModelError, match="not a ZIP file that can be read"):
         from_zip(content)
 
 
@@ -312,5 +312,5 @@ def test_what_unpacks_without_end_is_not_unpacked() -> None:
     with zipfile.ZipFile(file, "w", zipfile.ZIP_BZIP2) as archive:
         for name, content in parts.items():
             archive.writestr(name, content)
-    with pytest.raises(ModelError, match="packed in a way that is not taken"):
+    with pytest.raises(ModelError, match="uses a compression method that is not supported"):
         from_zip(file.getvalue())

@@ -1,4 +1,4 @@
-"""Graphs answer what the networks they were made of answer."""
+"""Graphs give the same answers as the networks that they were made from."""
 
 import warnings
 from collections.abc import Callable
@@ -37,7 +37,7 @@ def test_an_ensembles_logits_are_its_answer_and_its_features_those_of_all_its_me
 
 @pytest.mark.parametrize("was_learning", [True, False])
 def test_a_network_is_frozen_as_it_answers_and_answers_so_itself(was_learning: bool, validation: Digits) -> None:
-    network = build("convnet").train(was_learning)  # learning, its dropout would answer by chance
+    network = build("convnet").train(was_learning)  # in training mode, dropout would make its answers random
     graph = Graph(to_graph(network))
     with torch.inference_mode():
         expected = network(batch_of(torch.from_numpy(validation.images[:5])))
@@ -64,10 +64,10 @@ def with_other_ends() -> bytes:
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (lambda: b"", "It is no graph that can be run"),
-        (lambda: b"no graph at all", "It is no graph that can be run"),
-        (lambda: to_graph(build("quicknet"))[:-9], "It is no graph that can be run"),
-        (with_other_ends, r"It goes from x to y, not from pictures to logits and features\."),
+        (lambda: b"", "It is not a graph that can be run"),
+        (lambda: b"no graph at all", "It is not a graph that can be run"),
+        (lambda: to_graph(build("quicknet"))[:-9], "It is not a graph that can be run"),
+        (with_other_ends, r"It maps x to y, not pictures to logits and features\."),
     ],
 )
 def test_what_is_no_graph_of_ours_is_refused_in_a_sentence(content: Callable[[], bytes], says: str) -> None:

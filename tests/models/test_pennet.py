@@ -22,7 +22,7 @@ def pen() -> PenNet:
 
 
 def measured(points: list[list[float]]) -> NDArray[np.float32]:
-    """What is looked at in each point of one stroke: (MEASURES, POINTS)."""
+    """Return what is measured at each point of one stroke: (MEASURES, POINTS)."""
     way = torch.from_numpy(trajectory_of(Drawing.from_points([points])))
     return measures_of(way[None])[0, :, 0].numpy()
 
@@ -32,7 +32,7 @@ def test_it_says_which_way_the_pen_went_and_along_which_line() -> None:
     assert right.shape == (MEASURES, POINTS)
     np.testing.assert_allclose(right[2:4, 5], [1, 0], atol=0.05)  # cosine and sine
     np.testing.assert_allclose(left[2:4, 5], [-1, 0], atol=0.05)
-    np.testing.assert_allclose(right[4:6, 5], left[4:6, 5])  # of the double angle
+    np.testing.assert_allclose(right[4:6, 5], left[4:6, 5])  # of twice the angle
     down = measured([[0, 0], [0, 100]])
     np.testing.assert_allclose(down[2:6, 5], [0, 1, -1, 0], atol=0.07)
 
@@ -58,7 +58,7 @@ def test_its_graph_answers_as_it_does_for_however_many(pen: PenNet) -> None:
 
 
 def test_another_graph_is_none_of_a_pen(mean_digit: nn.Module) -> None:
-    with pytest.raises(GraphError, match="not from trajectories to logits"):
+    with pytest.raises(GraphError, match="not trajectories to logits"):
         PenGraph(to_graph(mean_digit))
 
 

@@ -173,7 +173,7 @@ def test_a_failure_at_the_last_step_leaves_the_old_model(
 def test_saving_never_replaces_what_is_no_model(tmp_path: Path, network: nn.Module, a_card: ModelCard) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
     for precious in (tmp_path, tmp_path / "thesis.txt"):
-        with pytest.raises(ModelError, match="is there already and is no model"):
+        with pytest.raises(ModelError, match="exists already and is not a model"):
             save_model(precious, network, a_card)
     assert (tmp_path / "thesis.txt").read_text() == "years of work"
 
@@ -183,7 +183,7 @@ TWO_WEEKS_AGO = time.time() - 14 * 24 * 3600
 
 @pytest.fixture
 def a_workshop(mine: Path) -> Path:
-    """What a killed training has left beside a model, two weeks ago."""
+    """A folder that a killed training left beside a model two weeks ago."""
     workshop = mine.parent / ".other.1a2b3c4d"
     (workshop / "new").mkdir(parents=True)
     (workshop / "new" / WEIGHTS).write_bytes(b"half")
@@ -266,7 +266,7 @@ def a_pickle(folder: Path) -> None:
 
 
 def weights_too_large(folder: Path) -> None:
-    os.truncate(folder / WEIGHTS, LARGEST_FILE + 1)  # a hole takes no room on the disk
+    os.truncate(folder / WEIGHTS, LARGEST_FILE + 1)  # a sparse file takes no space on the disk
 
 
 def a_folder_for_weights(folder: Path) -> None:
@@ -296,7 +296,7 @@ def card_made_of(text: bytes) -> Callable[[Path], None]:
 @pytest.mark.parametrize(
     ("damage", "file", "says"),
     [
-        (no_weights, WEIGHTS, "is missing: the card is there without its weights"),
+        (no_weights, WEIGHTS, "is missing: there is a card, but not its weights"),
         (truncated_weights, WEIGHTS, "is not a whole safetensors file"),
         (a_pickle, WEIGHTS, "is not a whole safetensors file"),
         (other_weights, WEIGHTS, "does not hold the weights of the architecture 'convnet'"),
@@ -304,21 +304,21 @@ def card_made_of(text: bytes) -> Callable[[Path], None]:
         (
             weights_of_another_kind(torch.complex64),
             WEIGHTS,
-            "holds 'classifier.bias' as complex64, where .* has float32",
+            "holds 'classifier.bias' as complex64, but .* needs float32",
         ),
         (
             weights_of_another_kind(torch.bool),
             WEIGHTS,
-            "holds 'classifier.bias' as bool, where the network has float32",
+            "holds 'classifier.bias' as bool, but the network needs float32",
         ),
-        (weights_of_another_kind(torch.int32), WEIGHTS, "holds 'classifier.bias' as int32, where .* has float32"),
+        (weights_of_another_kind(torch.int32), WEIGHTS, "holds 'classifier.bias' as int32, but .* needs float32"),
         (weights_too_large, WEIGHTS, "is larger than 64 MB"),
         (a_folder_for_weights, WEIGHTS, "cannot be read: Is a directory"),
-        (no_card, CARD, "is missing, so 'mine' is no model"),
+        (no_card, CARD, "is missing, so 'mine' is not a model"),
         (card_made_of(b""), CARD, "is not a model card"),
         (card_made_of(b"{"), CARD, "is not a model card"),
         (card_made_of(b"\xff\xfe"), CARD, "is not a model card"),
-        (card_made_of(b"[1]"), CARD, "is not a model card .it is no object"),
+        (card_made_of(b"[1]"), CARD, "is not a model card .it is not an object"),
         (card_made_of(b"{}"), CARD, "is not a model card .it lacks name, summary, architecture"),
         (
             card_that_says(colour="red"),
@@ -327,31 +327,31 @@ def card_made_of(text: bytes) -> Callable[[Path], None]:
         ),
         (card_that_says(**{"\ud800" * 1000: 1}), CARD, r"is not a model card.{1,80}(\\ud800){5,200}"),
         (card_that_says(architecture="transformer"), CARD, "the architecture 'transformer', which this version does"),
-        (card_that_says(architecture=["convnet"]), CARD, "'architecture' is no text"),
-        (card_that_says(config=[]), CARD, "'config' is no object"),
-        (card_that_says(metrics="x"), CARD, "'metrics' are no numbers by split"),
-        (card_that_says(metrics={"test": {"loss": 1}}), CARD, "'metrics' are no numbers by split, each .* accuracy"),
-        (card_that_says(metrics={"test": {"accuracy": True}}), CARD, "'metrics' are no numbers"),
+        (card_that_says(architecture=["convnet"]), CARD, "'architecture' must be a string"),
+        (card_that_says(config=[]), CARD, "'config' must be an object"),
+        (card_that_says(metrics="x"), CARD, "'metrics' must be numbers by split"),
+        (card_that_says(metrics={"test": {"loss": 1}}), CARD, "'metrics' must be numbers by split, each .* accuracy"),
+        (card_that_says(metrics={"test": {"accuracy": True}}), CARD, "'metrics' must be numbers"),
         (
             card_that_says(curves=[{"passes": 1}]),
             CARD,
-            "'curves' are no list of reports with the numbers passes, train",
+            "'curves' must be a list of reports with the numbers passes, train",
         ),
-        (card_that_says(seconds=None), CARD, "'seconds' is no number"),
-        (card_that_says(seconds=10**400), CARD, "'seconds' is no number"),
-        (card_that_says(temperature=True), CARD, "'temperature' is no number"),
-        (card_that_says(preprocessing=True), CARD, "'preprocessing' is no number"),
+        (card_that_says(seconds=None), CARD, "'seconds' must be a finite number"),
+        (card_that_says(seconds=10**400), CARD, "'seconds' must be a finite number"),
+        (card_that_says(temperature=True), CARD, "'temperature' must be a finite number"),
+        (card_that_says(preprocessing=True), CARD, "'preprocessing' must be a finite number"),
         (card_that_says(summary="\ud800"), CARD, "surrogates not allowed"),
         (card_that_says(parent="\ud800"), CARD, "surrogates not allowed"),
         (card_that_says(metrics={"\ud800": {"accuracy": 1}}), CARD, "surrogates not allowed"),
         (card_that_says(metrics={"test": {"accuracy": 1, "\ud800": 1}}), CARD, "surrogates not allowed"),
         (card_that_says(config={"seed": [{"\ud800": 1}]}), CARD, "surrogates not allowed"),
         (card_that_says(config={"seed": ["\ud800"]}), CARD, "surrogates not allowed"),
-        (card_that_says(parent=["mnist-cnn"]), CARD, "the parent is no name"),
-        (card_that_says(config={"ink": 5}), CARD, "the config's ink is of another kind"),
-        (card_that_says(config={"ink": 0}), CARD, "the config's ink is of another kind"),
-        (card_that_says(config={"ink": {"without": 5}}), CARD, "the config's ink is of another kind"),
-        (card_that_says(config={"ink": {"without": [5]}}), CARD, "the config's ink is of another kind"),
+        (card_that_says(parent=["mnist-cnn"]), CARD, "the parent is not a name"),
+        (card_that_says(config={"ink": 5}), CARD, "the config's ink has another type"),
+        (card_that_says(config={"ink": 0}), CARD, "the config's ink has another type"),
+        (card_that_says(config={"ink": {"without": 5}}), CARD, "the config's ink has another type"),
+        (card_that_says(config={"ink": {"without": [5]}}), CARD, "the config's ink has another type"),
         (card_that_says(machine="x" * 4_001), CARD, "a text or the config is too long"),
         (card_that_says(config={"seed": "x" * 20_000}), CARD, "a text or the config is too long"),
         (card_that_says(metrics={"x" * 101: {"accuracy": 1}}), CARD, "has too long a name"),
@@ -404,18 +404,18 @@ def another_pen(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "file", "says"),
     [
-        (no_pen, PEN, "is missing: the card is there without its weights"),
+        (no_pen, PEN, "is missing: there is a card, but not its weights"),
         (truncated_pen, PEN, "is not a whole safetensors file"),
-        (another_pen, PEN, "does not hold the weights of what follows the pen"),
+        (another_pen, PEN, "does not hold the weights of a pen network"),
         (pen_that_says(colour="red"), CARD, "is not a model card .its pen has a field 'colour'"),
-        (pen_that_says(temperature=0), CARD, "the temperature is not above 0"),
-        (pen_that_says(temperature="1"), CARD, "'temperature' is no number"),
-        (pen_that_says(command=7), CARD, "'command' is no text"),
-        (pen_that_says(config=7), CARD, "'config' is no object"),
+        (pen_that_says(temperature=0), CARD, "the temperature must be above 0"),
+        (pen_that_says(temperature="1"), CARD, "'temperature' must be a finite number"),
+        (pen_that_says(command=7), CARD, "'command' must be a string"),
+        (pen_that_says(config=7), CARD, "'config' must be an object"),
         (pen_that_says(command="x" * 4_001), CARD, "too long"),
         (card_that_says(pen={}), CARD, "its pen lacks parameters, command, config, seconds, machine"),
-        (card_that_says(pen=7), CARD, "its pen is no object"),
-        (card_that_says(architecture="convnet"), CARD, "tells of a pen, and 'convnet' cannot read together with one"),
+        (card_that_says(pen=7), CARD, "its pen is not an object"),
+        (card_that_says(architecture="convnet"), CARD, "a pen network, but 'convnet' cannot be used with one"),
         (card_that_says(pen=[]), CARD, "is not a model card"),
     ],
 )
@@ -429,7 +429,7 @@ def test_a_damaged_pen_is_refused_with_the_file_at_fault(
 
 @pytest.mark.parametrize("name", ["../x", "a/b", "A", "", "a" * 65, ".hidden", "-x", "a b", "ü", "..", "x\n"])
 def test_a_name_that_is_no_name_is_refused(name: str) -> None:
-    with pytest.raises(ModelError, match="up to 64 small letters, digits, dots"):
+    with pytest.raises(ModelError, match="up to 64 characters a-z, 0-9"):
         new_model_folder(name)
 
 
@@ -470,7 +470,7 @@ def test_a_shipped_card_says_all_there_is_to_say(name: str) -> None:
     assert all(0.9 < card.metrics[split]["accuracy"] < 1 for split in ("validation", "test"))
     assert re.match(r"python -m mnist_app (train|combine) ", card.command)
     assert "MNIST" in card.data and "CC BY-SA 3.0" in card.data
-    # A field that came after it stands at its default. What was put together has its members' commands.
+    # Fields that were added later have their defaults. A combined model has its members' commands.
     known = {field.name for field in dataclasses.fields(TrainConfig)}
     assert set(card.config) <= known or all("mnist_app train " in each for each in card.config["members"])
     assert card.summary and card.machine and card.seconds > 0
@@ -484,7 +484,7 @@ def test_the_shipped_model_reads_as_well_as_its_card_says(
     assert float(np.mean(read == validation.labels)) == pytest.approx(card.metrics["validation"]["accuracy"], abs=3e-4)
 
 
-# Models of the lab
+# The lab's models
 
 
 def test_a_model_of_the_lab_is_found_by_its_name_and_stands_in_no_list_to_read_with(a_toy: Path) -> None:

@@ -19,7 +19,7 @@ from mnist_app.storage import SHIPPED_LAB, user_models_folder
 
 @pytest.fixture(autouse=True)
 def two_models(own_home: Path) -> None:
-    """Models of the users' named one and two."""
+    """Users' models named one and two."""
     for name in ("one", "two"):
         shutil.copytree(find_model("mnist-cnn"), user_models_folder() / name)
 
@@ -56,7 +56,7 @@ def test_a_default_whose_folder_is_gone_gives_way_to_the_one_before() -> None:
 def test_two_that_are_called_the_same_are_told_apart() -> None:
     label("one", "my net", "")
     put_away("one")
-    label("two", "my net", "")  # free to be used again
+    label("two", "my net", "")  # the title may be used again
     bring_back("one")
     shelf = read_shelf()
     assert [shelf.title(name) for name in ("one", "two")] == ["my net (one)", "my net (two)"]
@@ -86,7 +86,7 @@ def test_a_shelf_that_cannot_be_read_leaves_the_shipped_default(own_home: Path, 
 
 def test_a_shipped_or_default_model_is_never_deleted() -> None:
     make_default("one")
-    for name, reason in ((DEFAULT_MODEL, "came with the app"), ("one", "is what everybody starts with")):
+    for name, reason in ((DEFAULT_MODEL, "came with the app"), ("one", "is the default model")):
         with pytest.raises(ModelError, match=reason):
             put_away(name)
     assert {DEFAULT_MODEL, "one"} <= set(model_folders())
@@ -95,7 +95,7 @@ def test_a_shipped_or_default_model_is_never_deleted() -> None:
 def test_a_model_of_the_lab_is_neither_the_default_nor_deleted(a_toy: Path) -> None:
     with pytest.raises(ModelError, match="'toy' is only a graph"):
         make_default("toy")
-    with pytest.raises(ModelError, match="'toy' is a model of the lab and stays"):
+    with pytest.raises(ModelError, match="'toy' is a lab model and cannot be deleted"):
         put_away("toy")
     assert a_toy.is_dir() and restorable() == [] and default_model() == DEFAULT_MODEL
 
@@ -133,7 +133,7 @@ def test_a_deletion_can_be_undone() -> None:
 def test_a_deletion_is_not_undone_over_a_new_model_of_that_name() -> None:
     put_away("one")
     shutil.copytree(find_model("two"), user_models_folder() / "one")
-    with pytest.raises(ModelError, match="There is another model named 'one' by now"):
+    with pytest.raises(ModelError, match="There is another model named 'one' now"):
         bring_back("one")
 
 
@@ -141,7 +141,7 @@ def test_a_deletion_is_final_after_a_day(monkeypatch: pytest.MonkeyPatch) -> Non
     put_away("one")
     later = time.time() + shelf.KEPT_FOR + 1
     monkeypatch.setattr("time.time", lambda: later)
-    with pytest.raises(ModelError, match="cannot be brought back any more"):
+    with pytest.raises(ModelError, match="can no longer be restored"):
         bring_back("one")
     put_away("two")
     assert [path.name for path in shelf._attic().iterdir()] == ["two"]
@@ -152,14 +152,14 @@ def test_who_gets_the_name_of_a_deleted_model_gets_its_name_alone(monkeypatch: p
     make_default("two")
     label("one", "The best", "of all")
     put_away("one")
-    assert read_shelf().title("one") == "The best", "it can be brought back as it was"
+    assert read_shelf().title("one") == "The best", "it can be restored as it was"
     later = time.time() + shelf.KEPT_FOR + 1
     monkeypatch.setattr("time.time", lambda: later)
     shutil.copytree(find_model("mnist-cnn"), user_models_folder() / "one")
     for _ in range(2):
         known = read_shelf()
         assert (known.title("one"), known.labels, known.earlier_defaults) == ("one", {}, [DEFAULT_MODEL])
-        make_default("two")  # whatever is changed next, the folder of the old one goes
+        make_default("two")  # any change removes the folder of the old one
     assert not list(shelf._attic().iterdir())
     label("one", "Another", "")
     assert read_shelf().title("one") == "Another"

@@ -6,10 +6,10 @@ from mnist_app.reading.calibration import calibration_error, fit_temperature, re
 
 @pytest.fixture
 def honest_logits() -> tuple[np.ndarray, np.ndarray]:
-    """Logits (20,000, 10) whose softmax is the very chance of each label."""
+    """Logits (20,000, 10) whose softmax is the true probability of each label."""
     random = np.random.default_rng(0)
     logits = random.normal(0, 2, (20_000, 10))
-    gumbel = random.gumbel(size=logits.shape)  # the largest of logits + Gumbel noise is a draw from their softmax
+    gumbel = random.gumbel(size=logits.shape)  # the argmax of logits + Gumbel noise is a sample of their softmax
     return logits, (logits + gumbel).argmax(axis=1)
 
 

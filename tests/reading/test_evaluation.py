@@ -46,7 +46,7 @@ def collection(path: Path, *drawings: tuple[object, object]) -> None:
 
 
 def test_drawings_are_counted_by_collection(tmp_path: Path, shipped_model: Recogniser) -> None:
-    collection(tmp_path / "right.jsonl", (SEVEN, 7), (TWO, 2), (ONE, None))  # without a label, not counted
+    collection(tmp_path / "right.jsonl", (SEVEN, 7), (TWO, 2), (ONE, None))  # unlabelled drawings are not counted
     collection(tmp_path / "half.jsonl", (ZERO, 0), (ZERO, 8))
     assert evaluate_ink(shipped_model, tmp_path).collections == {"half": 0.5, "right": 1.0}
 

@@ -22,7 +22,7 @@ def model() -> Recogniser:
 
 
 def written(digits: str, seed: int = 0) -> Drawing:
-    """A number, digit beside digit."""
+    """Return a number: digits side by side."""
     drawings = [Drawing.from_points(DIGITS[int(digit)]) for digit in digits]
     return number(drawings, np.random.default_rng(seed))
 
@@ -45,7 +45,7 @@ def test_two_digits_that_read_hardly_better_than_one_are_a_number_where_they_are
     model: Recogniser, monkeypatch: pytest.MonkeyPatch, apart: float, text: str
 ) -> None:
     def answers(_: Recogniser, glyphs: Sequence[Glyph]) -> list[Prediction]:
-        if len(glyphs) == 1:  # of the whole
+        if len(glyphs) == 1:  # the whole drawing
             return [Prediction((0.9, 0.1, *[0.0] * 8), "model", doubt=0.3)]
         return [Prediction((0.1, 0.9, *[0.0] * 8), "model", doubt=0.1) for _ in glyphs]
 
@@ -121,7 +121,7 @@ def test_too_many_strokes_for_a_number_are_read_as_one_drawing(model: Recogniser
 
 
 def test_a_number_of_thousands_of_points_is_looked_for_with_fewer(model: Recogniser) -> None:
-    """Painted again and again, all of them would hold up everybody's live answers."""
+    """Painting all of them again and again would delay everybody's live answers."""
     dense = Drawing(tuple(resampled(each, 0.05) for each in written("17").strokes))
     assert sum(map(len, dense.strokes)) > 3 * MOST_POINTS
     reading = read_drawing(model, dense)

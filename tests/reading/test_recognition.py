@@ -35,7 +35,7 @@ DIGITS = {7: SEVEN, 2: TWO, 0: ZERO, 1: ONE}
 
 
 def prediction(**probabilities: float) -> Prediction:
-    """A prediction from named shares, such as ``_4=0.7``; what is left is spread over the other digits."""
+    """Return a prediction with named shares, such as ``_4=0.7``; the rest is spread over the other digits."""
     shares = {int(name[1:]): share for name, share in probabilities.items()}
     rest = (1 - sum(shares.values())) / (10 - len(shares))
     return Prediction(tuple(shares.get(digit, rest) for digit in range(10)), "any")
@@ -83,7 +83,7 @@ def test_what_cannot_be_read_keeps_its_place(
 
 
 def by_both(model: Recogniser, glyph: Glyph) -> list[float]:
-    """The probabilities of look and pen together, worked out by hand."""
+    """Work out the joint probabilities of image network and pen network by hand."""
     assert model.pen and model.card.pen and glyph.trajectory is not None
     with torch.inference_mode():
         pen = model.pen(torch.from_numpy(glyph.trajectory)[None]).double()[0].numpy()
@@ -192,7 +192,7 @@ def test_only_what_is_a_graph_and_nothing_else_is_opaque(a_toy: Path, shipped_mo
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (gzip.compress(b"", mtime=0), "cannot be used. It is no graph"),
+        (gzip.compress(b"", mtime=0), "cannot be used. It is not a graph"),
         (gzip.compress(bytes(99), mtime=0)[:-9], "cannot be read: it is broken or incomplete"),
         (b"no archive", "cannot be read: it is broken or incomplete"),
         (None, "cannot be read: No such"),

@@ -11,9 +11,9 @@ from ..linear import linear_model, softmax
 
 
 def test_one_long_step_from_a_start_at_random(tiny_digits: Digits) -> None:
-    """Against Wong, Rice and Kolter's algorithm 3 in NumPy, on a network of one matrix."""
+    """Compares with Wong, Rice and Kolter's algorithm 3 in NumPy, on a network of one matrix."""
     model, matrix = linear_model()
-    matrix = matrix * model.card.temperature  # the bare network is attacked
+    matrix = matrix * model.card.temperature  # the attack sees the network without temperature
     images, labels = torch.from_numpy(tiny_digits.images[:5].copy()), torch.from_numpy(tiny_digits.labels[:5])
     pictures, epsilon = batch_of(images), 40 / 255
     found = attacked(model.network, pictures, labels, 40, torch.Generator().manual_seed(3))

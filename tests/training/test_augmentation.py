@@ -20,7 +20,7 @@ def pictures(tiny_digits: Digits) -> Tensor:
 
 
 def at_most(monkeypatch: pytest.MonkeyPatch, *, angle: float = 0, right: float = 0, down: float = 0) -> None:
-    """Let the next draws, each between -1 and 1, be these, in the order that `augment` makes them."""
+    """Fix the next random draws, each between -1 and 1, in the order in which `augment` makes them."""
     draws = iter([angle, 0.0, 0.0, 0.0, right, down])
     monkeypatch.setattr(torch, "rand", lambda count, generator, device: torch.full((count,), (next(draws) + 1) / 2))
 
@@ -35,7 +35,7 @@ def test_a_shift_by_whole_pixels_is_a_roll(
 ) -> None:
     at_most(monkeypatch, right=right, down=down)
     shifted = augment(pictures, Augmentation(rotation=0, shift=2, zoom=0, shear=0), torch.Generator())
-    rolled = np.roll(pictures.numpy(), (-2 * down, -2 * right), axis=(2, 3))  # nothing lies within 2 of the edges
+    rolled = np.roll(pictures.numpy(), (-2 * down, -2 * right), axis=(2, 3))  # no ink is within 2 pixels of the edges
     np.testing.assert_allclose(shifted.numpy(), rolled, atol=1e-4)
 
 
@@ -49,7 +49,7 @@ def test_a_quarter_turn_is_a_quarter_turn(pictures: Tensor, monkeypatch: pytest.
 def test_every_change_stays_within_its_bounds(pictures: Tensor) -> None:
     generator = torch.Generator().manual_seed(0)
     dot = torch.zeros(500, 1, 28, 28)
-    dot[:, :, 13:15, 13:15] = 1  # in the middle, where turning and zooming move nothing
+    dot[:, :, 13:15, 13:15] = 1  # in the middle, which turning and zooming do not move
     changed = augment(dot, Augmentation(rotation=30, shift=3, zoom=0.1, shear=0.2), generator).numpy()
     off = np.array([ndimage.center_of_mass(picture[0]) for picture in changed]) - 13.5
     reach = 3 * np.sqrt(2) * 1.1 * 1.2
@@ -59,10 +59,10 @@ def test_every_change_stays_within_its_bounds(pictures: Tensor) -> None:
 
 @pytest.mark.parametrize("pixels", [1, 2, -1, -2])
 def test_strokes_get_as_many_pixels_thicker_or_thinner_as_is_said(monkeypatch: pytest.MonkeyPatch, pixels: int) -> None:
-    """On a bar of six pixels by twenty, whose share of ink at a cut across is its thickness."""
+    """On a bar of 6 × 20 pixels, in which the ink along a cross-section is the thickness."""
     bar = torch.zeros(1, 1, 28, 28)
     bar[:, :, 4:24, 11:17] = 1
-    draws = iter([0.0] * 6 + [pixels / 2])  # six for the moves, and then a share of the two pixels
+    draws = iter([0.0] * 6 + [pixels / 2])  # six for the moves, then a share of the two pixels
     monkeypatch.setattr(torch, "rand", lambda count, generator, device: torch.full((count,), (next(draws) + 1) / 2))
     changed = augment(bar, dataclasses.replace(NOTHING, thickness=2), torch.Generator())
     assert changed[0, 0, 14].sum() == pytest.approx(6 + pixels, abs=1e-4)
@@ -80,7 +80,7 @@ def test_thickness_keeps_within_its_bounds_and_each_picture_its_own(pictures: Te
 
 
 def test_an_elastic_change_moves_parts_apart_and_none_of_them_too_far() -> None:
-    """Dots far from each other and from the edges, each of which can be followed."""
+    """Uses dots far from each other and from the edges, so that each can be followed."""
     places = [(row, column) for row in (6, 14, 22) for column in (6, 14, 22)]
     dots = torch.zeros(200, 1, 28, 28)
     for row, column in places:
@@ -95,10 +95,10 @@ def test_an_elastic_change_moves_parts_apart_and_none_of_them_too_far() -> None:
             for picture in changed
         ]
     )  # (200, 9, 2)
-    assert 1 < np.abs(moved).max() < 2 * 1.3, "a bicubic field goes a little beyond its knots"
-    assert np.abs(moved.mean(axis=(0, 1))).max() < 0.2, "neither way more than the other"
+    assert 1 < np.abs(moved).max() < 2 * 1.3, "a bicubic field overshoots its knots a little"
+    assert np.abs(moved.mean(axis=(0, 1))).max() < 0.2, "no direction is preferred"
     apart = moved - moved.mean(axis=1, keepdims=True)
-    assert np.abs(apart).max(axis=(1, 2)).min() > 0.2, "in each picture: a shift alone would move all by the same"
+    assert np.abs(apart).max(axis=(1, 2)).min() > 0.2, "in each picture; a mere shift would move all dots equally"
     assert len({picture.tobytes() for picture in changed}) == 200
 
 
@@ -120,5 +120,5 @@ def test_the_same_seed_gives_the_same_changes(pictures: Tensor) -> None:
     [("rotation", 181), ("rotation", -1), ("shift", 15), ("zoom", 1.0), ("shear", 3), ("shift", float("nan"))],
 )
 def test_a_change_beyond_reason_is_refused(name: str, value: float) -> None:
-    with pytest.raises(AppError, match=f"{name} is between 0 and .*, not {value}"):
+    with pytest.raises(AppError, match=f"{name} must be between 0 and .*, not {value}"):
         Augmentation(**{name: value})

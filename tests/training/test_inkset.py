@@ -18,7 +18,7 @@ from ..conftest import ONE, SEVEN, ZERO
 
 @pytest.fixture
 def ink_folder(tmp_path: Path) -> Path:
-    """Two collections, one of them with a blank, a broken and an unlabelled line."""
+    """Two collections, one of which has a blank, a broken and an unlabelled line."""
     lines: dict[str, list[dict[str, object]]] = {
         "first": [{"label": 7, "strokes": SEVEN}, {"label": 0, "strokes": ZERO}],
         "second": [{"label": 1, "strokes": ONE}, {"label": 1, "strokes": []}, {"label": 1}, {"strokes": ONE}],
@@ -62,7 +62,7 @@ def test_an_epoch_has_new_copies_and_drawings_that_are_no_digit(ink_folder: Path
     assert len({picture.tobytes() for epoch in epochs for picture in epoch.images}) == 54
 
 
-@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # Python 3.12, of any fork beside threads
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # Python 3.12, about any fork beside threads
 def test_a_worker_paints_the_same_pictures(ink_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inkset, "AT_ONCE", 4)
     ink, config = load_ink(ink_folder), InkConfig(copies=4, nondigits=0.5)
@@ -109,9 +109,9 @@ def test_pictures_of_digits_become_drawings_of_them(tiny_digits: Digits) -> None
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"copies": 0}, "copies is a whole number between 1 and 100, not 0."),
-        ({"copies": 1.5}, "copies is a whole number between 1 and 100, not 1.5."),
-        ({"nondigits": -1}, "nondigits is between 0 and 10, not -1."),
+        ({"copies": 0}, "copies must be a whole number between 1 and 100, not 0."),
+        ({"copies": 1.5}, "copies must be a whole number between 1 and 100, not 1.5."),
+        ({"nondigits": -1}, "nondigits must be between 0 and 10, not -1."),
     ],
 )
 def test_nonsense_is_refused(options: dict[str, float], sentence: str) -> None:

@@ -1,5 +1,5 @@
-"""Trainings in the background, and every way in which they can come to grief: the processes are real, and so are the
-kills. The child needs all of MNIST."""
+"""Trainings in the background, and the ways in which they can fail: processes and kills are real. The child needs all
+of MNIST."""
 
 import contextlib
 import dataclasses
@@ -48,8 +48,8 @@ from ..conftest import SEVEN, full_mnist
 
 ROOT = Path(__file__).parents[2]
 SHORT = TrainConfig("quicknet", epochs=2, digits=2_000, augmentation=STILL, checks=2)
-DYING = 20  # seconds that a killed process may take: it comes last on a busy machine, and that is no fault of ours
-SHORTEST = dataclasses.replace(SHORT, epochs=1, checks=1)  # for what only has to come to its end
+DYING = 20  # seconds that a killed process may take to end on a busy machine
+SHORTEST = dataclasses.replace(SHORT, epochs=1, checks=1)  # for tests in which a training only has to end
 LONG = dataclasses.replace(SHORT, epochs=1000, digits=None)
 
 
@@ -63,7 +63,7 @@ def queue() -> Iterator[Queue]:
 
 
 def until(condition: Callable[[], object], seconds: float = 240) -> None:
-    """Wait for what takes its time; on a busy machine, where a child comes last, much of it."""
+    """Wait until a condition holds: a low-priority child may take long on a busy machine."""
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it did not happen"
@@ -100,11 +100,11 @@ def left_in(folder: Path) -> list[str]:
 
 @pytest.fixture(scope="module")
 def home_of_the_learned(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home in which "mine" has learned."""
+    """A home in which the training of "mine" is done."""
     full_mnist()
     home = tmp_path_factory.mktemp("learned")
     with pytest.MonkeyPatch.context() as patch:
-        # Fixtures of a module come before own_home, so this one brings its own.
+        # Module fixtures are set up before own_home, so this one needs a home of its own.
         patch.setenv("MNIST_APP_HOME", str(home))
         queue = Queue()
         queue.start()
@@ -117,7 +117,7 @@ def home_of_the_learned(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def learned(home_of_the_learned: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
-    """A job that is done, to be looked at."""
+    """A job that is done, for reading only."""
     monkeypatch.setenv("MNIST_APP_HOME", str(home_of_the_learned))
     (only,) = list_jobs()
     return only
@@ -194,7 +194,7 @@ def test_cancelling_takes_effect_within_two_seconds_and_leaves_no_model(queue: Q
 
 
 def busy_seconds(pid: int) -> dict[str, float]:
-    """The processor time that each thread of a process has taken."""
+    """Return the processor time that each thread of a process has taken."""
     taken = {}
     for path in Path(f"/proc/{pid}/task").iterdir():
         fields = (path / "stat").read_text().rpartition(")")[2].split()
@@ -221,9 +221,9 @@ def test_a_killed_trainer_ends_in_a_clear_state_and_the_next_job_runs(queue: Que
     status = ended(identity)
     assert (status.state, status.reason) == (
         FAILED,
-        "The training was ended from outside (SIGKILL) before it had finished.",
+        "The training was killed from outside (SIGKILL) before it finished.",
     )
-    assert status.losses, "what it had reported is kept"
+    assert status.losses, "its reports are kept"
     until(lambda: job(following).status.state == RUNNING)
     assert left_in(user_models_folder()) == []
 
@@ -239,7 +239,7 @@ SERVER = """
 
 @pytest.fixture
 def server() -> Iterator["subprocess.Popen[bytes]"]:
-    """A process that does nothing but run the queue."""
+    """A process that only runs the queue."""
     full_mnist()
     with subprocess.Popen([sys.executable, "-c", textwrap.dedent(SERVER)], cwd=ROOT) as process:
         yield process
@@ -257,22 +257,22 @@ def test_a_killed_server_leaves_no_orphan_and_a_clear_state(server: "subprocess.
     after = Queue()
     after.start()
     try:
-        until(lambda: job(waiting).status.state == RUNNING)  # the next server takes up the queue
+        until(lambda: job(waiting).status.state == RUNNING)  # the next server continues the queue
     finally:
         after.stop()
     assert left_in(user_models_folder()) == []
 
 
-# A server that ends just as a job has learned
+# A server that ends just after a job has learned
 
 
 class Killed(BaseException):
-    """The end of a server, which runs none of what would come after."""
+    """The sudden end of a server: nothing after it runs."""
 
 
 @pytest.fixture
 def about_to_settle(own_home: Path) -> tuple[str, Path]:
-    """A job called "Anna's" that has learned, and where it made its model, as the server finds it."""
+    """A job called "Anna's" that has just learned: its id, and the folder of the model that it made."""
     identity = jobs.submit("mine", SHORT, "Anna's")
     request = jobs.read_request(jobs.jobs_folder() / identity)
     assert request
@@ -300,11 +300,11 @@ def test_what_is_cancelled_when_it_has_just_learned_leaves_no_model(
 ) -> None:
     identity, made = about_to_settle
     jobs.cancel(identity)
-    if is_stopped:  # the server that runs it ends, rather than the next one finding it
+    if is_stopped:  # its own server settles it; otherwise the next one does
         Queue()._settle(made.parents[1], FAILED, SERVER_STOPPED)
     else:
         next_server()
-    assert (job(identity).status.state, job(identity).status.reason) == (CANCELLED, "No model came of it.")
+    assert (job(identity).status.state, job(identity).status.reason) == (CANCELLED, "No model was saved.")
     assert "mine" not in model_folders() and not made.parent.exists()
 
 
@@ -314,7 +314,7 @@ def test_what_is_cancelled_when_it_has_just_learned_leaves_no_model(
 def test_a_server_killed_while_it_puts_a_model_in_place_leaves_no_lie(
     about_to_settle: tuple[str, Path], monkeypatch: pytest.MonkeyPatch, when: str, is_taken: bool, is_cancelled: bool
 ) -> None:
-    """Whether the model had been moved by then or not, and whoever has got its name meanwhile."""
+    """The model may have been moved by then or not, and another may have taken its name."""
     identity, made = about_to_settle
     if is_taken:
         shutil.copytree(find_model("mnist-cnn"), user_models_folder() / "mine")
@@ -326,7 +326,7 @@ def test_a_server_killed_while_it_puts_a_model_in_place_leaves_no_lie(
     with monkeypatch.context() as patch:
         patch.setattr(Queue if when == "_note" else queue_module, when, kill)
         with pytest.raises(Killed):
-            Queue()._settle(made.parents[1], FAILED, "The training ended without a word.")
+            Queue()._settle(made.parents[1], FAILED, "The training ended unexpectedly.")
     assert job(identity).status.state == LEARNED
     if is_cancelled:
         jobs.cancel(identity)
@@ -362,7 +362,7 @@ def test_a_model_that_is_gone_before_it_got_its_place_is_not_claimed(about_to_se
 def test_a_last_word_that_found_no_room_does_not_cost_the_model(
     about_to_settle: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The child has ended well, the disk still says that it runs, and the disk is full for the server, too."""
+    """The child has succeeded, its status on disk is still "running", and the disk is full for the server, too."""
     identity, made = about_to_settle
     jobs.write_status(made.parents[1], JobStatus(RUNNING, doing="Measuring on validation and test", passes=2))
     ending = queue_module._Running(made.parents[1], Mock(returncode=0, communicate=lambda: (b"99.12%.\n", b"")))
@@ -388,24 +388,24 @@ def test_a_model_that_the_disk_refuses_a_place_stays_where_it_was_made(
     status = job(identity).status
     assert (status.state, status.model) == (FAILED, "")
     assert status.reason == (
-        "The model could not be put in its place: No space left on device. "
-        f"It lies in jobs/{identity}/model/mine of the app's folder."
+        "The model could not be moved into place: No space left on device. "
+        f"It is in jobs/{identity}/model/mine of the app's folder."
     )
     monkeypatch.setattr(queue_module, "MOST_ENDED", 1)
     for name in ("half", "next"):
         folder = jobs.jobs_folder() / jobs.submit(name, SHORT)
         jobs.write_status(folder, JobStatus(FAILED, "Not well."))
-        (folder / "model" / f".{name}.abcdefgh").mkdir(parents=True)  # of a child that was killed as it saved
+        (folder / "model" / f".{name}.abcdefgh").mkdir(parents=True)  # left by a child that was killed while it saved
     Queue()._forget_old()
     assert [job.name for job in list_jobs()] == ["mine", "next"]
     assert load_model(made).card.name == "mine" and left_in(user_models_folder()) == []
 
 
 def trainers() -> list[int]:
-    """The processes that are at a job of this home, whether they have begun or not."""
+    """Return the processes that do a job of this home, whether they have begun or not."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
-        with contextlib.suppress(OSError):  # gone this moment
+        with contextlib.suppress(OSError):  # it has just ended
             if str(jobs.jobs_folder()) in path.read_text():
                 found.append(int(path.parent.name))
     return found
@@ -413,7 +413,7 @@ def trainers() -> list[int]:
 
 @pytest.mark.parametrize("sign", [jobs.SAID, jobs.ALIVE])
 def test_a_server_killed_just_as_a_child_starts_leaves_no_orphan(server: "subprocess.Popen[bytes]", sign: str) -> None:
-    """Just before or after there is a child, and as it takes its lock."""
+    """Just before or after the child exists, and while it takes its lock."""
     identity = jobs.submit("mine", LONG)
     until((jobs.jobs_folder() / identity / sign).exists)
     server.kill()
@@ -421,7 +421,7 @@ def test_a_server_killed_just_as_a_child_starts_leaves_no_orphan(server: "subpro
     after.start()
 
     def is_clear() -> bool:
-        """Either it had begun, and ended with its server, or the next server's child alone is at it anew."""
+        """Either the child had begun and ended with its server, or only the next server's child does the job again."""
         status = job(identity).status
         if status.state == RUNNING:
             return after._running is not None and trainers() == [after._running.process.pid]
@@ -436,7 +436,7 @@ def test_a_server_killed_just_as_a_child_starts_leaves_no_orphan(server: "subpro
 
 @pytest.fixture
 def child(own_home: Path) -> Iterator["subprocess.Popen[str]"]:
-    """A child with a job to do, just started, and the pipe to it that its server would hold."""
+    """A child just started with a job, and the pipe to it that its server would hold."""
     command = [sys.executable, "-m", "mnist_app", "train", "--job", str(jobs.jobs_folder() / jobs.submit("mine", LONG))]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         yield process
@@ -444,7 +444,7 @@ def child(own_home: Path) -> Iterator["subprocess.Popen[str]"]:
 
 
 def test_a_child_whose_server_is_gone_before_it_begins_leaves_the_job_waiting(child: "subprocess.Popen[str]") -> None:
-    said, _ = child.communicate()  # closes the pipe, as the end of a server does
+    said, _ = child.communicate()  # closes the pipe, as when the server ends
     assert (child.returncode, said) == (1, "")
     assert list_jobs()[0].status.state == WAITING
 
@@ -452,7 +452,7 @@ def test_a_child_whose_server_is_gone_before_it_begins_leaves_the_job_waiting(ch
 def test_two_children_never_do_the_same_job(child: "subprocess.Popen[str]") -> None:
     with FileLock(jobs.jobs_folder() / list_jobs()[0].id / jobs.ALIVE):
         assert child.stdout
-        assert child.stdout.read() == "Another process is at this training already.\n"
+        assert child.stdout.read() == "Another process is already working on this training.\n"
     assert list_jobs()[0].status.state == WAITING
 
 
@@ -467,7 +467,7 @@ def test_a_child_that_cannot_notice_its_servers_end_is_ended_by_the_next(server:
     try:
         until(lambda: job(identity).status.state == FAILED)
         with FileLock(jobs.jobs_folder() / identity / jobs.ALIVE, timeout=0):
-            pass  # nobody holds it: the child was waited for
+            pass  # nobody holds the lock: the child's end was awaited
         until(lambda: not is_alive(child), DYING)
     finally:
         after.stop()
@@ -517,7 +517,7 @@ def test_a_server_that_stops_before_its_child_has_begun_leaves_the_job_waiting(q
     until(lambda: queue._running)
     assert queue._running
     child = queue._running.process
-    os.kill(child.pid, signal.SIGSTOP)  # it takes its time
+    os.kill(child.pid, signal.SIGSTOP)  # the child is slow
     queue.stop()
     assert child.returncode is not None
     assert job(identity).status.state == WAITING
@@ -538,7 +538,7 @@ def test_a_corrupt_status_is_a_clear_state_after_a_restart(content: bytes, own_h
     (jobs.jobs_folder() / identity / jobs.STATUS).write_bytes(content)
     assert (job(identity).status.state, job(identity).status.reason) == (
         FAILED,
-        "What this training reported cannot be read.",
+        "The status of this training cannot be read.",
     )
     queue = Queue()
     queue.start()
@@ -562,7 +562,7 @@ def test_a_request_that_cannot_be_read_fails(own_home: Path) -> None:
     queue = Queue()
     queue.start()
     try:
-        assert ended(identity).reason == "What was to be learned cannot be read."
+        assert ended(identity).reason == "The request for this training cannot be read."
     finally:
         queue.stop()
 
@@ -578,7 +578,7 @@ def test_what_has_not_changed_is_parsed_once_however_many_look_on(
         for _ in range(30):
             list_jobs()
     assert parsed.call_count == 2, "the request and the status"
-    for passes in (0.2, 0.3, 0.4):  # as long as what they replace, and within the same tick of the clock or not
+    for passes in (0.2, 0.3, 0.4):  # the same length as before, perhaps within one clock tick
         jobs.write_status(folder, JobStatus(RUNNING, passes=passes))
         assert list_jobs()[0].status.passes == passes
     (folder / jobs.STATUS).write_text("{")
@@ -587,7 +587,7 @@ def test_what_has_not_changed_is_parsed_once_however_many_look_on(
 
 @pytest.fixture
 def small_disk(own_home: Path) -> Iterator[Path]:
-    """A home on a disk of its own with 300 kB of room."""
+    """A home on a disk of its own with 300 kB of space."""
     own_home.mkdir(exist_ok=True)
     mounting = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", own_home], capture_output=True)
     if mounting.returncode:
@@ -617,7 +617,7 @@ def test_a_full_disk_ends_a_training_in_a_clear_state(small_disk: Path, queue: Q
     with pytest.raises(JobError, match="could not be written: No space left on device"):
         jobs.submit("other", SHORT)
     queue.stop()
-    queue = Queue()  # which finds the disk as full
+    queue = Queue()  # starts with the disk still full
     queue.start()
     try:
         until(lambda: [job.status.state for job in queue.jobs()] == [FAILED])
@@ -638,7 +638,7 @@ def test_a_disk_that_is_full_when_a_training_begins_is_named(small_disk: Path) -
     queue.start()
     try:
         until(lambda: any(job.status.is_over for job in queue.jobs()))
-        assert queue.jobs()[0].status.reason == "The training could not go on: No space left on device."
+        assert queue.jobs()[0].status.reason == "The training could not continue: No space left on device."
     finally:
         queue.stop()
 
@@ -652,7 +652,7 @@ def test_a_job_that_cannot_be_started_says_so_and_the_next_one_is(
     full = OSError(errno.ENOSPC, "No space left on device")
     monkeypatch.setattr(subprocess, "Popen", start)
     with monkeypatch.context() as patch:
-        # All that it writes fails, the status that says so among it.
+        # All its writes fail, including the status that would say so.
         patch.setattr(queue_module, "write_status", Mock(side_effect=full))
         if refusing == "open":
             patch.setattr(Path, "open", Mock(side_effect=full))
@@ -665,8 +665,8 @@ def test_a_job_that_cannot_be_started_says_so_and_the_next_one_is(
         ]
     start.side_effect = None
     start.return_value.poll.return_value = None
-    queue._look()  # the disk has room again
-    assert job(first).status.state == FAILED, "it is written down by now"
+    queue._look()  # the disk has space again
+    assert job(first).status.state == FAILED, "by now it is on disk"
     assert queue._running and queue._running.folder.name == second
 
 
@@ -678,7 +678,7 @@ def test_an_error_that_nobody_foresaw_is_in_the_servers_log(own_home: Path, capl
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said)
     Queue()._ended(queue_module._Running(folder, process))
     assert job(folder.name).status.state == FAILED
-    assert job(folder.name).status.reason == "The training ended without a word. The server's log says more."
+    assert job(folder.name).status.reason == "The training ended unexpectedly. The server's log says more."
     (record,) = caplog.records
     assert record.levelname == "ERROR" and folder.name in record.getMessage()
     assert record.getMessage().endswith("KeyError: 'a bug of ours'")
@@ -687,7 +687,7 @@ def test_an_error_that_nobody_foresaw_is_in_the_servers_log(own_home: Path, capl
 
 def test_a_name_that_is_taken_by_a_job_is_refused(own_home: Path) -> None:
     jobs.submit("mine", SHORT)
-    with pytest.raises(JobError, match="A training of 'mine' is under way already"):
+    with pytest.raises(JobError, match="A training of 'mine' is already in the queue"):
         jobs.submit("mine", SHORT)
     with pytest.raises(AppError, match="There is a model named 'mnist-cnn' already"):
         jobs.submit("mnist-cnn", SHORT)
@@ -696,7 +696,7 @@ def test_a_name_that_is_taken_by_a_job_is_refused(own_home: Path) -> None:
 def test_two_trainings_under_way_have_two_titles(own_home: Path) -> None:
     jobs.submit("mine", SHORT, "My net")
     jobs.submit("other", SHORT, "Another")
-    with pytest.raises(JobError, match="A training named 'My net' is under way already"):
+    with pytest.raises(JobError, match="A training named 'My net' is already in the queue"):
         jobs.submit("mine-2", SHORT, "My net")
 
 
@@ -745,7 +745,7 @@ def test_a_job_that_is_forgotten_while_it_is_looked_at_is_none(own_home: Path, m
 def test_the_queue_has_an_end(own_home: Path) -> None:
     for number in range(jobs.MOST_WAITING + 1):
         jobs.submit(f"m{number}", SHORT)
-    with pytest.raises(JobError, match="8 trainings wait already"):
+    with pytest.raises(JobError, match="8 trainings are already waiting"):
         jobs.submit("one-more", SHORT)
 
 
@@ -755,8 +755,8 @@ def test_a_model_of_that_name_that_came_in_between_is_left_alone(queue: Queue) -
     (user_models_folder() / "mine").mkdir(parents=True)
     (user_models_folder() / "mine" / "precious").touch()
     until(lambda: job(identity).status.state == DONE)
-    assert "this one is 'mine-2'" in job(identity).status.reason
-    assert job(identity).name == "mine-2", "whoever uses it by the job's name uses this one"
+    assert "the model is called 'mine-2'" in job(identity).status.reason
+    assert job(identity).name == "mine-2", "using it by the job's name uses this one"
     assert (user_models_folder() / "mine" / "precious").exists()
     assert load_model(find_model("mine-2")).card.name == "mine-2"
 

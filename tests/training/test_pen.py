@@ -39,7 +39,7 @@ def ink_folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def a_model() -> Path:
-    """The folder of a model of the user's that has learned from ink without one collection, and has no pen."""
+    """The folder of a user's model that has learned from ink, without one collection, and has no pen network."""
     shipped = load_model(find_model("ink-cnn"))
     ink = {**shipped.card.config["ink"], "without": ["second"]}
     card = dataclasses.replace(shipped.card, name="mine", pen=None, config={**shipped.card.config, "ink": ink})
@@ -57,7 +57,7 @@ def learned(ink: Ink, **changes: Any) -> tuple[PenNet, list[BatchReport]]:
 
 def test_it_learns_what_was_written(ink_folder: Path) -> None:
     ink = load_ink(ink_folder)
-    pen, reports = learned(ink, epochs=30, average=0.9)  # of few steps an average of many would be of the first
+    pen, reports = learned(ink, epochs=30, average=0.9)  # a longer average would be mostly the first steps
     first, last = (np.mean([report.loss for report in reports if report.epoch == epoch]) for epoch in (1, 30))
     assert last < first / 2
     ways = torch.from_numpy(np.stack([trajectory_of(Drawing.from_points(strokes)) for strokes in DIGITS.values()]))
@@ -68,7 +68,7 @@ def test_it_learns_what_was_written(ink_folder: Path) -> None:
 def test_every_batch_is_reported(ink_folder: Path) -> None:
     ink = load_ink(ink_folder)
     _, reports = learned(ink, epochs=2)
-    batches = len(ink) * 4 * 5 // 4 // 16  # four copies, a quarter more that are no digit
+    batches = len(ink) * 4 * 5 // 4 // 16  # four copies, and a quarter more that are not digits
     assert [(report.epoch, report.batch) for report in reports] == [
         (epoch, batch) for epoch in (1, 2) for batch in range(1, batches + 1)
     ]
@@ -90,7 +90,7 @@ def test_a_pen_is_taught_without_forgetting(ink_folder: Path) -> None:
     new = Drawing.from_points([[[20 * step, 60 * (step % 2)] for step in range(9)]])  # a zigzag
     lesson = PenLesson(InkConfig(copies=30, restyling=Restyling(habits=0)))
     pictures = np.stack([pixels_of_drawing(drawing) for drawing in ink.drawings] * 4)
-    traces = traced_ink(Digits(pictures, np.full(len(pictures), 3)))  # what it rehearses are its own answers
+    traces = traced_ink(Digits(pictures, np.full(len(pictures), 3)))  # rehearsal uses its own answers, not labels
     taught, again = (teach_pen(lesson, Ink((new,), np.array([8]), ()), traces, pen) for _ in range(2))
     drawings = [new, *(Drawing.from_points(strokes) for strokes in DIGITS.values())]
     ways = torch.from_numpy(np.stack([trajectory_of(drawing) for drawing in drawings]))
@@ -113,7 +113,7 @@ def test_a_model_is_given_a_pen_that_has_learned_from_the_same_collections(a_mod
     assert (card.pen.command, card.pen.config["seed"]) == ("python -m mnist_app pen …", 5)
     assert card.pen.config["ink"]["without"] == ["second"]
     assert (card.pen.temperature, card.pen.refusal) == (card.temperature, card.refusal)
-    assert set(card.metrics) == {"validation", "test"}  # what was measured with another pen, or none, is of another
+    assert set(card.metrics) == {"validation", "test"}  # figures for another pen network, or none, are dropped
     assert given.pen.parameters == card.pen.parameters == count_parameters(model.pen)
     assert (a_model / "pen.safetensors").stat().st_size < 2.1 * card.pen.parameters + 20_000  # 16 bits a weight
 
@@ -127,27 +127,27 @@ def test_a_card_that_names_no_collection_kept_out_has_kept_none_out(a_model: Pat
 
 
 def test_who_has_learned_from_no_ink_is_given_no_pen(ink_folder: Path) -> None:
-    with pytest.raises(AppError, match="'mnist-cnn' has learned from no ink"):
+    with pytest.raises(AppError, match="'mnist-cnn' cannot have a pen network"):
         give_pen(find_model("mnist-cnn"), ink_folder, 0, lambda _: None, "")
 
 
 def test_who_was_taught_or_is_made_of_others_is_given_no_pen(a_model: Path, ink_folder: Path) -> None:
     model = load_model(a_model)
     save_model(a_model, model.network, dataclasses.replace(model.card, parent="ink-cnn"))
-    with pytest.raises(AppError, match=r"'mine' was taught by a lesson, .* Teach its parent again"):
+    with pytest.raises(AppError, match=r"'mine' was taught in a lesson, .* Teach its parent again"):
         give_pen(a_model, ink_folder, 0, lambda _: None, "")
-    with pytest.raises(AppError, match="'ensemble' is made of others: give the first of them a pen"):
+    with pytest.raises(AppError, match="'ensemble' is an ensemble: give its first model a pen network"):
         give_pen(find_model("ensemble"), ink_folder, 0, lambda _: None, "")
 
 
 def test_a_file_in_the_way_is_found_before_anything_is_learned(a_model: Path, ink_folder: Path) -> None:
     (a_model / "notes.txt").write_text("mine")
-    with pytest.raises(AppError, match="is no model"):
+    with pytest.raises(AppError, match="is not a model"):
         give_pen(a_model, ink_folder, 0, lambda _: pytest.fail("it learned"), "")
 
 
 def test_a_seed_that_is_none_is_refused() -> None:
-    with pytest.raises(AppError, match="seed is between 0 and 4294967295, not -1"):
+    with pytest.raises(AppError, match="seed must be between 0 and 4294967295, not -1"):
         PenConfig(InkConfig(), seed=-1)
 
 
@@ -155,7 +155,7 @@ def test_a_loss_that_is_no_number_ends_the_training(ink_folder: Path, monkeypatc
     nothing = torch.tensor(torch.nan, requires_grad=True)
     monkeypatch.setattr("torch.nn.functional.cross_entropy", lambda *_, **__: nothing)
     ink = load_ink(ink_folder)
-    with pytest.raises(AppError, match="its loss is no number"):
+    with pytest.raises(AppError, match="the loss is not a finite number"):
         learned(ink, epochs=1)
-    with pytest.raises(AppError, match="its loss is no number"):
+    with pytest.raises(AppError, match="the loss is not a finite number"):
         teach_pen(PenLesson(InkConfig()), ink, ink, PenNet())

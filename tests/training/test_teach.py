@@ -1,4 +1,4 @@
-"""A lesson: what is learned, what is kept, and what is told of it."""
+"""A lesson: what is learned, what is kept, and what is reported."""
 
 import dataclasses
 import json
@@ -28,11 +28,11 @@ from mnist_app.training.teach import SHARES, Change, Taught, _change, _taught_pe
 
 from ..conftest import full_mnist
 
-FLAGGED = [[[95, 165], [130, 120], [172, 62], [173, 130], [174, 285]]]  # a one that MNIST would call a seven
+FLAGGED = [[[95, 165], [130, 120], [172, 62], [173, 130], [174, 285]]]  # a one that looks like MNIST's sevens
 
 
 def run(*words: str) -> None:
-    """The command line's own way."""
+    """Run the command line."""
     arguments = _parser().parse_args(words)
     arguments.run(arguments)
 
@@ -55,7 +55,7 @@ def test_a_lesson_teaches_its_drawings_and_says_what_else_has_changed(
     run("teach", "mnist-cnn", "--name", "taught", "--ink", str(three_ones))
     said = capsys.readouterr().out
     card = load_card(find_model("taught"))
-    assert "Of 3 drawings it reads 3 right" in said
+    assert "Of 3 drawings, it reads 3 right" in said
     assert card.parent == "mnist-cnn" and "3 corrected drawings" in card.data
     assert card.command == "python -m mnist_app teach mnist-cnn --name taught --ink INK_FOLDER"
     parent = load_card(find_model("mnist-cnn"))
@@ -138,7 +138,9 @@ def test_as_much_is_learned_as_costs_no_more_than_is_allowed(lost: tuple[int, ..
 
 
 def test_a_lesson_of_which_even_a_little_costs_too_much_is_not_kept() -> None:
-    with pytest.raises(AppError, match=r"Even 15% of the way .* costs 4 of 5,000 .* may cost 3\. Nothing was kept"):
+    with pytest.raises(
+        AppError, match=r"Even 15% of the way .* costs 4 of 5,000 .* may cost at most 3\. Nothing was kept"
+    ):
         affordable_share(lambda share: 4, 5_000)
 
 
@@ -165,11 +167,11 @@ def test_what_was_mended_and_broken_is_counted_as_a_slow_loop_does() -> None:
 def test_what_a_lesson_has_done_survives_the_disk() -> None:
     taught = Taught("mnist-cnn", (7, 1), ("1", None), ("7", "1"), (Change("test", 10, 9, 8, (), (4,), (2,)),), 0.6)
     assert Taught.from_json(taught.to_json()) == taught
-    assert taught.sentence.startswith("Of 2 drawings it reads 2 right, 0 before; of the test digits 80.00%, 90.00%")
+    assert taught.sentence.startswith("Of 2 drawings, it reads 2 right (0 before); of the test digits, 80.00% (90.00%")
     assert "It went 60% of the way" in taught.sentence
     of_old = json.dumps({**json.loads(taught.to_json()), "before": [1, None], "after": [7, 1], "gives_up_pen": True})
     assert Taught.from_json(of_old) == taught
-    assert dataclasses.replace(taught, share=1.0).sentence.endswith("90.00% before.")
+    assert dataclasses.replace(taught, share=1.0).sentence.endswith("(90.00% before).")
     for broken in ("", "{}", '{"parent": 1, "labels": 3}', "[]"):
         with pytest.raises((ValueError, TypeError, KeyError)):
             Taught.from_json(broken)

@@ -1,4 +1,4 @@
-"""Trainings told to MLflow: its own server with its own SQLite store, asked by its own client."""
+"""Trainings logged to MLflow: a real server with an SQLite store, queried with MLflow's own client."""
 
 import contextlib
 import json
@@ -45,7 +45,7 @@ QUICK = ("--preset", "quick", "--batch-size", "16")
 
 @pytest.fixture(scope="session")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Where an MLflow server of these tests listens."""
+    """The address of an MLflow server for these tests."""
     folder = tmp_path_factory.mktemp("mlflow")
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -56,7 +56,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         str(folder / "artifacts"),
     ]
     command = [sys.executable, "-m", "mlflow", "server", *kept, "--host", "127.0.0.1", "--port", str(port)]
-    # Its jobs are for language models, and need more packages.
+    # Its jobs are for language models and need further packages.
     settings = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     with (
         (folder / "said").open("wb") as said,
@@ -66,7 +66,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             stdout=said,
             stderr=said,
             env={**os.environ, **settings},
-            start_new_session=True,  # it has a child, which is to end with it
+            start_new_session=True,  # it has a child, which must end with it
         ) as process,
     ):
         try:
@@ -92,8 +92,8 @@ def until(condition: Callable[[], object], seconds: float = 60) -> None:
 
 @pytest.fixture
 def server(address: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> MlflowClient:
-    """MLflow, with an experiment for this test alone, and its server named."""
-    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")  # of this client
+    """MLflow's server, named in the environment, with an experiment for this test alone."""
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")  # for this client
     monkeypatch.setenv(SERVER, address)
     monkeypatch.setenv(recorder.EXPERIMENT, tmp_path.name)
     return MlflowClient(address)
@@ -171,7 +171,7 @@ def test_a_lesson_is_a_run_that_names_its_parent(
     keep(Drawing.from_points(ONE), 1, "7", "mnist-cnn", "anna")
     (tmp_path / "ink").mkdir()
     (tmp_path / "ink" / "corrections.jsonl").write_text(to_json_lines())
-    monkeypatch.setattr("mnist_app.training.teach.ALLOWED", 1)  # of digits that are bars nothing is known
+    monkeypatch.setattr("mnist_app.training.teach.ALLOWED", 1)  # the model does not know digits that are bars
     words = ("teach", "mnist-cnn", "--name", "taught", "--ink", str(tmp_path / "ink"))
     assert command(monkeypatch, *words) == 0
     run, card = the_run(server), load_card(find_model("taught"))
@@ -220,7 +220,7 @@ def test_a_run_ends_as_its_training_does(
 
 
 def test_a_job_that_is_cancelled_is_a_killed_run(server: MlflowClient) -> None:
-    """Its process is killed: it cannot say so itself."""
+    """Its process is killed, so it cannot report this itself."""
     full_mnist()
     queue = Queue()
     queue.start()
@@ -238,18 +238,18 @@ def test_a_job_that_is_cancelled_is_a_killed_run(server: MlflowClient) -> None:
 
 
 def measured_in(server: MlflowClient, name: str) -> bool:
-    """Whether the run of this test has begun, and has a point of a curve."""
+    """Whether the run of this test has begun and has a point of this curve."""
     experiment = server.get_experiment_by_name(os.environ[recorder.EXPERIMENT])
     return experiment is not None and any(
         name in run.data.metrics for run in server.search_runs([experiment.experiment_id])
     )
 
 
-# When there is no telling MLflow
+# When MLflow cannot be reached
 
 
 def test_without_an_address_nothing_of_mlflow_is_imported_and_nobody_is_told() -> None:
-    """In an interpreter of its own: this one has imported MLflow for its tests."""
+    """In an interpreter of its own, as this one has imported MLflow for the tests."""
     script = """
         import subprocess, sys
         import numpy as np
@@ -276,7 +276,7 @@ def test_without_mlflow_the_way_out_is_told_before_the_training(
     tiny_splits: Digits, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv(SERVER, NOBODY)
-    monkeypatch.setitem(sys.modules, "mlflow", None)  # as if it were not there
+    monkeypatch.setitem(sys.modules, "mlflow", None)  # as if it were not installed
     monkeypatch.setattr(subprocess, "Popen", Mock(side_effect=AssertionError("it tried all the same")))
     said: list[str] = []
 
@@ -295,10 +295,10 @@ def test_without_mlflow_the_way_out_is_told_before_the_training(
 def test_a_server_that_does_not_answer_costs_a_sentence_and_not_the_model(
     tiny_splits: Digits, monkeypatch: pytest.MonkeyPatch, is_mute: bool
 ) -> None:
-    """Nobody listens there, or somebody who never says a word. A job says so where all can read it."""
+    """Either nothing listens at the address, or the server never answers. A job reports that to all."""
     with socket.create_server(("127.0.0.1", 0)) as mute:
         monkeypatch.setenv(SERVER, f"http://127.0.0.1:{mute.getsockname()[1]}" if is_mute else NOBODY)
-        if is_mute:  # so that it takes a second rather than 90
+        if is_mute:  # so that it takes one second instead of 90
             monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
             monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
         request = jobs.Request("mine", TrainConfig("quicknet", epochs=1, batch_size=16, augmentation=STILL))
@@ -316,7 +316,8 @@ def test_what_mlflow_refuses_is_told_in_its_words_without_the_password(monkeypat
         pass
     (said,) = told
     assert (
-        said.startswith("MLflow has not got all of this training: ") and "unsupported URI 'MLFLOW_TRACKING_URI'" in said
+        said.startswith("MLflow did not record all of this training: ")
+        and "unsupported URI 'MLFLOW_TRACKING_URI'" in said
     )
     assert "secret" not in said
 
@@ -338,15 +339,15 @@ def test_who_trains_does_not_wait_for_a_server_that_is_slow(monkeypatch: pytest.
         monkeypatch.setenv(SERVER, f"http://127.0.0.1:{mute.getsockname()[1]}")
         with tracked("mine", "train", {}, lambda _: None) as run:
             began = time.monotonic()
-            for _ in range(5_000):  # reports: far more than a pipe holds
+            for _ in range(5_000):  # reports, far more than a pipe holds
                 run.measured(dict.fromkeys(CURVES, 0.5))
             waited = time.monotonic() - began
-    assert waited < 20, "as long as it takes to import MLflow, not until it gives up"
+    assert waited < 20, "only as long as importing MLflow takes, not until it gives up"
 
 
 def test_nobody_but_the_server_is_asked_for_anything(server: MlflowClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A proxy stands for the rest of the world; MLflow would tell its makers of each run."""
-    for name in ("CI", "PYTEST_CURRENT_TEST"):  # where it knows of these, it does not
+    """A proxy stands for the rest of the world; MLflow would report each run to its makers."""
+    for name in ("CI", "PYTEST_CURRENT_TEST"):  # with these set, it would not report
         monkeypatch.delenv(name, raising=False)
     with socket.create_server(("127.0.0.1", 0)) as proxy:
         for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):

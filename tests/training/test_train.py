@@ -61,12 +61,12 @@ def weights(network: nn.Module) -> Tensor:
     ],
 )
 def test_nonsense_is_refused_with_its_limits(field: str, value: float) -> None:
-    with pytest.raises(AppError, match=rf"{field} is between \S+ and \S+, not {value}"):
+    with pytest.raises(AppError, match=rf"{field} must be between \S+ and \S+, not {value}"):
         quick(**{field: value})
 
 
 def test_half_a_level_is_no_number_of_levels() -> None:
-    with pytest.raises(AppError, match=r"attack_levels is a whole number, not 0\.5"):
+    with pytest.raises(AppError, match=r"attack_levels must be a whole number, not 0\.5"):
         quick(attack_levels=0.5)
 
 
@@ -91,7 +91,7 @@ def test_fresh_weights_depend_on_the_seed_alone_and_leave_other_random_numbers_b
 
 
 def test_a_training_without_attacks_draws_no_luck_for_them(tiny_digits: Digits) -> None:
-    """Older cards' commands still make the same weights; with attacks others come out, the same each time."""
+    """Older cards' commands still make the same weights; attacks lead to others, which are the same each time."""
     plain, attacked = quick(), quick(attack_levels=32)
     once, again = weights(trained(attacked, tiny_digits)), weights(trained(attacked, tiny_digits))
     assert torch.equal(once, again)
@@ -99,7 +99,7 @@ def test_a_training_without_attacks_draws_no_luck_for_them(tiny_digits: Digits) 
 
 
 def test_sgd_is_nesterovs_with_its_momentum_and_decay() -> None:
-    """Against the formula in NumPy: three steps on one batch, as Sutskever et al. and PyTorch write it."""
+    """Compares three steps on one batch with the formula of Sutskever et al. in PyTorch's form, in NumPy."""
     weight = nn.Parameter(torch.tensor([1.0, -2.0]))
     step = OPTIMISERS["sgd"](iter([weight]), 0.1, 0.01)
     by_hand, speed = np.array([1.0, -2.0]), np.zeros(2)
@@ -126,7 +126,7 @@ def test_two_batches_are_learned_by_heart(tiny_digits: Digits, optimiser: str, r
 
 @pytest.fixture
 def noted_rates(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The learning rate of each step that an optimiser takes."""
+    """The learning rate of each step of the optimiser."""
     noted: list[float] = []
 
     class Noting(torch.optim.SGD):
@@ -168,12 +168,12 @@ def test_that_there_is_no_graphics_card_is_said_before_any_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(trainer, "load_split", None)  # whoever begins fails otherwise
+    monkeypatch.setattr(trainer, "load_split", None)  # a training that begins would fail
     with pytest.raises(AppError, match="There is no graphics card here"):
         train_model(tmp_path / "model", quick(device="cuda"), lambda report, network: None, "a command")
 
 
-@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # Python 3.12, of any fork beside threads
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # Python 3.12, about any fork beside threads
 def test_each_epoch_has_ink_of_its_own_and_workers_change_nothing(
     tiny_digits: Digits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -245,7 +245,7 @@ def test_what_is_left_is_an_average_and_not_the_last_step(tiny_digits: Digits) -
     for report in train(network, config, tiny_digits, tiny_digits):
         if isinstance(report, BatchReport):
             steps.append(network.get_parameter("classifier.weight").detach().clone())
-    # The first step counts whole, step n takes the place of 1 - (1 + n) / (10 + n) of what was before.
+    # The average starts as the first step; step n replaces a share of 1 - (1 + n) / (10 + n), at least 0.1.
     average = steps[0]
     for n, step in enumerate(steps[1:], start=1):
         keep = min(0.9, (1 + n) / (10 + n))

@@ -16,7 +16,7 @@ from ..conftest import ONE, SEVEN
 
 @pytest.fixture
 def twin() -> Model:
-    """The shipped model, as if it had learned without the collection "held"."""
+    """The shipped model, as if it had been trained without the collection "held"."""
     model = load_model(find_model("ink-cnn"))
     ink = {**model.card.config["ink"], "without": ["held"]}
     return Model(model.network, replace(model.card, config={**model.card.config, "ink": ink}), model.pen)
@@ -42,12 +42,12 @@ def test_of_a_twin_without_a_pen_pictures_are_all_there_is(twin: Model, ink_fold
     blind = Model(twin.network, replace(twin.card, pen=None))
     answers = unseen_ink([blind], ink_folder)
     assert answers["held"].both is None
-    with pytest.raises(AppError, match="'ink-cnn' follows the pen, and not each of its twins does"):
+    with pytest.raises(AppError, match="'ink-cnn' has a pen network, but some of its twins have none"):
         calibrated(twin.card, answers["held"].pictures, answers)
 
 
 def test_a_model_that_has_seen_all_is_no_twin(ink_folder: Path) -> None:
-    with pytest.raises(AppError, match="'ink-cnn' is no twin"):
+    with pytest.raises(AppError, match="'ink-cnn' is not a twin"):
         unseen_ink([load_model(find_model("ink-cnn"))], ink_folder)
 
 
@@ -81,7 +81,7 @@ def test_the_card_says_what_was_fitted_and_measured(twin: Model) -> None:
 def test_without_ink_validation_alone_decides_and_nothing_is_refused(twin: Model) -> None:
     random = np.random.default_rng(0)
     logits = np.log(random.dirichlet(np.ones(10), 4000))
-    labels = np.array([random.choice(10, p=np.exp(row)) for row in logits])  # as probable as the logits say
+    labels = np.array([random.choice(10, p=np.exp(row)) for row in logits])  # with the probabilities of the logits
     card = calibrated(replace(twin.card, refusal=1.0), Answers(3 * logits, np.zeros(4000), labels), {})
     assert card.temperature == pytest.approx(3, rel=0.05)
     assert (card.refusal, card.metrics) == (1.0, twin.card.metrics)

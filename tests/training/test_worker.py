@@ -1,4 +1,4 @@
-"""What the child of a job writes down of its training, without a process: the reports are made up."""
+"""What a job's child process writes about its training. There is no process here; the reports are invented."""
 
 import itertools
 import threading
@@ -24,7 +24,7 @@ def network() -> nn.Module:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The time, in its only element, for a test to put forward."""
+    """A list whose only element is the time, which a test can advance."""
     now = [1000.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     return now
@@ -55,7 +55,7 @@ def measurements(epochs: int, checks: int) -> Iterator[EpochReport]:
 
 
 def test_its_pace_and_the_time_left_are_the_clocks(tmp_path: Path, clock: list[float], network: nn.Module) -> None:
-    """From the end of the first batch on, which takes longer than the others do."""
+    """The pace counts from the end of the first batch, which takes longer than the others."""
     writing = reporter(tmp_path)
     for batch in range(1, 12):
         clock[0] += 10 if batch == 1 else 0.5
@@ -88,7 +88,7 @@ def test_the_loss_curve_is_thinned_by_averaging(
     writing.end(LEARNED, "It has learned.")
     losses = status_in(tmp_path).losses
     assert MOST_LOSSES / 2 <= len(losses) <= MOST_LOSSES
-    each = round(losses[0][0] * batches)  # batches in a point
+    each = round(losses[0][0] * batches)  # batches for each point
     assert [passes for passes, _ in losses] == pytest.approx([each * n / batches for n in range(1, len(losses) + 1)])
     assert [loss for _, loss in losses] == pytest.approx([each * n - (each - 1) / 2 for n in range(1, len(losses) + 1)])
 
@@ -107,7 +107,7 @@ def test_of_a_long_training_few_reports_and_fewer_snapshots_are_kept(
     for kept in (passes, status.snapshots):
         assert (kept[0], kept[-1]) == (1 / checks, epochs), "the first and the last stay"
         widest = max(later - before for before, later in itertools.pairwise(kept))
-        assert widest <= 2.5 * epochs / (len(kept) - 1), "and the others lie about evenly between them"
+        assert widest <= 2.5 * epochs / (len(kept) - 1), "and the others are spread about evenly between them"
     assert set(status.snapshots) <= set(passes)
     on_disk = sorted(path.name for path in (tmp_path / "snapshots").iterdir())
     assert on_disk == sorted(snapshot_path(tmp_path, moment).name for moment in status.snapshots)
@@ -123,7 +123,7 @@ def test_a_snapshot_that_the_disk_refuses_is_not_listed_and_leaves_nothing(
     writing.watch(measured(0.5), network)
 
     def refuse(path: Path, content: bytes) -> None:
-        path.touch()  # a full disk takes the name, and not what is in it
+        path.touch()  # a full disk takes the file's name but not its content
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
@@ -139,14 +139,14 @@ def test_a_snapshot_that_the_disk_refuses_is_not_listed_and_leaves_nothing(
 def test_nothing_is_written_over_the_last_word(
     tmp_path: Path, network: nn.Module, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The server ends just as a report is on its way to the disk: what writes the report is slow, and comes late."""
+    """The server ends while a report is being written slowly, so that the report would be written last."""
     writing = reporter(tmp_path)
     under_way, said = threading.Event(), threading.Event()
 
     def slow(folder: Path, status: JobStatus) -> None:
         if status.state == RUNNING:
             under_way.set()
-            said.wait(0.5)  # the last word may not be said meanwhile; if it is, it is lost
+            said.wait(0.5)  # the last status must not be written meanwhile: it would be lost
         jobs.write_status(folder, status)
         if status.state == FAILED:
             said.set()
@@ -159,7 +159,7 @@ def test_nothing_is_written_over_the_last_word(
     progress.join()
     last = status_in(tmp_path)
     assert (last.state, last.reason) == (FAILED, jobs.SERVER_GONE)
-    writing.watch(measured(2.0), network)  # it is still at it, for a moment
+    writing.watch(measured(2.0), network)  # it still trains for a moment
     assert status_in(tmp_path) == last
 
 

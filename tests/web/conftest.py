@@ -1,4 +1,4 @@
-"""Who looks at the pages in tests without a browser."""
+"""The visitor of the pages in tests without a browser."""
 
 from collections.abc import Iterator
 from functools import cache
@@ -10,13 +10,13 @@ from streamlit.components.v2 import manifest_scanner
 
 @pytest.fixture(autouse=True)
 def at_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Visitors sit at the machine that the app runs on; AppTest itself sends no headers."""
+    """Visitors use the machine that the app runs on; AppTest itself sends no headers."""
     monkeypatch.setattr(type(st.context), "headers", {"Host": "localhost:8501"})
 
 
 @pytest.fixture(scope="session", autouse=True)
 def known_components() -> Iterator[None]:
-    """AppTest looks through all installed packages for components anew with each page, which takes longer than most."""
+    """Search all packages for components only once: AppTest would do so for each page, which takes long."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(manifest_scanner, "scan_component_manifests", cache(manifest_scanner.scan_component_manifests))
         yield

@@ -46,7 +46,7 @@ def opened(how: str | None = None) -> AppTest:
 
 @pytest.fixture(autouse=True)
 def without_data(no_mnist: None) -> None:
-    """The sample does."""
+    """The embedded sample is enough for this page."""
 
 
 def test_every_distortion_is_shown_over_its_whole_range_for_two_models() -> None:
@@ -73,7 +73,7 @@ def test_of_a_drawing_the_strokes_are_shaken() -> None:
 
 
 def test_the_curves_are_what_the_model_reads() -> None:
-    """Against a loop over the pictures, one at a time."""
+    """Compares with a loop over the pictures, one at a time."""
     at = open_page("break_it")
     at.session_state["pad"] = canvas.Pad(latest=ink(SEVEN))
     at.run()
@@ -88,7 +88,7 @@ def test_the_curves_are_what_the_model_reads() -> None:
 def test_a_drawing_is_broken_by_its_look_alone_and_that_is_said() -> None:
     at = open_page("break_it")
     at.session_state["pad"] = canvas.Pad(latest=ink(SEVEN))
-    said = "by its look alone"
+    said = "only the picture of your drawing"
     assert any(said in caption.value for caption in at.run().caption)
     assert not any(said in caption.value for caption in opened("Attack it").caption)
 
@@ -161,7 +161,7 @@ def test_one_model_or_none_is_enough() -> None:
     at = opened()
     at.multiselect[0].set_value([]).run()
     assert len(component(at, "break_curves")["plots"]) == 1
-    assert "None is chosen: ink-cnn, which you read with, is shown." in [caption.value for caption in at.caption]
+    assert "No model is chosen, so ink-cnn, the model you use, is shown." in [caption.value for caption in at.caption]
 
 
 def test_a_model_is_called_what_people_call_it() -> None:

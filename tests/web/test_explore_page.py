@@ -1,4 +1,4 @@
-"""The Explore page: what it shows equals an independent count, and everything leads to everything else."""
+"""The Explore page: it shows the same as an independent count, and its parts lead to each other."""
 
 import base64
 import io
@@ -41,7 +41,7 @@ from .test_pages import html_of, ink, open_page
 
 @pytest.fixture(autouse=True)
 def fresh_server() -> None:
-    """Nothing is in memory from another test's home."""
+    """Keep nothing in memory from another test's home."""
     shared._exploring.clear()
     shared._known_tsne.clear()
     shared._pca.clear()
@@ -56,14 +56,14 @@ def explore(waits: bool = True, **query: str) -> AppTest:
 
 
 def finished(at: AppTest) -> AppTest:
-    """The page when the split has been read."""
+    """Return the page once the split has been read."""
     while at.get("progress"):
         at.run()
     return at
 
 
 def component(at: AppTest, key: str) -> dict[str, Any]:
-    """What an element of ours was given."""
+    """Return the data that one of our components was given."""
     for element in at.get("bidi_component"):
         proto: Any = element.proto
         if f"-{key}" in proto.id:
@@ -77,7 +77,7 @@ def described(at: AppTest) -> str:
 
 @pytest.fixture(scope="module")
 def read(said_of_validation: Callable[[str], np.ndarray]) -> np.ndarray:
-    """What the shipped model reads in the validation split, by another way."""
+    """What the shipped model reads in the validation split, computed in another way."""
     return said_of_validation(DEFAULT_MODEL)[:, :10].argmax(axis=1)
 
 
@@ -207,14 +207,14 @@ def test_what_would_be_refused_says_so_though_it_counts(
     logits = said_of_validation(DEFAULT_MODEL).astype(np.float64)
     doubts = np.exp(logits[:, 10] - np.logaddexp.reduce(logits, axis=1))
     at = explore(open=str(doubts.argmax()), panel="picture")
-    said = f"It would rather not claim it: {doubts.max():.0%} sure that this is no digit."
+    said = f"The network would answer “not a digit”, {doubts.max():.0%} sure."
     assert any(written.value.startswith(said) for written in at.markdown)
-    assert "What it would rather not claim counts by its likeliest digit." in html_of(at)
+    assert "Where it answers “not a digit”, its likeliest digit counts." in html_of(at)
     at = explore(open=str(doubts.argmin()), panel="picture")
-    assert not any("rather not claim it" in written.value for written in at.markdown)
+    assert not any("not a digit" in written.value for written in at.markdown)
     at = explore(open=str(doubts.argmax()), panel="picture", model="mnist-cnn")
-    assert not any("rather not claim" in written.value for written in at.markdown)
-    assert "rather not claim" not in html_of(at)
+    assert not any("not a digit" in written.value for written in at.markdown)
+    assert "not a digit" not in html_of(at)
 
 
 def test_a_picture_is_taken_to_draw_and_read_there(no_mnist: None, validation: Digits) -> None:
@@ -260,7 +260,7 @@ def test_an_area_of_the_map_fills_the_gallery(no_mnist: None) -> None:
 
 @pytest.fixture
 def no_maps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Predictions were shipped, and no maps."""
+    """An app that ships predictions but no maps."""
     (tmp_path / "shipped").mkdir()
     for path in SHIPPED_WEIGHTS.glob("*.predictions.*"):
         (tmp_path / "shipped" / path.name).symlink_to(path)
@@ -295,24 +295,24 @@ def test_a_map_nobody_has_is_offered_and_pca_shown_meanwhile(no_mnist: None, own
     shared.exploring("mine", "validation").result(60)
     at.run()
     assert not at.exception
-    assert at.button("lay_out").label.startswith("Lay out this split with t-SNE")
+    assert at.button("lay_out").label.startswith("Compute the t-SNE map")
     assert len(component(at, "digit_map")["places"]) > 5000
 
 
 class EndlessLayout:
-    """A map that is laid out until somebody says that it is done."""
+    """A map whose computation runs until a test ends it."""
 
     begun: ClassVar[list[tuple[str, str]]] = []
     share, problem, is_running = 0.5, None, True
 
     def __init__(self, model: str, split: str) -> None:
-        time.sleep(0.05)  # as long as a process takes to start, in which others may ask
+        time.sleep(0.05)  # a process takes as long to start, and others may ask meanwhile
         self.begun.append((model, split))
 
 
 @pytest.fixture
 def begun(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, str]]]:
-    """The maps whose computation has begun; none ends."""
+    """The maps whose computation has begun; none of them ends by itself."""
     monkeypatch.setattr(shared, "Layout", EndlessLayout)
     EndlessLayout.begun.clear()
     shared.layouts.clear()
@@ -335,7 +335,7 @@ def test_who_comes_second_is_told_whose_map_is_being_laid_out(
 ) -> None:
     shared.lay_out("mnist-cnn", "test")
     at = explore(panel="map")
-    assert any(caption.value.startswith("One map at a time: that of the test split") for caption in at.caption)
+    assert any(caption.value.startswith("One map at a time: the map of the test split") for caption in at.caption)
     assert "lay_out" not in [button.key for button in at.button]
 
 
@@ -377,7 +377,7 @@ def test_work_that_fails_for_no_known_reason_says_so_and_does_not_wait_for_ever(
 
     work = Work(fail)
     assert work.result(5) is None
-    assert work.problem and "nobody foresaw" in work.problem
+    assert work.problem and "unexpected reason" in work.problem
 
 
 def test_a_failed_reading_is_tried_again(no_mnist: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -386,16 +386,16 @@ def test_a_failed_reading_is_tried_again(no_mnist: None, monkeypatch: pytest.Mon
         at = explore(waits=False)
         while not at.button:
             at.run()
-    assert "nobody foresaw" in at.warning[0].value
+    assert "unexpected reason" in at.warning[0].value
     next(button for button in at.button if button.label == "Try again").click().run()
     assert described(finished(at)) == "5,000 digits"
 
 
-# What the page draws with
+# Colours and pictures
 
 
 def small(digit: Strokes, left: float) -> Strokes:
-    """A digit at half its size."""
+    """Return a digit at half its size."""
     return [[[x / 2 + left, y / 2 + 80] for x, y in stroke] for stroke in digit]
 
 
@@ -442,7 +442,7 @@ def test_a_model_is_called_what_people_call_it(no_mnist: None) -> None:
 
 
 def more(at: AppTest) -> str:
-    """What the way to the filters that are out of sight says."""
+    """Return the label of the button that shows the hidden filters."""
     (found,) = [each.proto.popover.label for each in at.get("popover") if "More" in each.proto.popover.label]
     return str(found)
 
@@ -450,7 +450,7 @@ def more(at: AppTest) -> str:
 def test_what_is_hidden_among_more_filters_is_what_can_be_taken_away_there(no_mnist: None) -> None:
     at = explore(area="pca_100.100_900.100_900.900_100.900")
     assert more(at) == "More"
-    assert not [toggle for toggle in at.toggle if toggle.label == "Label in doubt"], "of validation nobody was asked"
+    assert not [toggle for toggle in at.toggle if toggle.label == "Label in doubt"], "validation was not reviewed"
     at = explore(confidence="50-90", doubt="yes")
     assert more(at) == "More (2)"
     assert [toggle.value for toggle in at.toggle if toggle.label == "Label in doubt"] == [True]
@@ -458,7 +458,7 @@ def test_what_is_hidden_among_more_filters_is_what_can_be_taken_away_there(no_mn
 
 def test_a_picture_beyond_the_split_is_missed_aloud(no_mnist: None) -> None:
     at = explore(open="12345", panel="picture")
-    assert "There are 5,000 pictures in this split, and none of that number." in [info.value for info in at.info]
+    assert "This split has 5,000 pictures, and none with that number." in [info.value for info in at.info]
 
 
 def test_a_doubtful_label_has_a_badge_and_its_reason() -> None:
@@ -467,7 +467,7 @@ def test_a_doubtful_label_has_a_badge_and_its_reason() -> None:
     logits = np.zeros((10_000, 10), np.float32)
     readings = Readings("test", digits, Predictions(logits, logits))
     assert "Label in doubt" in gallery_html(readings, np.array([947]), None)
-    assert "none saw the 8 of its label and all five a 9." in picture_html(readings, 947)
+    assert "none agreed with the label 8 and all five saw a 9." in picture_html(readings, 947)
     assert "in doubt" not in gallery_html(readings, np.array([0]), None)
 
 
@@ -508,7 +508,7 @@ SIGHT = [
 
 
 def oklab(rgb: np.ndarray) -> np.ndarray:
-    """Ottosson (2020): distances as an eye judges them."""
+    """Oklab, by Ottosson (2020): distances as the eye perceives them."""
     cones = [[0.4122214708, 0.5363325363, 0.0514459929], [0.2119034982, 0.6806995451, 0.1073969566]]
     cones += [[0.0883024619, 0.2817188376, 0.6299787005]]
     axes = [[0.2104542553, 0.7936177850, -0.0040720468], [1.9779984951, -2.4285922050, 0.4505937099]]

@@ -1,4 +1,4 @@
-"""The Lab page: what it shows is what was measured, and all of them read what is on the pad."""
+"""The Lab page: it shows what was measured, and all models read what is on the pad."""
 
 import html
 import inspect
@@ -43,12 +43,12 @@ TITLE = "<img src=x onerror=alert(1)> & *star*"
 
 @pytest.fixture(autouse=True)
 def fresh_server(no_mnist: None, nothing_shipped: Path) -> None:
-    """Nothing stays from other tests, whose home is another."""
+    """Keep nothing from other tests, which have another home."""
     shared._exploring.clear()
 
 
 class OneFurther(nn.Module):
-    """Reads every digit as the next one: another opinion."""
+    """Reads every digit as the next one, to disagree with the others."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -60,7 +60,7 @@ class OneFurther(nn.Module):
 
 @pytest.fixture
 def a_lab(a_toy: Path, mean_digit: nn.Module) -> dict[str, Figures]:
-    """A toy; one that has an opinion of its own; one too large to have come; one of this app's own."""
+    """A toy, a model that disagrees, one too large to be shipped, and one of this app's own."""
     known = {
         "toy": figures("toy"),
         "rebel": figures("rebel", title=TITLE, family=CLASSICAL, accuracy=0.85, curves=(), ink=None, own=None),
@@ -89,7 +89,7 @@ def captions(at: AppTest) -> str:
 
 
 def seen(markdown: str) -> str:
-    """Text as it is seen that `plain` has written."""
+    """Return text escaped by `plain` as a reader sees it."""
     return re.sub(r":color\[(.)\]", r"\1", markdown).replace("\\", "")
 
 
@@ -100,7 +100,7 @@ def test_where_nothing_was_measured_the_page_says_how_it_is_done() -> None:
     for part in ("Compare", "Read my drawing"):
         at = opened(part, SEVEN)
         assert [each.value for each in at.info] == [
-            "Nothing has been measured yet. On the command line: `python -m mnist_app lab`."
+            "Nothing has been measured yet. To start, run `python -m mnist_app lab`."
         ]
         assert not at.dataframe
 
@@ -122,7 +122,7 @@ COLUMNS = {
     "ms": "latency.median",
     "ms, p95": "latency.p95",
     "Own library, ms": "own.median",
-    "A second": "throughput",
+    "Pictures a second": "throughput",
     "Learned in s": "seconds",
     "Memory, MB": "memory",
 }
@@ -130,7 +130,7 @@ PERCENT = {"Test", "Expected", "Pen strokes", "Precision", "Recall", "F1", "Cali
 
 
 def kept(name: str, path: str) -> Any:
-    """A figure as the file has it."""
+    """Return a figure as it is in the file."""
     found = json.loads((lab_folder() / name / FIGURES).read_text())
     for key in path.split("."):
         found = found and found[key]
@@ -203,8 +203,8 @@ def test_the_confusion_matrix_holds_all_test_digits(a_lab: dict[str, Figures]) -
 def test_who_learned_step_by_step_has_curves(a_lab: dict[str, Figures]) -> None:
     shown = html_of(opened(row=2))
     right, loss = re.findall(r'<figure class="course">.*?</figure>', shown, re.S)
-    assert "Read right" in right and "validation 91.00%; learning from 90.00%" in right
-    assert "Loss, nats" in loss and "validation 0.300; learning from 0.400" in loss
+    assert "Read right" in right and "validation 91.00%; training 90.00%" in right
+    assert "Loss, nats" in loss and "validation 0.300; training 0.400" in loss
     assert "made harder on purpose" in captions(opened(row=2))
     at = opened(row=3)
     assert "course" not in html_of(at) and "there are no curves" in captions(at)
@@ -222,7 +222,7 @@ def test_the_way_leads_to_the_mistakes_of_who_can_be_asked(a_lab: dict[str, Figu
     assert says in captions(at)
 
 
-# What accuracy costs
+# The cost of accuracy
 
 
 @given(st.lists(st.tuples(st.integers(1, 6), st.integers(0, 6))))
@@ -276,7 +276,7 @@ def test_the_axes_are_chosen(a_lab: dict[str, Figures]) -> None:
 
 
 def tiles(shown: str) -> dict[str, tuple[str, bool]]:
-    """What each model reads, by title, and whether it is marked."""
+    """Return what each model reads, by title, and whether it is marked."""
     found = re.findall(
         r'<li class="(odd)?"><b>(.)</b><span class="sure">[^<]*</span><span class="who">(.*?)</span>', shown
     )
@@ -301,7 +301,7 @@ def test_all_that_can_answer_read_what_is_on_the_pad_and_who_disagrees_is_marked
 def test_of_a_number_the_first_digit_is_read(a_lab: dict[str, Figures]) -> None:
     seventeen = [[[x / 2, y] for x, y in ONE[0]], *([[x / 2 + 120, y] for x, y in stroke] for stroke in SEVEN)]
     at = opened("Read my drawing", seventeen)
-    assert "On the pad is a number. Here one digit is read at a time: its first." in captions(at)
+    assert "There is a number on the pad. Only its first digit is read here." in captions(at)
     assert tiles(html_of(at))["Ours"][0] == "1"
 
 
@@ -356,8 +356,8 @@ def test_what_most_of_them_read_is_said(answers: Sequence[Prediction], says: str
 
 
 def test_studies_that_nobody_has_done_say_how_they_are_done() -> None:
-    assert "Nobody has looked yet: `python -m mnist_app lab --models effects`" in captions(opened("One knob at a time"))
-    says = "Nobody has tried yet: `python -m mnist_app lab --models transfer --ink FOLDER`"
+    assert "Not measured yet. Run `python -m mnist_app lab --models effects`" in captions(opened("One knob at a time"))
+    says = "Not measured yet. Run `python -m mnist_app lab --models transfer --ink FOLDER`"
     assert says in captions(opened("Learning from few"))
 
 
@@ -367,8 +367,8 @@ def test_every_run_of_an_effect_has_its_curve() -> None:
     at = opened("One knob at a time")
     assert "**Noise.** It hurts." in [each.value for each in at.markdown]
     first, second = re.findall(r'<figure class="course">.*?</figure>', html_of(at), re.S)
-    assert "Loss, none" in first and "validation 0.300; learning from 0.400" in first
-    assert "Loss, &lt;b&gt;much&lt;/b&gt;" in second and "validation 0.600; learning from 0.900" in second
+    assert "Loss, none" in first and "validation 0.300; training 0.400" in first
+    assert "Loss, &lt;b&gt;much&lt;/b&gt;" in second and "validation 0.600; training 0.900" in second
     assert "In the end 91.00% of validation digits are read right." in captions(at)
 
 
@@ -380,7 +380,7 @@ def test_what_few_samples_teach_is_shown_each_way(ways: list[Direction]) -> None
     write_json(lab_folder() / "transfer.json", {"parts": [asdict(way) for way in ways]})
     at = opened("Learning from few")
     assert len(at.get("plotly_chart")) == len(ways)
-    assert "Without any sample of pens 80.0% are read right. Measured on 5,000" in captions(at)
+    assert "Without any sample of pens, 80.0% are read right. Measured on 5,000" in captions(at)
     assert "the mean of 2 runs" in captions(at)
 
 
@@ -396,7 +396,7 @@ def test_shares_are_means_with_the_best_and_the_worst_run() -> None:
 
 
 def test_where_nothing_was_made_smaller_the_page_says_how_it_is_done(a_lab: dict[str, Figures]) -> None:
-    assert "Nobody has tried yet: `python -m mnist_app lab --models mnist-cnn …`" in captions(opened("Made smaller"))
+    assert "Not measured yet. Run `python -m mnist_app lab --models mnist-cnn …`" in captions(opened("Made smaller"))
 
 
 def test_what_is_smaller_is_held_against_the_whole_by_pytorch() -> None:
@@ -477,7 +477,7 @@ def asked_in_explore(model: str, question: str | None = None) -> AppTest:
 
 
 def test_of_a_graph_only_that_is_asked_which_it_can_answer(a_toy: Path) -> None:
-    at = asked_in_explore("toy", "Where did it look?")  # as it was left open for another model
+    at = asked_in_explore("toy", "Where did it look?")  # left open from another model
     assert at.pills[0].options == [CHANGE] and at.pills[0].value is None
     at.pills[0].set_value(CHANGE).run()
     assert not at.exception and "It is read as" in html_of(at)
@@ -485,12 +485,12 @@ def test_of_a_graph_only_that_is_asked_which_it_can_answer(a_toy: Path) -> None:
 
 def test_a_graph_says_what_it_saw_but_not_layer_by_layer(a_toy: Path) -> None:
     at = open_page("draw")
-    at.session_state["model"] = "toy"  # as if somebody could choose it
+    at.session_state["model"] = "toy"  # which nobody can choose on the page
     at.session_state["pad"] = canvas.Pad(latest=ink(SEVEN))
     at.session_state[session.WHY] = "What did it see?"
     assert shared.sketch("toy").result(60)
     at.run()
     assert not at.exception and at.pills[0].options == ["What did it see?", "When did it decide?", CHANGE]
-    assert "finds most alike" in html_of(at) and not at.toggle
+    assert "finds most similar" in html_of(at) and not at.toggle
     at.session_state[session.WHY] = "When did it decide?"
     assert "it was" in html_of(at.run()) or "became" in html_of(at)

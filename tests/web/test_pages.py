@@ -38,11 +38,11 @@ from mnist_app.web.pictures import png_url, steps_html
 from ..conftest import ONE, SEVEN, TWO, ZERO, Strokes
 
 MAIN = Path(__file__).parents[2] / "mnist_app" / "web" / "main.py"
-FIRST_PAD = "pad-1"  # arriving at a page brings a new canvas
+FIRST_PAD = "pad-1"  # arriving at a page remounts the canvas
 
 
 def ink(strokes: Strokes) -> dict[str, Any]:
-    """What the canvas sends: Fabric's paths, whose Q commands pass through the samples."""
+    """Return what the canvas sends: Fabric paths, whose Q commands pass through the samples."""
     return {
         "objects": [
             {
@@ -60,7 +60,7 @@ def state(strokes: Strokes) -> dict[str, Any]:
 
 
 def open_page(name: str) -> AppTest:
-    """A page as main.py opens it; AppTest itself runs a page of st.navigation only once."""
+    """Open a page as main.py does; AppTest itself runs a page of st.navigation only once."""
     script = f"""
         from mnist_app.web import session
         from mnist_app.web.pages import {name}
@@ -81,7 +81,7 @@ def digit_of(at: AppTest) -> str:
 
 
 def draw(at: AppTest, strokes: Strokes) -> AppTest:
-    """Ink on the canvas that is there now."""
+    """Put ink on the current canvas."""
     at.session_state[at.session_state["pad"].key] = state(strokes)
     return at
 
@@ -135,8 +135,8 @@ def test_a_class_that_asks_for_a_model_at_once_loads_it_once(monkeypatch: pytest
     ("version", "strokes", "read"),
     [
         (1, [*ONE, *SEVEN], "17"),
-        (1, [[[x, y + 20] for x, y in ONE[0]]], "1"),  # no more than what the canvas has told
-        (0, [*ONE, *SEVEN], "1"),  # of a canvas that is gone
+        (1, [[[x, y + 20] for x, y in ONE[0]]], "1"),  # no more than the canvas has sent
+        (0, [*ONE, *SEVEN], "1"),  # from a canvas that is gone
         (1, [], "1"),
         (1, [[[1, "x"]]] * 2, "1"),
         (1, "ink", "1"),
@@ -154,7 +154,7 @@ def test_ink_that_the_canvas_keeps_to_itself_is_read_in_the_run_that_pen_up_call
     at.run()
     assert re.findall('<p class="digit"[^>]*>(.*?)</p>', html_of(at))[-1] == read
     said = None
-    assert digit_of(at.run()) == "1", "in any other run the canvas is believed"
+    assert digit_of(at.run()) == "1", "in any other run, the canvas's ink counts"
 
 
 def test_what_was_read_ahead_stays_what_is_read_once_the_canvas_has_told_of_it(
@@ -166,7 +166,7 @@ def test_what_was_read_ahead_stays_what_is_read_once_the_canvas_has_told_of_it(
     ahead = ink_ahead(pad, blank, 18)
     assert (ahead.to_points(), ahead.pen_width) == (SEVEN, 18)
     said = None
-    assert ink_ahead(pad, blank, 18) is blank, "the canvas has not told of it, and may have dropped it"
+    assert ink_ahead(pad, blank, 18) is blank, "the canvas has not sent it, and may have dropped it"
     told = Drawing(tuple(stroke + 2 for stroke in a_seven.strokes), 20)
     assert ink_ahead(pad, told, 18) is ahead
     other = Drawing(tuple(stroke + 20 for stroke in a_seven.strokes), 20)
@@ -180,7 +180,7 @@ def test_what_was_read_ahead_stays_what_is_read_once_the_canvas_has_told_of_it(
 
 
 def come_back_with(*kept: object) -> AppTest:
-    """A session to which a browser gives back what it kept, as often as it does."""
+    """Return a session to which a browser gives back what it kept, once for each argument."""
     script = """
         import streamlit as st
         from mnist_app.web import session
@@ -197,14 +197,14 @@ def come_back_with(*kept: object) -> AppTest:
 
 def test_ink_that_comes_when_its_page_was_left_is_awaited_again() -> None:
     at = come_back_with(None, {"ink": ink(ONE)}, {"ink": ink(SEVEN)})
-    assert len(at.session_state["pad"].strokes) == 1, "what was brought back stays"
+    assert len(at.session_state["pad"].strokes) == 1, "what was restored stays"
 
 
 def test_who_comes_back_is_the_same_visitor_and_what_they_said_is_known() -> None:
     first, secret = come_back_with(), "0123456789abcdef" * 2
     again, other = (come_back_with({"secret": secret, "ink": None}) for _ in range(2))
     assert again.session_state["was"] == other.session_state["was"] != first.session_state["was"]
-    assert again.session_state["was"] not in secret, "who knows what a visitor is called cannot be them"
+    assert again.session_state["was"] not in secret, "knowing a visitor's name is not enough to be them"
     identity = keep(Drawing.from_points(SEVEN), 1, "7", DEFAULT_MODEL, again.session_state["was"])
     back = come_back_with({"secret": secret, "ink": ink(SEVEN)})
     known = back.session_state["kept_correction"]
@@ -213,7 +213,7 @@ def test_who_comes_back_is_the_same_visitor_and_what_they_said_is_known() -> Non
 
 
 def test_ink_from_before_a_reload_was_not_drawn_over_the_picture_that_is_read() -> None:
-    """It may come when a picture has been taken to the pad already."""
+    """The ink may arrive when a picture has already been taken to the pad."""
     script = """
         import numpy as np
         import streamlit as st
@@ -265,7 +265,7 @@ def test_ink_on_the_canvas_is_read(strokes: Strokes, digit: str) -> None:
     at = open_page("draw")
     at.session_state[FIRST_PAD] = state(strokes)
     assert digit_of(at.run()) == digit
-    assert html_of(at).count("<figure>") == 5  # with how it was written
+    assert html_of(at).count("<figure>") == 5  # including the pen's trajectory
 
 
 def test_undo_takes_back_the_last_stroke() -> None:
@@ -427,7 +427,7 @@ def test_ink_that_no_canvas_makes_is_cleared_with_a_reason() -> None:
     at = draw(open_page("draw").run(), SEVEN).run()
     at.session_state[at.session_state["pad"].key] = {"drawing": {"raw": {"objects": [{"type": "Circle"}]}}}
     at.run()
-    assert digit_of(at) == "7"  # what was there before is still there
+    assert digit_of(at) == "7"  # the previous drawing is still there
     assert at.warning[0].value == (
         "Only pen strokes can be read from a canvas, not an object of type 'Circle'. The last stroke was taken back."
     )
@@ -438,7 +438,7 @@ def test_ink_that_no_canvas_makes_is_cleared_with_a_reason() -> None:
 
 
 def reading(**shares: float) -> Reading:
-    """Shares by digit, as in d7=0.9; the rest of the probability is spread evenly."""
+    """Return a reading with shares by digit, such as d7=0.9; the rest is spread evenly."""
     rest = (1 - sum(shares.values())) / (10 - len(shares))
     read = Prediction(tuple(shares.get(f"d{digit}", rest) for digit in range(10)), "mnist-cnn")
     return Reading((ReadDigit(read, np.zeros((28, 28), np.uint8)),))
@@ -507,19 +507,19 @@ def test_a_model_whose_pen_has_changed_is_loaded_again(own_home: Path) -> None:
     with torch.no_grad():
         model.pen.classifier.bias[3] += 9
     save_model(own_home / "other", model.network, model.card, model.pen)
-    shutil.copy(own_home / "other" / "pen.safetensors", folder)  # and nothing else of it
+    shutil.copy(own_home / "other" / "pen.safetensors", folder)  # and no other file of it
     assert shared.stamp_of("mine") != before
     assert shared.read_by("mine", drawn).probabilities[3] > told[3]
 
 
 def test_the_models_page_shows_every_model_with_its_figures() -> None:
     at = open_page("models").run()
-    assert any("Everybody who comes starts with **ink-cnn**" in text.value for text in at.markdown)
+    assert any("Everybody starts with **ink-cnn**" in text.value for text in at.markdown)
     figures = [metric.value for metric in at.metric if metric.label == "read right of 10,000 test digits"]
     cards = [load_card(folder) for folder in model_folders().values()]
     assert figures == [f"{card.metrics['test']['accuracy']:.2%}" for card in cards]
     assert not at.exception and not at.warning
-    following = [metric.value for metric in at.metric if metric.label == "parameters that follow the pen"]
+    following = [metric.value for metric in at.metric if metric.label == "parameters of the pen network"]
     assert following == [f"{card.pen.parameters:,}" for card in cards if card.pen] and len(following) == 2
     commands = [code.value for code in at.code]
     assert all(card.pen.command in commands for card in cards if card.pen)
@@ -588,7 +588,7 @@ def test_a_file_name_is_shown_as_it_stands() -> None:
     ],
 )
 def test_what_looks_like_a_link_an_emoji_or_a_list_is_parted(text: str, markdown: str) -> None:
-    assert plain(text) == markdown  # tests/browser/test_models.py looks at what becomes of that
+    assert plain(text) == markdown  # tests/browser/test_models.py checks how that is rendered
 
 
 def test_without_a_network_fetching_ends_in_one_sentence(no_mnist: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -601,7 +601,7 @@ def test_without_a_network_fetching_ends_in_one_sentence(no_mnist: None, monkeyp
     at.run()
     assert not at.exception
     assert len(at.warning) == 1
-    assert "cannot be reached. Is there a network?" in at.warning[0].value
+    assert "cannot be reached. Check the network connection." in at.warning[0].value
     assert at.button[0].label.startswith("Fetch")
 
 
@@ -628,7 +628,7 @@ def get(assets: httpx.ASGITransport, path: str, accepted: str = "br, gzip, defla
         async with httpx.AsyncClient(transport=assets, base_url="http://here") as client:
             return await client.get(path, headers={"Accept-Encoding": accepted})
 
-    with start_blocking_portal() as portal:  # a loop of its own: Playwright's runs in the tests' thread
+    with start_blocking_portal() as portal:  # a loop of its own: the tests' thread runs Playwright's
         return portal.call(send)
 
 

@@ -1,4 +1,4 @@
-"""What the browser's scripts must know as the rest does."""
+"""Constants in the browser's scripts equal those in Python."""
 
 import importlib
 import re

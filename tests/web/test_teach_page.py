@@ -1,4 +1,4 @@
-"""What visitors say they drew, the Teach page, and who may do what, without a browser."""
+"""Corrections, the Teach page, and permissions, without a browser."""
 
 import json
 import re
@@ -45,7 +45,7 @@ def guarded(monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def say(at: AppTest, digit: str) -> AppTest:
-    """A press on one of the ten digits, which AppTest has no hands for."""
+    """Press one of the ten digits, which AppTest cannot do by itself."""
     at.session_state["picked"] = digit
     at.run()
     assert not at.exception, at.exception
@@ -144,7 +144,7 @@ def test_a_stroke_that_came_with_the_press_makes_another_question_of_it(strokes:
 
 
 def test_what_the_page_has_read_is_what_was_read() -> None:
-    """Points of the pen and of the canvas are not quite the same, and the page reads the pen's where it can."""
+    """The pen's points and the canvas's differ slightly, and the page reads the pen's if it can."""
     at = drawing_page(SEVEN)
     pad = at.session_state["pad"]
     ends = [[stroke[0], [200.0, 320.0], stroke[-1]] for stroke in SEVEN]
@@ -225,8 +225,8 @@ def test_many_corrections_come_a_page_at_a_time() -> None:
 @pytest.mark.parametrize(
     ("page", "presses", "pages", "then"),
     [
-        (1, [1, 1], 3, 3),  # before the page has answered the first
-        (3, [-1], 2, 1),  # what was on the last page is deleted: the page before it is shown
+        (1, [1, 1], 3, 3),  # both before the page has answered
+        (3, [-1], 2, 1),  # the last page's drawings are deleted meanwhile
     ],
 )
 def test_a_page_is_turned_as_often_as_is_pressed(page: int, presses: list[int], pages: int, then: int) -> None:
@@ -247,7 +247,7 @@ def test_what_is_chosen_stays_chosen_on_another_page() -> None:
     at = opened(open_page("teach"))
     at.session_state["teach_chosen"] = {ids[-1]}
     press(at.run(), "teach_right")
-    assert at.button(key="teach_delete").label == "Delete 1 chosen, 1 of them out of sight"
+    assert at.button(key="teach_delete").label == "Delete 1 chosen, 1 of them not shown"
     press(at, "teach_delete")
     assert ids[-1] not in [found.id for found in find_corrections()] and count_corrections() == 60
 
@@ -304,7 +304,7 @@ def test_an_undo_that_comes_too_late_says_so(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("mnist_app.data.corrections.time.time", lambda: now + KEPT_FOR + 1)
     put_away([])
     press(at, "teach_undo")
-    assert "Of 2 corrections 0 came back" in text_of(at)
+    assert "Of 2 corrections, 0 came back" in text_of(at)
 
 
 @pytest.mark.parametrize("part", ["teach._lessons", "train._trainings"])
@@ -340,7 +340,7 @@ def test_without_mnist_the_page_comes_to_rest(no_mnist: None, two_models: None) 
     at = opened(open_page("teach"))
     session_model = at.session_state["model"]
     at.session_state["teach_parent"], at.session_state["model"] = session_model, "one"
-    assert "The Data page fetches them" in text_of(opened(at))
+    assert "Fetch them on the Data page" in text_of(opened(at))
     assert at.session_state["teach_parent"] == "one"
 
 
@@ -366,7 +366,7 @@ def test_a_lesson_is_of_the_drawings_that_the_page_showed() -> None:
     full_mnist()
     kept(2)
     at = opened(open_page("teach"))
-    kept()  # and nobody has looked at it
+    kept()  # nobody has seen it yet
     press(at, "teach_start")
     (job,) = list_jobs()
     assert len(jobs.drawings_of(job)) == 2
@@ -374,7 +374,7 @@ def test_a_lesson_is_of_the_drawings_that_the_page_showed() -> None:
 
 @pytest.fixture
 def a_lesson_that_is_over(two_models: None) -> None:
-    """It taught two drawings of Anna's, and got the name "one", for its own was taken meanwhile."""
+    """It taught two of Anna's drawings; its model is called "one" because its own name had been taken."""
     full_mnist()
     kept(2)
     press(opened(open_page("teach")), "teach_start")
@@ -451,13 +451,13 @@ def test_what_was_read_and_by_whom_is_text_and_never_markup() -> None:
     assert parse_line(found.to_line().encode()).label == 7
 
 
-# Who may
+# Permissions
 
 
 def test_without_a_password_a_line_says_that_the_app_trusts_its_user() -> None:
     full_mnist()
     for name in ("teach", "train", "models"):
-        assert "Only whoever sits at this machine may change what everybody shares: that is you" in text_of(
+        assert "You are at the machine that runs the app, so you may change what everybody shares" in text_of(
             opened(open_page(name))
         )
 
@@ -467,9 +467,9 @@ def test_without_a_password_who_comes_by_a_proxy_changes_nothing(
 ) -> None:
     monkeypatch.setattr(type(st.context), "headers", {"Host": "digits.example.org", "X-Forwarded-Proto": "https"})
     at = opened(open_page("models"))
-    assert "Only whoever sits at the machine that the app runs on" in text_of(at)
+    assert "Only people at the machine that runs the app" in text_of(at)
     assert at.button(key="default_one").disabled
-    with pytest.raises(AccessError, match="Only somebody at the machine"):
+    with pytest.raises(AccessError, match="only on the machine that runs the app"):
         session.require_teacher()
     monkeypatch.setenv(OPEN, "1")
     assert not opened(open_page("models")).button(key="default_one").disabled
@@ -489,7 +489,7 @@ def test_who_is_no_teacher_sees_their_own_corrections_only(guarded: str) -> None
     at = open_page("teach")
     at.session_state["secret"] = "ben"
     opened(at)
-    assert "You have corrected nothing yet" in text_of(at)
+    assert "You have not corrected anything yet" in text_of(at)
     assert at.button(key="teach_start").disabled
     kept(1, "ben")
     opened(at)
@@ -507,7 +507,7 @@ def test_who_is_no_teacher_sees_what_a_lesson_did_and_not_the_drawings_of_others
 
 
 def pressed_by(visitor: str, call: str, chosen: list[int]) -> None:
-    """A callback of the Teach page's, in a session that chose these."""
+    """Run a callback of the Teach page in a session in which these corrections are selected."""
     script = f"""
         import streamlit as st
         from mnist_app.web.pages import teach
@@ -597,7 +597,7 @@ def test_attempts_are_counted_over_all_sessions(guarded: str, monkeypatch: pytes
     assert "Too many wrong passwords" in at.warning[0].value
     monkeypatch.setattr(ContextProxy, "ip_address", "198.51.100.8")
     other = sign_in(opened(open_page("teach")), guarded)
-    assert "You are the teacher" in text_of(other), "whoever guesses keeps nobody else out"
+    assert "You are the teacher" in text_of(other), "guessing locks nobody else out"
     assert "You are the teacher" not in text_of(at)
 
 
@@ -607,5 +607,5 @@ def test_reading_with_another_model_needs_no_teacher(guarded: str, two_models: N
 
 
 def test_the_reason_names_the_way(guarded: str) -> None:
-    with pytest.raises(AccessError, match="asked for on the pages Teach, Train, Models and Data"):
+    with pytest.raises(AccessError, match="Sign in on the Teach, Train, Models or Data page"):
         session.require_teacher()

@@ -1,4 +1,4 @@
-"""The glossary: complete, small, and where its terms stand."""
+"""The glossary: complete, small, and present wherever its terms are."""
 
 import base64
 import io
@@ -23,7 +23,7 @@ WEB = Path(__file__).parents[2] / "mnist_app" / "web"
 
 
 def test_the_glossary_is_small_and_every_term_has_its_picture() -> None:
-    assert len(GLOSSARY) <= 25  # who needs more has written too hard a page
+    assert len(GLOSSARY) <= 25  # if more are needed, the pages are too difficult
     assert set(PICTURES) == set(GLOSSARY)
 
 
@@ -54,7 +54,7 @@ def test_pooling_keeps_the_highest_of_every_four_values(validation: Digits) -> N
     before, after = (np.asarray(Image.open(io.BytesIO(base64.b64decode(each)))) for each in encoded)
     assert (before.shape, after.shape) == ((28, 28), (14, 14))
     highest = np.max([before[row::2, column::2] for row in (0, 1) for column in (0, 1)], axis=0)
-    assert np.abs(highest.astype(int) - after).max() <= 1, "both are as bright as their brightest value allows"
+    assert np.abs(highest.astype(int) - after).max() <= 1, "both are scaled to their brightest value"
 
 
 def test_what_a_term_opens_is_worked_out_only_then(no_mnist: None) -> None:

@@ -14,7 +14,7 @@ PAGES = {"Draw": "Draw a digit", "Explore": "Explore", "Break it": "Break it on 
 
 
 def opened() -> AppTest:
-    """The tour as main.py shows it, around a page that is everywhere."""
+    """Return the tour as main.py shows it, on the Draw page."""
     return AppTest.from_string("from mnist_app.web.tour import *\ntour('Draw')\noffer_tour()", default_timeout=60).run()
 
 
@@ -77,7 +77,7 @@ def test_the_tour_ends_with_a_misread_digit_to_be_found() -> None:
     ("kept", "said"),
     [
         (session.Kept(1, 4, "9", []), "You have found one:** you drew a 4, and the network read 9."),
-        (session.Kept(1, 8, None, []), "You have found one:** you drew an 8, and the network took it for no digit."),
+        (session.Kept(1, 8, None, []), "You have found one:** you drew an 8, and the network saw no digit in it."),
     ],
 )
 def test_the_last_stop_knows_a_digit_that_was_misread(

@@ -71,13 +71,13 @@ def opened(name: str) -> AppTest:
 
 
 def text_of(at: AppTest) -> str:
-    """All that is shown as text."""
+    """Return all that is shown as text."""
     elements: Any = [*at.markdown, *at.caption, *at.warning, *at.info]
     return "\n".join([*(element.value for element in elements), *(metric.label for metric in at.metric)])
 
 
 def alive(text: str) -> list[str]:
-    """The parts of MARKUP that would do something in a text, as they stand there."""
+    """Return the parts of MARKUP that are in a text unescaped, so that they would have an effect."""
     return [part for part in (' <b onclick="f()">', "*b*", ":red[x]", "www.a.b", "http://c.d", "e@f.g") if part in text]
 
 
@@ -130,13 +130,13 @@ def test_what_was_changed_just_before_the_press_counts() -> None:
 @pytest.mark.parametrize(
     ("field", "value", "says"),
     [
-        ("epochs", 0, "“Epochs” is between 1 and 1000, not 0"),
-        ("learning_rate", 5.0, "“Learning rate” is between 1e-06 and 1, not 5.0"),
-        ("batch_size", 1, "“Batch size” is between 2 and 4096, not 1"),
-        ("digits", 3, "“Training digits” is between 10 and 55000, not 3"),
-        ("digits", 55_001, "“Training digits” is between 10 and 55000, not 55001"),
-        ("seed", -1, "“Seed” is between 0 and 4294967295, not -1"),
-        ("attack_levels", 200, "“Attacked while it learns, levels” is between 0 and 127, not 200"),
+        ("epochs", 0, "“Epochs” must be between 1 and 1000, not 0"),
+        ("learning_rate", 5.0, "“Learning rate” must be between 1e-06 and 1, not 5.0"),
+        ("batch_size", 1, "“Batch size” must be between 2 and 4096, not 1"),
+        ("digits", 3, "“Training digits” must be between 10 and 55000, not 3"),
+        ("digits", 55_001, "“Training digits” must be between 10 and 55000, not 55001"),
+        ("seed", -1, "“Seed” must be between 0 and 4294967295, not -1"),
+        ("attack_levels", 200, "“Attacks while it learns, levels” must be between 0 and 127, not 200"),
     ],
 )
 def test_nonsense_is_refused_before_it_starts(field: str, value: float, says: str) -> None:
@@ -182,11 +182,11 @@ def test_a_queue_that_is_full_says_so() -> None:
     for number in range(jobs.MOST_WAITING + 1):
         jobs.submit(f"m{number}", PRESETS["quick"].config)
     at = press(opened("train"), "train_start")
-    assert "8 trainings wait already" in text_of(at)
+    assert "8 trainings are already waiting" in text_of(at)
 
 
 def a_job_that_learns(name: str = "mine", snapshots: tuple[float, ...] = ()) -> str:
-    """A training under way whose network was kept at these of its moments, among them 0.5 passes."""
+    """Submit a running training with snapshots of its network after these passes, which include 0.5."""
     config = PRESETS["quick"].config
     identity = jobs.submit(name, config)
     for passes in snapshots:
@@ -222,8 +222,8 @@ def test_a_training_that_runs_shows_its_course() -> None:
 def test_the_latest_losses_and_accuracies_stand_beside_the_curves() -> None:
     a_job_that_learns()
     said = re.sub(r"<[^>]+>", "", html_of(opened("train")))
-    assert "Loss, nats learning from 0.300validation 0.200" in said
-    assert "Read right learning from 90.00%validation 95.00%" in said
+    assert "Loss, nats training 0.300validation 0.200" in said
+    assert "Read right training 90.00%validation 95.00%" in said
 
 
 def test_what_was_learned_is_listed_however_many_came_to_nothing_since() -> None:
@@ -232,11 +232,11 @@ def test_what_was_learned_is_listed_however_many_came_to_nothing_since() -> None
     jobs.write_status(jobs.jobs_folder() / learned, dataclasses.replace(status, state=jobs.DONE, reason="Well."))
     for number in range(7):
         identity = jobs.submit(f"m{number}", PRESETS["quick"].config)
-        nothing = jobs.JobStatus(jobs.CANCELLED, "It had not begun.")
+        nothing = jobs.JobStatus(jobs.CANCELLED, "It had not started.")
         jobs.write_status(jobs.jobs_folder() / identity, nothing)
     at = opened("train")
     assert "learned" in [heading.value for heading in at.subheader], "there is something to see of it"
-    assert "**learned** is ready. Well." in text_of(at) and "**m6** was cancelled. It had not begun." in text_of(at)
+    assert "**learned** is ready. Well." in text_of(at) and "**m6** was cancelled. It had not started." in text_of(at)
     assert "**m0**" not in text_of(at)
     assert "on the Models page" not in text_of(at), "its model is deleted"
     shutil.copytree(find_model("mnist-cnn"), user_models_folder() / "learned")
@@ -254,13 +254,13 @@ def test_there_is_a_way_back_to_the_training_that_runs() -> None:
         return [str(button.key) for button in at.button if button.label == "Look"]
 
     at = opened("train")
-    assert offered(at) == [f"look_{old}"], "the one that runs is shown, and the one that waits has nothing to show"
+    assert offered(at) == [f"look_{old}"], "the running one is shown; the waiting one has nothing to show"
     press(at, f"look_{old}")
     assert "old" in [heading.value for heading in at.subheader] and offered(at) == [f"look_{running}"]
     press(at, f"look_{running}")
     assert "new" in [heading.value for heading in at.subheader] and offered(at) == [f"look_{old}"]
     assert {str(button.key) for button in at.button} >= {f"cancel_{running}", f"cancel_{waiting}"}
-    at.session_state["train_shown"] = waiting  # asked for last, by this visitor
+    at.session_state["train_shown"] = waiting  # this visitor's last request
     assert "new" in [heading.value for heading in at.run().subheader], "what waits has nothing to show yet"
 
 
@@ -298,8 +298,8 @@ def test_of_a_number_on_the_pad_its_first_digit_is_watched() -> None:
     at.session_state["pad"] = canvas.Pad(latest=ink([*SEVEN, [[320, 60], [320, 300]]]))
     at.run()
     assert not at.exception, at.exception
-    said = "On the pad is a number. Here one digit is read at a time: its first."
-    assert said in text_of(at) and "Your drawing, as it read it" in text_of(at)
+    said = "There is a number on the pad. Only its first digit is read here."
+    assert said in text_of(at) and "Your drawing, and what it was read as" in text_of(at)
     at.segmented_control(key="watch_2").set_value("A test digit").run()
     assert said not in text_of(at) and "Test digit 247" in text_of(at)
 
@@ -314,12 +314,12 @@ def test_a_job_that_cannot_be_read_is_a_line_and_no_crash() -> None:
     folder = jobs.jobs_folder() / a_job_that_learns()
     (folder / jobs.STATUS).write_text("{")
     (folder / jobs.REQUEST).write_text("{")
-    assert "**A training** failed. What this training reported cannot be read" in text_of(opened("train"))
+    assert "**A training** failed. The status of this training cannot be read" in text_of(opened("train"))
 
 
 def test_without_mnist_the_way_to_it_is_named(no_mnist: None) -> None:
     at = opened("train")
-    assert "The Data page fetches the digits to learn from" in text_of(at)
+    assert "You can fetch the training digits on the Data page" in text_of(at)
     assert not at.button
 
 
@@ -327,7 +327,7 @@ def test_without_mnist_the_way_to_it_is_named(no_mnist: None) -> None:
 
 
 def test_a_model_may_have_any_name(own_home: Path) -> None:
-    """A name is part of its buttons' keys, none of which is another one's."""
+    """Names are part of the buttons' keys, which must still be unique."""
     for name in ("default", "to-default", "import"):
         shutil.copytree(find_model("mnist-cnn"), user_models_folder() / name)
     at = press(opened("models"), "use_mnist-cnn")
@@ -340,8 +340,8 @@ def test_a_model_for_me_is_for_me_alone(two_models: None) -> None:
     here, there = opened("models"), opened("models")
     press(here, "use_one")
     there.run()
-    assert "You read with **one**" in text_of(here)
-    assert "You read with" not in text_of(there)
+    assert "You use **one**" in text_of(here)
+    assert "You use" not in text_of(there)
     assert default_model() == DEFAULT_MODEL
 
 
@@ -357,7 +357,7 @@ def test_who_reads_with_a_model_goes_on_when_the_default_changes(two_models: Non
 
 
 def test_who_reads_with_a_model_that_is_deleted_reads_with_the_default_until_it_is_back(two_models: None) -> None:
-    at, said = opened("draw"), "one is not here any more: ink-cnn reads instead."
+    at, said = opened("draw"), "one is no longer here, so ink-cnn reads instead."
     at.session_state["model"] = "one"
     models = press(opened("models"), "delete_one")
     assert [toast.value for toast in models.toast] == [plain("Deleted: one. Undo is at the top of Models.")]
@@ -459,8 +459,8 @@ def test_what_a_lesson_cost_is_said_where_its_model_is_made_the_default(two_mode
         changes = {"parent": parent, "metrics": {"test": {"accuracy": 0.9951, **before}}}
         path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
     lessons = [caption.value for caption in opened("models").caption if "lesson" in caption.value]
-    assert lessons == ["The lesson: 99.51% of the test digits read right, 99.71% before it by ink-cnn."], (
-        "whatever is called so now"
+    assert lessons == ["After the lesson 99.51% of the test digits are read right; before it, 99.71% by ink-cnn."], (
+        "whatever has that name now"
     )
 
 
@@ -505,7 +505,7 @@ def test_a_card_from_elsewhere_is_text_and_never_markup(two_models: None) -> Non
 
 @pytest.fixture
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The page waits for what it shows rather than a progress bar."""
+    """The page waits for its results instead of showing a progress bar."""
     monkeypatch.setattr(models, "PATIENCE", 120)
 
 
@@ -520,7 +520,7 @@ def test_two_models_stand_side_by_side(two_models: None, patience: None) -> None
     at = compare("mnist-cnn", "one")
     assert "mnist-cnn" in html_of(at) and "99.71%" in html_of(at)
     assert "0 that mnist-cnn reads right and one misreads" in text_of(at), "they are the same network"
-    assert "Of mnist-cnn and one no curves were kept." in text_of(at)
+    assert "For mnist-cnn and one no curves were kept." in text_of(at)
 
 
 def test_the_digits_on_which_two_models_part_are_shown(
@@ -592,9 +592,9 @@ def test_how_models_learned_is_drawn_measure_by_measure(two_models: None, no_mni
         last = [f"{100 * value:.2f}%" if measure == "accuracy" else f"{value:.3f}" for value in theirs]
         names = [f"{name}, {what}" for name in ("one", "robust-cnn") for what in models.CURVED.values()]
         ends = [f"{name} {value}" for name, value in zip(names, [*ours, *last], strict=True)]
-        said = [f"{title}, at last: {ends[0]}", *ends[1:]]
+        said = [f"{title}, final values: {ends[0]}", *ends[1:]]
         assert f'alt="{"; ".join(said)}"' in html
-    assert "of two no curves" in text_of(compare("one", "two")).lower()
+    assert "for two no curves" in text_of(compare("one", "two")).lower()
 
 
 # Figures
@@ -602,11 +602,11 @@ def test_how_models_learned_is_drawn_measure_by_measure(two_models: None, no_mni
 
 def test_curves_say_in_words_where_they_end() -> None:
     html = curves_html("Loss", [Curve("a<b", [(0, 1), (1, 0.25)], "red")], 1, 0, 1, is_share=False)
-    assert 'alt="Loss, at last: a&lt;b 0.250"' in html and "<bdi>a&lt;b</bdi> <b>0.250</b>" in html
+    assert 'alt="Loss, final values: a&lt;b 0.250"' in html and "<bdi>a&lt;b</bdi> <b>0.250</b>" in html
     html = curves_html(
         "Read right", [Curve("a", [(0, 1), (1, 0.9871)], "red"), Curve("b", [], "red")], 1, 0, 1, is_share=True
     )
-    assert 'alt="Read right, at last: a 98.71%"' in html and "<bdi>a</bdi> <b>98.71%</b>" in html
+    assert 'alt="Read right, final values: a 98.71%"' in html and "<bdi>a</bdi> <b>98.71%</b>" in html
 
 
 def test_what_is_off_the_axes_leaves_the_chart_instead_of_being_drawn_at_its_edge() -> None:

@@ -1,4 +1,4 @@
-"""Waiting for what is computed once for all: what has failed says so, and can be begun anew."""
+"""Waiting for a shared computation: a failure is shown, and the computation can be restarted."""
 
 import textwrap
 

@@ -1,4 +1,4 @@
-"""The panel below an answer, on the pages that have it."""
+"""The panel Why below an answer, on the pages that have it."""
 
 import re
 import time
@@ -34,7 +34,7 @@ THREE_AND_SEVEN: Strokes = [
 
 @pytest.fixture(autouse=True)
 def forget(no_mnist: None) -> Iterator[None]:
-    """Nothing stays from other tests, whose home is another."""
+    """Keep nothing from other tests, which have another home."""
     yield
     shared._exploring.clear()
 
@@ -59,7 +59,7 @@ def test_a_blank_pad_has_nothing_to_ask_about() -> None:
 
 
 def ears_of(at: AppTest) -> int:
-    """How many parts of the page hear of the pen's going up."""
+    """Count the parts of the page that are notified when the pen goes up."""
     return sum("pen_up" in element.proto.id for element in at.get("bidi_component"))
 
 
@@ -92,7 +92,7 @@ def worked_out(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def test_what_was_shown_is_not_worked_out_again(worked_out: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
-    """As the canvas tells of the ink that a panel has answered about, the whole page is shown."""
+    """The whole page reruns when the canvas sends ink that the panel has already answered about."""
     at = asked(WHERE)
     before = html_of(at)
     assert html_of(at.run()) == before and len(worked_out) == 2
@@ -121,7 +121,7 @@ def test_it_shows_what_was_seen() -> None:
     assert digit_of(at) == "7"
     assert "the average seven" in html_of(at)
     for _ in range(100):
-        if "finds most alike" in html_of(at):
+        if "finds most similar" in html_of(at):
             break
         at.run()
     assert html_of(at).count('class="tile"') == 5
@@ -137,10 +137,10 @@ def test_look_and_pen_are_told_apart_in_the_last_layers() -> None:
     at.toggle(WHY_LAYERS).set_value(True).run()
     shown = html_of(at)
     assert "how it was written" in shown
-    assert "By its look" in shown and "By how it was written" in shown and "10 probabilities, of both" in shown
+    assert "By its look" in shown and "By how it was written" in shown and "10 probabilities, from both" in shown
     assert shown.count('<span class="reads">7</span>') == 3
     assert "By its look alone it is" not in shown  # they agree
-    at.session_state[session._MODEL] = "mnist-cnn"  # which follows no pen
+    at.session_state[session._MODEL] = "mnist-cnn"  # it has no pen network
     shown = html_of(at.run())
     assert "By its look" not in shown and "how it was written" not in shown.lower()
 
@@ -150,7 +150,7 @@ def test_that_look_and_pen_disagree_is_said(monkeypatch: pytest.MonkeyPatch) -> 
         return [Prediction(tuple(np.eye(10)[digit]), "any", is_digit=digit != 8) for digit in (1, 8)]
 
     monkeypatch.setattr("mnist_app.web.why.opinions", apart)
-    said = "By its look alone it is a 1, by how it was written no digit."
+    said = "By its look alone it is a 1; by how it was written, no digit."
     assert said in html_of(asked(SEE)) and said in html_of(asked(WHERE))
 
 
@@ -201,7 +201,7 @@ def test_what_was_said_to_be_drawn_is_what_was_meant() -> None:
 
 
 def test_another_digit_can_be_meant_and_the_change_is_put_on_the_pad() -> None:
-    """Of all ten there is one that a single change leads to."""
+    """A single change leads to one of the ten digits."""
     slashed: Strokes = [*ZERO, [[235, 95], [110, 250]]]
     at = asked(CHANGE, slashed)
     for digit in range(10):
@@ -227,7 +227,7 @@ def test_of_what_is_no_digit_nothing_is_claimed() -> None:
     assert "no digit: " in html_of(at) and 'class="reads"' not in html_of(at)
     shared.maps_favourites(DEFAULT_MODEL).result(60)
     assert "It is no digit to the network" in html_of(asked(WHERE, lattice))
-    assert "was no digit any more" in html_of(asked(WHEN, lattice))  # its first line is a one
+    assert "was no longer a digit" in html_of(asked(WHEN, lattice))  # its first line reads as a one
     assert "It is read as" not in html_of(asked(CHANGE, lattice))
 
 
@@ -307,14 +307,14 @@ def test_of_a_number_one_digit_is_asked_about() -> None:
 
 
 def test_nearest_pictures_are_counted_in_words() -> None:
-    assert _alike(np.array([7] * 5), "x") == "The five x that the network finds most alike are all sevens."
+    assert _alike(np.array([7] * 5), "x") == "The five x that the network finds most similar are all sevens."
     assert _alike(np.array([6, 6, 1, 6, 6]), "x").endswith(
-        "alike: four sixes and one.".replace("and one", "and one one")
+        "similar: four sixes and one.".replace("and one", "and one one")
     )
 
 
 def replayed(*read: int | None) -> Replay:
-    """A replay in which these digits were read, None for no digit."""
+    """Return a replay in which these digits were read, None for no digit."""
     count = len(read)
     one = [Prediction(tuple(np.eye(10)[digit or 0]), "", is_digit=digit is not None) for digit in read]
     return Replay(tuple(Frame((at + 1) / count, np.zeros((28, 28), np.uint8), p) for at, p in enumerate(one)))
@@ -323,17 +323,17 @@ def replayed(*read: int | None) -> Replay:
 def test_a_change_of_mind_is_a_sentence() -> None:
     assert _decided(replayed(3, 3, 8, 8)) == "With 75% of the ink on paper, your 3 became an 8."
     assert _decided(replayed(7, 7)) == "From 50% of the ink on, it was a 7 and stayed one."
-    assert _decided(replayed(7, 7, None, None)) == "With 75% of the ink on paper, your 7 was no digit any more."
+    assert _decided(replayed(7, 7, None, None)) == "With 75% of the ink on paper, your 7 was no longer a digit."
     assert _decided(replayed(None, None)) == "It never became a digit that the network knows."
 
 
 def test_what_is_unusual_is_a_sentence() -> None:
     thin, fat = (Finding(MEASURES[0], value, (1.5, 3.5), share) for value, share in ((1.0, 1.0), (5.0, 99.0)))
-    assert _unusual([thin], 8) == "As an 8 it is unusually thin."
+    assert _unusual([thin], 8) == "For an 8, it is unusually thin."
     assert _unusual([fat, Finding(MEASURES[1], -40, (-10, 10), 0.0)], 6).endswith(
         "unusually thick and leaning to the left."
     )
-    nothing = "Among real sixes nothing about it is unusual."
+    nothing = "Compared with real sixes, nothing about it is unusual."
     assert _unusual([Finding(MEASURES[0], 2, (1.5, 3.5), 50.0)], 6) == nothing
     assert _unusual([Finding(MEASURES[0], 1.46, (1.5, 3.5), 2.0)], 6) == nothing, "1.5 px, usually 1.5 to 3.5"
 

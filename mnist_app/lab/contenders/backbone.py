@@ -1,4 +1,4 @@
-"""Transfer from photographs: MobileNetV3's layers as ImageNet taught them, and one new layer on top."""
+"""Transfer from photographs: MobileNetV3's layers with ImageNet's weights, and one new layer on top."""
 
 import importlib
 import sys
@@ -23,13 +23,13 @@ from mnist_app.models.networks import batch_of, count_parameters, logits_of
 from mnist_app.storage import data_folder
 
 URL = "https://download.pytorch.org/models/mobilenet_v3_small-047dcff4.pth"  # 10 MB, ends with the start of its SHA-256
-SIDE = 84  # pixels that a digit is enlarged to: at 28 the network would halve it to nothing
+SIDE = 84  # pixels a digit is enlarged to; repeated halving would leave nothing of 28
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's red, green and blue
 CHUNK = 100  # pictures at once
 
 
 class Backbone(nn.Module):
-    """Pictures (B, 1, 28, 28) as ImageNet's networks want them, and what the frozen layers make of them (B, 576)."""
+    """Prepares pictures (B, 1, 28, 28) like ImageNet's, and gives the frozen layers' features (B, 576)."""
 
     mean: Tensor
     deviation: Tensor
@@ -46,7 +46,7 @@ class Backbone(nn.Module):
 
 
 class Transferred(nn.Module):
-    """A backbone, and the layer that reads digits in what it says."""
+    """A backbone, and the layer that reads digits from its features."""
 
     def __init__(self, features: Backbone, classifier: nn.Linear) -> None:
         super().__init__()
@@ -57,27 +57,27 @@ class Transferred(nn.Module):
 
 
 def load_backbone(url: str = URL, patience: float = PATIENCE) -> Backbone:
-    """MobileNetV3's layers with ImageNet's weights, downloaded once. Raises AppError where they cannot be had."""
+    """MobileNetV3's layers with ImageNet's weights, downloaded once. Raises AppError if that fails."""
     make_torchvision_importable()
     network = importlib.import_module("torchvision.models").mobilenet_v3_small()
     try:
-        with giving_up_after(patience), redirect_stdout(sys.stderr):  # where torch says that it downloads
+        with giving_up_after(patience), redirect_stdout(sys.stderr):  # torch prints that it downloads
             weights = torch.hub.load_state_dict_from_url(
                 url, str(data_folder()), progress=False, check_hash=True, weights_only=True
             )
         network.load_state_dict(weights)
-    # A RuntimeError is torch's word for a wrong hash, for half a file and for other shapes.
+    # torch raises RuntimeError for a wrong hash, an incomplete file and other shapes.
     except (OSError, RuntimeError, EOFError, UnpicklingError, HTTPException) as error:
         with suppress(OSError):
-            (data_folder() / Path(url).name).unlink()  # whatever is wrong with it, it shall not count as downloaded
+            (data_folder() / Path(url).name).unlink()  # a bad file must not count as downloaded
         reason = " ".join(str(error).split())[:200]
-        raise AppError(f"ImageNet's weights could not be had from {url} ({reason}). Run it again.") from None
+        raise AppError(f"ImageNet's weights could not be downloaded from {url} ({reason}). Try again.") from None
     return Backbone(nn.Sequential(network.features, network.avgpool)).eval()
 
 
 @torch.inference_mode()
 def seen_by(backbone: Backbone, lesson: Lesson) -> NDArray[np.float32]:
-    """What the frozen layers make of the digits to learn from (N, 576)."""
+    """The frozen layers' features (N, 576) of the digits to learn from."""
     parts = torch.from_numpy(lesson.digits.images.copy()).split(CHUNK)
     seen = []
     for number, part in enumerate(parts, 1):

@@ -18,7 +18,7 @@ from mnist_app.models.registry import find_model, load_card, load_model
 from mnist_app.training.train import TrainConfig
 
 WHOLE = "mnist-cnn"
-CALIBRATING = 512  # digits by which the range of each layer's values is measured
+CALIBRATING = 512  # digits on which the range of each layer's values is measured
 FINE_TUNING = TrainConfig(epochs=2, learning_rate=2e-3)
 
 
@@ -41,7 +41,7 @@ def _rounded(lesson: Lesson) -> Fitted:
 
 
 def pruned(percent: int) -> Contender:
-    """mnist-cnn without the ``percent`` of its weights that are nearest to 0, tuned for two more epochs."""
+    """mnist-cnn without the ``percent`` of its weights that are nearest to 0, fine-tuned for two epochs."""
 
     def fit(lesson: Lesson) -> Fitted:
         network = load_model(find_model(WHOLE)).network
@@ -50,7 +50,7 @@ def pruned(percent: int) -> Contender:
         prune.global_unstructured(weights, prune.L1Unstructured, amount=percent / 100)
         for layer in layers:
             prune.remove(layer, "weight")
-            # No slope where nothing is left, so that it stays so: PyTorch's own masks cannot be averaged over steps.
+            # Removed weights get no gradient, so they stay 0: PyTorch's own masks break the moving average of weights.
             layer.weight.register_hook(partial(torch.mul, layer.weight.detach() != 0))
         found = learned(network, FINE_TUNING, lesson)
         return replace(found, parameters=found.parameters - sum(int((layer.weight == 0).sum()) for layer in layers))

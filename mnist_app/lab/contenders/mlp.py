@@ -1,4 +1,4 @@
-"""Fully connected networks: every pixel for itself, wherever it lies."""
+"""Fully connected networks, which do not know where in the picture a pixel lies."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ from mnist_app.lab.networks import network
 from mnist_app.training.augmentation import STILL
 from mnist_app.training.train import TrainConfig
 
-# As tutorials train it: Adam at 1e-3, batches of 32, ten epochs; no decay, no smoothing, no average, no augmentation.
+# As in tutorials: Adam at 1e-3, batches of 32, ten epochs; no decay, smoothing, moving average or augmentation.
 PLAIN = TrainConfig(
     epochs=10,
     batch_size=32,
@@ -23,7 +23,7 @@ PLAIN = TrainConfig(
 
 
 class MLP(nn.Module):
-    """Fully connected layers with ReLU between them, and dropout after each where it is above 0."""
+    """Fully connected layers with ReLU between them, and dropout after each if it is above 0."""
 
     def __init__(self, *widths: int, dropout: float = 0.0) -> None:
         super().__init__()

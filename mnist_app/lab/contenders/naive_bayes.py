@@ -1,4 +1,4 @@
-"""Naive Bayes: every pixel on its own, as if it knew nothing of the others."""
+"""Naive Bayes: every pixel on its own, as if pixels were independent."""
 
 from sklearn.naive_bayes import GaussianNB
 

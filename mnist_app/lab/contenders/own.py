@@ -1,4 +1,4 @@
-"""The models that this app reads with, for comparison: they have learned before, by their cards' commands."""
+"""This app's own models, for comparison. They are trained already, by the commands on their cards."""
 
 import hashlib
 
@@ -12,7 +12,7 @@ def _own(name: str, title: str, expected: Expected | None = None) -> Contender:
     folder = find_model(name)
     card = load_card(folder)
     weights = hashlib.sha256(answering_file(folder).read_bytes()).hexdigest()[:8]
-    # What the same command makes anew, or what is calibrated, is another model, though nobody learned otherwise.
+    # A model retrained by the same command, or recalibrated, is another one: weights and temperature tell them apart.
     recipe = f"{card.command}\n# weights {weights}, temperature {card.temperature:.3f}"
 
     def fit(_: Lesson) -> Fitted:

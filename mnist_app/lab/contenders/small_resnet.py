@@ -8,7 +8,7 @@ from mnist_app.training.train import TrainConfig
 
 
 class Residual(nn.Module):
-    """Two convolutions whose result is added to what went in, halving the picture if ``stride`` is 2."""
+    """Two convolutions whose result is added to their input, halving the picture if ``stride`` is 2."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()

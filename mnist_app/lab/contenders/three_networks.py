@@ -12,7 +12,7 @@ MEMBERS = ("mnist-cnn", "deep-cnn", "small-resnet")
 
 
 def mean_of(graphs: Sequence[bytes]) -> bytes:
-    """One graph of several: its logits are the logarithm of the mean of their probabilities, by ten digits."""
+    """Combine graphs into one, whose logits (N, 10) are the logarithm of the mean of their probabilities."""
     nodes, tensors, probabilities, features = [], [], [], []
     for number, content in enumerate(graphs):
         prefix = f"member{number}_"

@@ -1,4 +1,4 @@
-"""As few weights as 99.3% allow."""
+"""As few weights as an accuracy of 99.3% allows."""
 
 from torch import Tensor, nn
 

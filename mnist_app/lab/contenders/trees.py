@@ -1,4 +1,4 @@
-"""Decision trees, alone, in a forest, and one after another."""
+"""Decision trees: a single one, a random forest, and gradient boosting."""
 
 from collections import defaultdict
 from typing import Any
@@ -14,12 +14,12 @@ from mnist_app.lab.contender import Expected
 
 
 def _of_tree(tree: Any) -> int:
-    """A threshold in each node, ten shares in each leaf."""
+    """The number of parameters: a threshold in each node, ten shares in each leaf."""
     return int(tree.node_count - tree.n_leaves + 10 * tree.n_leaves)
 
 
 def _boosted_trees(fitted: HistGradientBoostingClassifier) -> list[Any]:
-    """The nodes of each tree, in the order of the rounds, ten to a round: scikit-learn offers no way but this to them.
+    """The nodes of each tree, by rounds of ten trees. scikit-learn has no public access to them.
 
     Each node has feature_idx, num_threshold, left, right, is_leaf and value.
     """
@@ -27,7 +27,7 @@ def _boosted_trees(fitted: HistGradientBoostingClassifier) -> list[Any]:
 
 
 def boosting_as_onnx(fitted: HistGradientBoostingClassifier) -> onnx.ModelProto:
-    """ONNX of boosted trees. skl2onnx 1.20 gives onnx 1.23 truth values where that takes only whole numbers."""
+    """Boosted trees as ONNX. skl2onnx 1.20 cannot do this: it passes booleans where onnx 1.23 accepts only integers."""
     columns: dict[str, list[Any]] = defaultdict(list)  # a value for each node, or for each leaf
     for number, tree in enumerate(_boosted_trees(fitted)):
         for at, node in enumerate(tree):
@@ -66,7 +66,7 @@ def boosting_as_onnx(fitted: HistGradientBoostingClassifier) -> onnx.ModelProto:
 
 
 def _in_single_precision(threshold: float) -> float:
-    """The largest number that is no larger: rounded up, it could let through a pixel that lies just above it."""
+    """The largest float32 up to the threshold: rounded up, it could let through a pixel just above the threshold."""
     nearest = np.float32(threshold)
     return float(nearest if float(nearest) <= threshold else np.nextafter(nearest, np.float32(-np.inf)))
 

@@ -1,4 +1,4 @@
-"""Ten probabilities as curves over a row of pictures, and a slider that goes through them without asking the server."""
+"""Ten probabilities as curves over a series of pictures, with a slider that works without asking the server."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -27,9 +27,9 @@ _element = st.components.v2.component(
 class Plot:
     """What one model reads in every picture."""
 
-    title: str  # empty where there is only one
+    title: str  # empty if it is the only plot
     probabilities: list[list[float]]  # (F, 10)
-    doubts: list[float]  # (F,): how probable it is that it is no digit
+    doubts: list[float]  # (F,): probability that it is not a digit
     words: list[str]  # (F,)
 
     @classmethod
@@ -43,10 +43,10 @@ class Plot:
 
 @dataclass(frozen=True)
 class Growth:
-    """Strokes on the pad of which each picture shows the beginning."""
+    """How much of the strokes on the pad each picture shows."""
 
     strokes: list[list[list[float]]]  # in writing order
-    shares: list[float]  # (F,), of the pen's way
+    shares: list[float]  # (F,): of the pen's path, 0 to 1
 
 
 def curves(
@@ -58,11 +58,10 @@ def curves(
     key: str,
     growth: Growth | None = None,
 ) -> None:
-    """Show pictures (F, 28, 28), one at a time, over what is read in each; ``at`` is the first to be shown.
+    """Show pictures (F, 28, 28), one at a time, with curves of what is read in each; ``at`` is shown first.
 
-    ``name`` says what changes along the slider, ``labels`` (F) how much of it there is in each picture.
-    With ``growth`` they stand where the time was, and can be replayed at the pace at which the strokes were drawn: that
-    only the browser knows.
+    ``name`` says what changes along the slider, and ``labels`` (F) how much of it there is in each picture. With
+    ``growth`` the axis is time, and the pictures can be replayed at the pen's own pace, which only the browser knows.
     """
     data = {
         "name": name,

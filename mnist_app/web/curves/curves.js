@@ -1,8 +1,8 @@
-// Draws ten probabilities as curves and lets a slider, which the arrow keys move too, go through the pictures below them.
+// Draws ten probabilities as curves, with a slider, which the arrow keys move too, that steps through the pictures.
 
-const WORTH_NAMING = 0.25; // the curve of what never gets as probable as this has no name: they all lie at the bottom
-const EVEN_PACE = 40; // ms a picture, where the pen's own pace is not known
-const REST = 150; // ms without another picture: the pen was off the paper, and what is read stays what it was
+const WORTH_NAMING = 0.25; // a curve that never reaches this gets no name: all of those lie at the bottom
+const EVEN_PACE = 40; // ms per picture, if the pen's own pace is not known
+const REST = 150; // ms without a new picture: the pen was off the paper, and the curves stay level
 const shown = new WeakMap(); // what each element last showed
 
 function make(tag, className, text = "") {
@@ -25,13 +25,13 @@ function line(values, axis, colour, isDashed) {
   const path = document.createElementNS("http://www.w3.org/2000/svg", "polyline");
   const points = corners(values, axis).map(([x, value]) => `${x.toFixed(2)},${(100 - 100 * value).toFixed(2)}`);
   path.setAttribute("points", points.join(" "));
-  // Towards the colour of the text, or some are too pale on white and others too dark on black: 3 to 1 at least.
+  // Mixed with the text colour for at least 3 to 1: some would be too pale on white, others too dark on black.
   path.style.stroke = `color-mix(in srgb, ${colour} 70%, currentColor)`;
   if (isDashed) path.setAttribute("stroke-dasharray", "4 4");
   return path;
 }
 
-/** The ten digits' curves, and that of no digit: of each its name, its colour and its values. */
+/** The curves of the ten digits and of "no digit", each with its name, colour and values. */
 export function series(plot, colours) {
   const digits = colours.map((colour, digit) => ({
     name: String(digit),
@@ -42,14 +42,14 @@ export function series(plot, colours) {
   return [...digits, doubt];
 }
 
-/** Where a curve's name stands: at its highest point, the middle one if it stays there. */
+/** The index at which a curve's name is shown: its highest point, or the middle one of several. */
 export function peak(values) {
   const highest = Math.max(...values);
   const there = values.map((value, at) => (value >= highest - 0.01 ? at : -1)).filter((at) => at >= 0);
   return there[Math.floor(there.length / 2)];
 }
 
-/** When the pen had gone each of these shares of its way, ms; null where nobody saw it go. */
+/** When the pen had covered each of these shares of its path, in ms; null if its movement was not seen. */
 export function momentsOf(shares, timeline) {
   const whole = timeline?.at(-1)?.way;
   if (!whole) return null;
@@ -61,12 +61,12 @@ export function momentsOf(shares, timeline) {
   });
 }
 
-/** Where each of so many pictures stands along the slider: at its moment, ms, where that is known, else one by one. */
+/** Where each of `count` pictures lies along the slider: at its moment, in ms, if that is known, else at its index. */
 export function axisOf(count, moments) {
   const places = moments ?? Array.from({ length: count }, (_, at) => at);
   const end = places.at(-1);
   const percent = (place) => (end ? (100 * place) / end : 0);
-  /** The picture that was the latest there. */
+  /** The latest picture at a place on the slider. */
   const at = (place) => Math.max(0, places.findLastIndex((other) => other <= place));
   return { places, end, percent, at, isTime: Boolean(moments) };
 }
@@ -95,7 +95,7 @@ function chart(plot, colours, axis) {
     const label = make("span", "name", name);
     const share = axis.percent(axis.places[at]);
     label.style.left = `${share}%`;
-    label.style.setProperty("--share", share); // at the edges the name stays within them
+    label.style.setProperty("--share", share); // keeps the name inside the chart at its edges
     label.style.top = `${100 - 100 * values[at]}%`;
     label.style.setProperty("--colour", isDashed ? "#6b6b6b" : colour);
     box.append(label);
@@ -129,7 +129,7 @@ function build(root, data) {
 
   let shownAt = data.at;
 
-  /** Show a picture, with the slider at its place, or at a later one where it was still the latest. */
+  /** Show a picture, with the slider at its place, or at a later one where it is still the latest picture. */
   function show(at, place = axis.places[at]) {
     shownAt = at;
     slider.value = place;
@@ -145,13 +145,13 @@ function build(root, data) {
     slider.setAttribute("aria-valuetext", `${axis.isTime ? `${seconds(place)} s, ` : ""}${data.labels[at]}: ${words}`);
   }
 
-  /** A button that writes the drawing again as it was written, or evenly where that is not known. */
+  /** A button that replays the drawing at the pace of the pen, or evenly if that is not known. */
   function player() {
     const button = make("button", "play", axis.isTime ? "Replay as drawn" : "Replay");
     button.type = "button";
     button.addEventListener("click", () => {
       const began = performance.now();
-      const run = (root.run = {}); // a later press, or other data, ends this one
+      const run = (root.run = {}); // a later press or new data ends this run
       const step = () => {
         if (root.run !== run || !root.isConnected) return;
         const gone = performance.now() - began;
@@ -168,7 +168,7 @@ function build(root, data) {
     root.run = null;
     show(axis.at(Number(slider.value)), Number(slider.value));
   });
-  // From picture to picture, however long that took: the browser's own steps would pass some by.
+  // Step from picture to picture, however far apart they are in time: the browser's own steps would skip some.
   slider.addEventListener("keydown", (event) => {
     const [before, after] = [Math.max(0, shownAt - 1), Math.min(last, shownAt + 1)];
     const keys = { ArrowLeft: before, ArrowDown: before, ArrowRight: after, ArrowUp: after, Home: 0, End: last };

@@ -1,4 +1,4 @@
-"""A split as a map of points: hover shows the picture, a click opens it, a box or a lasso fills the gallery."""
+"""A split as a map of points: hovering shows a picture, a click opens it, a box or a lasso fills the gallery."""
 
 import base64
 from collections.abc import Callable
@@ -30,7 +30,7 @@ class Drawn:
 
     place: NDArray[np.float32]  # (2,)
     picture: str  # URL
-    near: tuple[int, ...]  # its nearest pictures in the split
+    near: tuple[int, ...]  # indices of its nearest pictures in the split
 
 
 def digit_map(
@@ -44,9 +44,9 @@ def digit_map(
     on_pick: Callable[[int], None],
     on_area: Callable[[str], None],
 ) -> None:
-    """Show every picture at its place; those that are not ``chosen`` stand back.
+    """Show every picture at its place; those that are not ``chosen`` are faded.
 
-    ``on_pick`` hears the index of a point that was clicked, ``on_area`` the corners that were drawn, as text.
+    ``on_pick`` gets the index of a clicked point, ``on_area`` the corners of a drawn area as text.
     """
 
     def heard_pick() -> None:
@@ -77,11 +77,11 @@ def digit_map(
 
 
 def _percent(shares: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """Whole percent, as answer.py rounds them; 255 where that would claim certainty."""
+    """Whole percent, as answer.py rounds them; 255 if that would claim certainty."""
     rounded = np.floor(shares * 100 + 0.5).astype(np.uint8)
     return np.where((shares >= 0.995) & (shares < 1), np.uint8(255), rounded)
 
 
 def _packed(values: NDArray[Any]) -> str:
-    """An array's bytes for JSON."""
+    """An array's bytes in base64, for JSON."""
     return base64.b64encode(values.tobytes()).decode()

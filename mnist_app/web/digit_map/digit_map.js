@@ -1,18 +1,18 @@
-// A map of up to 55,000 points on one canvas. Hover shows a point's picture, a click opens it; with a tool in hand a
-// drag marks a box or a lasso, whose corners the script is told. Arrow keys walk from point to point, Enter opens; with
-// Shift they stretch a box, which Enter marks.
+// A map of up to 55,000 points on one canvas. Hovering shows a point's picture, a click opens it. With a tool selected,
+// a drag marks a box or a lasso, and its corners are sent to the script. Arrow keys move from point to point, Enter
+// opens one; with Shift the arrow keys stretch a box, and Enter marks it.
 
-const REACH = 14; // CSS pixels from a point within which it is meant
-const CELL = 40; // map units; the points are filed by such squares
+const REACH = 14; // CSS pixels: how close the pointer must be to a point
+const CELL = 40; // map units: the side of the squares by which points are filed
 const MOST_CORNERS = 64; // as in explore/explorer.py
 const DRAG = 5; // CSS pixels that make a click a drag
-const ROOM = 4; // map units around the points at which a box by keyboard begins and ends
+const ROOM = 4; // map units of margin around the two end points of a box made by keyboard
 
 const SCHEME = matchMedia("(prefers-color-scheme: dark)");
 
 const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
 
-/** Points filed by square, to find the nearest without asking all of them. */
+/** Points filed by square, to find the nearest one without checking them all. */
 export class Points {
   constructor(x, y) {
     this.x = x;
@@ -29,7 +29,7 @@ export class Points {
     return Math.floor(x / CELL) * 1000 + Math.floor(y / CELL);
   }
 
-  /** The point nearest to a place, or -1 where none lies within reach. */
+  /** The point nearest to a place, or -1 if none lies within reach. */
   nearest(x, y, reach) {
     let best = -1;
     let least = reach * reach;
@@ -44,7 +44,7 @@ export class Points {
     return best;
   }
 
-  /** The nearest point in a direction, within 45 degrees of straight; -1 at the edge. */
+  /** The nearest point within 45 degrees of a direction; -1 at the edge of the map. */
   towards(from, dx, dy) {
     let best = -1;
     let least = Infinity;
@@ -59,7 +59,7 @@ export class Points {
   }
 }
 
-/** Corners of a drawn line, thinned to as many as the script takes, whole and on the map. */
+/** Corners of a drawn line, thinned to as many as the script accepts, rounded and kept on the map. */
 export function corners(line, side) {
   const every = Math.ceil(line.length / MOST_CORNERS);
   const held = (value) => Math.round(Math.min(side, Math.max(0, value)));
@@ -94,9 +94,9 @@ class DigitMap {
     this.card = root.querySelector("figure");
     this.status = root.querySelector("[role=status]");
     this.tool = matchMedia("(pointer: coarse)").matches ? null : "box";
-    this.line = []; // of the drag under way, map units
+    this.line = []; // of the current drag or box, in map units
     this.hovered = -1;
-    this.anchor = -1; // the point from which Shift and arrows stretch a box
+    this.anchor = -1; // the point at which a box stretched with Shift began
     this.canvas.addEventListener("pointermove", (event) => this.onMove(event));
     this.canvas.addEventListener("pointerdown", (event) => this.onDown(event));
     this.canvas.addEventListener("pointerup", (event) => this.onUp(event));
@@ -109,7 +109,7 @@ class DigitMap {
     });
     root.querySelector(".tools").addEventListener("click", (event) => this.take(event.target.dataset.tool));
     new ResizeObserver(() => {
-      if (this.canvas.width !== this.sharpSide()) this.draw(); // it also tells of the size that was drawn already
+      if (this.canvas.width !== this.sharpSide()) this.draw(); // it also reports the size that was drawn already
     }).observe(this.canvas.parentElement);
     this.showTool();
   }
@@ -122,7 +122,7 @@ class DigitMap {
     this.chosen = bytes(data.chosen);
     this.canvas.setAttribute(
       "aria-label",
-      `Map of ${this.count.toLocaleString("en")} digits. Arrow keys go from digit to digit, Enter opens one; with Shift they stretch a box, which Enter marks.`,
+      `Map of ${this.count.toLocaleString("en")} digits. Arrow keys move from digit to digit, Enter opens one; with Shift they stretch a box, and Enter selects it.`,
     );
     this.draw();
   }
@@ -149,7 +149,7 @@ class DigitMap {
     this.canvas.style.cursor = this.tool ? "crosshair" : "pointer";
   }
 
-  /** Canvas pixels for each map unit, and the margin that keeps marks from the edge. */
+  /** CSS pixels per map unit, with a margin on each side that keeps marks off the edge. */
   get scale() {
     return (this.canvas.clientWidth - 24) / this.data.side;
   }
@@ -163,7 +163,7 @@ class DigitMap {
     if (event.button > 0) return;
     this.pressed = [event.clientX, event.clientY];
     this.line = [this.place(event)];
-    if (this.tool || event.pointerType !== "touch") this.canvas.setPointerCapture(event.pointerId); // its end is heard
+    if (this.tool || event.pointerType !== "touch") this.canvas.setPointerCapture(event.pointerId); // so that its end is heard
   }
 
   onMove(event) {
@@ -183,7 +183,7 @@ class DigitMap {
   onUp(event) {
     if (!this.pressed) return;
     if (this.line.length === 2) {
-      // too short a lasso to hold anything, and no click either
+      // a lasso too short to hold anything, but no click either
     } else if (this.line.length > 2) {
       this.mark();
     } else {
@@ -198,7 +198,7 @@ class DigitMap {
     this.tell("area", drawn.map(([x, y]) => `${x}.${y}`).join("_"));
   }
 
-  /** A box from a point to the one that is hovered; none from -1. */
+  /** Stretch a box from a point to the hovered one; -1 removes the box. */
   stretch(anchor) {
     this.anchor = anchor;
     this.line = [];
@@ -257,7 +257,7 @@ class DigitMap {
     this.draw();
   }
 
-  /** The side of the canvas in the screen's own pixels. */
+  /** The side of the canvas in physical pixels. */
   sharpSide() {
     return Math.round(this.canvas.clientWidth * devicePixelRatio);
   }
@@ -282,7 +282,7 @@ class DigitMap {
 
   drawPoints(pen) {
     const size = this.count > 20000 ? 2 : 3;
-    const scale = this.scale; // asks the page for a width: once, not for every point
+    const scale = this.scale; // reads a width from the page: once, not for every point
     for (const [isOn, alpha] of [[0, 0.1], [1, 0.8]]) {
       pen.globalAlpha = alpha;
       this.data.colours.forEach((colour, digit) => {
@@ -296,7 +296,7 @@ class DigitMap {
     pen.globalAlpha = 1;
   }
 
-  /** Crosses, so that they are told from the rest without their colour. */
+  /** Crosses, so that mistakes can be told from the rest without colour. */
   drawMistakes(pen) {
     for (const [width, colour] of [[4.5, this.paper], [2, this.data.wrong]]) {
       for (const isOn of [0, 1]) {
@@ -356,7 +356,7 @@ class DigitMap {
     if (this.data.drawn) this.drawDrawing(pen);
   }
 
-  /** The visitor's own digit: a picture in a frame, tied to its nearest neighbours. */
+  /** The visitor's own digit: a framed picture, with lines to its nearest neighbours. */
   drawDrawing(pen) {
     const [x, y] = this.data.drawn.place.map((value) => value * this.scale);
     pen.beginPath();
@@ -383,6 +383,6 @@ export default function ({ parentElement, data, setTriggerValue }) {
   if (!maps.has(root)) maps.set(root, new DigitMap(root));
   const map = maps.get(root);
   map.update(data, setTriggerValue);
-  SCHEME.addEventListener("change", map.onScheme); // once, however often it is asked for
-  return () => SCHEME.removeEventListener("change", map.onScheme); // or no map would ever be forgotten
+  SCHEME.addEventListener("change", map.onScheme); // the same listener is added only once
+  return () => SCHEME.removeEventListener("change", map.onScheme); // or no map could ever be garbage-collected
 }

@@ -1,4 +1,4 @@
-"""Takes a visitor to what they asked for, where that is elsewhere on the page or the page is another one."""
+"""Scrolls to what a visitor asked for, elsewhere on the page or on another one."""
 
 from pathlib import Path
 
@@ -10,5 +10,5 @@ _element = st.components.v2.component("lead", js=(Path(__file__).parent / "lead.
 
 
 def lead() -> None:
-    """At the end of every page, when all is there that session.lead_to() may have named."""
+    """Call this at the end of every page, once everything that session.lead_to() may name is there."""
     _element(data=session.led(), key="lead")

@@ -1,11 +1,11 @@
-// Scrolls once to what the script leads to. Streamlit keeps the place when a script goes to another page, so that one
-// would begin in the middle of it; and on a phone what a press changes lies above or below the screen.
+// Scrolls once to the element that the script names. Streamlit keeps the scroll position when a script switches pages,
+// so a new page would start in the middle; and on a phone, what a press changes may be above or below the screen.
 
-const NARROW = matchMedia("(max-width: 640px)"); // where columns lie one above the other
+const NARROW = matchMedia("(max-width: 640px)"); // where columns are stacked
 
-let led = null; // the number of what was led to last: outlives this element, which every page has its own of
+let led = null; // the number of the last request; it outlives this element, as every page has its own
 
-/** Whether all of it, or as much as there is room for, is on the screen. */
+/** Whether all of it is on the screen. */
 function isSeen(element) {
   const { top, bottom } = element.getBoundingClientRect();
   return top >= 0 && bottom <= innerHeight;
@@ -18,6 +18,6 @@ export default function ({ data: { to, number, isArrival } }) {
   if (!element || (!isArrival && (!NARROW.matches || isSeen(element)))) return;
   element.scrollIntoView({ block: isArrival ? "start" : "center" });
   if (!isArrival) return;
-  element.tabIndex = -1; // what had the focus may be gone, and who listens hears what is new
+  element.tabIndex = -1; // the focused element may be gone, and screen readers should read the new one
   element.focus({ preventScroll: true });
 }

@@ -29,9 +29,9 @@ def live_ink(
 ) -> None:
     """Let the answer panel follow the pen.
 
-    ``drawing`` is what the canvas has told the script, and ``reading`` what the script reads; ``version`` changes
-    whenever ink was replaced rather than added to; ``model`` is the one that reads. Unless it ``follows``, the panel is
-    left to the script: it shows a picture's answer. Where the first stroke ``is_awaited``, the page hears of its end.
+    ``drawing`` is the ink that the canvas has sent to the script, and ``reading`` what the script reads with ``model``.
+    ``version`` changes whenever ink was replaced rather than added to. Unless it ``follows`` the pen, the panel is left
+    to the script and shows a picture's answer. If the first stroke ``is_awaited``, the page reruns as soon as it ends.
     """
     data = {
         "url": shared.path_of("api/predict"),
@@ -49,14 +49,14 @@ def live_ink(
 
 
 def hear_pen_up() -> None:
-    """Have what this stands in, a fragment or the page, run as the pen goes up: the canvas tells of it 200 ms later."""
+    """Rerun the fragment or page that contains this as soon as the pen goes up; the canvas reports it 200 ms later."""
     _ear(key=_EAR, on_pen_up_change=lambda: None)
 
 
 def ink_ahead(pad: Pad, known: Drawing, pen_width: float) -> Drawing:
-    """The ink on the pad, in a run that the pen's going up has called for ahead of what the canvas told, ``known``.
+    """The ink on the pad; in a rerun caused by pen-up it is ahead of ``known``, the ink that the canvas has sent.
 
-    Once the canvas has told of the same strokes, its points are a little others: what was read stays what is read.
+    When the canvas sends the same strokes later, its points differ slightly: the points already read stay in use.
     """
     try:
         said = sent(_EAR, "pen_up")
@@ -64,13 +64,13 @@ def ink_ahead(pad: Pad, known: Drawing, pen_width: float) -> Drawing:
             ink = Drawing.from_points(said["strokes"])
             pad.ahead = replace(ink, pen_width=known.pen_width or pen_width)
             return pad.ahead
-    except (DrawingError, KeyError, TypeError):  # the canvas will tell
+    except (DrawingError, KeyError, TypeError):  # the canvas will send it
         pass
     return pad.ahead if pad.ahead and _is_same(pad.ahead, known) else known
 
 
 def _is_same(ahead: Drawing, known: Drawing) -> bool:
-    """Whether these are the same strokes, by where they begin and end."""
+    """Whether these are the same strokes, judged by where they begin and end."""
     return len(ahead.strokes) == len(known.strokes) and all(
         np.abs(one[[0, -1]] - other[[0, -1]]).max() <= NEAR
         for one, other in zip(ahead.strokes, known.strokes, strict=True)

@@ -1,20 +1,20 @@
 // Reads the pen while it moves: follows the pointer on the canvas, asks the server's API about the strokes so far and
-// paints the answer into the panel that the page has drawn, without a rerun of the script; whoever else waits for the ink,
-// see pen_up.js, hears of each stroke before the canvas tells of it. If anything here fails, the panel still shows what the
-// script writes into it after each stroke.
+// paints the answer into the page's panel, without a rerun of the script. It also announces the ink at each pen-up,
+// before the canvas reports it (see pen_up.js). If anything here fails, the panel still shows what the script writes
+// into it after each stroke.
 
 const SHORTEST_INTERVAL = 30; // ms between requests: 30 answers a second is as many as an eye can use
 const COURTESY = 4; // ms of rest for each ms that an answer was late
-const INTERVAL_AFTER_NONE = 1000; // ms to the next request after one that was refused or lost
-const PATIENCE = 3000; // ms after which an answer is no longer waited for
-const CLOSEST = 1; // canvas pixels between two points that are worth sending
+const INTERVAL_AFTER_NONE = 1000; // ms to the next request after one that was rejected or lost
+const PATIENCE = 3000; // ms to wait for an answer
+const CLOSEST = 1; // canvas pixels: points closer than this are not worth sending
 const BLOT = 0.5; // of the pen's width, as in ink/strokes.py: a stroke that spans less is a dot to the eye
-const NEAR = 4; // canvas pixels, as in web/live_ink/__init__.py, that a point may have moved: canvas and pages round
-const PACE = 0.4; // canvas pixels a ms, for a stroke that was not seen being written
-const PAUSE = 300; // ms before a stroke, where the one before it on the pad is not the one that was written before it
+const NEAR = 4; // canvas pixels, as in web/live_ink/__init__.py: how far a point may move as canvas and pages round
+const PACE = 0.4; // canvas pixels per ms, for a stroke that was not seen being written
+const PAUSE = 300; // ms before a stroke that was not written right after the one before it on the pad
 const SCRIPT_HAS_HEARD = 8000; // ms after pen-up: by then the script knows of the stroke, or never will
 
-/** Whether these points are some of those that the pen went through, from its first to its last. */
+/** Whether `points` are some of the `written` ones, in order, from the first to the last. */
 function isSame(written, points) {
   const isNear = (one, other) => Math.hypot(one[0] - other[0], one[1] - other[1]) <= NEAR;
   if (!isNear(written[0], points[0])) return false;
@@ -27,7 +27,7 @@ function isSame(written, points) {
   });
 }
 
-/** A stroke as the script reads it: one point, where it is a dot to the eye. */
+/** A stroke as the script reads it: a single point if it is a dot to the eye. */
 function asRead(points, penWidth) {
   const spans = [0, 1].map((axis) => {
     const values = points.map((point) => point[axis]);
@@ -36,28 +36,28 @@ function asRead(points, penWidth) {
   return Math.max(...spans) < BLOT * penWidth ? points.slice(0, 1) : points;
 }
 
-/** How far the pen had gone at each of these points. */
+/** The length of the pen's path up to each of these points. */
 function waysOf(points) {
   let way = 0;
   return points.map(([x, y], at) => (at ? (way += Math.hypot(x - points[at - 1][0], y - points[at - 1][1])) : 0));
 }
 
-/** The strokes on the pad and the answers about them. Knows no page: `ask` and `show` are given, and so is the clock. */
+/** The strokes on the pad and the answers about them. Touches no page: `ask`, `show` and the clock are passed in. */
 export class LiveInk {
   #ask;
   #show;
   #clock;
   #strokes = [];
-  #written = []; // what was seen of them being written: points, ms of each, and the stroke written right before
-  #last = null; // the one of these that the next stroke comes right after
+  #written = []; // the strokes seen being written: points, ms of each, and the stroke written right before
+  #last = null; // the one of these that the next stroke follows directly, if any
   #isDown = false;
   #penWidth = 0; // of the stroke that is being written
-  #state = 0; // of the ink, counted up with every change
+  #state = 0; // of the ink: a number that grows with every change
   #asked = 0; // the state that was last asked about
   #answered = { state: -1, answer: null };
-  #request = null; // what lets go of the answer that is waited for; one at a time
+  #request = null; // AbortController of the request under way; one at a time
   #sentAt = -Infinity;
-  #quickest = Infinity; // ms that an answer took
+  #quickest = Infinity; // ms that the fastest answer took
   #interval = SHORTEST_INTERVAL;
   #timer = null;
 
@@ -73,8 +73,8 @@ export class LiveInk {
   }
 
   /**
-   * The way that the pen had gone on the pad at each point of these strokes, and when, ms from the first. One that was
-   * not seen being written, as after a reload, takes its place evenly between the others; null where none was seen.
+   * The length of the pen's path at each point of these strokes, and the time, in ms from the first. A stroke that was
+   * not seen being written, as after a reload, gets an even pace between the others. Null if none was seen.
    */
   timeline(strokes) {
     const seen = this.#seen(strokes);
@@ -92,7 +92,7 @@ export class LiveInk {
     });
   }
 
-  /** For each of these strokes what was seen of its being written; null of none. */
+  /** For each of these strokes, what was seen of its being written, or null. */
   #seen(strokes) {
     let next = 0;
     return strokes.map((points) => {
@@ -107,7 +107,7 @@ export class LiveInk {
     return this.#isDown;
   }
 
-  /** Other ink lies on the pad now: cleared, undone, restored, another visitor's page. What is left keeps its times. */
+  /** The pad has other ink now: cleared, undone, restored, another visitor's page. What remains keeps its times. */
   replace(strokes) {
     this.#strokes = strokes.map((stroke) => [...stroke]);
     this.#written = this.#seen(strokes).filter(Boolean);
@@ -116,13 +116,13 @@ export class LiveInk {
     this.settle();
   }
 
-  /** The page itself says what it reads in this ink: whatever is still to come about it is late. */
+  /** The page has shown its own answer about this ink: answers still on their way are too late. */
   settle() {
     this.#asked = ++this.#state;
     this.#letGo();
   }
 
-  /** The pen is put down; `time` in ms, as by the clock. */
+  /** The pen is put down at `time`, in ms on the clock. */
   down(point, penWidth, time = this.#clock()) {
     this.#isDown = true;
     this.#penWidth = penWidth;
@@ -146,7 +146,7 @@ export class LiveInk {
     if (stroke.length > before) this.#changed();
   }
 
-  /** The last word on a stroke waits for nothing; often it has been said, or is on its way, when the pen goes up. */
+  /** Ask for the final answer about a stroke at once; at pen-up, it has often arrived or is on its way. */
   up() {
     if (!this.#isDown) return;
     this.#isDown = false;
@@ -187,9 +187,9 @@ export class LiveInk {
     try {
       answer = await this.#ask(this.#isDown ? this.#inkAsRead : this.#strokes, request.signal);
     } catch {
-      // No network, no server, no sense: the page's own answer comes after the stroke.
+      // No network, no server or no valid answer: the page's own answer comes after the stroke.
     }
-    if (this.#request !== request) return; // nobody waits for it any more
+    if (this.#request !== request) return; // it is no longer waited for
     this.#request = null;
     this.#pace(answer);
     if (answer) {
@@ -199,7 +199,7 @@ export class LiveInk {
     this.#next();
   }
 
-  /** An answer that took longer than the quickest so far stood in a queue: then others go first. */
+  /** An answer that took longer than the quickest so far waited in a queue: then let others go first. */
   #pace(answer) {
     if (!answer) {
       this.#interval = INTERVAL_AFTER_NONE;
@@ -261,14 +261,14 @@ export function frame(boxes, answer) {
   );
 }
 
-/** Say an answer to screen readers: once for each pen-up, so not again what was said already. */
+/** Announce an answer to screen readers once per pen-up: not again if it was announced already. */
 export function say(status, answer) {
   const sentence = answer ? (answer.text ? `I read ${answer.text}. ` : "") + `${inWords(answer).replace(" · ", ", ")}.` : "";
   if (status.textContent !== sentence) status.textContent = sentence;
 }
 
 async function askServer({ url, model }, strokes, signal) {
-  const request = new AbortController(); // AbortSignal.any would do, but tablets of 2023 do not know it
+  const request = new AbortController(); // AbortSignal.any would do, but tablets from 2023 lack it
   const patience = setTimeout(() => request.abort(), PATIENCE);
   signal.addEventListener("abort", () => request.abort());
   try {
@@ -284,7 +284,7 @@ async function askServer({ url, model }, strokes, signal) {
   }
 }
 
-/** The canvas's own pixels under a pointer, whatever the size at which it is shown. */
+/** The place of a pointer in the canvas's own pixels, whatever size the canvas is shown at. */
 function place(event, canvas) {
   const box = canvas.getBoundingClientRect();
   const round = (value) => Math.round(value * 10) / 10;
@@ -298,7 +298,7 @@ function canvasUnder(event) {
   return event.composedPath().find((node) => node.classList?.contains("upper-canvas")) ?? null;
 }
 
-// One pad, one panel: what follows outlives the reruns that mount this element again.
+// One pad, one panel: this state outlives the reruns that mount the element again.
 let page = { url: "", version: null, follows: false };
 let pointer = null; // {id, canvas} of the pen that is down
 let penUpAt = -Infinity;
@@ -328,7 +328,7 @@ function onDown(event) {
 function onMove(event) {
   if (pointer?.id !== event.pointerId) return;
   if (event.buttons === 0) {
-    onUp(event); // the pen was lifted where nobody saw it
+    onUp(event); // the pen was lifted unseen
     return;
   }
   const samples = event.getCoalescedEvents?.() ?? [];
@@ -348,18 +348,18 @@ function onUp(event) {
   if (event.type === "pointerup") tellInk();
 }
 
-/** Tell whoever waits for it of the ink as it is known here. */
+/** Announce the ink, as it is known here, to whoever waits for it. */
 function tellInk() {
   document.dispatchEvent(new CustomEvent("pen-up", { detail: { version: page.version, strokes: ink.strokes } }));
 }
 
-/** Agree with the script: on the ink, unless the pen has gone on since, and then on the answer. */
+/** Take over the script's ink, unless the pen has drawn more since, and then its answer. */
 function agree(isOtherInk) {
   clearTimeout(check);
   if (!isOtherInk && ink.isDown) return;
   const wait = penUpAt + SCRIPT_HAS_HEARD - performance.now();
   if (!isOtherInk && page.strokes.length < ink.strokes.length && wait > 0) {
-    check = setTimeout(() => agree(false), wait); // unless the script speaks of the newer ink before
+    check = setTimeout(() => agree(false), wait); // unless the script reports the newer ink first
     return;
   }
   if (isOtherInk || page.strokes.length !== ink.strokes.length) {
@@ -373,7 +373,7 @@ function agree(isOtherInk) {
   show(page.answer, true);
 }
 
-/** After an error of its own this part has missed some ink: the rest of the stroke is left to the script. */
+/** After an error, this part has missed some ink: leave the rest of the stroke to the script. */
 function safely(listener) {
   return (event) => {
     try {
@@ -385,7 +385,7 @@ function safely(listener) {
   };
 }
 
-/** Tells other parts of the page, synchronously, when the pen wrote strokes: the script itself never hears of it. */
+/** Tell other parts of the page, synchronously, when strokes were written; the script itself never learns it. */
 function onTimeline({ detail }) {
   detail.timeline = ink.timeline(detail.strokes);
 }
@@ -400,7 +400,7 @@ export default function ({ data }) {
   const isOtherInk = data.version !== page.version || data.follows !== page.follows;
   page = data;
   agree(isOtherInk);
-  document.dispatchEvent(new CustomEvent("ink-followed", { detail: data.version })); // a stroke may wait for that
+  document.dispatchEvent(new CustomEvent("ink-followed", { detail: data.version })); // a stroke may wait for this
   for (const [name, listener] of LISTENERS) document.addEventListener(name, listener, true);
   return () => {
     for (const [name, listener] of LISTENERS) document.removeEventListener(name, listener, true);

@@ -1,4 +1,4 @@
-// Tells the script of the ink each time the pen goes up: what this stands in, a fragment or the page, then runs again.
+// Sends the ink to the script each time the pen goes up, which reruns the fragment or page that contains this element.
 
 export default function ({ setTriggerValue }) {
   const tell = ({ detail }) => setTriggerValue("pen_up", detail);

@@ -1,4 +1,4 @@
-"""The drawing pad: the canvas component with its traps disarmed, its ink kept over reruns and page changes."""
+"""The drawing pad: the canvas with workarounds for its pitfalls and with ink that survives reruns and page changes."""
 
 import time
 from pathlib import Path
@@ -12,7 +12,7 @@ from mnist_app.web.canvas import INK, PAD_SIDE, Pad
 from mnist_app.web.session import sent
 
 PAPER = "#ffffff"  # the same in both themes: another background would wipe the drawing
-SENDING = 0.02  # seconds for what a panel has just answered: what is not sent yet is lost when a page begins to run
+SENDING = 0.02  # seconds to send what a panel has just answered: a page rerun drops what is not sent yet
 _GUARD = "pad_guard"
 
 _guard = st.components.v2.component(
@@ -21,12 +21,12 @@ _guard = st.components.v2.component(
 
 
 def drawing_pad(pad: Pad, pen_width: int) -> tuple[str | None, DeltaGenerator]:
-    """Show the canvas with the ink of ``pad``: what was wrong with the ink it sent, if anything, and a place on top.
+    """Show the canvas with the ink of ``pad``. Returns what was wrong with ink it sent, if anything, and an overlay.
 
-    Ink that cannot be read, or is more than a drawing may have, is given up for what was there before it.
+    Ink that cannot be read, or exceeds the limits of a drawing, is replaced by what was there before.
     """
     problem = None
-    if pad.key in st.session_state:  # before the canvas reads it: the component itself trusts what it finds there
+    if pad.key in st.session_state:  # before the canvas reads it: the widget trusts what it finds there
         try:
             pad.accept(st.session_state[pad.key])
         except DrawingError as error:
@@ -40,8 +40,11 @@ def drawing_pad(pad: Pad, pen_width: int) -> tuple[str | None, DeltaGenerator]:
 
 @st.fragment
 def _canvas(pad: Pad, pen_width: int, known: object) -> None:
-    """The canvas. What it says beyond what is ``known`` has the whole page run, but as a fragment's word: any other
-    would cut off the panel that answers ahead of it, which then began again."""
+    """The canvas; reruns the whole page if its state is no longer the ``known`` one.
+
+    It is a fragment because a message from outside a fragment would interrupt the panel that answers ahead of the
+    canvas, and that panel would start over.
+    """
     if _said(pad) != known:
         time.sleep(SENDING)
         st.rerun()
@@ -62,12 +65,12 @@ def _canvas(pad: Pad, pen_width: int, known: object) -> None:
 
 
 def _put_back(pad: Pad) -> None:
-    """Show again what a canvas has lost that was mounted anew."""
+    """Restore the ink that a canvas has lost by being remounted."""
     if sent(_GUARD, "remounted") == pad.key:
         pad.catch_up()
         pad.show(pad.latest)
 
 
 def _said(pad: Pad) -> object:
-    """Which canvas it is, and what the browser holds as its state."""
+    """The version of the canvas, and the state that the browser last sent for it."""
     return pad.version, st.session_state.get(pad.key)

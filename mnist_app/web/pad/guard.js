@@ -1,15 +1,15 @@
-// Looks after the canvas beside it: hides its toolbar, names it for screen readers, lets one finger draw at a time, holds
-// Undo and Clear back until the script has dealt with what was before, and strokes until the canvas that comes of those is
-// here, hands pasted pictures to the uploader, tells the script of a canvas that has lost its ink.
+// Looks after the canvas beside it. Hides its toolbar, names it for screen readers and lets one finger draw at a time.
+// Holds Undo and Clear until the script has handled what came before them, and strokes until the canvas that follows
+// Undo or Clear is there. Passes pasted pictures to the uploader, and tells the script if a canvas has lost its ink.
 
-// Its own styles come a round trip later: until then the canvas would lie below the pad, and ink beside the pen.
+// The canvas's own styles arrive a round trip later: until then it would lie below the pad, and ink beside the pen.
 const STYLES = `
   .dc-toolbar { display: none !important; }
   .dc-container { position: relative; }
   .dc-background-canvas, .dc-canvas { position: absolute; top: 0; left: 0; }
   canvas { touch-action: none; }
 `;
-const PATIENCE = 8000; // ms after which the canvas or the script will not speak any more
+const PATIENCE = 8000; // ms after which no word from the canvas or the script is expected
 const LOOK_EVERY = 20; // ms
 const TELL_EVERY = 1000; // ms
 
@@ -17,18 +17,18 @@ let retry = 0;
 let finger = null; // identifier of the touch that draws
 let pen = null; // {id, type, canvas} of the pointer that draws
 let watcher = null;
-let strokes = 0; // on the canvas, as far as seen here
-let known = { version: null, canvas: null, strokes: 0, canUndo: false }; // to the script
+let strokes = 0; // how many are on the canvas, as far as seen here
+let known = { version: null, canvas: null, strokes: 0, canUndo: false }; // what the script knows
 let followed = null; // version of the ink that live_ink.js follows
-let underWay = null; // "undo" or "clear": pressed, and the script has not said yet what comes of it
-let since = -Infinity; // the pen was lifted, or a button pressed
-let waiting = []; // what is still to be done, first to last: names of buttons to press, events of strokes to draw
-let held = null; // {id, type, events} of the pointer that draws a stroke which waits, or did when it was begun
+let underWay = null; // "undo" or "clear": pressed, but the script has not reported the result yet
+let since = -Infinity; // when the pen was lifted or a button pressed
+let waiting = []; // what is still to be done, in order: names of buttons to press, events of strokes to draw
+let held = null; // {id, type, events} of the pointer whose stroke waits, or waited when it began
 let look = 0;
 let isReplayed = false;
-let tended = { canvas: null, name: null }; // what was seen last
-let tell = () => {}; // the script
-let telling = 0; // of ink that is lost
+let tended = { canvas: null, name: null }; // the canvas seen last
+let tell = () => {}; // sends to the script
+let telling = 0; // timer that reports lost ink again
 
 function canvasRoot() {
   for (const host of document.querySelectorAll(".st-key-pad *")) {
@@ -37,7 +37,7 @@ function canvasRoot() {
   return null;
 }
 
-/** The canvas is mounted later than this element, and again under a new key; its shadow root fills later still. */
+/** Find the canvas: it is mounted after this element, and again under a new key; its shadow root fills even later. */
 function tend() {
   cancelAnimationFrame(retry);
   const root = canvasRoot();
@@ -46,7 +46,7 @@ function tend() {
     retry = requestAnimationFrame(tend);
     return;
   }
-  watcher?.observe(root, { childList: true, subtree: true }); // whose inside nobody sees from outside
+  watcher?.observe(root, { childList: true, subtree: true }); // an observer outside a shadow root does not see into it
   if (canvas === tended.canvas) return;
   canvas.setAttribute("role", "img");
   canvas.setAttribute("aria-label", "Drawing pad: draw a digit with mouse, pen or finger, or upload a picture of one below");
@@ -57,12 +57,12 @@ function tend() {
     root.append(style);
   }
   const name = root.host.closest("[class*='st-key-pad-']")?.className.match(/st-key-(pad-\d+)/)[1];
-  // When runs cut each other off the page may mount a canvas anew, with the ink that it began with.
+  // When script runs interrupt each other, a canvas may be remounted with the ink that it began with.
   if (name === tended.name) tellOfLoss(name);
   tended = { canvas, name };
 }
 
-/** Until the script has a new canvas for the ink: where runs cut each other off it does not hear everything. */
+/** Repeat until the script has made a new canvas for the ink: runs that are interrupted may miss a message. */
 function tellOfLoss(name) {
   clearTimeout(telling);
   tell("remounted", name);
@@ -73,7 +73,7 @@ function canvasUnder(event) {
   return event.composedPath().find((node) => node.classList?.contains("upper-canvas"));
 }
 
-/** The canvas takes fingers for each other and waits for all of them to be lifted: it is shown only the one that draws. */
+/** Show the canvas only the finger that draws: it mixes up fingers, and waits until all of them are lifted. */
 function oneFinger(event) {
   const canvas = canvasUnder(event);
   if (!canvas || !event.isTrusted) return;
@@ -85,15 +85,14 @@ function oneFinger(event) {
   if (drawing && !held && event.type === type && event.touches.length === touches.length) return;
   event.stopImmediatePropagation();
   if (event.cancelable) event.preventDefault();
-  if (!drawing || held) return; // which the canvas hears of as a mouse's
+  if (!drawing || held) return; // a held stroke reaches the canvas as mouse events
   const alone = { touches, targetTouches: touches, changedTouches: [drawing] };
   canvas.dispatchEvent(new TouchEvent(type, { bubbles: true, cancelable: true, composed: true, ...alone }));
 }
 
 /**
- * A stroke that begins while a press is to be answered, or where no canvas is for a moment, waits for the canvas that is to
- * come. To that it is a mouse's, whatever draws: a finger that was put on a canvas which is gone is heard of by its pointer
- * alone.
+ * Hold a stroke that begins while a press is unanswered, or while there is no canvas, until the next canvas is there.
+ * That canvas gets mouse events, whatever draws: a finger that was put on a canvas now gone only sends pointer events.
  */
 function holdStroke(event) {
   if (!event.isTrusted) return;
@@ -101,9 +100,9 @@ function holdStroke(event) {
     if (!event.target.closest?.(".st-key-pad") || event.button > 0) return;
     if (!held && waiting.length === 0 && !isAwaited() && canvasInPlace()) return;
     event.stopImmediatePropagation();
-    event.preventDefault(); // or events of a mouse come of it
+    event.preventDefault(); // or mouse events follow
     const drawing = held ?? (pen?.canvas.isConnected ? pen : null);
-    if (drawing && !(event.isPrimary && event.pointerType === drawing.type)) return; // a finger or a palm beside it
+    if (drawing && !(event.isPrimary && event.pointerType === drawing.type)) return; // another finger or a palm
     held = { id: event.pointerId, type: event.pointerType, events: [event] };
     const canvas = canvasUnder(event);
     if (canvas) canvas.style.cursor = "progress";
@@ -120,27 +119,28 @@ function holdStroke(event) {
   if (event.type !== "pointermove") held = null;
 }
 
-/** The canvas that the script speaks of, once it lies where it is to be. */
+/** The canvas that the script speaks of, or null until it is in the page. */
 function canvasInPlace() {
   return tended.name === known.canvas && tended.canvas?.isConnected ? tended.canvas : null;
 }
 
-/** Whether the canvas that was waited for has the stroke now. It shows its ink by then: to load that takes no task. */
+/** Draw a held stroke once its canvas is there, already with its ink: loading takes no task. Returns whether it did. */
 function drawn(events) {
   const canvas = canvasInPlace();
   const isTooEarly = underWay || followed !== known.version; // live_ink.js would drop the stroke with the old ink
   if (!canvas || (isTooEarly && performance.now() < since + PATIENCE)) return false;
   for (const event of events) {
     const again = new PointerEvent(event.type, event);
-    Object.defineProperty(again, "timeStamp", { value: event.timeStamp }); // live_ink.js asks when it was written
+    Object.defineProperty(again, "timeStamp", { value: event.timeStamp }); // live_ink.js notes when it was written
     canvas.dispatchEvent(again);
     canvas.dispatchEvent(asOfMouse(event));
   }
   return true;
 }
 
+/** Other buttons delay pointerup, so a move without the first button ends the stroke. */
 function asOfMouse({ type, buttons, clientX, clientY, shiftKey }) {
-  const name = type === "pointerdown" ? "mousedown" : buttons & 1 ? "mousemove" : "mouseup"; // which other buttons put off
+  const name = type === "pointerdown" ? "mousedown" : buttons & 1 ? "mousemove" : "mouseup";
   return new MouseEvent(name, { buttons, clientX, clientY, shiftKey, bubbles: true, cancelable: true, composed: true });
 }
 
@@ -150,12 +150,12 @@ function penDown(event) {
   pen = { id: event.pointerId, type: event.pointerType, canvas };
 }
 
-/** The canvas takes whatever button is lifted for the one that draws, which it then does not hear any more. */
+/** The canvas takes the release of any mouse button for the end of the stroke, and then misses the real one. */
 function onlyThatDraws(event) {
   if (event.button > 0 && (pen || canvasUnder(event))) event.stopImmediatePropagation();
 }
 
-/** Over a disabled button the canvas would not hear that the pen was lifted, and go on drawing. */
+/** If the pen is lifted over a disabled button, the canvas would not hear of it and go on drawing. */
 function penUp(event) {
   if (event.pointerId !== pen?.id) return;
   if (event.target.closest?.(":disabled")) document.dispatchEvent(new MouseEvent("mouseup", event));
@@ -168,27 +168,27 @@ function penUp(event) {
 }
 
 /**
- * Whether there are strokes and presses that the script has not heard of, and still may. Until then Undo would take back
- * the stroke before the last, and lose both, and Clear would lose the last; two Undos that reach the script at once are
- * one to it.
+ * Whether there are strokes or presses that the script does not know of yet, but still may. Until it does, Undo would
+ * take back the stroke before the last and lose both, and Clear would lose the last. The script takes two Undos that
+ * arrive together for one.
  */
 function isBehind() {
   if (pen?.canvas.isConnected) return true;
   return isAwaited() || (known.strokes < strokes && performance.now() < since + PATIENCE);
 }
 
-/** Whether the canvas that comes of a press may still come. */
+/** Whether the canvas that follows a press may still arrive. */
 function isAwaited() {
   return underWay && performance.now() < since + PATIENCE;
 }
 
-/** What the script knows of the canvas, which is a new one when it says so. */
+/** Note what the script knows of the canvas; another version is a new canvas. */
 function hear(said) {
   if (said.version !== known.version) {
     clearTimeout(telling);
     underWay = null;
     strokes = said.strokes;
-    tended = { canvas: null, name: null }; // names come again
+    tended = { canvas: null, name: null }; // names are reused
   }
   strokes = Math.max(strokes, said.strokes);
   known = said;
@@ -198,14 +198,14 @@ function buttonOf(name) {
   return document.querySelector(`.st-key-${name} button`);
 }
 
-/** Whether there is anything for it to do, which a button may show later than this is heard. */
+/** Whether a button has anything to do; the button itself may show that later than it is known here. */
 function isOfUse(name) {
   return name === "undo" ? known.canUndo : known.strokes > 0;
 }
 
 /**
- * Which button this presses, itself or by its shortcut. A disabled one, as before the script knows of the first stroke,
- * is not clicked but hears the pointer, which may be a pen that comes from the canvas.
+ * Which button this presses, directly or by its shortcut. A disabled one, as before the script knows of the first
+ * stroke, gets no click, only pointer events; those of a pen that comes from the canvas do not count.
  */
 function pressedBy(event) {
   if (event.type === "keydown") return shortcutOf(event);
@@ -214,7 +214,7 @@ function pressedBy(event) {
   return event.type === "click" || isOfPointer ? name : undefined;
 }
 
-/** As Streamlit hears them: where no Latin letter is written, the place of the key counts. */
+/** Which shortcut this is, by Streamlit's rules: if the key types no Latin letter, its position counts. */
 function shortcutOf(event) {
   if (event.shiftKey || event.altKey || event.target.matches("input[type=text], textarea")) return undefined;
   const letter = /^[a-z]$/i.test(event.key) ? event.key.toLowerCase() : event.code;
@@ -222,7 +222,7 @@ function shortcutOf(event) {
   return event.key === "Delete" && !event.target.matches("input, select") ? "clear" : undefined;
 }
 
-/** Take a press, to be answered in its turn. Clear drops the Undos before it: what they take back it would bring again. */
+/** Hold a press until its turn. Clear drops the Undos that wait before it, as it blanks the pad anyway. */
 function holdPress(event) {
   const name = isReplayed ? undefined : pressedBy(event);
   while (name === "clear" && typeof waiting.at(-1) === "string") waiting.pop();
@@ -234,12 +234,12 @@ function holdPress(event) {
 }
 
 function wait(what) {
-  if (waiting.push(what) > 1) return; // or who goes on drawing would put off for ever when the first is given up
+  if (waiting.push(what) > 1) return; // or continued drawing would postpone for ever giving up the first
   clearTimeout(look);
-  look = setTimeout(release); // not within a click: another of the same button would be ignored
+  look = setTimeout(release); // not within a click, which would ignore another click on the same button
 }
 
-/** Do what waits, each when the script has dealt with all that was before it. */
+/** Do what waits, each once the script has handled everything before it. */
 function release(until = performance.now() + PATIENCE) {
   const [next] = waiting;
   if (!next) return; // dropped meanwhile
@@ -252,7 +252,7 @@ function release(until = performance.now() + PATIENCE) {
   if (waiting.length > 0) look = setTimeout(() => release(until), LOOK_EVERY);
 }
 
-/** Whether the button is pressed now, or there is nothing for it to do. */
+/** Press a button if that is possible now. Returns whether it was pressed or has nothing to do. */
 function pressed(name) {
   if (isBehind()) return false;
   if (!isOfUse(name)) return true;
@@ -294,19 +294,19 @@ const LISTENERS = [
   ["keydown", holdPress],
 ];
 
-document.addEventListener("ink-followed", ({ detail }) => (followed = detail)); // even while this is mounted anew
+document.addEventListener("ink-followed", ({ detail }) => (followed = detail)); // even while this is being remounted
 
 export default function ({ data, setTriggerValue }) {
   tell = setTriggerValue;
   hear(data);
-  watcher?.disconnect(); // the one of the last time: Streamlit calls back only at the very end
+  watcher?.disconnect(); // the previous one: Streamlit calls the cleanup only at the very end
   watcher = new MutationObserver(tend);
   tend();
   watcher.observe(document.querySelector(".st-key-pad"), { childList: true, subtree: true });
   for (const [name, listener] of LISTENERS) window.addEventListener(name, listener, { capture: true, passive: false });
   document.addEventListener("paste", paste);
   return () => {
-    waiting = waiting.filter((what) => what !== held?.events); // a stroke whose end nobody will hear of
+    waiting = waiting.filter((what) => what !== held?.events); // a stroke whose end will not be heard
     held = null;
     clearTimeout(telling);
     cancelAnimationFrame(retry);

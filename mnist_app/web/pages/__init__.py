@@ -1,1 +1,1 @@
-"""One module a page, each with one page()."""
+"""The pages, one module each, rendered by its ``page()``."""

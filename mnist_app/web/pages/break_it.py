@@ -1,4 +1,4 @@
-"""Break it on purpose: a digit made worse by degrees, or attacked, under the eyes of two models."""
+"""The Break it page: distort a digit step by step, or attack it, and see what two models read."""
 
 import html
 from dataclasses import dataclass
@@ -27,26 +27,26 @@ from mnist_app.work import Work
 BREAK_HOW, BREAK_WHICH, BREAK_DIGIT, BREAK_NUMBER = "break_how", "break_which", "break_digit", "break_number"
 BREAK_MODELS, BREAK_WHAT, BREAK_LEVELS = "break_models", "break_what", "break_levels"
 BREAK_METHOD, BREAK_TARGET, BREAK_ALL = "break_method", "break_target", "break_all"
-FRAMES = 41  # positions of a slider: odd, so that the middle is one of them
-DISTORT, ATTACK = "Make it worse by degrees", "Attack it"
-STEP = 8  # levels: a class that moves the slider shares what a thousand attacks take
-ANYTHING = -1  # in place of the digit that an attack aims at; None would be no choice at all
-STRONGEST = 64  # levels that an attack may change a pixel by: more, and people see another digit too
+FRAMES = 41  # positions of a slider; odd, so that the middle is one of them
+DISTORT, ATTACK = "Distort it", "Attack it"
+STEP = 8  # levels; coarse, so that a class shares the results of a thousand attacks
+ANYTHING = -1  # the target of an attack that aims at no digit; None would mean that nothing is selected
+STRONGEST = 64  # levels that an attack may change a pixel by; with more, people see another digit too
 
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """The picture that is broken, where it came from, and the digit that it shows."""
+    """The picture to break, where it comes from, and the digit it shows."""
 
     pixels: NDArray[np.uint8]  # (28, 28)
     name: str
     digit: int
-    drawing: Drawing | None = None  # its strokes, where somebody has drawn it here
+    drawing: Drawing | None = None  # its strokes, if the visitor drew it
 
 
 def page() -> None:
     st.title("Break it on purpose", anchor=False)
-    st.write("Every network can be led astray. Find out how far this one can be pushed, and what it takes.")
+    st.write("Every network can be fooled. Find out how far you can push this one, and what it takes.")
     try:
         with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
             subject = _subject()
@@ -55,7 +55,7 @@ def page() -> None:
                 "How", [DISTORT, ATTACK], default=DISTORT, required=True, key=BREAK_HOW, persist_state="session"
             )
         if subject.drawing and any(follows(model, subject.drawing) for model in models):
-            st.caption("Here your drawing is read by its look alone, and not by how it was written.")
+            st.caption("Here only the picture of your drawing is read, not the movement of the pen.")
         if how == ATTACK:
             _attack(subject, models)
         else:
@@ -65,7 +65,7 @@ def page() -> None:
 
 
 def _subject() -> Subject:
-    """The visitor's drawing if there is one and it is wanted, else a digit of the best split there is."""
+    """Let the visitor choose: their own drawing, if any, or a digit of the last split that is here."""
     drawn = session.own_digits()
     if drawn:
         chosen = st.segmented_control(
@@ -79,7 +79,7 @@ def _subject() -> Subject:
         if chosen == "My drawing":
             model, read = shared.model(session.using()), drawn[0]
             name = "the first digit of your drawing" if len(drawn) > 1 else "your drawing"
-            # By its look, as everything here: what is broken are pictures.
+            # Read by the image network alone, as on all of this page: what is broken is a picture.
             return Subject(read.pixels, name, recognise(model, read.pixels[None])[0].digit, read.drawing)
     source = find_source()
     digits = shared.split(source.splits[-1], source)
@@ -91,7 +91,7 @@ def _subject() -> Subject:
 
 
 def _models() -> list[Recogniser]:
-    """One model or two, side by side: at first the visitor's, and the one that was trained to withstand attacks."""
+    """Let the visitor choose one or two models: at first theirs and the one trained to withstand attacks."""
     names, using = list(model_folders()), session.using()
     other = ROBUST_MODEL if using != ROBUST_MODEL else DEFAULT_MODEL
     chosen = st.multiselect(
@@ -105,7 +105,7 @@ def _models() -> list[Recogniser]:
         width="stretch",
     )
     if not chosen:
-        st.caption(f"None is chosen: {plain(read_shelf().title(using))}, which you read with, is shown.")
+        st.caption(f"No model is chosen, so {plain(read_shelf().title(using))}, the model you use, is shown.")
     return [shared.model(name) for name in chosen or [using]]
 
 
@@ -114,10 +114,10 @@ def _title(model: Recogniser) -> str:
 
 
 def _distort(subject: Subject, models: list[Recogniser]) -> None:
-    """One distortion over the whole range of its slider, and what each model reads along it."""
+    """Show one distortion over its whole range, and what each model reads along it."""
     named = {distortion.name: distortion for distortion in DISTORTIONS}
     name = st.pills(
-        "What", list(named), default=DISTORTIONS[0].name, required=True, key=BREAK_WHAT, persist_state="session"
+        "Distortion", list(named), default=DISTORTIONS[0].name, required=True, key=BREAK_WHAT, persist_state="session"
     )
     distortion = named[name or DISTORTIONS[0].name]
     amounts, pictures = distortion.sweep(subject.pixels, FRAMES, subject.drawing)
@@ -138,10 +138,10 @@ def _distort(subject: Subject, models: list[Recogniser]) -> None:
 
 
 def _limits(model: Recogniser, read: list[Prediction], amounts: NDArray[np.float64], usual: int, unit: str) -> str:
-    """How far it can be pushed either way before something else is read, in a sentence."""
+    """How far the picture can be pushed either way before the reading changes, in a sentence."""
     name, first = html.escape(_title(model)), read[usual]
     if not first.is_digit:
-        return f"{name} reads no digit here to begin with."
+        return f"{name} reads no digit even in the unchanged picture."
     ends = []
     for way in (-1, 1):
         along = range(usual + way, -1 if way < 0 else len(read), way)
@@ -155,12 +155,12 @@ def _limits(model: Recogniser, read: list[Prediction], amounts: NDArray[np.float
 
 
 def _number(amount: float) -> str:
-    """At most two decimals, and no minus before a zero."""
+    """With at most two decimals, and no minus sign before a zero."""
     return f"{round(amount, 2) + 0.0:g}"
 
 
 def _attack(subject: Subject, models: list[Recogniser]) -> None:
-    """A picture changed by an attack on each model, with the change made visible."""
+    """Attack each model with the picture, and make the change visible."""
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         levels = st.slider(
             "Levels a pixel may change by, of 255",
@@ -173,7 +173,7 @@ def _attack(subject: Subject, models: list[Recogniser]) -> None:
             "Method", list(steps), default="PGD", required=True, key=BREAK_METHOD, persist_state="session"
         )
         targets = [ANYTHING, *(digit for digit in range(CLASSES) if digit != subject.digit)]
-        if st.session_state.get(BREAK_TARGET) not in targets:  # it is that digit by now
+        if st.session_state.get(BREAK_TARGET) not in targets:  # the picture shows that digit by now
             st.session_state[BREAK_TARGET] = ANYTHING
         target = st.selectbox(
             "Make it",
@@ -189,22 +189,22 @@ def _attack(subject: Subject, models: list[Recogniser]) -> None:
         aim = None if target == ANYTHING else target
         st.html(_attacked_html(subject, model, _attacked(subject.pixels, model, attack, aim), models))
     st.caption(
-        "FGSM takes one step, each pixel the way that hurts most; PGD takes twenty small ones. Both look into the "
-        "network that they attack: the change is made for that one, and the other is only shown it."
+        "FGSM takes one step and moves each pixel the way that hurts most; PGD takes twenty small steps. Both look "
+        "into the network that they attack: the change is made for that one, and the other is only shown the result."
     )
-    label = f"Attack {shared.ATTACKED:,} digits, whatever they are read as then, {method} by {levels} levels"
+    label = f"Attack {shared.ATTACKED:,} digits, aiming at no digit in particular: {method}, {levels} levels"
     if levels and st.toggle(label, key=f"{BREAK_ALL}_{method}_{levels}"):
         _attack_many(attack, [model.card.name for model in models])
 
 
 def _attacked(pixels: NDArray[np.uint8], model: Recogniser, attack: Attack, target: int | None) -> NDArray[np.uint8]:
-    """The picture changed so that the model reads the target, or else anything but what it reads without the change."""
+    """The picture changed so that the model reads the target, or, without one, anything but what it read before."""
     aim = recognise(model, pixels[None])[0].digit if target is None else target
     return attack.run(model, pixels[None], np.array([aim]), is_target=target is not None)[0]
 
 
 def _attack_many(attack: Attack, names: list[str]) -> None:
-    """How many digits each model still reads right when every one is attacked, as soon as that is known."""
+    """Show what share of the attacked digits each model still reads right, once that is known."""
     works = {name: shared.under_attack(name, attack) for name in names}
     for name, work in works.items():
         share = work.result(0)
@@ -213,7 +213,7 @@ def _attack_many(attack: Attack, names: list[str]) -> None:
         elif share is not None:
             st.write(
                 f"**{plain(read_shelf().title(name))}** still reads **{share:.1%}** of {shared.ATTACKED:,} digits "
-                "right, counting those that it would rather not claim."
+                "right. Where it answers “not a digit”, its likeliest digit counts."
             )
     running = {name: work for name, work in works.items() if work.is_running}
     if running:
@@ -222,11 +222,11 @@ def _attack_many(attack: Attack, names: list[str]) -> None:
 
 @st.fragment(run_every=0.5)
 def _wait(running: dict[str, Work[float]]) -> None:
-    """How far the attacks have come, until one of them is done."""
+    """Show how far the attacks have come, until one of them is done."""
     for name, work in running.items():
         if not work.is_running:
             st.rerun()
-        done = f"{work.share:.0%} of {shared.ATTACKED:,} digits attacked" if work.share else "waits for its turn"
+        done = f"{work.share:.0%} of {shared.ATTACKED:,} digits attacked" if work.share else "waiting for its turn"
         st.progress(work.share, f"{plain(read_shelf().title(name))}: {done}")
 
 
@@ -248,8 +248,8 @@ def _attacked_html(subject: Subject, attacked: Recogniser, pixels: NDArray[np.ui
     pictures = [(png_url(subject.pixels), f"{html.escape(subject.name)}: {_read(before)}")]
     if most:
         change = (
-            f"the change: {most} levels at most, {np.abs(moved).mean():.1f} on average; here {127 / most:.0f} times as "
-            "strong"
+            f"the change: {most} levels at most, {np.abs(moved).mean():.1f} on average; shown {127 / most:.0f} times "
+            "as strong"
         )
         pictures += [(png_url(perturbation(moved)), change), (png_url(pixels), f"after: {_read(after)}")]
     return f'<p class="sentence">{sentence}</p>{row_html(pictures, "wide")}'

@@ -1,4 +1,4 @@
-"""Where the digits come from, what they look like, and what is missing."""
+"""The Data page: where the digits come from, what they look like, and what is missing."""
 
 from contextlib import suppress
 
@@ -42,7 +42,7 @@ def page() -> None:
 
 @st.fragment(run_every=0.5)
 def _download() -> None:
-    """The offer to fetch MNIST, and how far it has come: the same for every visitor, whoever pressed the button."""
+    """Offer to fetch MNIST, or show how far that has come; it is the same for all visitors."""
     downloads = shared.downloads()
     if downloads and downloads[-1].is_running:
         st.progress(downloads[-1].share, f"Fetching MNIST: {downloads[-1].share:.0%}")
@@ -56,12 +56,12 @@ def _download() -> None:
 
 
 def _fetch() -> None:
-    with suppress(AppError):  # only a press that the page does not offer is refused
+    with suppress(AppError):  # only for a press that the disabled button rules out
         session.require_teacher()
         shared.download()
 
 
 def _sheet_html(digits: Digits) -> str:
-    """One picture for the whole sheet: a row for each digit."""
+    """The whole sheet as one picture: a row for each digit."""
     rows = [np.hstack(digits.images[digits.labels == digit][:PER_DIGIT]) for digit in range(10)]
     return f'<img class="sheet" src="{png_url(np.vstack(rows))}" alt="Ten rows of handwritten digits, 0 to 9">'

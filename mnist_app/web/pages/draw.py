@@ -1,4 +1,4 @@
-"""Draw a digit, see it read, see what was really read."""
+"""The Draw page: draw a digit, see it read, and see what the network really saw."""
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -19,20 +19,20 @@ from mnist_app.web.terms import terms
 from mnist_app.web.that_was import that_was
 from mnist_app.web.why import why
 
-PICTURES = "image"  # of any kind: which of them can be read is said in a sentence
+PICTURES = "image"  # of any type; one that cannot be read gets an error message
 
 
 def page() -> None:
     with shared.turn():
         answer, reading, meant = _drawn_and_read()
     if reading:
-        with answer:  # may wait for what is computed once for all, and nobody else should
+        with answer:  # outside the turn: it may wait for shared work, and nobody else should
             why(reading.digits, session.using(), meant, told=session.pad().drawing)
             terms("centre of mass", "probability")
 
 
 def _drawn_and_read() -> tuple[DeltaGenerator, Reading | None, int | None]:
-    """The pad, the answer, and a place for more under it; what was read, and the digit that it is known to show."""
+    """Show pad and answer. Returns the answer's container, the reading and the digit meant, if known."""
     st.title("Draw a digit", anchor=False)
     with st.container(horizontal=True, gap="large"):
         with st.container(width=canvas.PAD_SIDE + 2):
@@ -48,10 +48,10 @@ def _drawn_and_read() -> tuple[DeltaGenerator, Reading | None, int | None]:
         st.html(answer_html(reading))
         is_awaited = known.is_blank and st.session_state.get(session.WHY) is not None
         live_ink(known, session.pad().version, reading, session.using(), follows=picture is None, is_awaited=is_awaited)
-        with st.container():  # however much stands in it, what follows keeps its place and is not built anew
+        with st.container():  # keeps what follows in place, so that it is not rebuilt
             if gone := session.stood_in_for():
                 title = read_shelf().title
-                st.caption(f"{plain(title(gone))} is not here any more: {plain(title(session.using()))} reads instead.")
+                st.caption(f"{plain(title(gone))} is no longer here, so {plain(title(session.using()))} reads instead.")
             if given and not picture:
                 _picture_waits()
             meant = _below_the_answer(drawing, picture, reading) if reading else None
@@ -59,7 +59,7 @@ def _drawn_and_read() -> tuple[DeltaGenerator, Reading | None, int | None]:
 
 
 def _below_the_answer(drawing: Drawing, picture: Prepared | None, reading: Reading) -> int | None:
-    """What may be said of it, where it leads, and the pictures that were read; the digit that it is known to show."""
+    """Show the question “That was a …”, links and the pictures that were read. Returns the digit meant, if known."""
     meant = None
     if picture is None:
         that_was(reading.is_number)
@@ -70,7 +70,7 @@ def _below_the_answer(drawing: Drawing, picture: Prepared | None, reading: Readi
         meant = taken.label
         _way_back(taken)
     elif picture:
-        st.caption("Read from the picture, as one digit. Draw, or remove it, to go back to the pad.")
+        st.caption("Reading the picture, as one digit. Draw, or remove the picture, to go back to the pad.")
     elif not reading.is_number:
         to_map = st.button("See it on the map", icon=":material/map:", on_click=session.see_drawing, key="to_map")
         if to_map:
@@ -87,7 +87,7 @@ def _below_the_answer(drawing: Drawing, picture: Prepared | None, reading: Readi
 
 
 def _read(drawing: Drawing, picture: Prepared | None) -> Reading | None:
-    """What is read: the picture if there is one, else the drawing; None of a blank pad."""
+    """Read the picture if there is one, else the drawing. Returns None for a blank pad."""
     model = shared.model(session.using())
     if picture:
         return read_picture(model, picture.pixels)
@@ -95,7 +95,7 @@ def _read(drawing: Drawing, picture: Prepared | None) -> Reading | None:
 
 
 def _pad() -> tuple[Drawing, DeltaGenerator]:
-    """The pad with its buttons: what is drawn on it, and a place on it for the boxes around digits."""
+    """Show the pad and its buttons. Returns the drawing and the place for boxes around digits."""
     pad = session.pad()
     problem, boxes = drawing_pad(pad, st.session_state[session.PEN_WIDTH])
     if problem:
@@ -108,14 +108,14 @@ def _pad() -> tuple[Drawing, DeltaGenerator]:
 
 
 def _controls() -> Prepared | None:
-    """Pen width and upload: the picture that was uploaded, ready to be read, if there is one that can be."""
+    """Show pen width and upload. Returns the picture to read instead of the pad, prepared, or None."""
     pen, picture = st.columns(2, gap="large")
     pen.slider(
         "Pen width",
         *canvas.PEN_WIDTHS,
         key=session.PEN_WIDTH,
-        help="For your eyes only: the network always sees strokes as thick as MNIST's pen. What is shorter than "
-        "half of the width is a dot, though.",
+        help="Changes only what you see: the network always sees strokes as thick as MNIST's. But a stroke shorter "
+        "than half the pen width counts as a dot.",
     )
     with picture:
         upload = st.file_uploader(
@@ -137,22 +137,22 @@ def _controls() -> Prepared | None:
 
 
 def _picture_waits() -> None:
-    """Somebody has drawn over a picture that was read: that is read now, and here is the way back."""
+    """Say that the drawing is read, because it came after the picture, and offer the way back."""
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.caption("Read from the pad, for you have drawn on it.", width="content")
+        st.caption("Reading the pad again, because you drew on it.", width="content")
         st.button("Read the picture", icon=":material/image:", on_click=session.read_picture_again, key="read_picture")
 
 
 def _way_back(taken: session.Taken) -> None:
-    """Where the picture that is read was taken from, and the ways on."""
-    st.caption(f"Read from {taken.name}.")
+    """Say where the picture comes from, and offer the ways back."""
+    st.caption(f"Reading {taken.name}.")
     if taken.over or taken.before:
         which = "the" if taken.before and not taken.before.is_upload else "my"
         back_to = f"Back to {which} picture"
         st.button(back_to, icon=":material/arrow_back:", on_click=session.put_back, key="put_back")
         return
     with st.container(horizontal=True):
-        back = not taken.is_upload and st.button("Back to it", icon=":material/arrow_back:", key="back")
+        back = not taken.is_upload and st.button("Back to Explore", icon=":material/arrow_back:", key="back")
         st.button("Draw instead", icon=":material/draw:", on_click=session.put_back, key="put_back")
     if back:
         session.go_to("Explore")

@@ -1,4 +1,4 @@
-"""Browse the digits, and everything the network gets wrong: numbers, map and pictures lead to each other."""
+"""The Explore page: browse the digits and everything a model gets wrong, as numbers, a map and pictures."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -42,15 +42,15 @@ from mnist_app.web.terms import terms
 from mnist_app.web.waiting import wait_for
 from mnist_app.web.why import why
 
-PATIENCE = 0.7  # seconds that a page waits before it shows a progress bar instead
-PICTURE, DESCRIBED = "section.picture", ".described"  # CSS selectors: the picture that is open, the gallery's head
+PATIENCE = 0.7  # seconds that the page waits for a result before it shows a progress bar
+PICTURE, DESCRIBED = "section.picture", ".described"  # CSS selectors: the open picture, the heading of the gallery
 
 
 def page() -> None:
     st.title("Explore", anchor=False)
     view, refused = session.view()
     if refused:
-        problem_notice(f"The address asks for something that is not there ({', '.join(refused)}); it was left out.")
+        problem_notice(f"Part of the address makes no sense ({', '.join(refused)}) and was ignored.")
     view = _present(view)
     session.write_address(view)
     _choose(view)
@@ -67,13 +67,13 @@ def page() -> None:
         problem_notice(explored.problem)
     readings = explored.readings
     if view.opened is not None and view.opened >= len(readings):
-        st.info(f"There are {len(readings):,} pictures in this split, and none of that number.", icon=":material/info:")
+        st.info(f"This split has {len(readings):,} pictures, and none with that number.", icon=":material/info:")
         view = replace(view, opened=None, panel="numbers")
         session.write_address(view)
     area = view.filters.area
     places = shared.places(view.model, readings, area.method) if area else None
     if area and places is None:
-        st.info("The area was marked on a map that is not here, so it was left out.", icon=":material/info:")
+        st.info("The area was marked on a map that is not here, so it was ignored.", icon=":material/info:")
         view = view.where(area=None)
         session.write_address(view)
     chosen = view.chosen(readings, places)
@@ -83,7 +83,7 @@ def page() -> None:
     left, right = st.columns([5, 7], gap="large")
     with right:
         filters = st.container()
-        _describe(view, readings, chosen)  # before the rest, because this is what the eye waits for
+        _describe(view, readings, chosen)  # first, because the visitor waits for the pictures
         _gallery(view, readings, chosen)
         if len(chosen):
             _downloads(view, readings, chosen)
@@ -100,22 +100,22 @@ def page() -> None:
 
 
 def _present(view: View) -> View:
-    """The view of a split that is here; says so where the one asked for is not."""
+    """The view, moved to a split that is here if need be. Says so if only the sample is here."""
     source = find_source()
     if source.folder is None:
         st.info(
-            "Only the sample that comes with the app is here: the 5,000 digits of the validation split, which no "
-            "shipped model has learned from. The Data page fetches the rest.",
+            "Only the sample that comes with the app is here: the 5,000 digits of the validation split. None of the "
+            "models that come with the app has learned from them. Fetch the rest on the Data page.",
             icon=":material/info:",
         )
     return view if view.split in source.splits else replace(view, split=source.splits[-1], page=1, opened=None)
 
 
 def _choose(view: View) -> None:
-    """Which digits, read by which model."""
+    """Let the visitor choose split and model."""
     models, splits = list(model_folders()), find_source().splits
     if view.model not in models:
-        models.append(view.model)  # what is wrong with it is said below
+        models.append(view.model)  # the page says below what is wrong with it
 
     def changed() -> None:
         chosen = {"model": st.session_state["explore_model"], "split": st.session_state["explore_split"]}
@@ -140,7 +140,7 @@ def _choose(view: View) -> None:
 def _one_of(
     label: str, choices: Iterable[str], words: Callable[[str], str], key: str, changed: Callable[[], None]
 ) -> None:
-    """Buttons of which one is down; what they choose between is plain to see, and only spoken."""
+    """A row of buttons, one of them pressed. Only screen readers get the label."""
     st.segmented_control(
         label,
         choices,
@@ -153,13 +153,13 @@ def _one_of(
 
 
 def _reads(view: View, split: str) -> str:
-    return f"{plain(read_shelf().title(view.model))} reads the {split} split, once for everybody"
+    return f"{plain(read_shelf().title(view.model))} is reading the {split} split, once for everybody"
 
 
 def _summary(view: View, readings: Readings) -> str:
     right, count = int(readings.right.sum()), len(readings)
     refuses = load_card(find_model(view.model)).refusal < 1
-    counted = " What it would rather not claim counts by its likeliest digit." if refuses else ""
+    counted = " Where it answers “not a digit”, its likeliest digit counts." if refuses else ""
     return (
         f'<p class="summary"><strong>{right / count:.2%}</strong> of the {count:,} {readings.split} digits are read '
         f"right, <strong>{count - right:,}</strong> are misread.{counted}</p>"
@@ -167,7 +167,7 @@ def _summary(view: View, readings: Readings) -> str:
 
 
 def _panels(view: View) -> str:
-    """Numbers, map, and the picture where one is open: the one that is shown."""
+    """Let the visitor choose numbers, map or the open picture, if any."""
     there = [panel for panel in PANELS if panel != "picture" or view.opened is not None]
     st.session_state["explore_panel"] = view.panel if view.panel in there else there[0]
 
@@ -179,7 +179,7 @@ def _panels(view: View) -> str:
 
 
 def _numbers(view: View, explored: shared.Explored) -> None:
-    """The confusion matrix, whose cells fill the gallery, and each digit's figures."""
+    """Show the confusion matrix, whose cells filter the gallery, and the scores of each digit."""
 
     def picked(cell: str) -> None:
         label, _, read = cell.partition("-")
@@ -198,7 +198,7 @@ def _numbers(view: View, explored: shared.Explored) -> None:
 
 
 def _filters(view: View) -> None:
-    """What pictures must be to be in the gallery, and their order."""
+    """Show the filters and the order of the gallery."""
     filters, digits = view.filters, [ANY, *map(str, range(CLASSES))]
     state = st.session_state
     state["explore_order"] = view.order
@@ -265,12 +265,12 @@ def _filters(view: View) -> None:
                     on_change=changed,
                     args=(name,),
                 )
-            if view.split == "test" or view.filters.doubtful:  # of the others nobody has asked people
+            if view.split == "test" or view.filters.doubtful:  # people were asked about the labels of this split only
                 st.toggle("Label in doubt", key="explore_doubtful", on_change=changed, args=("doubtful",))
 
 
 def _describe(view: View, readings: Readings, chosen: Order) -> None:
-    """What the gallery shows, in words; how to widen it, where that is nothing."""
+    """Say what the gallery shows and, if that is nothing, how to widen the filters."""
     with st.container(horizontal=True, vertical_alignment="center"):
         st.html(described_html(view.filters.describe(len(chosen))), width="stretch")
         if view.filters.each():
@@ -285,13 +285,13 @@ def _clear() -> None:
     session.show(replace(session.seen(), filters=Filters(), page=1))
 
 
-@st.fragment  # turning a page sends this and nothing else
+@st.fragment  # so that turning a page reruns only this
 @noticing
 def _gallery(given: View, readings: Readings, chosen: Order) -> None:
-    """The pictures that pass, a page at a time."""
+    """Show the pictures that pass the filters, a page at a time."""
     view = session.seen()
     if replace(view, page=given.page) != given:
-        st.rerun()  # a picture was opened: that is more than this shows
+        st.rerun()  # a picture was opened, for example: that changes more than the gallery
     session.write_address(view)
     pages = max(1, -(-len(chosen) // PER_PAGE))
     page = min(view.page, pages)
@@ -315,16 +315,16 @@ def _gallery(given: View, readings: Readings, chosen: Order) -> None:
 
 
 def _turn(by: int, pages: int) -> None:
-    """From the page that is shown by now: presses may come quicker than pages."""
+    """Turn from the page shown by now: presses may come faster than pages."""
     view = session.seen()
     session.show(replace(view, page=min(max(view.page + by, 1), pages)))
 
 
 def _open(readings: Readings, chosen: Order, index: str) -> None:
-    """Show a picture large, with the page of the gallery that it is on."""
+    """Open a picture, and turn the gallery to the page that it is on."""
     try:
         opened = whole(index)
-    except ValueError:  # from the browser anything may come
+    except ValueError:  # the browser may send anything
         return
     if opened >= len(readings):
         return
@@ -335,7 +335,7 @@ def _open(readings: Readings, chosen: Order, index: str) -> None:
 
 
 def _downloads(view: View, readings: Readings, chosen: Order) -> None:
-    """The selection, all pages of it, as a table and as one sheet of pictures."""
+    """Offer the selection, all its pages, as a table and as one sheet of pictures."""
     name = f"{view.model}-{view.split}"
     offers = (
         ("CSV", "download", f"{name}.csv", "text/csv", lambda: to_csv(readings, chosen)),
@@ -347,7 +347,7 @@ def _downloads(view: View, readings: Readings, chosen: Order) -> None:
 
 
 def _picture(view: View, readings: Readings, chosen: Order, opened: int) -> None:
-    """One picture with all that is known of it; the arrow keys go to the one before and after."""
+    """Show one picture with all that is known about it; the arrow keys open its neighbours."""
     at = np.flatnonzero(chosen == opened)
     position = int(at[0]) if len(at) else -1
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -370,19 +370,19 @@ def _picture(view: View, readings: Readings, chosen: Order, opened: int) -> None
     read = read_picture(shared.model(view.model), readings.digits.images[opened])
     if not read.weakest.is_digit:
         st.write(
-            f"It would rather not claim it: {percent(read.weakest.sureness)} sure that this is no digit. Here the "
-            "likeliest digit counts."
+            f"The network would answer “not a digit”, {percent(read.weakest.sureness)} sure. Here its likeliest digit "
+            "counts."
         )
     _nearest_training(view, readings, opened)
     why(read.digits, view.model, int(readings.digits.labels[opened]), is_beside_neighbours=True)
 
 
 def _nearest_training(view: View, readings: Readings, opened: int) -> None:
-    """The five training pictures that the network finds most alike, or others where those are not here."""
+    """Show the five training pictures that the network finds most alike; if they are missing, others."""
     source = find_source()
     if "train" not in source.splits:
         near = nearest(readings.predictions.features[opened][None], readings.predictions.features, [opened])
-        digits, which = readings.digits, "of the sample: the training pictures are not here"
+        digits, which = readings.digits, "pictures of the sample (the training pictures are not here)"
     else:
         digits, which = shared.split("train", source), "training pictures"
         shipped = None if view.split == "train" else shared.shipped_neighbours(view.model, view.split)
@@ -403,7 +403,7 @@ def _nearest_training(view: View, readings: Readings, opened: int) -> None:
 
 
 def _map(view: View, readings: Readings) -> None:
-    """All of the split in two dimensions, and a drawing among it if the visitor has one."""
+    """Show the whole split in two dimensions, with the visitor's drawing on it if there is one."""
     drawing = session.pad().drawing
 
     def changed() -> None:
@@ -432,8 +432,8 @@ def _map(view: View, readings: Readings) -> None:
         on_area=lambda text: _mark(method, text),
     )
     st.caption(
-        f"{'t-SNE keeps neighbours together' if method == 'tsne' else 'PCA shows where the features spread most'}; "
-        "coloured by label, mistakes are crosses. Drag a box or a lasso to fill the gallery."
+        f"{'t-SNE keeps neighbours together' if method == 'tsne' else 'PCA shows where the features spread most'}. "
+        "Colours are labels, crosses are mistakes. Drag a box or a lasso to see its pictures in the gallery."
     )
     terms("projection")
     if near is not None:
@@ -448,21 +448,21 @@ def _map(view: View, readings: Readings) -> None:
 
 
 def _mark(method: str, text: str) -> None:
-    """Fill the gallery with what lies in an area, or with everything again."""
+    """Filter the gallery by an area of the map, or by none."""
     try:
         session.show(session.seen().where(area=Area.from_text(f"{method}_{text}") if text else None))
         session.lead_to(DESCRIBED)
-    except ValueError:  # from the browser anything may come
+    except ValueError:  # the browser may send anything
         return
 
 
 def _drawn(
     view: View, readings: Readings, places: Places, method: str, drawing: Drawing
 ) -> tuple[Drawn, Neighbours] | None:
-    """Where a drawing falls on the map, and its nearest pictures there; a number falls nowhere."""
+    """The place of a drawing on the map, and the pictures nearest to it; None if it is read as a number."""
     reading = read_drawing(shared.model(view.model), drawing)
     if reading.is_number:
-        st.caption(f"Your drawing is read as the number {reading.text}. The map has a place for one digit alone.")
+        st.caption(f"Your drawing is read as the number {reading.text}. Only a single digit has a place on the map.")
         return None
     pixels = prepare_drawing(drawing).pixels
     features, known = shared.features_of(view.model, pixels), readings.predictions.features
@@ -472,26 +472,26 @@ def _drawn(
     if read.prediction.is_digit:
         st.caption(f"Your drawing is read as {read.prediction.digit}. {torn(read.prediction)}")
     else:
-        st.caption(f"Your drawing: {read.prediction.words}. On the map it falls near what is least unlike it.")
+        st.caption(f"Your drawing: {read.prediction.words}. On the map it lies near the pictures most like it.")
     return Drawn(at[0], png_url(pixels), tuple(near.indices[0].tolist())), near
 
 
 def _lay_out(view: View, readings: Readings) -> None:
-    """The offer to compute a t-SNE map, and how far it has come."""
+    """Offer to compute a t-SNE map, or show how far it has come."""
     layout, running = shared.layouts().get((view.model, view.split)), shared.running_layout()
     if layout and layout.is_running:
         _wait_for_layout(layout, view, readings)
         return
     if running:
         st.caption(
-            f"One map at a time: that of the {running[1]} split as {plain(read_shelf().title(running[0]))} reads it is "
-            "being laid out."
+            f"One map at a time: the map of the {running[1]} split by {plain(read_shelf().title(running[0]))} is being "
+            "computed."
         )
         return
     if layout and layout.problem:
         problem_notice(layout.problem)
     st.button(
-        "Lay out this split with t-SNE (minutes, once for everybody)",
+        "Compute the t-SNE map (takes minutes, once for everybody)",
         on_click=shared.lay_out,
         args=(view.model, view.split),
         key="lay_out",
@@ -501,7 +501,7 @@ def _lay_out(view: View, readings: Readings) -> None:
 @st.fragment(run_every=0.5)
 @noticing
 def _wait_for_layout(layout: Layout, view: View, readings: Readings) -> None:
-    # What is prepared besides the map takes longer; whether that is there costs too much to be asked all the time.
+    # The process runs on when the map is done. Looking for the map is too slow for each poll: only at a share of 1.
     if not layout.is_running or (layout.share == 1 and shared.places(view.model, readings, "tsne") is not None):
         st.rerun()
-    st.progress(layout.share, f"Laying out the map: {layout.share:.0%}. Until then, PCA:")
+    st.progress(layout.share, f"Computing the map: {layout.share:.0%}. Until then, here is PCA:")

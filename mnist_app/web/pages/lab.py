@@ -1,4 +1,4 @@
-"""The lab: every kind of model that people meet with MNIST, side by side."""
+"""The Lab page: every kind of model that people meet with MNIST, side by side."""
 
 import html
 from collections import Counter
@@ -38,8 +38,8 @@ from mnist_app.web.terms import terms
 from mnist_app.web.tradeoff import COSTS, GAINS, Axis, shares_over_samples, tradeoff
 
 COMMAND = "python -m mnist_app lab --models {}"
-WHOLE = "mnist-cnn"  # what the compressed ones were made from
-HIGHEST_LOSS = 1.0  # nats: a run that goes astray leaves the chart rather than flatten the others
+WHOLE = "mnist-cnn"  # the model that the compressed ones were made from
+HIGHEST_LOSS = 1.0  # nats; a run that diverges leaves the chart instead of flattening the others
 
 
 def page() -> None:
@@ -66,7 +66,7 @@ def page() -> None:
 
 
 def _nothing() -> None:
-    st.info("Nothing has been measured yet. On the command line: `python -m mnist_app lab`.", icon=":material/info:")
+    st.info("Nothing has been measured yet. To start, run `python -m mnist_app lab`.", icon=":material/info:")
 
 
 # Compare
@@ -78,7 +78,7 @@ def _compare(found: Sequence[Figures]) -> None:
         return
     st.write(
         f"{len(found)} models learned from the same digits and were measured by the same code. The test digits are "
-        "MNIST's 10,000; a model that has learned from pen strokes has no figure for them."
+        "MNIST's 10,000. A model that has learned from pen strokes has no figure for pen strokes."
     )
     terms("validation", "calibration", "precision and recall")
     chosen = _table(found)
@@ -88,7 +88,7 @@ def _compare(found: Sequence[Figures]) -> None:
 
 
 def _table(found: Sequence[Figures]) -> Figures | None:
-    """All of them, best first, to be sorted by any column; the one whose row was picked."""
+    """Show all models, best first, sortable by any column. Returns the one whose row was picked."""
     rows = sorted(found, key=lambda figures: -figures.accuracy)
     share = st.column_config.NumberColumn
     event = st.dataframe(
@@ -109,7 +109,7 @@ def _table(found: Sequence[Figures]) -> Figures | None:
             "ms": [figures.latency.median for figures in rows],
             "ms, p95": [figures.latency.p95 for figures in rows],
             "Own library, ms": [figures.own and figures.own.median for figures in rows],
-            "A second": [figures.throughput for figures in rows],
+            "Pictures a second": [figures.throughput for figures in rows],
             "Learned in s": [figures.seconds for figures in rows],
             "Memory, MB": [figures.memory for figures in rows],
         },
@@ -121,42 +121,42 @@ def _table(found: Sequence[Figures]) -> Figures | None:
         column_config={
             "Model": st.column_config.TextColumn(pinned=True),
             "Test": share(format="%.2f%%", help="Test digits read right"),
-            "Expected": share(format="%.2f%%", help="Test digits that the literature leads one to expect read right"),
-            "Pen strokes": share(format="%.2f%%", help="Real drawings read right: the mean of all collections"),
-            "Precision": share(format="%.2f%%", help="The mean of the ten digits, as for recall and F1"),
+            "Expected": share(format="%.2f%%", help="Test digits read right according to the literature"),
+            "Pen strokes": share(format="%.2f%%", help="Real drawings read right: the mean over all collections"),
+            "Precision": share(format="%.2f%%", help="The mean over the ten digits; recall and F1 likewise"),
             "Recall": share(format="%.2f%%"),
             "F1": share(format="%.2f%%"),
             "Calibration error": share(
-                format="%.2f%%", help="How far confidence and accuracy are apart, as it learned; scores are none"
+                format="%.2f%%", help="How far confidence is from accuracy, uncalibrated; empty if it gives scores"
             ),
-            "Calibrated": share(format="%.2f%%", help="The same with the temperature that validation digits ask for"),
-            "Parameters": st.column_config.NumberColumn(format="localized", help="Numbers learned, or kept"),
-            "kB": st.column_config.NumberColumn(format="%.0f", help="As ONNX"),
+            "Calibrated": share(format="%.2f%%", help="The same, with a temperature chosen on validation digits"),
+            "Parameters": st.column_config.NumberColumn(format="localized", help="Numbers learned or stored"),
+            "kB": st.column_config.NumberColumn(format="%.0f", help="Size as ONNX"),
             "kB, compressed": st.column_config.NumberColumn(
-                format="%.0f", help="Of the file, which is compressed without loss"
+                format="%.0f", help="Size of the file, which is compressed without loss"
             ),
             "ms": st.column_config.NumberColumn(format="%.2f", help="One picture, by ONNX Runtime on one thread"),
-            "ms, p95": st.column_config.NumberColumn(format="%.2f", help="The slowest in twenty take as long"),
+            "ms, p95": st.column_config.NumberColumn(format="%.2f", help="One in twenty takes this long or longer"),
             "Own library, ms": st.column_config.NumberColumn(
-                format="%.2f", help="One picture by the library that it learned with: PyTorch or scikit-learn"
+                format="%.2f", help="One picture, by the library that it learned with: PyTorch or scikit-learn"
             ),
-            "A second": st.column_config.NumberColumn(format="%.0f", help="Pictures, a hundred at once"),
+            "Pictures a second": st.column_config.NumberColumn(format="%.0f", help="With a hundred pictures at once"),
             "Learned in s": st.column_config.NumberColumn(
                 format="%.0f",
-                help="Processor time on one thread, with what it is made from; by the clock where it is this app's",
+                help="Processor time on one thread, with the models it was made from; clock time for this app's own",
             ),
-            "Memory, MB": st.column_config.NumberColumn(format="%.0f", help="Of the process that learned, at its peak"),
+            "Memory, MB": st.column_config.NumberColumn(format="%.0f", help="Peak of the process that trained it"),
         },
     )
     machines = " and ".join(sorted({figures.machine for figures in rows if figures.family != OWN}))
     st.caption(
-        "Sort by pressing a column's head. Pick a row to see how a model learned and what it gets wrong. "
+        "Press a column's head to sort. Pick a row to see how a model learned and what it gets wrong. "
         f"Timed on {plain(machines)}."
     )
     short = ", ".join(figures.title for figures in rows if figures.falls_short)
     if short:
         st.caption(
-            f"More than {100 * TOLERANCE:.1f} points below what the literature leads one to expect: {plain(short)}."
+            f"More than {100 * TOLERANCE:.1f} points below the accuracy that the literature suggests: {plain(short)}."
         )
     for name, problem in problems().items():
         problem_notice(f"{name} is missing. {problem}")
@@ -174,7 +174,7 @@ def _percent(share: float | None) -> float | None:
 
 
 def _model(found: Figures) -> None:
-    """What is known of the model whose row was picked, and the way to its mistakes."""
+    """Show what is known about the model picked, with a link to its mistakes."""
     with st.container(border=True, key="lab_model"):
         st.subheader(plain(found.title), anchor=False)
         st.write(plain(found.idea))
@@ -189,13 +189,13 @@ def _model(found: Figures) -> None:
                     st.html(course_html(measure, _course(found.curves, measure)))
                 if found.curves[-1]["train_loss"] > found.curves[-1]["validation_loss"]:
                     st.caption(
-                        "What it learns from is made harder on purpose, by changed digits, smoothed labels or dropout; "
-                        "validation is not."
+                        "The loss is higher in training than on validation digits, because training is made harder on "
+                        "purpose: by changed digits, smoothed labels or dropout."
                     )
             elif found.family == OWN:
                 st.caption("The curves of its training were not kept.")
             else:
-                st.caption("It did not learn step by step: there are no curves.")
+                st.caption("It did not learn step by step, so there are no curves.")
             if found.ink_collections:
                 each = ", ".join(f"{plain(name)} {accuracy:.1%}" for name, accuracy in found.ink_collections.items())
                 st.caption(f"Real pen strokes, by collection: {each}.")
@@ -215,15 +215,15 @@ def _model(found: Figures) -> None:
 
 
 def _course(reports: Sequence[Mapping[str, float]], measure: str) -> list[Curve]:
-    """How one measure went in a training, on validation and on what was learned from."""
+    """The curves of one measure during a training: on validation, and on the training digits."""
     return [
         Curve("validation", [(each["passes"], each[f"validation_{measure}"]) for each in reports], VALIDATION),
-        Curve("learning from", [(each["passes"], each[f"train_{measure}"]) for each in reports], TRAINING, True),
+        Curve("training", [(each["passes"], each[f"train_{measure}"]) for each in reports], TRAINING, True),
     ]
 
 
 def _axis(label: str, measures: Mapping[str, Axis], usual: str, key: str) -> Axis:
-    """What an axis shows."""
+    """Let the visitor choose what an axis shows."""
     chosen = st.segmented_control(
         label,
         list(measures),
@@ -248,8 +248,8 @@ def _costs(found: Sequence[Figures]) -> None:
         alt="Each model by what it costs and what it reads right",
     )
     st.caption(
-        "The further up and to the left, the better; both axes go by factors, so that 99% and 99.9% are as far apart "
-        "as 90% and 99%. Along the dotted line nothing cheaper is as good."
+        "The further up and to the left, the better. Both axes are logarithmic: 99% and 99.9% are as far apart as 90% "
+        "and 99%. For a model on the dotted line, no cheaper one is as good."
     )
 
 
@@ -257,7 +257,7 @@ def _costs(found: Sequence[Figures]) -> None:
 
 
 def _own_drawing(found: Sequence[Figures]) -> None:
-    """Everybody's answer about what is on the pad."""
+    """Show what every model reads in the drawing on the pad."""
     if not found:
         _nothing()
         return
@@ -270,23 +270,23 @@ def _own_drawing(found: Sequence[Figures]) -> None:
     there = lab_models()
     able = [each for each in found if each.family == OWN or each.name in there]
     reads = []
-    with st.spinner("All of them read it"):
+    with st.spinner("All models are reading it"):
         for each in able:
             try:
                 reads.append((each.title, shared.read_by(each.name, drawn)))
-            except AppError as error:  # the others can answer all the same
+            except AppError as error:  # the other models can still answer
                 problem_notice(str(error))
     if reads:
         st.html(_answers_html(drawn.pixels, reads))
     missing = [each.title for each in found if each not in able]
     if missing:
         st.caption(
-            f"Too large to come with the app: {plain(', '.join(missing))}. `python -m mnist_app lab` makes them, too."
+            f"Too large to come with the app: {plain(', '.join(missing))}. To make them, run `python -m mnist_app lab`."
         )
 
 
 def _answers_html(pixels: NDArray[np.uint8], reads: Sequence[tuple[str, Prediction]]) -> str:
-    """What is on the pad, and what each reads in it; those that do not read what most do are marked."""
+    """What is on the pad, and what each model reads in it; those that differ from most are marked."""
     said = [str(read.digit) if read.is_digit else "?" for _, read in reads]
     [(usual, count)] = Counter(said).most_common(1)
     tiles = "".join(
@@ -306,17 +306,17 @@ def _answers_html(pixels: NDArray[np.uint8], reads: Sequence[tuple[str, Predicti
 
 
 def _smaller(found: Sequence[Figures]) -> None:
-    """One network as it learned, by a quicker library, and with fewer bits and weights: what that costs and saves."""
+    """Show what a quicker library, fewer bits and fewer weights cost and save for one network."""
     whole = next((each for each in found if each.name == WHOLE and each.own), None)
     smaller = [each for each in found if each.family == COMPRESSED]
     if whole is None or not smaller:
-        st.caption(f"Nobody has tried yet: `{COMMAND.format(WHOLE)} …`")
+        st.caption(f"Not measured yet. Run `{COMMAND.format(WHOLE)} …`")
         return
     assert whole.own
     st.write(
-        "The same network in other clothes. ONNX Runtime computes what PyTorch does, only sooner. Eight bits a number "
-        "rather than 32 make a quarter of the file. Most weights may go, if what is left may learn a little more: "
-        "zeros take no room once the file is compressed, but they are multiplied all the same, and save no time."
+        "The same network in other forms. ONNX Runtime computes the same as PyTorch, only faster. With eight bits per "
+        "number instead of 32 the file shrinks to a quarter. Most weights can go if the rest may learn a little more: "
+        "zeros take no room in the compressed file, but they are still multiplied, so they save no time."
     )
     slow = whole.own.median
     ways = {
@@ -343,13 +343,13 @@ def _smaller(found: Sequence[Figures]) -> None:
 
 
 def _effects(seen: Sequence[Seen]) -> None:
-    """Small multiples: a row for each knob, a chart for each setting, all to one scale."""
+    """Show small multiples: a row for each knob, a chart for each setting, all on the same scale."""
     if not seen:
-        st.caption(f"Nobody has looked yet: `{COMMAND.format('effects')}`")
+        st.caption(f"Not measured yet. Run `{COMMAND.format('effects')}`")
         return
     st.write(
-        "A small network learns from only 2,000 digits, thirty times over, so that overfitting shows as it happens: "
-        "the loss on what it learns from goes on falling, while that on validation digits stops, or rises again."
+        "A small network sees only 2,000 digits, thirty times each, so that overfitting can be seen as it happens: "
+        "the training loss goes on falling, while the loss on validation digits stops falling, or rises again."
     )
     for effect in seen:
         st.markdown(f"**{plain(effect.title)}.** {plain(effect.what)}")
@@ -362,13 +362,13 @@ def _effects(seen: Sequence[Seen]) -> None:
 
 
 def _transfer(directions: Sequence[Direction]) -> None:
-    """Accuracy over samples, for who knows something already and for who does not."""
+    """Show accuracy over the number of samples, with and without earlier knowledge."""
     if not directions:
-        st.caption(f"Nobody has tried yet: `{COMMAND.format('transfer')} --ink FOLDER`")
+        st.caption(f"Not measured yet. Run `{COMMAND.format('transfer')} --ink FOLDER`")
         return
     st.write(
-        "A network that has learned one kind of digits learns another kind from a few samples, beside one that starts "
-        "from nothing. What is known already is worth most where there is little to learn from."
+        "One network already knows one kind of digits, another starts from nothing. Both learn a new kind from a few "
+        "samples. Earlier knowledge helps most when there is little to learn from."
     )
     for column, direction in zip(st.columns(len(directions), gap="large"), directions, strict=True):
         first = f"{direction.before[0].upper()}{direction.before[1:]}"
@@ -380,6 +380,6 @@ def _transfer(directions: Sequence[Direction]) -> None:
             alt=f"Accuracy on {direction.after} over the number of samples",
         )
         column.caption(
-            f"Without any sample of {plain(direction.after)} {direction.untaught:.1%} are read right. Measured on "
-            f"{direction.measured:,} that nobody learned from; the mean of {len(direction.points[0].knowing)} runs."
+            f"Without any sample of {plain(direction.after)}, {direction.untaught:.1%} are read right. Measured on "
+            f"{direction.measured:,} that no network learned from; the mean of {len(direction.points[0].knowing)} runs."
         )

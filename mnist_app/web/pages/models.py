@@ -1,4 +1,4 @@
-"""The models: what may be said of them, which one reads, and how two of them differ."""
+"""The Models page: what is known about each model, which one is used, and how they differ."""
 
 import logging
 from collections.abc import Callable
@@ -43,10 +43,10 @@ from mnist_app.web.waiting import wait_for
 from mnist_app.web.who import who_may
 
 SPLITS = {"validation": "5,000 validation digits", "test": "10,000 test digits"}
-CURVED = {"validation": "validation", "train": "learning from"}
+CURVED = {"validation": "validation", "train": "training"}
 MOST_COMPARED = len(COMPARED)
-PATIENCE = 0.7  # seconds that the page waits before it shows a progress bar instead
-MOST_PICTURES = 40  # of those that one model reads right and another wrong
+PATIENCE = 0.7  # seconds that the page waits for a result before it shows a progress bar
+MOST_PICTURES = 40  # shown, of those that one model reads right and another wrong
 
 
 def page() -> None:
@@ -54,7 +54,7 @@ def page() -> None:
     terms("calibration")
     shelf, using = read_shelf(), session.using()
     names = list(model_folders())
-    with st.container():  # whatever is said, what follows keeps its place, and what is open stays open
+    with st.container():  # its content varies; this keeps what follows in place, and what is open there open
         _say()
         who_may()
         _deleted(shelf)
@@ -69,7 +69,7 @@ def page() -> None:
 
 
 def _say() -> None:
-    """What the last press has brought, here and where it was made, which may be far below."""
+    """Say what the last press did: here, and as a toast, as the button may be far below."""
     if problem := st.session_state.pop("models_problem", None):
         problem_notice(problem)
         st.toast(plain(problem), icon=":material/error:", duration="long")
@@ -79,7 +79,7 @@ def _say() -> None:
 
 
 def _deleted(shelf: Shelf) -> None:
-    """The way back for what was deleted."""
+    """Offer to bring back deleted models."""
     for name in restorable() if session.is_teacher() else ():
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f":material/delete: **{plain(shelf.title(name))}** was deleted.", width="stretch")
@@ -87,10 +87,10 @@ def _deleted(shelf: Shelf) -> None:
 
 
 def _default(shelf: Shelf, using: str) -> None:
-    """Which model everybody starts with, and the ways back to earlier ones."""
-    words = f"Everybody who comes starts with **{plain(shelf.title(shelf.default))}**."
+    """Say which model everybody starts with, and offer to go back to an earlier one."""
+    words = f"Everybody starts with **{plain(shelf.title(shelf.default))}**."
     if using != shelf.default:
-        words += f" You read with **{plain(shelf.title(using))}**."
+        words += f" You use **{plain(shelf.title(using))}**."
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(words, width="stretch")
         if using != shelf.default:
@@ -105,7 +105,7 @@ def _model(name: str, shelf: Shelf, using: str) -> None:
     marks = [
         words
         for words, holds in (
-            ("you read with it", name == using),
+            ("you use it", name == using),
             ("everybody's default", name == shelf.default),
             ("came with the app", is_shipped(name)),
         )
@@ -120,14 +120,14 @@ def _model(name: str, shelf: Shelf, using: str) -> None:
             _show(load_card(find_model(name)))
         except AppError as error:
             problem_notice(str(error))
-        except Exception:  # whatever a card holds, it may not keep the others, or Delete, from being seen
+        except Exception:  # a bad card must not hide the other models, or Delete
             logging.getLogger(__name__).exception("The model %s cannot be shown", name)
-            problem_notice("This model cannot be shown. The log says why.")
+            problem_notice("This model cannot be shown. The server's log says why.")
         _actions(name, shelf, using)
 
 
 def _show(card: ModelCard) -> None:
-    st.write(plain(card.summary) + (" Another one follows the pen: drawings are read by both." if card.pen else ""))
+    st.write(plain(card.summary) + (" Drawings are also read by a network that follows the pen." if card.pen else ""))
     with st.container(horizontal=True, gap="large"):
         for split, measures in card.metrics.items():
             st.metric(
@@ -135,13 +135,13 @@ def _show(card: ModelCard) -> None:
             )
         st.metric("parameters", f"{card.parameters:,}", width="content")
         if card.pen:
-            st.metric("parameters that follow the pen", f"{card.pen.parameters:,}", width="content")
-    parent = f" It began as {plain(card.parent)}." if card.parent else ""
+            st.metric("parameters of the pen network", f"{card.pen.parameters:,}", width="content")
+    parent = f" It started as a copy of {plain(card.parent)}." if card.parent else ""
     seed = f" Seed {plain(str(card.config['seed']))}." if "seed" in card.config else ""
     pen = ""
     if card.pen:
         learned = "was taught" if card.parent else "learned"
-        pen = f" What follows the pen {learned} in {_took(card.pen.seconds)}, on {plain(card.pen.machine)}."
+        pen = f" The pen network {learned} in {_took(card.pen.seconds)}, on {plain(card.pen.machine)}."
     st.caption(
         f"Learned from {plain(card.data)}, in {_took(card.seconds)} on {plain(card.machine)}.{seed}{parent}{pen}"
     )
@@ -151,7 +151,7 @@ def _show(card: ModelCard) -> None:
         st.code(card.command, language="bash")
         st.json(dict(card.config), expanded=False)
         if card.pen:
-            if card.pen.command != card.command:  # a lesson teaches both
+            if card.pen.command != card.command:  # a lesson teaches both networks by one command
                 st.code(card.pen.command, language="bash")
             st.json(dict(card.pen.config), expanded=False)
     if lesson := _lesson(card):
@@ -163,13 +163,13 @@ def _took(seconds: float) -> str:
 
 
 def _lesson(card: ModelCard) -> str:
-    """What a lesson has cost or gained, for whoever is about to make a taught model the default; else nothing."""
+    """What a lesson cost or gained, for a teacher about to make a taught model the default; else empty."""
     measured = card.metrics.get("test", {})
     if not card.parent or BEFORE not in measured:
         return ""
     return (
-        f"The lesson: {measured['accuracy']:.2%} of the test digits read right, {measured[BEFORE]:.2%} before it by "
-        f"{plain(card.parent)}."
+        f"After the lesson {measured['accuracy']:.2%} of the test digits are read right; before it, "
+        f"{measured[BEFORE]:.2%} by {plain(card.parent)}."
     )
 
 
@@ -209,7 +209,7 @@ def _actions(name: str, shelf: Shelf, using: str) -> None:
                 on_click="ignore",
             )
             st.download_button(
-                "ONNX of what reads pictures, checked against PyTorch to 0.0001",
+                "ONNX of the image network, checked against PyTorch to 0.0001",
                 made_on_press(name, partial(to_onnx, name)),
                 f"{name}.onnx",
                 "application/octet-stream",
@@ -228,7 +228,7 @@ def _use(name: str) -> None:
 
 
 def _do(action: Callable[[str], None], name: str) -> None:
-    """Carry out what was pressed, or keep the reason why not."""
+    """Carry out what was pressed, or note why that failed."""
     try:
         session.require_teacher()
         action(name)
@@ -255,8 +255,8 @@ def _import() -> None:
     with st.expander("Import a model", icon=":material/upload:"):
         with st.form("import", clear_on_submit=True, border=False):
             st.file_uploader("A ZIP file with a model, as exported here", "zip", key="import")
-            st.form_submit_button("Take it in", on_click=_take_in)
-        st.caption("It is read as numbers and text only, and nothing in it is run. Titles and notes do not travel.")
+            st.form_submit_button("Import", on_click=_take_in)
+        st.caption("It is read as numbers and text only: no code in it is run. Titles and notes are not included.")
 
 
 def _take_in() -> None:
@@ -267,7 +267,7 @@ def _take_in() -> None:
             st.session_state["models_problem"] = "Choose a file first."
             return
         name = from_zip(upload.getvalue(), shared.spoken_for())
-        st.session_state["models_said"] = f"It is here as {name}."
+        st.session_state["models_said"] = f"Imported as {name}."
     except AppError as error:
         st.session_state["models_problem"] = str(error)
 
@@ -278,7 +278,7 @@ def _take_in() -> None:
 def _compare(names: list[str], shelf: Shelf) -> None:
     st.subheader("Compare", anchor=False)
     chosen = st.multiselect(
-        "Two models or more, side by side",
+        "Two or more models, side by side",
         names,
         default=None,
         format_func=shelf.title,
@@ -306,7 +306,7 @@ def _table_html(cards: dict[str, ModelCard], shelf: Shelf) -> str:
         "test": [_share(card, "test") for card in cards.values()],
         "ink, unseen": [_share(card, "ink, unseen") for card in cards.values()],
         "parameters": [f"{card.parameters:,}" for card in cards.values()],
-        "that follow the pen": [f"{card.pen.parameters:,}" if card.pen else "" for card in cards.values()],
+        "parameters, pen network": [f"{card.pen.parameters:,}" if card.pen else "" for card in cards.values()],
         "seconds of training": [f"{card.seconds:,.0f}" for card in cards.values()],
         "network": [card.architecture for card in cards.values()],
         "epochs": [str(card.config.get("epochs", "")) for card in cards.values()],
@@ -320,22 +320,22 @@ def _share(card: ModelCard, split: str) -> str:
 
 
 def _curves(cards: dict[str, ModelCard]) -> None:
-    """How they learned, one figure beside the other, and which of them have no curves to show."""
+    """Show how the models learned, one chart per measure, and say which of them have no curves."""
     silent = [plain(title) for title, card in cards.items() if not card.curves]
     if len(silent) < len(cards):
         for column, measure in zip(st.columns(2), COURSES, strict=True):
             column.html(_curves_html(cards, measure))
     if silent:
-        st.caption(f"Of {' and '.join(silent)} no curves were kept.")
+        st.caption(f"For {' and '.join(silent)} no curves were kept.")
     if taught := [plain(title) for title, card in cards.items() if card.parent and card.curves]:
         st.caption(
-            f"Of {' and '.join(taught)} the curves are those of the whole lesson, on {MEASURED:,} of the validation "
-            "digits. What was kept of it is in the table."
+            f"For {' and '.join(taught)} the curves show the whole lesson, on {MEASURED:,} of the validation digits. "
+            "The figures are those of the model that was kept."
         )
 
 
 def _curves_html(cards: dict[str, ModelCard], measure: str) -> str:
-    """Accuracy or loss over the passes, on validation and, dashed, on what was learned from; a colour a model."""
+    """Accuracy or loss over the passes, a colour per model: validation solid, training dashed."""
     lines = [
         Curve(
             f"{title}, {digits}" if title else digits,
@@ -353,7 +353,7 @@ def _curves_html(cards: dict[str, ModelCard], measure: str) -> str:
 def _own_drawing(chosen: list[str], shelf: Shelf) -> None:
     drawn = own_digit()
     if drawn is None:
-        st.caption("Draw something on the Draw page, and all of them read it here.")
+        st.caption("Draw something on the Draw page to see here what each of them reads.")
         return
     rows: dict[str, list[str]] = {"reads your drawing as": [], "sure": []}
     try:
@@ -370,7 +370,7 @@ def _own_drawing(chosen: list[str], shelf: Shelf) -> None:
 
 
 def _pair(chosen: list[str], shelf: Shelf) -> tuple[str, str]:
-    """The two whose differences are shown: of more than two any may be asked for."""
+    """The two models whose differences are shown; with more than two, the visitor chooses."""
     pairs = list(combinations(chosen, 2))
     if len(pairs) == 1:
         return pairs[0]
@@ -384,19 +384,19 @@ def _pair(chosen: list[str], shelf: Shelf) -> tuple[str, str]:
 
 
 def _differences(first: str, second: str, shelf: Shelf) -> None:
-    """Two models' mistakes side by side, and the digits on which they part."""
+    """Show how the mistakes of two models differ, and the digits that only one of them reads right."""
     split = find_source().splits[-1]
     titles = shelf.title(first), shelf.title(second)
     explored = []
     try:
-        works = [shared.exploring(name, split) for name in (first, second)]  # both begin before one is waited for
+        works = [shared.exploring(name, split) for name in (first, second)]  # both start before either is waited for
     except AppError as error:
         problem_notice(str(error))
         return
     for name, title, work in zip((first, second), titles, works, strict=True):
         found = work.result(PATIENCE)
         if found is None:
-            doing = f"{plain(title)} reads the {split} split, once for everybody"
+            doing = f"{plain(title)} is reading the {split} split, once for everybody"
             wait_for(work, doing, partial(shared.exploring, name, split))
             return
         explored.append(found)
@@ -408,7 +408,7 @@ def _differences(first: str, second: str, shelf: Shelf) -> None:
         st.html(
             counts_html(
                 after.evaluation.confusion - before.evaluation.confusion,
-                f"How often more (or, with a minus, less) {titles[1]} gives an answer than {titles[0]}.",
+                f"How much more often (with a minus: less often) {titles[1]} gives an answer than {titles[0]}.",
             )
         )
     with right:
@@ -417,7 +417,7 @@ def _differences(first: str, second: str, shelf: Shelf) -> None:
 
 
 def _parted(better: str, worse: str, parted: NDArray[np.bool_], misread: Readings) -> None:
-    """The pictures that one model reads right and the other does not, with what that one reads in them."""
+    """Show the pictures that one model reads right and the other misreads, with its misreadings."""
     at = np.flatnonzero(parted)
     st.caption(f"{len(at):,} that {plain(better)} reads right and {plain(worse)} misreads:")
     if len(at):

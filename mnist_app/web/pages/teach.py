@@ -1,4 +1,4 @@
-"""What visitors said they drew: review it, export it, teach it to a model, and see what that model does otherwise."""
+"""The Teach page: review and export corrected drawings, teach them to a model, and see what that changes."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -29,18 +29,18 @@ from mnist_app.web.picks import picks
 from mnist_app.web.who import who_may
 
 PER_PAGE = 60
-SHOWN = "teach_shown"  # the lesson looked at
+SHOWN = "teach_shown"  # session key: the lesson shown in detail
 SHOWN_LESSONS = 6
-MOST_TAUGHT = 500  # drawings in one lesson; of more, the latest
-MOST_PICTURES = 40  # of the drawings taught, and of the digits that are broken
+MOST_TAUGHT = 500  # drawings in one lesson; if there are more, the latest
+MOST_PICTURES = 40  # shown, of the drawings taught and of the digits broken
 WHOSE = ["Everybody's", "Mine"]
 
 
 def page() -> None:
     st.title("Teach it", anchor=False)
     st.write(
-        "Draw a digit that is misread, and say below the answer what it was. Here are the drawings that were corrected "
-        "so; a few of them are enough to teach a model a hand that it misreads."
+        "Draw a digit that is misread, and say below the answer what it was. The corrected drawings are collected "
+        "here. A few of them are enough to teach a model a handwriting that it misreads."
     )
     who_may()
     if problem := st.session_state.pop(PROBLEM, None):
@@ -54,7 +54,7 @@ def page() -> None:
         if count:
             _gallery(whose, count)
         else:
-            st.caption("Nothing was corrected yet." if whose is None else "You have corrected nothing yet.")
+            st.caption("Nothing has been corrected yet." if whose is None else "You have not corrected anything yet.")
     except AppError as error:
         problem_notice(str(error))
         count = latest = 0
@@ -63,7 +63,7 @@ def page() -> None:
 
 
 def _whose() -> str | None:
-    """Whose corrections are looked at: everybody's, for None, are the teacher's to see."""
+    """Whose corrections are shown: this visitor's, or None for everybody's, which only a teacher may see."""
     if not session.is_teacher():
         return session.visitor()
     chosen = st.segmented_control("Whose?", WHOSE, default=WHOSE[0], required=True, key="teach_whose")
@@ -71,12 +71,12 @@ def _whose() -> str | None:
 
 
 def _may_change() -> str | None:
-    """Whose corrections this visitor may delete."""
+    """Whose corrections this visitor may delete; None for everybody's."""
     return None if session.is_teacher() else session.visitor()
 
 
 def _gallery(whose: str | None, count: int) -> None:
-    """The corrections, a page at a time; a press chooses one."""
+    """Show the corrections, a page at a time. Pressing one chooses it."""
     pages = -(-count // PER_PAGE)
     page = min(st.session_state.get("teach_page", 1), pages)
     shown = find_corrections(whose, (page - 1) * PER_PAGE, PER_PAGE)
@@ -88,7 +88,7 @@ def _gallery(whose: str | None, count: int) -> None:
     picks(html, "teach_gallery", _choose, said=_described(count))
     with st.container(horizontal=True, vertical_alignment="center", key="teach_actions"):
         words = f"Delete {len(chosen)} chosen" if chosen else "Choose drawings to delete"
-        words += f", {elsewhere} of them out of sight" if elsewhere else ""
+        words += f", {elsewhere} of them not shown" if elsewhere else ""
         st.button(words, icon=":material/delete:", key="teach_delete", on_click=_delete, disabled=not chosen)
         st.button(
             f"Delete all {len(here)} shown", key="teach_delete_shown", on_click=_delete, args=(here,), disabled=not here
@@ -120,8 +120,8 @@ def _described(count: int) -> str:
 
 
 def _turn(by: int, pages: int) -> None:
-    """From the page that is shown by now: presses may come quicker than pages."""
-    page = min(st.session_state.get("teach_page", 1), pages)  # which may be fewer by now
+    """Turn from the page shown by now: presses may come faster than pages."""
+    page = min(st.session_state.get("teach_page", 1), pages)  # there may be fewer by now
     st.session_state["teach_page"] = min(max(page + by, 1), pages)
 
 
@@ -131,7 +131,7 @@ def _choose(picked: str) -> None:
 
 
 def _delete(these: Sequence[int] | None = None) -> None:
-    """Delete corrections: these, or what was chosen."""
+    """Delete these corrections, or those that were chosen."""
     chosen: set[int] = st.session_state.get(session.TEACH_CHOSEN, set())
     asked = sorted(chosen) if these is None else these
     try:
@@ -149,7 +149,7 @@ def _delete(these: Sequence[int] | None = None) -> None:
 
 
 def _put_away() -> None:
-    """The way back for what this visitor has just deleted, and then for what before that."""
+    """Offer to undo this visitor's last deletion, and then the one before it."""
     if st.session_state.get(session.TEACH_AWAY):
         away = st.session_state[session.TEACH_AWAY][-1]
         with st.container(horizontal=True, vertical_alignment="center"):
@@ -164,31 +164,31 @@ def _bring_back() -> None:
     away = st.session_state[session.TEACH_AWAY][-1]
     try:
         back = bring_back(away, _may_change())
-    except AppError as error:  # they stay away, and can be asked for again
+    except AppError as error:  # they stay deleted, and the visitor can try again
         st.session_state[PROBLEM] = str(error)
         return
     st.session_state[session.TEACH_AWAY].pop()
     if back < len(away):
-        st.session_state[PROBLEM] = f"Of {len(away)} corrections {back} came back. The others are gone for good."
+        st.session_state[PROBLEM] = f"Of {len(away)} corrections, {back} came back. The others are gone for good."
 
 
 # The lesson
 
 
 def _lesson(whose: str | None, count: int, latest: int) -> None:
-    """Which model is to be taught, and the button that begins."""
+    """Say which model would be taught what, with the button that begins."""
     st.subheader("A lesson", anchor=False)
     name = st.session_state["teach_parent"] = session.using()
     if "train" not in find_source().splits:
-        problem_notice("A lesson needs the digits that were learned from. The Data page fetches them.")
+        problem_notice("A lesson needs the training digits. Fetch them on the Data page.")
         return
     taught = min(count, MOST_TAUGHT)
     which = "the drawing" if taught == 1 else f"the {taught} drawings" if taught == count else f"the latest {taught}"
-    what = f"{which} above" if taught else "what was corrected"
+    what = f"{which} above" if taught else "the corrected drawings"
     st.write(
-        f"A copy of **{plain(read_shelf().title(name))}**, which you read with, learns {what}, mixed with "
-        f"{REPLAYED:,} training digits, in half a minute; an ensemble takes three times as long. Nobody reads with the "
-        "copy until you have seen what it got better and worse at."
+        f"A copy of **{plain(read_shelf().title(name))}**, the model you use, learns {what}, mixed with "
+        f"{REPLAYED:,} training digits. That takes half a minute, or three times as long for an ensemble. Nobody uses "
+        "the copy until you have seen what it has got better and worse at."
     )
     st.button(
         "Teach it",
@@ -202,12 +202,12 @@ def _lesson(whose: str | None, count: int, latest: int) -> None:
 
 
 def _start(parent: str, whose: str | None, latest: int) -> None:
-    """Ask for a lesson of what the page has shown, of which ``latest`` is the id: what came since nobody has seen."""
+    """Ask for a lesson with corrections up to the id ``latest``: nobody has seen later ones."""
     try:
         session.require_teacher()
         drawings = find_corrections(whose, most=MOST_TAUGHT, up_to=latest)
         if not drawings:
-            raise ModelError("There is nothing to teach any more.")
+            raise ModelError("The corrections are gone, so there is nothing left to teach.")
         config = lesson(load_card(find_model(parent)), len(drawings))
         name = free_name(f"{parent}-taught", shared.spoken_for())
         lines = "".join(f"{each.to_line()}\n" for each in drawings)
@@ -219,11 +219,11 @@ def _start(parent: str, whose: str | None, latest: int) -> None:
 @st.fragment(run_every=POLL_EVERY)
 @noticing
 def _lessons() -> None:
-    """The lessons that wait, run or have ended, and what the one that is shown has done."""
+    """Show the lessons that wait, run or have ended, and what one of them changed."""
     say_problem()
     lessons = [job for job in shared.queue().jobs() if job.request and job.request.parent]
     if st.session_state.get("teach_parent", session.using()) != session.using():
-        st.rerun()  # the lesson above is for the model that is read with
+        st.rerun()  # the lesson offered above is for the model in use
     if not lessons:
         return
     done = [job for job in lessons if job.status.state == DONE]
@@ -237,7 +237,7 @@ def _lessons() -> None:
 
 
 def _account(job: Job, taught: Taught) -> None:
-    """What a lesson has done, and what to do with the model."""
+    """Show what a lesson changed, and offer to use the model."""
     with st.container(border=True, key="teach_account"):
         parent = plain(read_shelf().title(taught.parent))
         st.subheader(f"What {plain(called(job))} does differently from {parent}", anchor=False)
@@ -257,7 +257,7 @@ def _account(job: Job, taught: Taught) -> None:
                 )
         if taught.way:
             st.caption(taught.way)
-        if session.is_teacher():  # they are other visitors' drawings
+        if session.is_teacher():  # pupils may not see the drawings of others
             st.html(_drawings_html(job, taught))
         for change in taught.changes:
             _broken(change)
@@ -275,13 +275,13 @@ def _drawings_html(job: Job, taught: Taught) -> str:
 
 
 def _broken(change: Change) -> None:
-    """The digits that were read right and are misread now."""
+    """Show the digits that were read right before the lesson and are misread now."""
     source = find_source()
-    digits = shared.split(change.split, source) if change.split in source.splits else None  # it may be no longer
+    digits = shared.split(change.split, source) if change.split in source.splits else None  # it may be gone by now
     at = [index for index in change.broken[:MOST_PICTURES] if digits and index < len(digits)]
     st.markdown(
-        f"Of the {change.count:,} {change.split} digits it reads **{len(change.mended)}** right that were misread, "
-        f"and misreads **{len(change.broken)}** that were read right{':' if at else '.'}"
+        f"Of the {change.count:,} {change.split} digits it now reads **{len(change.mended)}** right that were misread "
+        f"before, and misreads **{len(change.broken)}** that were read right{':' if at else '.'}"
     )
     if digits and at:
         labels = digits.labels[at].tolist()
@@ -293,7 +293,7 @@ def _adopt(job: Job) -> None:
     try:
         find_model(job.name)
     except AppError:
-        st.caption("This model was deleted meanwhile.")
+        st.caption("This model has been deleted since.")
         return
     with st.container(horizontal=True):
         using, default = session.using(), read_shelf().default
@@ -313,7 +313,7 @@ def _adopt(job: Job) -> None:
             on_click=_make_default,
             args=(job.name,),
         )
-    st.caption(f"It is on the Models page as {plain(job.name)}, and its parent is as it was.")
+    st.caption(f"It is on the Models page as {plain(job.name)}. The model it was copied from is unchanged.")
 
 
 def _use(name: str) -> None:

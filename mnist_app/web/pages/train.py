@@ -1,4 +1,4 @@
-"""Train a network while everybody looks on: choose a recipe, watch it learn, look back at how it came right."""
+"""The Train page: choose a recipe, watch the network learn, and look back at how it learned."""
 
 from dataclasses import replace
 from typing import Any
@@ -28,46 +28,48 @@ from mnist_app.web.terms import terms
 from mnist_app.web.who import who_may
 
 POLL_EVERY = 1.0  # seconds
-PROBLEM = "train_problem"  # what went wrong with a training or a lesson, for the page to say
+PROBLEM = "train_problem"  # session key: what went wrong with a training or a lesson
 PREVIEWED = 16
 SHOWN = "train_shown"
-SHOWN_ENDED = 6  # ended trainings that are listed, and as many that there is something to see of
+SHOWN_ENDED = 6  # ended trainings that are listed, and as many of those that have reports
 
 NETWORKS = {
     "quicknet": "Quick: 29,000 weights",
     "convnet": "Larger: 73,000 weights",
 }
 HELP = {
-    "architecture": "How large the network is: a larger one reads a little better and learns four times as slowly.",
-    "epochs": "How often it sees every digit. More is better up to about 20, and takes as much longer.",
-    "learning_rate": "How far it moves its weights after each batch, at most: too little learns nothing in time, "
-    "too much forgets what it knew.",
-    "batch_size": "How many digits it sees before it moves its weights: fewer learn more from each, more are quicker.",
-    "optimiser": "How it moves its weights: AdamW gives each weight a pace of its own, SGD one pace to all.",
-    "digits": "How many of the 55,000 training digits it sees: few it learns by heart, and reads others worse.",
-    "attack_levels": "Changes each pixel by up to so many of 255 levels, as misleads it most, before it learns from "
-    "the digit: then attacks on it fail more often, and learning takes twice as long.",
-    "seed": "Where its random numbers start: the same seed gives the same network.",
-    "rotation": "Turns each digit by up to so many degrees either way; beyond 15 a 7 begins to be a 1.",
-    "shift": "Moves each digit by up to so many pixels.",
+    "architecture": "How large the network is. The larger one reads a little better and learns four times as slowly.",
+    "epochs": "How often it sees every digit. More is better up to about 20; twice as many take twice as long.",
+    "learning_rate": "How far it moves its weights after each batch, at most. With too little it learns nothing in "
+    "time, with too much it forgets what it knew.",
+    "batch_size": "How many digits it sees before it moves its weights. Small batches learn more from each digit, "
+    "large ones are faster.",
+    "optimiser": "How it moves its weights. AdamW gives each weight its own pace, SGD moves all at the same pace.",
+    "digits": "How many of the 55,000 training digits it sees. If there are few, it learns them by heart and reads "
+    "others worse.",
+    "attack_levels": "Before it learns from a digit, each pixel is changed by up to this many of 255 levels, in the "
+    "way that misleads it most. Then attacks on it fail more often, and training takes twice as long.",
+    "seed": "Where its random numbers start. The same seed gives the same network.",
+    "rotation": "Turns each digit by up to this many degrees either way. Beyond 15 a 7 starts to look like a 1.",
+    "shift": "Moves each digit by up to this many pixels.",
     "zoom": "Makes each digit larger or smaller by up to this share.",
-    "shear": "Leans each digit to either side, by up to so many pixels for each pixel of height.",
-    "thickness": "Makes strokes thicker or thinner by up to so many pixels: pens differ.",
-    "elastic": "Bends parts of a digit away from each other by up to so many pixels: hands tremble.",
+    "shear": "Slants each digit to either side, by up to this many pixels for each pixel of height.",
+    "thickness": "Makes strokes thicker or thinner by up to this many pixels, because pens differ.",
+    "elastic": "Bends parts of a digit away from each other by up to this many pixels, because hands tremble.",
 }
 REACH = {"rotation": 45.0, "shift": 6.0, "zoom": 0.5, "shear": 0.6, "thickness": 2.0, "elastic": 4.0}  # of the sliders
-LABELS = {  # of the details, by their names in a recipe
+LABELS = {  # of the details, by the names of the fields of a recipe
     "epochs": "Epochs",
     "digits": "Training digits",
     "batch_size": "Batch size",
     "learning_rate": "Learning rate",
-    "attack_levels": "Attacked while it learns, levels",
+    "attack_levels": "Attacks while it learns, levels",
     "seed": "Seed",
 }
 STATES = {
     WAITING: ("hourglass_empty", "waits"),
     RUNNING: ("model_training", "learns"),
-    LEARNED: ("model_training", "is put in its place"),
+    LEARNED: ("model_training", "is being saved"),
     DONE: ("check_circle", "is ready"),
     jobs.CANCELLED: ("cancel", "was cancelled"),
     FAILED: ("error", "failed"),
@@ -76,10 +78,10 @@ STATES = {
 
 def page() -> None:
     st.title("Train a network", anchor=False)
-    st.write("It trains on this server, for everybody to see; drawing stays as quick as before. You may leave.")
+    st.write("It trains on this server, and all can watch. Drawing stays as fast as before. You may leave this page.")
     if "train" not in find_source().splits:
         problem_notice(
-            "Only the sample that comes with the app is here. The Data page fetches the digits to learn from."
+            "Only the sample that comes with the app is here. You can fetch the training digits on the Data page."
         )
         return
     who_may()
@@ -92,7 +94,7 @@ def page() -> None:
         width=400,
         persist_state="session",
     )
-    # Not by a callback, which would be given the name and recipe of the last run: one may be typed just before.
+    # No callback: it would get the name and recipe of the last run, and a visitor may have typed one just now.
     is_pressed = st.button(
         "Train",
         icon=":material/play_arrow:",
@@ -108,7 +110,7 @@ def page() -> None:
 
 
 def _recipe() -> TrainConfig | None:
-    """What is to be learned and how, by preset and in detail; None where that makes no sense."""
+    """Let the visitor choose a recipe, by preset and in detail; None if the details make no sense."""
     preset = st.segmented_control(
         "How long?",
         list(PRESETS),
@@ -127,14 +129,14 @@ def _recipe() -> TrainConfig | None:
         details = _details()
     try:
         return replace(PRESETS[preset].config, **details)
-    except AppError as error:  # outside, or whoever has closed them would not know why Train cannot be pressed
-        name, _, said = str(error).partition(" is ")
-        problem_notice(f"In the details: “{LABELS[name]}” is {said}" if name in LABELS else f"In the details: {error}")
+    except AppError as error:  # outside the expander: if it is closed, one must still see why Train is disabled
+        name, _, said = str(error).partition(" must be ")
+        problem_notice(f"In Details: “{LABELS[name]}” must be {said}" if name in LABELS else f"In Details: {error}")
         return None
 
 
 def _take_preset() -> None:
-    """Set every detail as the preset has it."""
+    """Set every detail to the value of the preset."""
     config = PRESETS[st.session_state.get("train_preset") or next(iter(PRESETS))].config
     for name in ("architecture", "epochs", "learning_rate", "batch_size", "optimiser", "attack_levels", "seed"):
         st.session_state[f"train_{name}"] = getattr(config, name)
@@ -144,7 +146,7 @@ def _take_preset() -> None:
 
 
 def _details() -> dict[str, Any]:
-    """Fields of a recipe, as they are set."""
+    """The fields of a recipe, as the visitor sets them."""
     left, right = st.columns(2, gap="large")
     with left:
         architecture = st.selectbox(
@@ -202,7 +204,7 @@ def _details() -> dict[str, Any]:
             )
             for name, unit in (
                 *(("rotation", "degrees"), ("shift", "pixels"), ("zoom", "share of the size")),
-                *(("shear", "pixels a pixel"), ("thickness", "pixels"), ("elastic", "pixels")),
+                *(("shear", "pixels per pixel"), ("thickness", "pixels"), ("elastic", "pixels")),
             )
         }
         augmentation = Augmentation(**sliders)
@@ -221,7 +223,7 @@ def _details() -> dict[str, Any]:
 
 
 def _preview_html(augmentation: Augmentation) -> str:
-    """Sixteen digits as the network would see them: the same ones and the same luck whatever the sliders say."""
+    """Sixteen digits as the network would see them: always the same ones, with the same random numbers."""
     digits = shared.split("validation", find_source())
     chosen = np.linspace(0, len(digits) - 1, PREVIEWED).astype(int)
     pictures = augment(
@@ -231,7 +233,7 @@ def _preview_html(augmentation: Augmentation) -> str:
     url = png_url(image_sheet(changed, 8))
     return (
         f'<figure class="augmented"><img src="{url}" alt="Sixteen digits, changed at random">'
-        "<figcaption>As it would see sixteen digits</figcaption></figure>"
+        "<figcaption>Sixteen digits as it would see them</figcaption></figure>"
     )
 
 
@@ -247,11 +249,11 @@ def _start(config: TrainConfig, title: str) -> None:
 @st.fragment(run_every=POLL_EVERY)
 @noticing
 def _trainings() -> None:
-    """The queue as every visitor sees it, and one training in detail."""
+    """Show the queue, which all visitors see, and one training in detail."""
     say_problem()
     known = shared.queue().jobs()
     if not known:
-        st.caption("Nothing was trained yet.")
+        st.caption("No network has been trained yet.")
         return
     current = [job for job in known if not job.status.is_over]
     ended = [job for job in reversed(known) if job.status.is_over]
@@ -267,15 +269,15 @@ def _trainings() -> None:
 
 
 def say_problem() -> None:
-    """In a fragment that runs every second: have the page say what went wrong, where it stays."""
+    """Rerun the page to show a problem: in a fragment that reruns every second it would not stay."""
     if PROBLEM in st.session_state:
         st.rerun()
 
 
 def job_line(job: Job, look_key: str | None) -> None:
-    """How far a training has come or how it ended, in a line, with what can be done about it.
+    """Show in a line how far a training has come or how it ended, with the buttons that apply.
 
-    With a ``look_key`` there is a button to look at it: the key of the state that says which job is shown.
+    With a ``look_key``, the session key that says which job is shown, there is a button to look at this one.
     """
     icon, verb = STATES[job.status.state]
     with st.container(horizontal=True, vertical_alignment="center", key=f"job_{job.id}"):
@@ -292,7 +294,7 @@ def job_line(job: Job, look_key: str | None) -> None:
 
 
 def called(job: Job) -> str:
-    """What people call the model of a training by now, or are to call it."""
+    """The present title of the model of a training, or the one that it will get."""
     shelf = read_shelf()
     return shelf.title(job.name) if job.name in shelf.labels else job.title
 
@@ -325,7 +327,7 @@ def _look_at(key: str, identity: str) -> None:
 
 
 def _course(job: Job) -> None:
-    """Curves, and what the network made of a picture at one moment after another."""
+    """Show the curves, and what the network read in a picture at one moment after another."""
     status = job.status
     st.subheader(plain(called(job)), anchor=False)
     passes = max(status.passes, 1e-9)
@@ -333,8 +335,8 @@ def _course(job: Job) -> None:
         st.html(_loss_html(status, passes), width="stretch")
         st.html(_accuracy_html(status, passes), width="stretch")
     if not status.snapshots:
-        ended = "No moment of it was kept to go back to."
-        st.caption(ended if status.is_over else "After its first measurement it reads your drawing here.")
+        ended = "No moment of this training was kept to go back to."
+        st.caption(ended if status.is_over else "It reads your drawing here after its first measurement.")
         return
     moment = status.snapshots[-1]
     if status.is_over and len(status.snapshots) > 1:
@@ -355,7 +357,7 @@ def _course(job: Job) -> None:
                 np.array(report.confusion),
                 f"{np.sum(report.confusion):,} validation digits after {moment:.3g} of {_epochs(job)} passes: "
                 f"{report.validation_accuracy:.2%} read right. "
-                "Rows: what it is by its label. Columns: what it was read as.",
+                "Rows: the label. Columns: what it was read as.",
             )
         )
     if status.state == DONE and job.name in model_folders():
@@ -363,26 +365,26 @@ def _course(job: Job) -> None:
 
 
 def _mind(job: Job, moment: float) -> None:
-    """A picture and what it was read as, moment by moment."""
+    """Show a picture and what it was read as, moment by moment."""
     pixels, words = _watched()
     readings = []
     for passes in job.status.snapshots:
         try:
             readings.append((passes, shared.read_at(job, passes, pixels)))
         except AppError:
-            continue  # dropped between the report and this look
+            continue  # deleted since the status was read
     with st.container(horizontal=True, vertical_alignment="center"):
         st.html(f'<img class="watched" src="{png_url(pixels)}" alt="{words}">', width="content")
         with st.container(width="stretch"):
-            st.caption(f"{words}, as it read it after so many passes over the digits:")
+            st.caption(f"{words}, and what it was read as after so many passes over the digits:")
             st.html(minds_html(readings, moment))
 
 
 def _watched() -> tuple[NDArray[np.uint8], str]:
-    """The picture that is read again and again: the visitor's drawing, or a digit of the test split."""
+    """The picture to read again and again, with its name: the visitor's drawing or a test digit."""
     kinds = ["My drawing", "A test digit"]
     if session.pad().drawing.is_blank:
-        st.caption("Draw something on the Draw page, and it is read here again and again.")
+        st.caption("Draw something on the Draw page to have it read here again and again.")
         kinds = kinds[1:]
     kind = st.segmented_control(
         "Watch", kinds, default=kinds[0], required=True, key=f"watch_{len(kinds)}", persist_state="session"
@@ -400,7 +402,7 @@ def _loss_html(status: JobStatus, passes: float) -> str:
     measured = [(report.passes, report.validation_loss) for report in status.reports]
     highest = max([1.0, *(loss for _, loss in status.losses[2:])])
     curves = [
-        Curve("learning from", status.losses, TRAINING, dashed=True),
+        Curve("training", status.losses, TRAINING, dashed=True),
         Curve("validation", measured, VALIDATION),
     ]
     return curves_html("Loss, nats", curves, passes, 0, min(highest, MOST_LOSS), is_share=False)
@@ -411,5 +413,5 @@ def _accuracy_html(status: JobStatus, passes: float) -> str:
     measured = [(report.passes, report.validation_accuracy) for report in status.reports]
     lowest = min([0.99, *(value for _, value in (*learned, *measured))])
     lowest = max(0.0, np.floor(lowest * 50) / 50)
-    curves = [Curve("learning from", learned, TRAINING, dashed=True), Curve("validation", measured, VALIDATION)]
+    curves = [Curve("training", learned, TRAINING, dashed=True), Curve("validation", measured, VALIDATION)]
     return curves_html("Read right", curves, passes, float(lowest), 1, is_share=True)

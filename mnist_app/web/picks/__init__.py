@@ -23,11 +23,11 @@ def picks(
     steps_for: str | None = None,
     said: str = "",
 ) -> None:
-    """Show HTML of our own making; ``on_pick`` hears the ``data-pick`` of a button that is pressed.
+    """Show HTML that the app itself made; ``on_pick`` gets the ``data-pick`` of a pressed button.
 
-    The buttons are one stop for the Tab key, and the arrow keys move between them; left and right are left to the page
-    while it shows what the CSS selector ``steps_for`` finds. On a phone the page scrolls to what ``leads_to`` finds.
-    Screen readers say what is ``said`` when it changes.
+    The buttons are one stop for the Tab key, and the arrow keys move between them. While the CSS selector ``steps_for``
+    matches something, the left and right keys are left to the page. After a press, a phone scrolls to what the selector
+    ``leads_to`` matches. Screen readers announce ``said`` when it changes.
     """
 
     def heard() -> None:

@@ -1,5 +1,5 @@
-// Shows the script's HTML. A press on one of its [data-pick] buttons tells the script that button's value; the buttons
-// are a single stop for the Tab key, and the arrow keys go from one to the next as the eye would.
+// Shows the script's HTML. A press on one of its [data-pick] buttons sends that button's value to the script. The
+// buttons are a single stop for the Tab key, and the arrow keys move between them by their place on the screen.
 
 const shown = new WeakMap(); // what each element last showed
 
@@ -7,7 +7,7 @@ function buttons(root) {
   return [...root.querySelectorAll("[data-pick]:not(:disabled)")];
 }
 
-/** The button that lies next above or below: in the nearest row, the one closest to straight. */
+/** The next button above (`sign` -1) or below (1): in the nearest row, the one with the closest x. */
 function vertical(items, from, sign) {
   const centre = (item) => {
     const box = item.getBoundingClientRect();
@@ -19,7 +19,7 @@ function vertical(items, from, sign) {
   return beyond.sort((a, b) => distance(a) - distance(b))[0]?.item;
 }
 
-/** Where a key leads from a button; nothing for keys that lead nowhere. */
+/** The button that a key leads to from another one; undefined if it leads nowhere. */
 export function destination(items, from, key) {
   const at = items.indexOf(from);
   switch (key) {
@@ -61,7 +61,7 @@ export default function ({ parentElement, data, setTriggerValue }) {
   const status = parentElement.querySelector(".spoken");
   if (status.textContent !== data.said) status.textContent = data.said;
 
-  // Properties, of which the last one stands: this is called whenever the HTML changes, and what it returned before never.
+  // Properties, so that only the last handler stays: this runs at each change, but a cleanup would run only at the end.
   root.onclick = (event) => {
     const button = event.target.closest("[data-pick]");
     if (!button || button.disabled) return;

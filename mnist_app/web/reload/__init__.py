@@ -1,4 +1,4 @@
-"""Who reloads a page is the same visitor, with the same ink, at the same stop of the tour: their tab keeps it."""
+"""A visitor who reloads a page stays the same, with the same ink and the same stop of the tour: the tab keeps them."""
 
 from pathlib import Path
 
@@ -15,8 +15,9 @@ _element = st.components.v2.component(
 
 
 def outlast_reloads() -> None:
-    """On every page: have the tab keep who this is, what they drew, and at which stop they are; or, if they are new,
-    take it up from there.
+    """Keep the visitor's secret, ink and stop of the tour in their tab, or take them back while the pad is untouched.
+
+    To be called on every page.
     """
     pad, at = session.pad(), st.session_state.get(session.TOUR)
     _element(

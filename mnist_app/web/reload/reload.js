@@ -1,11 +1,11 @@
-// Keeps over a reload who the visitor is, what they drew and where in the tour they are. Reloads a page that has a hole.
+// Keeps the visitor's secret, ink and stop of the tour across a reload. Also reloads a page that loaded only in part.
 
-const KEPT = "draw-a-digit"; // the name of it in the tab's own memory, which is gone when the tab is closed
-const MENDED = "draw-a-digit-mended"; // and of when a page was last reloaded here
-const SELDOM = 60_000; // ms between two such reloads: what is missing for longer does not come by that
+const KEPT = "draw-a-digit"; // key in sessionStorage, which is gone when the tab is closed
+const MENDED = "draw-a-digit-mended"; // key of the time when mend() last reloaded a page
+const SELDOM = 60_000; // ms between two such reloads: they do not help if something is missing for longer
 const ASK_EVERY = 1000; // ms
 
-/** A part of Streamlit's page that did not come for want of a network is an error in red: it is not asked for again. */
+/** Streamlit shows an error for a part of its page that did not load without a network, and never retries. */
 async function mend() {
   const since = Date.now() - Number(sessionStorage.getItem(MENDED));
   if (since < SELDOM) return;
@@ -15,19 +15,19 @@ async function mend() {
     sessionStorage.setItem(MENDED, Date.now());
     location.reload();
   } catch {
-    setTimeout(mend, ASK_EVERY); // a page that is reloaded without a network is gone
+    setTimeout(mend, ASK_EVERY); // reloading without a network would lose the page
   }
 }
 
 window.addEventListener("vite:preloadError", mend);
 
-/** Keep what the script knows; give it back once to a script that knows of nothing yet. */
+/** Keep what the script knows, or give it back once to a script that knows nothing yet. */
 export default function ({ data: { ink, secret, tour, isUntouched }, setTriggerValue }) {
   try {
     const kept = sessionStorage.getItem(KEPT);
     if (!isUntouched) sessionStorage.setItem(KEPT, JSON.stringify({ ink, secret, tour }));
     else if (kept) setTriggerValue("kept", JSON.parse(kept));
   } catch {
-    // A browser that keeps nothing, or has no more room: then a reload starts with a blank pad.
+    // The browser stores nothing, or has no room left: then a reload starts with a blank pad.
   }
 }

@@ -1,4 +1,4 @@
-"""ImageNet's weights, and whatever can go wrong on their way. The server is on this machine; the weights are random."""
+"""ImageNet's weights, and what can go wrong while they download. The server is local; the weights are random."""
 
 import gc
 import hashlib
@@ -27,7 +27,7 @@ from mnist_app.storage import data_folder
 from ...data import test_fetch
 from ...data.test_fetch import Answer, Mirror, cut_short, never, never_to_the_end, not_found, with_a_flipped_bit
 
-# An answer that was not liked is left to the garbage collector.
+# A rejected response is closed only by the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 
 
@@ -38,7 +38,7 @@ def saved(weights: Mapping[str, Tensor]) -> bytes:
 
 
 def named(content: bytes) -> str:
-    """As PyTorch names its files: after their content."""
+    """Name a file after its content, as PyTorch does."""
     return f"small-{hashlib.sha256(content).hexdigest()[:8]}.pth"
 
 
@@ -56,7 +56,7 @@ def content(weights: Mapping[str, Tensor]) -> bytes:
 
 @pytest.fixture
 def mirror(content: bytes) -> Iterator[Mirror]:
-    """A server of these weights, of some that are another network's, and of a page."""
+    """A server of these weights, of another network's weights, and of a page."""
     test_fetch.the_test_is_over.clear()
     others = saved({"theirs": torch.zeros(3)})
     mirror = Mirror({named(each): each for each in (content, others, b"<html>Please sign in.</html>")})
@@ -67,7 +67,7 @@ def mirror(content: bytes) -> Iterator[Mirror]:
     mirror.server.shutdown()
     thread.join()
     mirror.server.server_close()
-    gc.collect()  # here, where the filter above holds
+    gc.collect()  # here, where the filter above applies
 
 
 def left_behind() -> list[str]:
@@ -101,14 +101,14 @@ def test_what_does_not_arrive_whole_is_one_sentence_and_does_not_count(
     mirror: Mirror, content: bytes, manner: Answer, says: str
 ) -> None:
     mirror.answer(manner, named(content))
-    with pytest.raises(AppError, match=rf"ImageNet's weights could not be had from {mirror.url}.*{says}.*Run it again"):
+    with pytest.raises(AppError, match=rf"ImageNet's weights could not be downloaded from {mirror.url}.*{says}.*Try"):
         load_backbone(mirror.url + named(content), patience=0.3)
     assert left_behind() == []
 
 
 def test_a_server_that_cannot_be_reached_is_one_sentence() -> None:
     began = time.monotonic()
-    with pytest.raises(AppError, match=r"could not be had from http://127\.0\.0\.1:1/.*Connection refused"):
+    with pytest.raises(AppError, match=r"could not be downloaded from http://127\.0\.0\.1:1/.*Connection refused"):
         load_backbone("http://127.0.0.1:1/small-12345678.pth")
     assert time.monotonic() - began < 10
 
@@ -119,7 +119,7 @@ def other_weights() -> bytes:
 
 @pytest.mark.parametrize("other", [other_weights, lambda: b"<html>Please sign in.</html>"])
 def test_what_is_something_else_is_one_sentence_and_does_not_count(mirror: Mirror, other: Callable[[], bytes]) -> None:
-    with pytest.raises(AppError, match="could not be had from") as refused:
+    with pytest.raises(AppError, match="could not be downloaded from") as refused:
         load_backbone(mirror.url + named(other()))
     assert len(str(refused.value)) < 400 and "\n" not in str(refused.value)
     assert left_behind() == []
@@ -128,20 +128,20 @@ def test_what_is_something_else_is_one_sentence_and_does_not_count(mirror: Mirro
 def test_a_file_that_was_spoilt_since_is_fetched_anew_by_the_next_run(mirror: Mirror, content: bytes) -> None:
     data_folder().mkdir(parents=True)
     (data_folder() / named(content)).write_bytes(content[:1000])
-    with pytest.raises(AppError, match=r"Run it again\."):
+    with pytest.raises(AppError, match=r"Try again\."):
         load_backbone(mirror.url + named(content))
     load_backbone(mirror.url + named(content))
 
 
 def test_a_home_that_cannot_be_written_is_one_sentence(mirror: Mirror, content: bytes, own_home: Path) -> None:
     own_home.write_text("a file where the folder should be")
-    with pytest.raises(AppError, match=r"could not be had from .*Not a directory"):
+    with pytest.raises(AppError, match=r"could not be downloaded from .*Not a directory"):
         load_backbone(mirror.url + named(content))
 
 
 @pytest.fixture
 def frozen(weights: Mapping[str, Tensor], monkeypatch: pytest.MonkeyPatch) -> Backbone:
-    """The layers with random weights, which are all there is to be had."""
+    """The layers with random weights, as no others can be downloaded."""
     network = importlib.import_module("torchvision.models").mobilenet_v3_small()
     network.load_state_dict(weights)
     found = Backbone(torch.nn.Sequential(network.features, network.avgpool)).eval()

@@ -19,7 +19,7 @@ def whole() -> bytes:
 
 
 def in_a_row(tensors: Iterable[np.ndarray]) -> np.ndarray:
-    """The weights of convolutions and linear layers, of which no two have the same shape; biases are left out."""
+    """Return the weights of convolutions and linear layers, without biases; no two have the same shape."""
     weights = sorted((tensor for tensor in tensors if tensor.ndim > 1), key=lambda tensor: tensor.shape)
     return np.concatenate([tensor.ravel() for tensor in weights])
 

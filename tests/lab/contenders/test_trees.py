@@ -13,7 +13,7 @@ from ...linear import softmax
 
 @pytest.fixture
 def ten_rounds() -> Contender:
-    """Gradient boosting that ends sooner than the one in the table."""
+    """Gradient boosting with fewer rounds than the one in the table."""
     return classical(
         "boosting",
         "Boosting",
@@ -28,7 +28,7 @@ def ten_rounds() -> Contender:
 def test_the_graph_of_boosted_trees_says_what_scikit_learn_says(
     ten_rounds: Contender, few: Digits, others: Digits
 ) -> None:
-    """Learned from even levels alone, so that odd ones lie right on the thresholds: halfway between two others."""
+    """It learns from even levels only, so that odd ones lie exactly on the thresholds, halfway between two levels."""
     even, odd = few.images & np.uint8(254), others.images | np.uint8(1)
     fitted = ten_rounds.fit(Lesson(Digits(even, few.labels), others, True, lambda share: None))
     logits, _ = Graph(fitted.graph()).read(odd)

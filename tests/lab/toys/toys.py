@@ -1,4 +1,4 @@
-"""Contenders that do what contenders do, and what they should not."""
+"""Contenders for tests: one that works, and some that fail in different ways."""
 
 import os
 import signal
