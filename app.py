@@ -24,8 +24,8 @@ from mnist_app.models.registry import DEFAULT_MODEL
 from mnist_app.models.shelf import default_model
 from mnist_app.reading.recognition import warm_up
 from mnist_app.web import shared
+from mnist_app.web.access_middleware import AccessMiddleware
 from mnist_app.web.compression import CompressedAssets
-from mnist_app.web.door import Door
 from mnist_app.web.notice import without_traceback
 from mnist_app.web.thumbnails import thumbnail_routes
 from mnist_app.work import Work
@@ -127,7 +127,7 @@ app = st.App(
         *api_routes(shared.path_of("api"), shared.model, own_origins()),
         *thumbnail_routes(shared.path_of("digits"), lambda name: shared.split(name, find_source())),
     ],
-    middleware=[Middleware(Door), Middleware(CompressedAssets)],
+    middleware=[Middleware(AccessMiddleware), Middleware(CompressedAssets)],
     lifespan=lifespan,
 )
 

@@ -374,9 +374,9 @@ def lab_command(arguments: argparse.Namespace) -> None:
     from mnist_app.lab.studies import run_study, ship_studies, to_do
 
     names, folder = chosen(arguments.models), results_folder(arguments.quick)
-    studies = to_do(arguments.models, folder, arguments.ink, is_anew=arguments.anew)
+    studies = to_do(arguments.models, folder, arguments.ink, is_forced=arguments.force)
     failed = 0
-    for result in run(names, arguments.ink, is_quick=arguments.quick, is_anew=arguments.anew):
+    for result in run(names, arguments.ink, is_quick=arguments.quick, is_forced=arguments.force):
         print(f"{result.number}/{result.count} {result.sentence}", flush=True)
         failed += result.problem is not None
     time_all(names, is_quick=arguments.quick)
@@ -574,7 +574,7 @@ def _parser() -> argparse.ArgumentParser:
     how.add_argument("--quick", action="store_true", help="a rehearsal on 2,000 digits, stored separately, not shipped")
     how.add_argument("--ship", action="store_true", help="copy the results into weights/")
     lab.add_argument("--ink", type=Path, metavar="FOLDER", help="collections of drawings to measure on as well")
-    lab.add_argument("--anew", action="store_true", help="repeat finished measurements")
+    lab.add_argument("--force", action="store_true", help="repeat finished measurements")
     lab.set_defaults(run=lab_command)
 
     data = commands.add_parser("data", help="locate or download the digits", description=data_command.__doc__)

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from mnist_app.errors import AppError
 
-BY_A_PROXY = {"forwarded", "via", "x-real-ip"}  # headers only proxies send, as are all starting with x-forwarded-
+PROXY_HEADERS = {"forwarded", "via", "x-real-ip"}  # headers only proxies send, as are all starting with x-forwarded-
 PASSWORD, OPEN = "MNIST_APP_TEACHER_PASSWORD", "MNIST_APP_OPEN"
 MOST_WRONG = 8  # wrong passwords allowed from one address within WITHIN
 MOST_WRONG_OF_ALL = 100  # the same from all addresses together, as addresses may be made up
@@ -39,7 +39,7 @@ def is_from_here(headers: Mapping[str, str]) -> bool:
     A proxy on this machine gives itself away: it forwards the host name that its visitors used, or adds headers.
     """
     known = {name.lower(): value for name, value in headers.items()}
-    if any(name in BY_A_PROXY or name.startswith("x-forwarded-") for name in known):
+    if any(name in PROXY_HEADERS or name.startswith("x-forwarded-") for name in known):
         return False
     try:
         host = urlsplit(f"//{known.get('host', '')}").hostname or ""  # empty once a visitor's socket is gone

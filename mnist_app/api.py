@@ -45,7 +45,7 @@ Item = TypeVar("Item")
 Outcome = Reading | Exception  # the worker's result for each item
 
 
-class Desk(Generic[Item]):
+class Batcher(Generic[Item]):
     """One worker thread with a short waiting line. When the line is full or slow, new requests are rejected.
 
     ``serve`` returns an outcome for each item of a batch of up to ``most_at_once`` waiting items.
@@ -62,10 +62,10 @@ class Desk(Generic[Item]):
         self._most_waiting = most_waiting
         self._patience = patience
         self._most_at_once = most_at_once
-        self._served: list[_Visit[Item]] = []
-        self._waiting: list[_Visit[Item]] = []  # oldest first
+        self._served: list[_Pending[Item]] = []
+        self._waiting: list[_Pending[Item]] = []  # oldest first
         self._serving: asyncio.Task[None] | None = None
-        self._worker = ThreadPoolExecutor(1, "desk")
+        self._worker = ThreadPoolExecutor(1, "reader")
 
     async def ask(self, item: Item) -> Reading:
         """Wait for the reading of ``item``. Raises HTTPException 503 if too many wait already, or one for too long."""
@@ -73,22 +73,22 @@ class Desk(Generic[Item]):
         line = self._served + self._waiting
         if len(line) >= self._most_waiting or (line and now - line[0].arrived > self._patience):
             raise HTTPException(503, "Too many drawings are being read at once. Try again in a second.", RETRY)
-        visit = _Visit(item, now, asyncio.get_running_loop().create_future())
-        self._waiting.append(visit)
+        pending = _Pending(item, now, asyncio.get_running_loop().create_future())
+        self._waiting.append(pending)
         if self._serving is None:
             self._serving = asyncio.create_task(self._serve_line())
-        return await visit.outcome
+        return await pending.outcome
 
     async def _serve_line(self) -> None:
         while self._waiting:
             self._served, self._waiting = self._waiting[: self._most_at_once], self._waiting[self._most_at_once :]
-            items = [visit.item for visit in self._served]
+            items = [pending.item for pending in self._served]
             try:
                 outcomes = await asyncio.get_running_loop().run_in_executor(self._worker, self._serve, items)
             except Exception as error:  # the rest of the line must still be served
                 outcomes = [error] * len(items)
-            for visit, outcome in zip(self._served, outcomes, strict=True):
-                visit.leave_with(outcome)
+            for pending, outcome in zip(self._served, outcomes, strict=True):
+                pending.resolve(outcome)
         self._served, self._serving = [], None
 
 
@@ -128,12 +128,12 @@ class Intake:
 
 
 @dataclass(frozen=True)
-class _Visit(Generic[Item]):
+class _Pending(Generic[Item]):
     item: Item
     arrived: float  # seconds, by time.monotonic()
     outcome: asyncio.Future[Reading]
 
-    def leave_with(self, outcome: Outcome) -> None:
+    def resolve(self, outcome: Outcome) -> None:
         if self.outcome.cancelled():
             return
         if isinstance(outcome, Exception):
@@ -169,10 +169,10 @@ def create_api(load: Callable[[str], Recogniser], own_origins: Collection[str] |
             )
         kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
         if kind == "application/json":
-            reading = await strokes_desk.ask(await strokes_intake.body(request))
+            reading = await strokes_batcher.ask(await strokes_intake.body(request))
         elif kind in IMAGE_TYPES:
             body = await image_intake.body(request)
-            reading = await image_desk.ask((body, request.query_params.get("model")))
+            reading = await image_batcher.ask((body, request.query_params.get("model")))
         else:
             raise HTTPException(415, f"Send application/json or one of {', '.join(sorted(IMAGE_TYPES))}.")
         return JSONResponse(reading.to_json())
@@ -200,9 +200,9 @@ def create_api(load: Callable[[str], Recogniser], own_origins: Collection[str] |
 
     strokes_intake, image_intake = Intake(MOST_STROKES_BYTES), Intake(photo.MOST_BYTES)
     # Batches are small so that one request does not wait for the whole line: a scribble takes as long as 50 digits.
-    strokes_desk = Desk(read_strokes, MOST_WAITING, PATIENCE, most_at_once=8)
+    strokes_batcher = Batcher(read_strokes, MOST_WAITING, PATIENCE, most_at_once=8)
     # Pictures have a line of their own because decoding a photograph takes a hundred times as long.
-    image_desk = Desk(read_images, most_waiting=8, patience=5, most_at_once=1)
+    image_batcher = Batcher(read_images, most_waiting=8, patience=5, most_at_once=1)
 
     async def models(_: Request) -> Response:
         return JSONResponse(

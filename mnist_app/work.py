@@ -54,10 +54,10 @@ class Command:
     def __init__(self, *arguments: str, niceness: int = 0) -> None:
         self._name = " ".join(arguments)
         # Files, open as long as the process may write to them: a pipe that nobody reads would block it once full.
-        self._said = tempfile.TemporaryFile()  # noqa: SIM115
-        self._blamed = tempfile.TemporaryFile()  # noqa: SIM115
+        self._stdout = tempfile.TemporaryFile()  # noqa: SIM115
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115
         command = [sys.executable, "-u", "-m", "mnist_app", *arguments]
-        self._process = subprocess.Popen(command, stdout=self._said, stderr=self._blamed)
+        self._process = subprocess.Popen(command, stdout=self._stdout, stderr=self._stderr)
         if niceness:
             os.setpriority(os.PRIO_PROCESS, self._process.pid, niceness)
 
@@ -70,12 +70,12 @@ class Command:
         """Why it failed; None while it runs or if it succeeded."""
         if not self._process.poll():
             return None
-        return (_content(self._blamed).strip() or f"“{self._name}” failed without an error message.").splitlines()[-1]
+        return (_content(self._stderr).strip() or f"“{self._name}” failed without an error message.").splitlines()[-1]
 
     @property
-    def said(self) -> str:
+    def output(self) -> str:
         """What it has printed so far."""
-        return _content(self._said)
+        return _content(self._stdout)
 
     def stop(self) -> None:
         """End it now."""

@@ -24,7 +24,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 import mnist_app
-from mnist_app.api import IMAGE_TYPES, MOST_STROKES_BYTES, MOST_WAITING, Desk, api_routes, create_api
+from mnist_app.api import IMAGE_TYPES, MOST_STROKES_BYTES, MOST_WAITING, Batcher, api_routes, create_api
 from mnist_app.api_schema import OPENAPI
 from mnist_app.ink.photo import MOST_BYTES, open_image
 from mnist_app.ink.preprocessing import prepare_image
@@ -401,7 +401,7 @@ def test_when_too_many_wait_the_next_are_refused_at_once(
     assert api.predict(content, kind).status_code == 200
 
 
-def test_a_desk_whose_worker_fails_tells_all_that_it_served_and_goes_on(shipped_model: Recogniser) -> None:
+def test_a_batcher_whose_worker_fails_tells_all_that_it_served_and_goes_on(shipped_model: Recogniser) -> None:
     reading = read_drawing(shipped_model, Drawing.from_points(SEVEN))
     served: list[list[str]] = []
 
@@ -412,10 +412,10 @@ def test_a_desk_whose_worker_fails_tells_all_that_it_served_and_goes_on(shipped_
         return [reading] * len(items)
 
     async def ask() -> list[Reading | BaseException]:
-        desk = Desk(serve, most_waiting=9, patience=SOON, most_at_once=3)
+        batcher = Batcher(serve, most_waiting=9, patience=SOON, most_at_once=3)
         together = ("poison", "a", "b", "c", "poison", "d", "e")
-        answers = await asyncio.wait_for(asyncio.gather(*map(desk.ask, together), return_exceptions=True), SOON)
-        return [*answers, await asyncio.wait_for(desk.ask("later"), SOON)]
+        answers = await asyncio.wait_for(asyncio.gather(*map(batcher.ask, together), return_exceptions=True), SOON)
+        return [*answers, await asyncio.wait_for(batcher.ask("later"), SOON)]
 
     with start_blocking_portal() as portal:
         answers = portal.call(ask)
@@ -434,14 +434,14 @@ def test_a_line_whose_oldest_has_waited_too_long_turns_the_next_away(
         return [reading] * len(items)
 
     async def ask() -> list[Reading]:
-        desk = Desk(serve, most_waiting=9, patience=0.01, most_at_once=9)
-        first = asyncio.create_task(desk.ask("first"))
+        batcher = Batcher(serve, most_waiting=9, patience=0.01, most_at_once=9)
+        first = asyncio.create_task(batcher.ask("first"))
         await asyncio.sleep(0.1)
         with pytest.raises(HTTPException) as refused:
-            await desk.ask("next")
+            await batcher.ask("next")
         assert refused.value.status_code == 503
         gate.set()
-        return [await first, await desk.ask("later")]
+        return [await first, await batcher.ask("later")]
 
     with start_blocking_portal() as portal:
         assert portal.call(ask) == [reading, reading]

@@ -21,11 +21,11 @@ from mnist_app.data.dataset import DatasetError, Digits
 from mnist_app.errors import AppError
 from mnist_app.ink.preprocessing import prepare_image
 from mnist_app.lab import effects
-from mnist_app.lab.contender import NETWORK, Contender, Fitted, Lesson
+from mnist_app.lab.contender import NETWORK, Contender, Fitted, TrainingData
 from mnist_app.models.networks import MEMBERS, Ensemble, batch_of, logits_of
 from mnist_app.models.pennet import PenNet
 from mnist_app.models.registry import PenCard, find_model, load_card, load_model, save_model
-from mnist_app.models.shelf import make_default, put_away
+from mnist_app.models.shelf import delete_model, make_default
 from mnist_app.storage import lab_folder, user_models_folder
 from mnist_app.training.train import BatchReport, EpochReport, TrainConfig, train
 
@@ -376,7 +376,7 @@ def test_members_answer_together(run: Run, tiny_splits: Digits, tmp_path: Path, 
     assert isinstance(network, Ensemble)
     with torch.inference_mode():
         pictures = batch_of(torch.from_numpy(tiny_splits.images))
-        expected = Ensemble.together([member(pictures) for member in networks])
+        expected = Ensemble.combined([member(pictures) for member in networks])
     torch.testing.assert_close(logits_of(network, tiny_splits.images), expected)
     assert json.loads(run("predict", files / "seven.png", "--model", "together")[1])["model"] == "together"
 
@@ -542,7 +542,7 @@ def test_what_cannot_be_trained_is_refused_at_once(
 
 def test_a_deleted_model_s_name_waits_for_it(run: Run) -> None:
     shutil.copytree(find_model("mnist-cnn"), user_models_folder() / "mine")
-    put_away("mine")
+    delete_model("mine")
     code, _, err = run("train", "--name", "mine")
     assert (code, err) == (1, "'mine' was deleted and can still be restored. Choose another name.\n")
 
@@ -613,9 +613,9 @@ def a_small_lab(monkeypatch: pytest.MonkeyPatch, nothing_shipped: Path, tiny_dig
         put(folder.parent, figures(name), mean_digits(tiny_digits))
         return None if name == "ball" else "It rained."
 
-    def see(*_: object) -> list[effects.Seen]:
+    def see(*_: object) -> list[effects.EffectResult]:
         done.append("effects")
-        return [effects.Seen("Noise", "It hurts.", [effects.Run("none", CURVES)])]
+        return [effects.EffectResult("Noise", "It hurts.", [effects.Run("none", CURVES)])]
 
     monkeypatch.setattr("mnist_app.lab.run.contenders", lambda: toys)
     monkeypatch.setattr("mnist_app.lab.run.load_split", lambda split: tiny_digits)
@@ -624,7 +624,7 @@ def a_small_lab(monkeypatch: pytest.MonkeyPatch, nothing_shipped: Path, tiny_dig
     return done
 
 
-def never(_: Lesson) -> Fitted:
+def never(_: TrainingData) -> Fitted:
     raise AssertionError
 
 
@@ -638,7 +638,7 @@ def test_the_lab_measures_all_and_goes_on_where_it_stopped(run: Run, a_small_lab
     (lab_folder() / "kite" / "figures.json").unlink()
     assert "(measured before)" in run("lab")[1].splitlines()[0]
     assert a_small_lab[3:] == ["kite"]
-    assert run("lab", "--anew", "--models", "ball", "effects")[0] == 0
+    assert run("lab", "--force", "--models", "ball", "effects")[0] == 0
     assert a_small_lab[4:] == ["ball", "effects"]
 
 

@@ -6,6 +6,7 @@ The database is an SQLite file under MNIST_APP_HOME, or whatever SQLAlchemy find
 import contextlib
 import json
 import os
+import re
 import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -42,7 +43,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.schema import CreateTable
 
 from mnist_app.errors import AppError
-from mnist_app.ink.strokes import Drawing, DrawingError
+from mnist_app.ink.strokes import Drawing
 from mnist_app.storage import home
 
 MOST_POINTS = 2_000  # in a drawing that is kept; a digit drawn with a mouse has about 100
@@ -180,7 +181,7 @@ def is_kept(identity: int, visitor: str) -> bool:
         return _count(database, (_C.id == identity) & _there(visitor)) > 0
 
 
-def put_away(chosen: Collection[int], whose: str | None = None) -> list[int]:
+def delete_corrections(chosen: Collection[int], whose: str | None = None) -> list[int]:
     """Delete corrections of the visitor ``whose``, or anybody's for None; for a day they can be restored.
 
     Returns the ids of those that were there. Raises CorrectionError.
@@ -192,7 +193,7 @@ def put_away(chosen: Collection[int], whose: str | None = None) -> list[int]:
         return these
 
 
-def bring_back(chosen: Collection[int], whose: str | None = None) -> int:
+def restore_corrections(chosen: Collection[int], whose: str | None = None) -> int:
     """Undo a deletion and return the number of restored corrections. Raises CorrectionError."""
     with _writing, _database() as database:
         these = _C.id.in_(chosen) & _of(whose) & _C.put_away_at.is_not(None)
@@ -254,7 +255,7 @@ def _correction(row: Row[Any]) -> Correction | None:
             return None
         read = None if row.read is None else str(row.read)
         return Correction(row.id, drawing, row.label, read, str(row.model), str(row.visitor), float(row.kept_at))
-    except (ValueError, TypeError, RecursionError, DrawingError):
+    except (ValueError, TypeError, RecursionError):
         return None
 
 
@@ -297,7 +298,7 @@ def _explained(where: str, error: Exception) -> str:
     said = reason.lower()
     if "locked" in said:
         return f"Somebody else is saving corrections right now ({where}). Try again in a moment."
-    if "full" in said or "no space" in said:
+    if re.search(r"\bfull\b|no space", said):
         return f"There is no room for corrections: the disk with {where} is full. Earlier corrections are still there."
     if "not a database" in said or "malformed" in said or "corrupt" in said:
         return (

@@ -216,7 +216,7 @@ def changes_of_drawing(drawing: Drawing) -> Iterator[Change]:
     if size <= 0:
         return
     upright = _to_upright(pixels_of_drawing(drawing))
-    for what, strokes in _strokes_changed(drawing.thinned(MOST_POINTS).strokes, size, middle, upright):
+    for what, strokes in _strokes_changed(drawing.subsampled(MOST_POINTS).strokes, size, middle, upright):
         changed = Drawing(tuple(strokes), drawing.pen_width)
         yield Change(what, pixels_of_drawing(changed), changed)
 

@@ -16,7 +16,7 @@ CONVOLUTIONS = ("convolution", "halving")  # kinds of stations with learned patt
 
 
 @dataclass(frozen=True, eq=False)
-class Station:
+class LayerOutput:
     """One layer's output for one picture."""
 
     kind: str  # "convolution", "halving" (a convolution and a pooling in one), "pooling" or "average"
@@ -40,10 +40,10 @@ class Favourites:
 
 
 @torch.inference_mode()
-def follow(network: nn.Module, pixels: NDArray[np.uint8]) -> tuple[Station, ...]:
+def follow(network: nn.Module, pixels: NDArray[np.uint8]) -> tuple[LayerOutput, ...]:
     """Follow a picture (28, 28) through a network, layer by layer; empty if it is not built in layers."""
     picture = batch_of(torch.from_numpy(pixels[None].copy()))
-    return tuple(Station(kind, maps[0].numpy().copy()) for kind, maps, *_ in _walk(network, picture))
+    return tuple(LayerOutput(kind, maps[0].numpy().copy()) for kind, maps, *_ in _walk(network, picture))
 
 
 def convolutions(network: nn.Module) -> int:

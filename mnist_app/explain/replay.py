@@ -55,11 +55,11 @@ def replay(model: Recogniser, drawing: Drawing, count: int = FRAMES) -> Replay:
     The moments are evenly spaced along the pen's path, because the canvas reports where the pen was, but not when. Only
     the browser knows the times, and they stay there.
     """
-    thinned = drawing.thinned(MOST_POINTS)
-    lengths = [max(float(distance_along(stroke)[-1]), 1e-9) for stroke in thinned.strokes]
+    few = drawing.subsampled(MOST_POINTS)
+    lengths = [max(float(distance_along(stroke)[-1]), 1e-9) for stroke in few.strokes]
     total = sum(lengths)
     shares = np.arange(1, count + 1) / count
-    prefixes = [*(_prefix(thinned, lengths, share * total) for share in shares[:-1]), drawing]
+    prefixes = [*(_prefix(few, lengths, share * total) for share in shares[:-1]), drawing]
     glyphs = [Glyph.of(prefix) for prefix in prefixes]
     read = recognise_glyphs(model, glyphs)
     return Replay(tuple(Frame(float(s), g.pixels, r) for s, g, r in zip(shares, glyphs, read, strict=True)))

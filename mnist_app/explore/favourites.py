@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from mnist_app.data.dataset import Digits
 from mnist_app.explain.feature_maps import PATCHES, Favourites, convolutions, favourites
-from mnist_app.explore.kept import Arrays, look_up_or_compute
+from mnist_app.explore.disk_cache import Arrays, look_up_or_compute
 from mnist_app.explore.predictions import Progress, origin_of, turn_of
 from mnist_app.reading.recognition import load_recogniser
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from mnist_app.data.dataset import Digits
 from mnist_app.explore import predictions
-from mnist_app.explore.kept import Arrays, Origin, look_up, look_up_or_compute
+from mnist_app.explore.disk_cache import Arrays, Origin, look_up, look_up_or_compute
 from mnist_app.explore.predictions import Progress, predictions_of, weights_of
 
 KIND, SKETCH = "neighbours", "sketch"

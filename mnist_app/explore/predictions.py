@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import log_softmax, softmax
 
 from mnist_app.data.dataset import CLASSES, Digits
-from mnist_app.explore.kept import Arrays, Origin, look_up_or_compute
+from mnist_app.explore.disk_cache import Arrays, Origin, look_up_or_compute
 from mnist_app.models.graph import CHUNK, Graph
 from mnist_app.models.registry import ModelError, answering_file, find_model, load_card
 from mnist_app.reading.recognition import load_recogniser

@@ -6,7 +6,7 @@ from pathlib import Path
 from mnist_app.data.dataset import find_source, load_split
 from mnist_app.errors import AppError
 from mnist_app.explore import favourites, neighbours, predictions, projection
-from mnist_app.explore.kept import keep
+from mnist_app.explore.disk_cache import keep
 from mnist_app.models.registry import ROBUST_MODEL
 from mnist_app.models.shelf import is_shipped
 from mnist_app.storage import SHIPPED_WEIGHTS

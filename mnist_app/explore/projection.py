@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_app.data.dataset import Digits
-from mnist_app.explore.kept import Arrays, Kept, look_up, look_up_or_compute
+from mnist_app.explore.disk_cache import Arrays, CachedArrays, look_up, look_up_or_compute
 from mnist_app.explore.neighbours import nearest
 from mnist_app.explore.predictions import Predictions, origin_of
 from mnist_app.work import Command
@@ -59,7 +59,7 @@ def _fitted(points: NDArray[np.floating], also: NDArray[np.floating]) -> Places:
 def known_tsne(model: str, split: str, digits: Digits) -> Places | None:
     """The t-SNE map of a split if it was shipped or kept, else None."""
     arrays = look_up(KIND, origin_of(model, split, digits), {"places": (len(digits), 2)})
-    return None if arrays is None else _places(Kept(arrays))
+    return None if arrays is None else _places(CachedArrays(arrays))
 
 
 def tsne_of(model: str, split: str, digits: Digits, predictions: Predictions) -> tuple[Places, str | None]:
@@ -79,7 +79,7 @@ def arrays_of(places: Places) -> Arrays:
     return {"places": np.round(places * (2**16 - 1) / SIDE).astype(np.uint16)}
 
 
-def _places(kept: Kept) -> Places:
+def _places(kept: CachedArrays) -> Places:
     return kept.arrays["places"].astype(np.float32) * np.float32(SIDE / (2**16 - 1))
 
 
@@ -92,5 +92,5 @@ class Layout(Command):
     @property
     def share(self) -> float:
         """The share of steps done, 0 to 1."""
-        steps = re.findall(r"Iteration (\d+):", self.said)
+        steps = re.findall(r"Iteration (\d+):", self.output)
         return min(1.0, int(steps[-1]) / STEPS) if steps else 0.0

@@ -60,7 +60,7 @@ def paint(drawing: Drawing, pen: float) -> Ink:
     """
     if drawing.is_blank:
         raise BlankError("There is no ink to read yet.")
-    drawing = drawing.thinned(MOST_POINTS)
+    drawing = drawing.subsampled(MOST_POINTS)
     points = np.concatenate(drawing.strokes)
     corner = points.min(axis=0)
     extent = np.ptp(points, axis=0)

@@ -66,7 +66,7 @@ class Drawing:
         corner = np.clip(low, margin, side - margin - scale * extent)
         return Drawing(tuple((stroke - low) * scale + corner for stroke in self.strokes), self.pen_width)
 
-    def thinned(self, most: int) -> "Drawing":
+    def subsampled(self, most: int) -> "Drawing":
         """The drawing with evenly fewer points, about ``most``, if it has more: painting each one takes time."""
         step = -(-sum(map(len, self.strokes)) // most)
         if step <= 1:

@@ -36,11 +36,11 @@ _FURTHER = [(down, right) for down in _REACH for right in _REACH if max(abs(down
 def traced(pictures: Pictures) -> Iterator[Drawing]:
     """A drawing of each picture, in pixels of the enlarged one; blank if there is no ink or only a speck."""
     for first in range(0, len(pictures), AT_ONCE):
-        for skeleton in thinned(_ink_of(pictures[first : first + AT_ONCE])):
+        for skeleton in skeletonised(_ink_of(pictures[first : first + AT_ONCE])):
             yield Drawing(tuple(_strokes_along(skeleton)))
 
 
-def thinned(ink: Mask) -> Mask:
+def skeletonised(ink: Mask) -> Mask:
     """Ink (N, H, W), none of it on the border, thinned to lines one pixel wide; lines that are joined stay joined.
 
     Pixels at the edge of the ink are removed until none can be, in two alternating passes so that the line stays in the

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from mnist_app.data.dataset import rows_of
-from mnist_app.lab.contender import CLASSICAL, Contender, Expected, Fitted, Lesson
+from mnist_app.lab.contender import CLASSICAL, Contender, Expected, Fitted, TrainingData
 
 OPSETS = {"": 18, "ai.onnx.ml": 3}
 LEAST = 1e-6  # the smallest probability, because 0 has no logarithm
@@ -32,8 +32,8 @@ def classical(
     ``convert`` converts a fitted one to ONNX, from rows to labels and probabilities, if skl2onnx needs help.
     """
 
-    def fit(lesson: Lesson) -> Fitted:
-        estimator = make().fit(rows_of(lesson.digits.images), lesson.digits.labels)
+    def fit(data: TrainingData) -> Fitted:
+        estimator = make().fit(rows_of(data.digits.images), data.digits.labels)
         return Fitted(
             lambda: _around((convert or converted)(estimator), has_probabilities(estimator)),
             lambda images: _scores(estimator, rows_of(images)),

@@ -14,7 +14,7 @@ FAMILIES = (NETWORK, CLASSICAL, COMPRESSED, OWN)
 
 
 @dataclass(frozen=True, eq=False)
-class Lesson:
+class TrainingData:
     """What a contender is given to learn from."""
 
     digits: Digits  # to learn from
@@ -55,7 +55,7 @@ class Contender:
     family: str  # of FAMILIES
     idea: str  # what is special about it, in one sentence
     recipe: str  # all that decides what is learned, except ``needs``; figures of another recipe do not count
-    fit: Callable[[Lesson], Fitted]
+    fit: Callable[[TrainingData], Fitted]
     expected: Expected | None = None
     needs: tuple[str, ...] = ()  # names of contenders that it is made from
     knows_ink: bool = False  # trained on real ink, so it cannot be measured on it

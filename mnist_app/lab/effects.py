@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from mnist_app.data.dataset import load_split
-from mnist_app.lab.contender import Lesson
+from mnist_app.lab.contender import TrainingData
 from mnist_app.lab.figures import check_curves
 from mnist_app.lab.networks import learned
 from mnist_app.training.augmentation import STILL, Augmentation
@@ -82,7 +82,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Seen:
+class EffectResult:
     """The results of one effect's runs."""
 
     title: str
@@ -90,7 +90,7 @@ class Seen:
     runs: Sequence[Run]
 
     @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> "Seen":
+    def from_json(cls, content: Mapping[str, Any]) -> "EffectResult":
         return cls(content["title"], content["what"], [Run(**run) for run in content["runs"]])
 
 
@@ -131,7 +131,7 @@ EFFECTS = (
 )
 
 
-def run_effects(is_quick: bool, progress: Callable[[float], None]) -> list[Seen]:
+def run_effects(is_quick: bool, progress: Callable[[float], None]) -> list[EffectResult]:
     """Train every setting; one that belongs to several effects is trained once."""
     torch.set_num_threads(1)
     digits, validation = load_split("train"), load_split("validation")
@@ -143,9 +143,11 @@ def run_effects(is_quick: bool, progress: Callable[[float], None]) -> list[Seen]
             progress((number + share) / len(learners))
 
         torch.manual_seed(setting.config.seed)
-        curves[recipe] = learned(setting.build(), setting.config, Lesson(digits, validation, is_quick, note)).curves
+        curves[recipe] = learned(
+            setting.build(), setting.config, TrainingData(digits, validation, is_quick, note)
+        ).curves
     return [
-        Seen(effect.title, effect.what, [Run(each.words, curves[_recipe(each)]) for each in effect.settings])
+        EffectResult(effect.title, effect.what, [Run(each.words, curves[_recipe(each)]) for each in effect.settings])
         for effect in EFFECTS
     ]
 

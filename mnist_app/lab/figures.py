@@ -2,7 +2,9 @@
 
 import json
 import math
+import os
 import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -144,7 +146,7 @@ def _problems_in(folder: Path) -> dict[str, str]:
     return {each.name: problem for each in tried if (problem := problem_of(each))}
 
 
-def stands(figures: Figures | None, contender: Contender, *, with_ink: bool = False) -> bool:
+def is_up_to_date(figures: Figures | None, contender: Contender, *, with_ink: bool = False) -> bool:
     """Whether figures are up to date: of the contender's recipe and, if ``with_ink``, measured on real ink."""
     lacks_ink = with_ink and not contender.knows_ink and figures is not None and figures.ink is None
     return figures is not None and figures.recipe == contender.recipe and not lacks_ink
@@ -167,11 +169,15 @@ def ship(name: str) -> Path | None:
     if figures is None and read_figures(there):
         return None
     try:
-        shutil.rmtree(there, ignore_errors=True)
-        there.mkdir(parents=True)
-        for part in (FIGURES, PROBLEM, *((CARD, GRAPH) if figures and figures.zipped <= SHIPPED_UP_TO else ())):
-            if (here / part).exists():
-                shutil.copy(here / part, there / part)
+        SHIPPED_LAB.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=SHIPPED_LAB, prefix=".") as workshop:
+            copied = Path(workshop, name)
+            copied.mkdir()
+            for part in (FIGURES, PROBLEM, *((CARD, GRAPH) if figures and figures.zipped <= SHIPPED_UP_TO else ())):
+                if (here / part).exists():
+                    shutil.copy(here / part, copied / part)
+            shutil.rmtree(there, ignore_errors=True)
+            os.replace(copied, there)
     except OSError as error:
         raise AppError(f"{there} could not be written: {error.strerror}.") from None
     return there

@@ -18,8 +18,8 @@ from threadpoolctl import threadpool_limits
 from mnist_app.data.dataset import CLASSES, SPLITS, Digits, load_split
 from mnist_app.errors import AppError
 from mnist_app.ink import preprocessing
-from mnist_app.lab.contender import Contender, Fitted, Lesson
-from mnist_app.lab.figures import FIGURES, PROBLEM, Figures, Latency, read_figures, stands, write_json
+from mnist_app.lab.contender import Contender, Fitted, TrainingData
+from mnist_app.lab.figures import FIGURES, PROBLEM, Figures, Latency, is_up_to_date, read_figures, write_json
 from mnist_app.models.graph import Graph, Opaque, to_graph
 from mnist_app.models.networks import fold_batch_norm
 from mnist_app.models.registry import (
@@ -66,7 +66,7 @@ def learn_and_measure(
             try:
                 figures, card, graph = _learned_and_measured(contender, folder.parent, ink, is_quick, progress)
             except AppError as error:
-                if not stands(read_figures(folder), contender):  # keep earlier results of this recipe
+                if not is_up_to_date(read_figures(folder), contender):  # keep earlier results of this recipe
                     for part in (FIGURES, CARD, GRAPH):
                         (folder / part).unlink(missing_ok=True)
                     write_json(folder / PROBLEM, {"problem": str(error)})
@@ -96,7 +96,7 @@ def _learned_and_measured(
     digits, validation, test = (_some(load_split(split)) if is_quick else load_split(split) for split in SPLITS)
     needed = {name: _graph_of(lab, name) for name in contender.needs}
     began = time.process_time()
-    fitted = contender.fit(Lesson(digits, validation, is_quick, progress, needed))
+    fitted = contender.fit(TrainingData(digits, validation, is_quick, progress, needed))
     seconds = time.process_time() - began + sum(_seconds_of(lab, name) for name in contender.needs)
     memory = _peak_memory()
     content = fitted.graph()

@@ -6,7 +6,7 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from mnist_app.lab.contender import NETWORK, Contender, Expected, Fitted, Lesson
+from mnist_app.lab.contender import NETWORK, Contender, Expected, Fitted, TrainingData
 from mnist_app.models.graph import to_graph
 from mnist_app.models.networks import count_parameters, logits_of
 from mnist_app.models.registry import CURVES
@@ -20,9 +20,9 @@ def network(
 ) -> Contender:
     """A contender trained by ``config``, whose architecture is ignored: ``build`` makes the network."""
 
-    def fit(lesson: Lesson) -> Fitted:
+    def fit(data: TrainingData) -> Fitted:
         torch.manual_seed(config.seed)
-        return learned(build(), config, lesson)
+        return learned(build(), config, data)
 
     return Contender(name, title, NETWORK, idea, f"{build()}\n{recipe_of(config)}", fit, expected)
 
@@ -37,16 +37,16 @@ def recipe_of(config: TrainConfig) -> str:
     return ", ".join(f"{name}={value}" for name, value in vars(config).items() if name not in unnamed)
 
 
-def learned(module: nn.Module, config: TrainConfig, lesson: Lesson) -> Fitted:
+def learned(module: nn.Module, config: TrainConfig, data: TrainingData) -> Fitted:
     """Train a module in place."""
-    if lesson.is_quick:
+    if data.is_quick:
         config = replace(config, epochs=1)
     curves = []
-    for report in train(module, config, lesson.digits, lesson.validation):
+    for report in train(module, config, data.digits, data.validation):
         if isinstance(report, EpochReport):
             curves.append({name: float(getattr(report, name)) for name in CURVES})
         else:
-            lesson.progress((report.epoch - 1 + report.batch / report.batches) / config.epochs)
+            data.progress((report.epoch - 1 + report.batch / report.batches) / config.epochs)
     module.eval()
     return Fitted(
         lambda: to_graph(module),

@@ -18,7 +18,7 @@ from mnist_app.data.dataset import load_split
 from mnist_app.data.inkfiles import collections
 from mnist_app.errors import AppError
 from mnist_app.lab.contender import OWN, Contender
-from mnist_app.lab.figures import FIGURES, PROBLEM, Figures, read_figures, stands, write_json
+from mnist_app.lab.figures import FIGURES, PROBLEM, Figures, is_up_to_date, read_figures, write_json
 from mnist_app.lab.lineup import contenders
 from mnist_app.lab.measure import learn_and_measure, speed
 from mnist_app.lab.studies import STUDIES
@@ -71,10 +71,10 @@ def chosen(names: Collection[str]) -> list[str]:
     return [contender.name for contender in contenders() if not names or contender.name in names]
 
 
-def run(names: Collection[str], ink: Path | None, *, is_quick: bool, is_anew: bool) -> Iterator[Result]:
+def run(names: Collection[str], ink: Path | None, *, is_quick: bool, is_forced: bool) -> Iterator[Result]:
     """Measure contenders one after another.
 
-    Continues an interrupted run: a contender with figures of its recipe is not measured again, unless ``is_anew``.
+    Continues an interrupted run: a contender with figures of its recipe is not measured again, unless ``is_forced``.
     Raises AppError if ``ink`` holds no drawings.
     """
     if ink:
@@ -83,7 +83,7 @@ def run(names: Collection[str], ink: Path | None, *, is_quick: bool, is_anew: bo
     for number, contender in enumerate((known[name] for name in names), 1):
         folder = results_folder(is_quick) / contender.name
         figures = read_figures(folder)
-        was_there = not is_anew and stands(figures, contender, with_ink=ink is not None)
+        was_there = not is_forced and is_up_to_date(figures, contender, with_ink=ink is not None)
         problem = None
         if not was_there:
             problem = _in_a_process(contender.name, folder, ink, is_quick)

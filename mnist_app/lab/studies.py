@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from mnist_app.errors import AppError
-from mnist_app.lab.effects import Seen, run_effects
+from mnist_app.lab.effects import EffectResult, run_effects
 from mnist_app.lab.figures import write_json
 from mnist_app.lab.transfer import Direction, run_transfer
 from mnist_app.storage import SHIPPED_LAB, lab_folder
@@ -31,7 +31,7 @@ def run_study(
 ) -> None:
     """Run a study and keep its results in ``folder``. Raises AppError."""
     if name == EFFECTS:
-        parts: Sequence[Seen | Direction] = run_effects(is_quick, progress)
+        parts: Sequence[EffectResult | Direction] = run_effects(is_quick, progress)
     elif ink is None:
         raise AppError(NEEDS_INK)
     else:
@@ -42,9 +42,9 @@ def run_study(
         raise AppError(f"{folder} could not be written: {error.strerror}.") from None
 
 
-def effects() -> list[Seen]:
+def effects() -> list[EffectResult]:
     """The results of the effects study; empty if it was never run."""
-    return _found(EFFECTS, Seen.from_json)
+    return _found(EFFECTS, EffectResult.from_json)
 
 
 def transfer() -> list[Direction]:
@@ -60,12 +60,12 @@ def _found(name: str, part_of: Callable[[Mapping[str, Any]], T]) -> list[T]:
     return []
 
 
-def to_do(names: Collection[str], folder: Path, ink: Path | None, *, is_anew: bool) -> list[str]:
+def to_do(names: Collection[str], folder: Path, ink: Path | None, *, is_forced: bool) -> list[str]:
     """The studies among ``names``, or of all if it is empty, that were not run yet. Raises AppError.
 
     Without ``ink``, a study that needs real ink is an error if it was named, and is skipped otherwise.
     """
-    studies = [name for name in asked_for(names) if is_anew or not _file(folder, name).exists()]
+    studies = [name for name in asked_for(names) if is_forced or not _file(folder, name).exists()]
     if ink is None and TRANSFER in studies:
         if names:
             raise AppError(NEEDS_INK)

@@ -79,7 +79,7 @@ class Kind:
 def kinds(ink: Path, samples: int) -> tuple[Kind, Kind]:
     """MNIST, measured on its test split; and real ink, measured on every second writer, who is left out of training.
 
-    Raises AppError if the other writers have not drawn ``samples`` digits, equally many of each.
+    Raises AppError if the other writers have not drawn ``samples`` digits, equally many of each, or are the only ones.
     """
     halves: tuple[list[tuple[NDArray[np.uint8], int]], ...] = ([], [])
     writers: dict[tuple[str, str | None], int] = {}
@@ -89,7 +89,9 @@ def kinds(ink: Path, samples: int) -> tuple[Kind, Kind]:
                 number = writers.setdefault((name, record.writer), len(writers))
                 halves[number % 2].append((pixels_of_drawing(record.drawing), record.label))
     fewest = min(sum(label == digit for _, label in halves[0]) for digit in range(CLASSES))
-    if fewest < samples // CLASSES or not halves[1]:
+    if not halves[1]:
+        raise AppError(f"{ink} has drawings by one writer only: another one is needed to measure on.")
+    if fewest < samples // CLASSES:
         raise AppError(
             f"{ink} has too few labelled drawings. Half of the writers drew only {fewest} of some digit, but "
             f"{samples // CLASSES} are needed to learn from; the other half is needed to measure on."

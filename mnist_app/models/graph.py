@@ -32,7 +32,7 @@ def read_features(network: nn.Module, pictures: Tensor) -> tuple[Tensor, Tensor]
     """
     if isinstance(network, Ensemble):
         logits, features = zip(*(read_features(member, pictures) for member in network.members), strict=True)
-        return network.together(logits), torch.cat(features, dim=1)
+        return network.combined(logits), torch.cat(features, dim=1)
     parts = dict(network.named_children())
     if not {"features", "classifier"} <= set(parts):
         logits = network(pictures)

@@ -18,7 +18,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from mnist_app.errors import AppError
 
 CLASSES = 10  # digits
-NO_DIGIT = 10  # index of the logit, and the label, for "not a digit"
+NOT_A_DIGIT = 10  # index of the logit, and the label, for "not a digit"
 MEMBERS = ("handnet", "unpadded-3", "unpadded-5")  # of a trio, as keys of ARCHITECTURES
 
 
@@ -88,7 +88,7 @@ class HandNet(nn.Module):
             nn.Flatten(),  # (B, 96)
         )
         self.dropout = nn.Dropout(0.2)
-        self.classifier = nn.Linear(96, NO_DIGIT + 1)
+        self.classifier = nn.Linear(96, NOT_A_DIGIT + 1)
 
     def forward(self, pictures: Tensor) -> Tensor:
         return self.classifier(self.dropout(self.features(pictures)))
@@ -125,15 +125,15 @@ class Ensemble(nn.Module):
         self.members = nn.ModuleList(members)
 
     def forward(self, pictures: Tensor) -> Tensor:
-        return self.together([member(pictures) for member in self.members])
+        return self.combined([member(pictures) for member in self.members])
 
     @staticmethod
-    def together(logits: Sequence[Tensor]) -> Tensor:
+    def combined(logits: Sequence[Tensor]) -> Tensor:
         """Log probabilities (B, 11) from the members' logits: of the first (B, 11), of the others (B, 10) each."""
-        said = logits[0].log_softmax(dim=1)
-        is_digit = said[:, :CLASSES].logsumexp(dim=1, keepdim=True)
+        first = logits[0].log_softmax(dim=1)
+        is_digit = first[:, :CLASSES].logsumexp(dim=1, keepdim=True)
         others = _mean([each.log_softmax(dim=1) for each in logits[1:]])
-        return torch.cat([_mean([said[:, :CLASSES] - is_digit, others]) + is_digit, said[:, CLASSES:]], dim=1)
+        return torch.cat([_mean([first[:, :CLASSES] - is_digit, others]) + is_digit, first[:, CLASSES:]], dim=1)
 
 
 def _mean(logs: Sequence[Tensor]) -> Tensor:
@@ -161,7 +161,7 @@ class QuickNet(nn.Module):
 ARCHITECTURES: dict[str, Callable[[], nn.Module]] = {
     "convnet": ConvNet,
     "quicknet": QuickNet,
-    "inknet": partial(ConvNet, (24, 48, 96), NO_DIGIT + 1),  # an earlier ink-cnn, kept for the models taught from it
+    "inknet": partial(ConvNet, (24, 48, 96), NOT_A_DIGIT + 1),  # an earlier ink-cnn, kept for the models taught from it
     "handnet": HandNet,
     "unpadded-3": partial(UnpaddedNet, 3, range(16, 96, 8)),
     "unpadded-5": partial(UnpaddedNet, 5, range(16, 96, 16)),

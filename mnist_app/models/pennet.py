@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from mnist_app.ink.trajectory import POINTS
-from mnist_app.models.networks import NO_DIGIT
+from mnist_app.models.networks import NOT_A_DIGIT
 
 MEASURES = 9  # of each point
 
@@ -29,7 +29,7 @@ class PenNet(nn.Module):
             _Pair(96, 96, 3),  # (B, 96, 1, 8)
         )
         self.dropout = nn.Dropout(0.3)
-        self.classifier = nn.Linear(2 * 96, NO_DIGIT + 1)
+        self.classifier = nn.Linear(2 * 96, NOT_A_DIGIT + 1)
 
     def forward(self, trajectories: Tensor) -> Tensor:
         features = self.features(measures_of(trajectories)).flatten(2)  # (B, 96, 8)

@@ -133,7 +133,7 @@ def is_shipped(name: str) -> bool:
     return (SHIPPED_WEIGHTS / name).is_dir() and SHIPPED_WEIGHTS / name != SHIPPED_LAB
 
 
-def put_away(name: str) -> None:
+def delete_model(name: str) -> None:
     """Delete a model; for a day it can be restored. Raises ModelError for a shipped, a lab or the default model."""
     if is_shipped(name):
         raise ModelError(f"{name!r} came with the app and cannot be deleted.")
@@ -143,32 +143,32 @@ def put_away(name: str) -> None:
             raise ModelError(f"{name!r} is a lab model and cannot be deleted.")
         if shelf.default == name:
             raise ModelError(f"{name!r} is the default model. Make another one the default first.")
-        _attic().mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(_attic() / name, ignore_errors=True)
+        _deleted_folder().mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(_deleted_folder() / name, ignore_errors=True)
         os.utime(folder)  # the folder itself records when it was deleted: no second record can disagree
-        os.rename(folder, _attic() / name)
+        os.rename(folder, _deleted_folder() / name)
 
 
-def bring_back(name: str) -> None:
+def restore_model(name: str) -> None:
     """Undo a deletion. Raises ModelError if it is too late or another model has the name."""
     with _changing():
         if name not in restorable():
             raise ModelError(f"{name!r} can no longer be restored.")
         if name in model_folders():
             raise ModelError(f"There is another model named {name!r} now.")
-        os.rename(_attic() / name, user_models_folder() / name)
+        os.rename(_deleted_folder() / name, user_models_folder() / name)
 
 
 def restorable() -> list[str]:
     """The deleted models that can be restored, the latest first."""
-    recent = {folder.name: when for folder, when in _put_away().items() if time.time() - when < KEPT_FOR}
+    recent = {folder.name: when for folder, when in _deleted().items() if time.time() - when < KEPT_FOR}
     return sorted(recent, key=recent.__getitem__, reverse=True)
 
 
-def _put_away() -> dict[Path, float]:
+def _deleted() -> dict[Path, float]:
     """The folders of deleted models, and when each was deleted, in seconds since 1970."""
     found = {}
-    for folder in _attic().glob("*/"):
+    for folder in _deleted_folder().glob("*/"):
         with contextlib.suppress(OSError):  # removed at this moment
             found[folder] = folder.stat().st_mtime
     return found
@@ -176,14 +176,14 @@ def _put_away() -> dict[Path, float]:
 
 def _gone() -> list[Path]:
     """The folders of models that were deleted too long ago to be restored."""
-    return [folder for folder, when in _put_away().items() if time.time() - when >= KEPT_FOR]
+    return [folder for folder, when in _deleted().items() if time.time() - when >= KEPT_FOR]
 
 
 def _file() -> Path:
     return home() / "shelf.json"
 
 
-def _attic() -> Path:
+def _deleted_folder() -> Path:
     return home() / "deleted"
 
 

@@ -145,7 +145,7 @@ def _reading(model: Recogniser, drawing: Drawing, glyph: Glyph, single: Predicti
     alone = Reading((ReadDigit(single, glyph.pixels, whole.box, drawing),))
     if not 2 <= len(drawing.strokes) <= MOST_STROKES or (single.doubt < DOUBTFUL and not whole.is_wide):
         return alone
-    number = _best_number(model, drawing.thinned(MOST_POINTS))  # each stroke is painted up to fifteen times
+    number = _best_number(model, drawing.subsampled(MOST_POINTS))  # each stroke is painted up to fifteen times
     if number is None or min(_log_likelihood(digit.prediction) for digit in number.digits) < LEAST:
         return alone
     ahead = _score(number) - _score(alone)

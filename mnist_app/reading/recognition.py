@@ -14,7 +14,7 @@ from mnist_app.ink.preprocessing import BlankError, pixels_of_drawing
 from mnist_app.ink.strokes import Drawing
 from mnist_app.ink.trajectory import POINTS, Trajectory, trajectory_of
 from mnist_app.models.graph import Graph, GraphError, Opaque, PenGraph, pen_to_graph, to_graph
-from mnist_app.models.networks import CLASSES, NO_DIGIT, fold_batch_norm, logits_of
+from mnist_app.models.networks import CLASSES, NOT_A_DIGIT, fold_batch_norm, logits_of
 from mnist_app.models.registry import (
     GRAPH,
     ONLY_A_GRAPH,
@@ -156,17 +156,19 @@ def recognise_glyphs(model: Recogniser, glyphs: Sequence[Glyph]) -> list[Predict
     """Read glyphs in order, each by its picture and, if it has a trajectory and the model a pen network, by both."""
     if not glyphs:
         return []
-    look = torch.from_numpy(model.graph.read(np.stack([glyph.pixels for glyph in glyphs]))[0]).double()
-    ways = {at: glyph.trajectory for at, glyph in enumerate(glyphs) if glyph.trajectory is not None}
+    image_logits = torch.from_numpy(model.graph.read(np.stack([glyph.pixels for glyph in glyphs]))[0]).double()
+    trajectories = {at: glyph.trajectory for at, glyph in enumerate(glyphs) if glyph.trajectory is not None}
     pen = model.card.pen
-    if not pen or not model.pen_graph or not ways:
-        return _predictions(model, look, model.card.temperature, model.card.refusal)
-    said = torch.from_numpy(model.pen_graph.read(list(ways.values()))).double()
-    by_both = _predictions(model, together(look[list(ways)], said), pen.temperature, pen.refusal)
-    answers = dict(zip(ways, by_both, strict=True))
-    if others := [at for at in range(len(glyphs)) if at not in ways]:
-        by_look = _predictions(model, look[others], model.card.temperature, model.card.refusal)
-        answers |= dict(zip(others, by_look, strict=True))
+    if not pen or not model.pen_graph or not trajectories:
+        return _predictions(model, image_logits, model.card.temperature, model.card.refusal)
+    pen_logits = torch.from_numpy(model.pen_graph.read(list(trajectories.values()))).double()
+    by_both = _predictions(
+        model, product_of_experts(image_logits[list(trajectories)], pen_logits), pen.temperature, pen.refusal
+    )
+    answers = dict(zip(trajectories, by_both, strict=True))
+    if others := [at for at in range(len(glyphs)) if at not in trajectories]:
+        by_picture = _predictions(model, image_logits[others], model.card.temperature, model.card.refusal)
+        answers |= dict(zip(others, by_picture, strict=True))
     return [answers[at] for at in range(len(glyphs))]
 
 
@@ -186,7 +188,7 @@ def opinions(model: Recogniser, glyph: Glyph) -> tuple[Prediction, Prediction] |
     return recognise(model, glyph.pixels[None])[0], _predictions(model, logits, temperature=1, refusal=0.5)[0]
 
 
-def together(picture: Tensor, pen: Tensor) -> Tensor:
+def product_of_experts(picture: Tensor, pen: Tensor) -> Tensor:
     """Combine logits (N, 11) of the image network and the pen network: the mean of their log probabilities.
 
     This is a product of experts (Hinton, doi 10.1162/089976602760128018): what either rules out is ruled out.
@@ -219,9 +221,9 @@ def read_with(network: nn.Module, pixels: NDArray[np.uint8]) -> Prediction:
 
 def doubts_of(logits: Tensor) -> Tensor:
     """The probability (N,) that a picture is not a digit, 0 to 1; always 0 if the network never learned to refuse."""
-    if logits.shape[1] <= NO_DIGIT:
+    if logits.shape[1] <= NOT_A_DIGIT:
         return torch.zeros(len(logits), dtype=logits.dtype)
-    return logits.softmax(dim=1)[:, NO_DIGIT]
+    return logits.softmax(dim=1)[:, NOT_A_DIGIT]
 
 
 def readable(drawing: Drawing | AppError) -> Glyph | AppError:

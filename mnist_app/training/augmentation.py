@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from mnist_app.errors import AppError
+from mnist_app.errors import FieldError
 from mnist_app.ink.preprocessing import SIDE
 
 KNOTS = 5  # of the elastic field per side: bends are as long as a stroke, not as short as a pixel
@@ -29,7 +29,7 @@ class Augmentation:
         for name, most in LIMITS.items():
             value = getattr(self, name)
             if not isinstance(value, int | float) or not 0 <= value <= most:
-                raise AppError(f"{name} must be between 0 and {most:g}, not {value!r}.")
+                raise FieldError(name, f"must be between 0 and {most:g}, not {value!r}.")
 
 
 STILL = Augmentation(rotation=0, shift=0, zoom=0, shear=0)  # no change: digits as they were written

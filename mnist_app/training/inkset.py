@@ -20,7 +20,7 @@ from mnist_app.ink.restyling import Restyling, reordered, restyle
 from mnist_app.ink.strokes import Drawing
 from mnist_app.ink.tracing import traced
 from mnist_app.ink.trajectory import trajectory_of
-from mnist_app.models.networks import NO_DIGIT
+from mnist_app.models.networks import NOT_A_DIGIT
 
 SOURCES = {
     "pendigits": "Pen-Based Recognition of Handwritten Digits, training set (Alpaydin and Alimoglu 1996; CC BY 4.0)",
@@ -65,15 +65,21 @@ def traced_ink(digits: Digits) -> Ink:
     return Ink(tuple(drawings[at] for at in drawn), digits.labels[drawn], ())
 
 
+def check_collections(folder: Path, names: Collection[str]) -> None:
+    """Raise InkFileError if a collection is not in the folder."""
+    found = collections(folder)
+    for name in names:
+        if name not in found:
+            raise InkFileError(f"There is no collection {name!r} in {folder}. Collections: {', '.join(found)}.")
+
+
 def load_ink(folder: Path, without: Collection[str] = ()) -> Ink:
     """Load every labelled drawing that is not blank from a folder's collections, except from those ``without``.
 
     Raises InkFileError if a file cannot be read, a collection to leave out does not exist, or no drawing is left.
     """
     found = collections(folder)
-    for name in without:
-        if name not in found:
-            raise InkFileError(f"There is no collection {name!r} in {folder}. Collections: {', '.join(found)}.")
+    check_collections(folder, without)
     drawings, labels = [], []
     for name, path in found.items():
         if name in without:
@@ -139,7 +145,7 @@ class _Restyled(Dataset[tuple[NDArray[Any], int]]):
     def __getitem__(self, number: int) -> tuple[NDArray[Any], int]:
         if number >= self._digits:
             random = np.random.default_rng((*self._seed, number - self._digits))
-            return self._view.of(nondigit(self._nonsense, random), random), NO_DIGIT
+            return self._view.of(nondigit(self._nonsense, random), random), NOT_A_DIGIT
         copy, at = divmod(number, len(self._ink))
         drawing, label = self._ink.drawings[at], int(self._ink.labels[at])
         # Seeded by the strokes, not by the index: twins that learn without other collections see the same copies.

@@ -11,7 +11,7 @@ A job is a folder under MNIST_APP_HOME/jobs, named so that the oldest comes firs
     taught.json    the results of a lesson
     alive          locked by the child process for as long as it lives
     pid            the child's process id, so that the next server can kill it
-    said           the child's standard error: empty, or an unforeseen error
+    stderr         the child's standard error: empty, or an unforeseen error
 """
 
 import contextlib
@@ -50,7 +50,7 @@ MOST_WAITING = 8  # jobs besides the running one: a class has patience for no mo
 MOST_PARSED = 64  # requests kept in memory, and as many statuses: more than there are jobs to list
 
 REQUEST, STATUS, CANCEL, ALIVE, PID = "request.json", "status.json", "cancel", "alive", "pid"
-SAID = "said"
+STDERR = "stderr"
 INK, TAUGHT = "ink", "taught.json"
 
 SERVER_GONE = "The server stopped while the network was training."

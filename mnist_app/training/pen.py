@@ -56,7 +56,7 @@ def train_pen(config: PenConfig, ink: Ink, pen: PenNet, workers: int = 0) -> Ite
     schedule = None
     coming = fresh_trajectories(ink, config.ink, config.seed, 1, workers)
     for epoch in range(1, config.epochs + 1):
-        ways, labels = _whole(coming)
+        trajectories, labels = _whole(coming)
         if epoch < config.epochs:
             coming = fresh_trajectories(ink, config.ink, config.seed, epoch + 1, workers)
         batches = max(1, len(labels) // config.batch_size)
@@ -68,7 +68,7 @@ def train_pen(config: PenConfig, ink: Ink, pen: PenNet, workers: int = 0) -> Ite
         for batch in range(1, batches + 1):
             chosen = order[(batch - 1) * config.batch_size : batch * config.batch_size]
             with torch.autocast("cpu", PRECISION):
-                logits = pen(ways[chosen]).float()
+                logits = pen(trajectories[chosen]).float()
             loss = functional.cross_entropy(logits, labels[chosen], label_smoothing=config.label_smoothing)
             optimiser.zero_grad()
             loss.backward()
@@ -103,15 +103,15 @@ def teach_pen(config: PenLesson, ink: Ink, rehearsed: Ink, pen: PenNet) -> PenNe
     optimiser = torch.optim.AdamW(pupil.parameters(), config.learning_rate, weight_decay=config.weight_decay)
     old = replace(config.ink, copies=1, nondigits=0)
     for epoch in range(1, config.epochs + 1):
-        new_ways, labels = _whole(fresh_trajectories(ink, config.ink, config.seed, epoch))
-        old_ways, _ = _whole(fresh_trajectories(rehearsed, old, config.seed, epoch))
+        new_trajectories, labels = _whole(fresh_trajectories(ink, config.ink, config.seed, epoch))
+        old_trajectories, _ = _whole(fresh_trajectories(rehearsed, old, config.seed, epoch))
         with torch.no_grad():
-            answers = teacher(old_ways).softmax(dim=1)
-        ways = torch.cat([new_ways, old_ways])
+            answers = teacher(old_trajectories).softmax(dim=1)
+        trajectories = torch.cat([new_trajectories, old_trajectories])
         targets = torch.cat([functional.one_hot(labels, answers.shape[1]), answers])
         pupil.train()
-        for chosen in torch.randperm(len(ways)).split(config.batch_size):
-            loss = functional.cross_entropy(pupil(ways[chosen]), targets[chosen])
+        for chosen in torch.randperm(len(trajectories)).split(config.batch_size):
+            loss = functional.cross_entropy(pupil(trajectories[chosen]), targets[chosen])
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()

@@ -27,9 +27,9 @@ from mnist_app.training.jobs import (
     LEARNED,
     PID,
     RUNNING,
-    SAID,
     SERVER_GONE,
     STATUS,
+    STDERR,
     Job,
     JobStatus,
     Request,
@@ -131,12 +131,12 @@ class Queue:
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         command = [sys.executable, "-m", "mnist_app", "train", "--job", str(waiting[0])]
         try:
-            with (waiting[0] / SAID).open("wb") as said:
+            with (waiting[0] / STDERR).open("wb") as stderr:
                 process = subprocess.Popen(
                     command,
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
-                    stderr=said,
+                    stderr=stderr,
                     env=environment,
                 )
         except OSError as error:  # a job that cannot be started must not block the next one
@@ -228,7 +228,7 @@ class _Running:
     def trace(self) -> str:
         """The end of its standard error, which tells of an unforeseen error."""
         try:
-            return (self.folder / SAID).read_text(errors="replace")[-LONGEST_TRACE:].strip()
+            return (self.folder / STDERR).read_text(errors="replace")[-LONGEST_TRACE:].strip()
         except OSError:
             return ""
 

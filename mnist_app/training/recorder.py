@@ -17,7 +17,7 @@ from threading import Thread
 SERVER, EXPERIMENT = "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"
 USUAL_EXPERIMENT = "mnist-app"
 NO_ANSWER = f"MLflow did not record all of this training: the server that {SERVER} names did not answer. Is it running?"
-REFUSED = "MLflow did not record all of this training: {}"
+NOT_RECORDED = "MLflow did not record all of this training: {}"
 LONGEST_REASON = 300  # characters of MLflow's error message, which may quote a page of HTML
 
 
@@ -79,7 +79,7 @@ def _reason(error: Exception) -> str:
     if isinstance(error.__context__, OSError):  # HTTP errors are OSErrors, too
         return NO_ANSWER
     said = " ".join(str(error).replace(os.environ[SERVER], SERVER).split())
-    return REFUSED.format(said[:LONGEST_REASON])
+    return NOT_RECORDED.format(said[:LONGEST_REASON])
 
 
 def main() -> None:

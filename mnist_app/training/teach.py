@@ -172,12 +172,12 @@ def teach_model(
     )
     taught_pen = _taught_pen(teacher, ink, known, config, command)
     network = copy.deepcopy(teacher.network)
-    course = []
+    history = []
     step = max(1, len(validation) // MEASURED)
     for report in train(network, replace(config, digits=None), mixed, validation[::step], ink):
         watch(report, network)
         if isinstance(report, EpochReport):
-            course.append(report)
+            history.append(report)
     graphs: dict[float, Graph] = {}
     read: dict[float, NDArray[np.int64]] = {}
 
@@ -205,7 +205,7 @@ def teach_model(
         data=f"{teacher.card.data}; {_counted(len(ink), 'corrected drawing')}",
         command=command,
         config=asdict(config),
-        seconds=round(course[-1].seconds, 1),
+        seconds=round(history[-1].seconds, 1),
         machine=machine_with("cpu"),
         metrics={
             change.split: {"accuracy": change.after / change.count, BEFORE: change.before / change.count}
@@ -214,7 +214,7 @@ def teach_model(
         parent=parent,
         temperature=teacher.card.temperature,
         refusal=teacher.card.refusal,
-        curves=[{name: getattr(report, name) for name in CURVES} for report in course],
+        curves=[{name: getattr(report, name) for name in CURVES} for report in history],
         pen=pen_card,
     )
     taught = Taught(

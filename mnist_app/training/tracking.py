@@ -18,14 +18,14 @@ from typing import Any
 from torch import nn
 
 from mnist_app.models.registry import CURVES, ModelCard
-from mnist_app.training.recorder import NO_ANSWER, REFUSED, SERVER
+from mnist_app.training.recorder import NO_ANSWER, NOT_RECORDED, SERVER
 from mnist_app.training.train import BatchReport, EpochReport
 from mnist_app.training.trainer import Watch
 
 NOT_INSTALLED = (
     f"{SERVER} is set, but MLflow is not installed, so this training is not logged: pip install --editable '.[mlflow]'"
 )
-NO_WORD = REFUSED.format("the process that logs it ended without a message.")
+NO_WORD = NOT_RECORDED.format("the process that logs it ended without a message.")
 LONGEST = 60  # seconds that the end of a training waits for the recorder
 # By default, MLflow tries for minutes to reach a server that is down. Limits set in the environment take precedence.
 LIMITS = {

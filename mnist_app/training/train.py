@@ -13,7 +13,7 @@ from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from mnist_app.data.dataset import Digits
-from mnist_app.errors import AppError
+from mnist_app.errors import AppError, FieldError
 from mnist_app.models.networks import ARCHITECTURES, CLASSES, batch_of, build, logits_of
 from mnist_app.training.adversary import attacked
 from mnist_app.training.augmentation import STILL, Augmentation, augment
@@ -72,7 +72,7 @@ class TrainConfig:
         whole = ("epochs", "batch_size", "seed", "checks", "attack_levels")
         for name in (*whole, *(["digits"] if self.digits is not None else [])):
             if not isinstance(getattr(self, name), int):
-                raise AppError(f"{name} must be a whole number, not {getattr(self, name)!r}.")
+                raise FieldError(name, f"must be a whole number, not {getattr(self, name)!r}.")
         for name, least, most in (
             ("epochs", 1, 1000),
             ("batch_size", 2, 4096),
@@ -87,7 +87,7 @@ class TrainConfig:
         ):
             value = getattr(self, name)
             if not (value is None and name == "digits") and not least <= value <= most:
-                raise AppError(f"{name} must be between {least} and {most}, not {value!r}.")
+                raise FieldError(name, f"must be between {least} and {most}, not {value!r}.")
 
 
 @dataclass(frozen=True)
@@ -176,10 +176,10 @@ def train(
     """
     torch.manual_seed(config.seed)  # dropout draws from the global generator
     generator = torch.Generator(config.device).manual_seed(config.seed)
-    course = _course(config, _chosen(digits, config), ink, workers)
+    epochs = _digits_by_epoch(config, _chosen(digits, config), ink, workers)
     network.to(config.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # a fifth faster
-    lesson = next(course)
-    batches = max(1, len(lesson) // config.batch_size)
+    epoch_digits = next(epochs)
+    batches = max(1, len(epoch_digits) // config.batch_size)
     checked = {max(1, round(batches * check / config.checks)) for check in range(1, config.checks + 1)}
     optimiser = OPTIMISERS[config.optimiser](network.parameters(), config.learning_rate, config.weight_decay)
     schedule = _schedule(optimiser, config, batches * config.epochs)
@@ -187,8 +187,8 @@ def train(
     began = time.monotonic()
     for epoch in range(1, config.epochs + 1):
         network.train()
-        images = torch.from_numpy(lesson.images.copy()).to(config.device)
-        labels = torch.from_numpy(lesson.labels).to(config.device)
+        images = torch.from_numpy(epoch_digits.images.copy()).to(config.device)
+        labels = torch.from_numpy(epoch_digits.labels).to(config.device)
         order = torch.randperm(len(labels), generator=generator, device=config.device)
         losses: list[float] = []
         right = seen = 0
@@ -233,7 +233,7 @@ def train(
                 network.train()
             losses, right, seen = [], 0, 0
         if epoch < config.epochs:
-            lesson = next(course)
+            epoch_digits = next(epochs)
 
 
 def _schedule(
@@ -262,7 +262,7 @@ def _chosen(digits: Digits, config: TrainConfig) -> Digits:
     return digits[np.random.default_rng(config.seed).permutation(len(digits))[: config.digits]]
 
 
-def _course(config: TrainConfig, digits: Digits, ink: Ink | None, workers: int) -> Iterator[Digits]:
+def _digits_by_epoch(config: TrainConfig, digits: Digits, ink: Ink | None, workers: int) -> Iterator[Digits]:
     """Yield the digits to learn from in each epoch."""
     if ink is None or config.ink is None:
         yield from itertools.repeat(digits, config.epochs)

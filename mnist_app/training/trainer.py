@@ -41,11 +41,11 @@ def train_model(
     digits, validation, test = (load_split(split) for split in SPLITS)
     ink = load_ink(ink_folder, config.ink.without) if ink_folder and config.ink else None
     network = fresh_network(config)
-    course = []
+    history = []
     for report in train(network, config, digits, validation, ink, workers):
         watch(report, network)
         if isinstance(report, EpochReport):
-            course.append(report)
+            history.append(report)
     rounded(network.cpu())  # the figures below are those of the saved weights
     learned = min(config.digits or len(digits), len(digits))
     card = ModelCard(
@@ -57,10 +57,10 @@ def train_model(
         data="; ".join([mnist_source(learned), *(sources_of(ink.names) if ink else [])]),
         command=command,
         config=asdict(config),
-        seconds=round(course[-1].seconds, 1),
+        seconds=round(history[-1].seconds, 1),
         machine=machine_with(config.device),
         metrics=metrics_of(network, {"validation": validation, "test": test}),
-        curves=[{name: getattr(report, name) for name in CURVES} for report in course],
+        curves=[{name: getattr(report, name) for name in CURVES} for report in history],
     )
     save_model(folder, network, card)
     return card

@@ -25,11 +25,11 @@ from mnist_app.models.networks import CLASSES, logits_of
 from mnist_app.models.pennet import PenNet
 from mnist_app.models.registry import Model, ModelCard
 from mnist_app.reading.calibration import Floats, calibration_error, fit_temperature, refusal_threshold
-from mnist_app.reading.recognition import doubts_of, together
-from mnist_app.training.inkset import load_ink
+from mnist_app.reading.recognition import doubts_of, product_of_experts
+from mnist_app.training.inkset import check_collections, load_ink
 
 UNSEEN = ", unseen"  # ends the names of metrics that were measured on twins
-REFUSED = 0.005  # share of unseen writers' digits that may be refused: half of what the app promises
+MOST_REFUSED = 0.005  # share of unseen writers' digits that may be refused: half of what the app promises
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,21 +76,22 @@ def unseen_ink(twins: Sequence[Model], folder: Path) -> dict[str, Unseen]:
         without = (twin.card.config.get("ink") or {}).get("without", ())
         if not without:
             raise AppError(f"{twin.card.name!r} is not a twin: train it --without some of the collections.")
+        check_collections(folder, without)
         for name in without:
             ink = load_ink(folder, set(collections(folder)) - {name})
             pictures = np.stack([pixels_of_drawing(drawing) for drawing in ink.drawings])
-            look = logits_of(twin.network, pictures).double()
-            both = together(look, _followed(twin.pen, ink.drawings)) if twin.pen else None
+            image_logits = logits_of(twin.network, pictures).double()
+            both = product_of_experts(image_logits, _followed(twin.pen, ink.drawings)) if twin.pen else None
             answers[name] = Unseen(
-                Answers.of(look, ink.labels), Answers.of(both, ink.labels) if both is not None else None
+                Answers.of(image_logits, ink.labels), Answers.of(both, ink.labels) if both is not None else None
             )
     return answers
 
 
 @torch.inference_mode()
 def _followed(pen: PenNet, drawings: Sequence[Drawing]) -> Tensor:
-    ways = torch.from_numpy(np.stack([trajectory_of(drawing) for drawing in drawings]))
-    return torch.cat([pen(part) for part in ways.split(500)]).double()
+    trajectories = torch.from_numpy(np.stack([trajectory_of(drawing) for drawing in drawings]))
+    return torch.cat([pen(part) for part in trajectories.split(500)]).double()
 
 
 def calibrated(card: ModelCard, validation: Answers, ink: Mapping[str, Unseen]) -> ModelCard:
@@ -104,23 +105,26 @@ def calibrated(card: ModelCard, validation: Answers, ink: Mapping[str, Unseen]) 
     if not ink:
         return dataclasses.replace(card, temperature=fit_temperature(validation.logits, validation.labels))
     pictures = {name: unseen.pictures for name, unseen in ink.items()}
-    look = Answers.of_all(pictures.values())
-    share = np.random.default_rng(0).permutation(len(look.labels))[: len(validation.labels)]
+    by_picture = Answers.of_all(pictures.values())
+    share = np.random.default_rng(0).permutation(len(by_picture.labels))[: len(validation.labels)]
     temperature = fit_temperature(
-        np.concatenate([validation.logits, look.logits[share]]), np.concatenate([validation.labels, look.labels[share]])
+        np.concatenate([validation.logits, by_picture.logits[share]]),
+        np.concatenate([validation.labels, by_picture.labels[share]]),
     )
-    card = dataclasses.replace(card, temperature=temperature, refusal=refusal_threshold(look.doubts, REFUSED))
-    by_pictures = _figures(pictures, card.temperature, card.refusal)
+    card = dataclasses.replace(
+        card, temperature=temperature, refusal=refusal_threshold(by_picture.doubts, MOST_REFUSED)
+    )
+    picture_figures = _figures(pictures, card.temperature, card.refusal)
     if not card.pen:
-        return dataclasses.replace(card, metrics={**card.metrics, **by_pictures})
+        return dataclasses.replace(card, metrics={**card.metrics, **picture_figures})
     both = {name: unseen.both for name, unseen in ink.items() if unseen.both}
     if len(both) < len(ink):
         raise AppError(f"{card.name!r} has a pen network, but some of its twins have none. Give every twin one first.")
-    said = Answers.of_all(both.values())
-    fitted = fit_temperature(said.logits, said.labels)
-    pen = dataclasses.replace(card.pen, temperature=fitted, refusal=refusal_threshold(said.doubts, REFUSED))
+    by_both = Answers.of_all(both.values())
+    fitted = fit_temperature(by_both.logits, by_both.labels)
+    pen = dataclasses.replace(card.pen, temperature=fitted, refusal=refusal_threshold(by_both.doubts, MOST_REFUSED))
     measured = {
-        name: {**figures, "by pictures alone": by_pictures[name]["accuracy"]}
+        name: {**figures, "by pictures alone": picture_figures[name]["accuracy"]}
         for name, figures in _figures(both, pen.temperature, pen.refusal).items()
     }
     return dataclasses.replace(card, metrics={**card.metrics, **measured}, pen=pen)

@@ -53,7 +53,7 @@ class Pad:
         self.covered = 0, self.latest
         self.show(None)
 
-    def bring_back(self, ink: Any) -> None:
+    def restore(self, ink: Any) -> None:
         """Show ink from before a reload, if there was any and it is a valid drawing."""
         if ink is not None:
             with suppress(DrawingError):

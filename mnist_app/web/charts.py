@@ -238,17 +238,17 @@ def counts_html(counts: NDArray[np.int64], caption: str) -> str:
     )
 
 
-def minds_html(moments: Sequence[tuple[float, Prediction]], chosen: float) -> str:
+def readings_html(moments: Sequence[tuple[float, Prediction]], chosen: float) -> str:
     """What a network read in one picture at successive moments of its training."""
     cells = "".join(
         f'<li class="{"read" if passes == chosen else ""}"><b>{read.digit}</b>'
         f'<span class="sure">{percent(read.confidence)}</span><span class="when">{passes:.4g}</span></li>'
         for passes, read in moments
     )
-    return f'<ol class="minds" aria-label="What it read after each number of passes">{cells}</ol>'
+    return f'<ol class="readings" aria-label="What it read after each number of passes">{cells}</ol>'
 
 
-def readings_html(heads: Sequence[str], rows: Mapping[str, Sequence[str]]) -> str:
+def comparison_html(heads: Sequence[str], rows: Mapping[str, Sequence[str]]) -> str:
     """A table of texts, with a column for each thing compared and a row for each figure."""
     head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in heads)
     body = ""

@@ -130,12 +130,12 @@ def picture_html(readings: Readings, index: int) -> str:
     return (
         f'<section class="picture{" wrong" if wrong else ""}" aria-label="Picture {index}">'
         f'<img class="large" src="{png_url(readings.digits.images[index])}" alt="A handwritten {NAMES[label]}">'
-        f'<div class="told"><h3>{verdict}</h3><p>{torn(prediction)}</p>{bars}</div>{badge}'
+        f'<div class="told"><h3>{verdict}</h3><p>{certainty_sentence(prediction)}</p>{bars}</div>{badge}'
         f'<div class="averages">{pictures}<p class="facts">{facts}</p></div></section>'
     )
 
 
-def torn(prediction: Prediction) -> str:
+def certainty_sentence(prediction: Prediction) -> str:
     """How sure the network was, and of which digits, in a sentence."""
     second = prediction.runner_up
     sure, other = percent(prediction.confidence), percent(prediction.probabilities[second])

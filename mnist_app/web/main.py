@@ -6,10 +6,10 @@ import streamlit as st
 
 from mnist_app.errors import AppError
 from mnist_app.web import session
-from mnist_app.web.lead import lead
 from mnist_app.web.notice import problem_notice
 from mnist_app.web.pages import break_it, data, draw, explore, lab, models, teach, train
 from mnist_app.web.reload import outlast_reloads
+from mnist_app.web.scroll import scroll
 from mnist_app.web.tour import offer_tour, tour
 
 APP = "Draw a digit"
@@ -37,7 +37,7 @@ try:
 except AppError as error:  # such as for a file deleted meanwhile; fragments report their own errors
     problem_notice(str(error))
 offer_tour()
-lead()
+scroll()
 outlast_reloads()
 
 

@@ -34,11 +34,11 @@ _PAGE = "page"
 _PREPARED, _ANSWERS = "prepared_upload", "answers"
 _VIEW, _ADDRESS, _ANSWERED, _REFUSED = "view", "address", "answered", "refused"
 WHY, TOUR = "why", "tour"
-_PAGES, _LED, _TAKEN, _UNDER = "pages", "led", "taken", "under_picture"
+_PAGES, _SCROLL, _PICTURE_INPUT, _UNDER = "pages", "scroll", "picture_input", "under_picture"
 _MODEL = "model"
 _SECRET, _TEACHER, _KEPT = "secret", "teacher", "kept_correction"
 SHOW_DRAWING = "show_drawing"
-TEACH_AWAY, TEACH_CHOSEN = "teach_away", "teach_chosen"  # deleted ids, a list per press; ids selected to be deleted
+TEACH_DELETED, TEACH_CHOSEN = "teach_away", "teach_chosen"  # deleted ids, a list per press; ids selected to be deleted
 
 T = TypeVar("T")
 
@@ -96,22 +96,22 @@ def know_pages(pages: list[Page]) -> None:
 def go_to(title: str, to: str = "h1") -> None:
     """Show another page instead of the rest of this one, scrolled to what the CSS selector ``to`` finds."""
     if page := st.session_state.get(_PAGES, {}).get(title):
-        lead_to(to, is_arrival=True)
+        scroll_to(to, is_arrival=True)
         st.switch_page(page)
 
 
-def lead_to(to: str, is_arrival: bool = False) -> None:
+def scroll_to(to: str, is_arrival: bool = False) -> None:
     """Have the page scroll to the element that the CSS selector ``to`` finds, once that is there.
 
     It scrolls only on a phone, and only if the element is off the screen. An arrival scrolls everywhere, and moves the
     focus to the element too, because whatever had the focus may be gone.
     """
-    st.session_state[_LED] = {"to": to, "number": secrets.token_hex(4), "isArrival": is_arrival}
+    st.session_state[_SCROLL] = {"to": to, "number": secrets.token_hex(4), "isArrival": is_arrival}
 
 
-def led() -> dict[str, object]:
-    """The arguments of the last lead_to(), as lead.js takes them."""
-    return cast("dict[str, object]", st.session_state.get(_LED, {}))
+def scroll_target() -> dict[str, object]:
+    """The arguments of the last scroll_to(), as scroll.js takes them."""
+    return cast("dict[str, object]", st.session_state.get(_SCROLL, {}))
 
 
 # Who may do what
@@ -141,7 +141,7 @@ def sign_in(password: str) -> None:
 
 def sign_out() -> None:
     """Make this visitor a pupil again. They can no longer undo earlier deletions."""
-    for key in (_TEACHER, TEACH_AWAY, TEACH_CHOSEN):
+    for key in (_TEACHER, TEACH_DELETED, TEACH_CHOSEN):
         st.session_state.pop(key, None)
 
 
@@ -173,15 +173,15 @@ def come_back(kept: Any) -> None:
     known = told.get("secret")
     if isinstance(known, str) and re.fullmatch("[0-9a-f]{32}", known):
         st.session_state[_SECRET] = known
-    pad().bring_back(told.get("ink"))
+    pad().restore(told.get("ink"))
     read_picture_again()  # the restored ink was not drawn over it
     with suppress(CorrectionError):  # the next attempt to keep one reports it
         for last in find_corrections(visitor(), most=1):
-            note_kept(Kept(last.id, last.label, last.read, in_whole_pixels(last.drawing)))
+            note_correction(KeptCorrection(last.id, last.label, last.read, in_whole_pixels(last.drawing)))
 
 
 @dataclass(frozen=True)
-class Kept:
+class KeptCorrection:
     """This visitor's last correction."""
 
     id: int
@@ -190,15 +190,15 @@ class Kept:
     drawn: list[list[list[float]]]  # the ink it is about, like Pad.drawn
 
 
-def kept() -> Kept | None:
+def kept_correction() -> KeptCorrection | None:
     """The correction of the ink that is on the pad now, if there is one and it has not been deleted."""
-    found = cast("Kept | None", st.session_state.get(_KEPT))
+    found = cast("KeptCorrection | None", st.session_state.get(_KEPT))
     if found is None or found.drawn != pad().drawn:
         return None
     return found if is_still_kept(found) else None
 
 
-def is_still_kept(correction: Kept) -> bool:
+def is_still_kept(correction: KeptCorrection) -> bool:
     """Whether this visitor's correction was neither taken back nor replaced, whatever is on the pad now."""
     try:
         return is_kept(correction.id, visitor())
@@ -206,7 +206,7 @@ def is_still_kept(correction: Kept) -> bool:
         return True
 
 
-def note_kept(correction: Kept | None) -> None:
+def note_correction(correction: KeptCorrection | None) -> None:
     st.session_state[_KEPT] = correction
 
 
@@ -249,49 +249,51 @@ def own_digits() -> Sequence[ReadDigit]:
 
 
 @dataclass(frozen=True, eq=False)
-class Taken:
+class PictureInput:
     """A picture that the Draw page reads: from a split, a changed one, or an upload from before a change of page."""
 
     prepared: Prepared
     name: str
     label: int | None  # the digit that it shows, if known
     over: str | None = None  # file id of an upload, which is not read meanwhile
-    before: "Taken | None" = None  # what put_back() returns to
+    before: "PictureInput | None" = None  # what put_back() returns to
     is_upload: bool = False
 
     @classmethod
-    def of(cls, pixels: NDArray[np.uint8], name: str, label: int | None) -> "Taken":
+    def of(cls, pixels: NDArray[np.uint8], name: str, label: int | None) -> "PictureInput":
         """From a picture (28, 28), 0 = paper, 255 = ink."""
         step = Step(
             "28 × 28", "As in MNIST. This is all that the network sees.", pixels.astype(np.float32) / np.float32(255)
         )
         return cls(Prepared(pixels, (step,)), name, label)
 
-    def without_uploader(self, upload: "Taken") -> "Taken":
+    def without_uploader(self, upload: "PictureInput") -> "PictureInput":
         """The same once the uploader is gone: ``upload``, which it held, becomes the last picture to go back to."""
         before = self.before.without_uploader(upload) if self.before else upload
         return replace(self, over=None, before=before)
 
 
-def take(pixels: NDArray[np.uint8], name: str, label: int | None, before: Taken | None = None) -> None:
+def read_picture_instead(
+    pixels: NDArray[np.uint8], name: str, label: int | None, before: PictureInput | None = None
+) -> None:
     """Have the Draw page read a picture until put_back() or another upload."""
-    st.session_state[_TAKEN] = replace(Taken.of(pixels, name, label), over=uploaded(), before=before)
+    st.session_state[_PICTURE_INPUT] = replace(PictureInput.of(pixels, name, label), over=uploaded(), before=before)
 
 
-def taken() -> Taken | None:
-    """The picture that the Draw page reads, if one was taken there and nothing has been uploaded since."""
-    found = cast("Taken | None", st.session_state.get(_TAKEN))
+def picture_input() -> PictureInput | None:
+    """The picture that the Draw page reads, if one was chosen and nothing has been uploaded since."""
+    found = cast("PictureInput | None", st.session_state.get(_PICTURE_INPUT))
     if found and found.over != uploaded():
-        st.session_state.pop(_TAKEN)
+        st.session_state.pop(_PICTURE_INPUT)
         return None
     return found
 
 
 def put_back() -> None:
-    """Have the Draw page read what it read before the taken picture: another picture, or the pad."""
-    found = cast("Taken | None", st.session_state.pop(_TAKEN, None))
+    """Have the Draw page read what it read before this picture: another picture, or the pad."""
+    found = cast("PictureInput | None", st.session_state.pop(_PICTURE_INPUT, None))
     if found and found.before:
-        st.session_state[_TAKEN] = found.before
+        st.session_state[_PICTURE_INPUT] = found.before
 
 
 def prepared_upload(upload: UploadedFile) -> Prepared:
@@ -317,10 +319,13 @@ def uploaded() -> str | None:
 
 def _keep_upload() -> None:
     """Keep an upload, which Streamlit's uploader forgets when its page is left."""
-    found, kept = cast("Taken | None", st.session_state.get(_TAKEN)), st.session_state.pop(_PREPARED, None)
+    found, kept = (
+        cast("PictureInput | None", st.session_state.get(_PICTURE_INPUT)),
+        st.session_state.pop(_PREPARED, None),
+    )
     if kept:
-        upload = Taken(kept[1], "your picture", None, is_upload=True)
-        st.session_state[_TAKEN] = found.without_uploader(upload) if found else upload
+        upload = PictureInput(kept[1], "your picture", None, is_upload=True)
+        st.session_state[_PICTURE_INPUT] = found.without_uploader(upload) if found else upload
 
 
 def is_drawn_over(picture: Prepared) -> bool:
@@ -345,7 +350,7 @@ def usual_view() -> View:
     return View(using(), find_source().splits[-1])
 
 
-def view() -> tuple[View, tuple[str, ...]]:
+def view_from_address() -> tuple[View, tuple[str, ...]]:
     """What this visitor looks at, and the names of invalid query parameters.
 
     A new address (opened, reloaded, gone back to) sets the view. A run that answers a press ignores the address, which
@@ -361,12 +366,12 @@ def view() -> tuple[View, tuple[str, ...]]:
     return cast(View, st.session_state.setdefault(_VIEW, usual_view())), st.session_state.get(_REFUSED, ())
 
 
-def seen() -> View:
+def current_view() -> View:
     """What this visitor looks at now; the view that a run was given may be one press behind."""
     return cast(View, st.session_state[_VIEW])
 
 
-def show(view: View) -> None:
+def set_view(view: View) -> None:
     """Set the view, from the callback of a press."""
     st.session_state[_VIEW], st.session_state[_ANSWERED] = view, True
 
@@ -382,5 +387,5 @@ def write_address(view: View) -> None:
 
 def see_drawing() -> None:
     """Set the view to the map, with the drawing on the pad shown in it."""
-    show(replace(st.session_state.get(_VIEW) or usual_view(), panel="map"))
+    set_view(replace(st.session_state.get(_VIEW) or usual_view(), panel="map"))
     st.session_state[SHOW_DRAWING] = True

@@ -153,7 +153,7 @@ def queue() -> Queue:
     return Queue()
 
 
-def spoken_for() -> set[str]:
+def reserved_names() -> set[str]:
     """Names that a new model may not take, besides existing ones: those of deleted models and of jobs."""
     return {*restorable(), *(job.name for job in queue().jobs())}
 

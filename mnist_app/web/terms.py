@@ -11,10 +11,10 @@ from torch import nn
 from mnist_app.data.dataset import CLASSES, find_source
 from mnist_app.errors import AppError
 from mnist_app.explain.attacks import Attack
+from mnist_app.explain.attribution import integrated_gradients
 from mnist_app.explain.distortions import sheared, shifted
 from mnist_app.explain.doctor import examine
-from mnist_app.explain.evidence import integrated_gradients
-from mnist_app.explain.feature_maps import Station, follow
+from mnist_app.explain.feature_maps import LayerOutput, follow
 from mnist_app.explain.glossary import GLOSSARY
 from mnist_app.explore.predictions import predictions_of
 from mnist_app.explore.projection import SIDE, known_tsne, pca
@@ -52,7 +52,7 @@ def _sample() -> Pixels:
     return shared.split("validation", find_source()).images[SAMPLE]
 
 
-def _stations(pixels: Pixels) -> tuple[Station, ...]:
+def _stations(pixels: Pixels) -> tuple[LayerOutput, ...]:
     return follow(shared.model(DEFAULT_MODEL).network, pixels)
 
 

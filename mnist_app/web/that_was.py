@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from mnist_app.data.corrections import keep, put_away
+from mnist_app.data.corrections import delete_corrections, keep
 from mnist_app.errors import AppError
 from mnist_app.reading.number import read_drawing
 from mnist_app.web import session, shared
@@ -18,7 +18,7 @@ _WHOLE = {f"whole {digit}": digit for digit in range(10)}  # for a drawing that 
 
 def that_was(is_number: bool) -> None:
     """The question with its ten answers, and the answer given. What was read as a number may have been one digit."""
-    kept = session.kept()
+    kept = session.kept_correction()
     picks(_question_html(is_number, kept.label if kept else None), _KEY, _keep)
     if problem := st.session_state.pop(_PROBLEM, None):
         problem_notice(problem)
@@ -45,7 +45,7 @@ def _keep(picked: str) -> None:
     """Keep the correction with what is read in the ink now. It replaces an earlier correction of the same ink."""
     label, pad = {**DIGITS, **_WHOLE}.get(picked), session.pad()
     pad.catch_up()
-    before = session.kept()
+    before = session.kept_correction()
     if label is None or (before and before.label == label):
         return
     try:
@@ -58,7 +58,7 @@ def _keep(picked: str) -> None:
             return
         earlier = before.id if before else None
         identity = keep(drawing, label, reading.text, session.using(), session.visitor(), instead_of=earlier)
-        session.note_kept(session.Kept(identity, label, reading.text, pad.drawn))
+        session.note_correction(session.KeptCorrection(identity, label, reading.text, pad.drawn))
         if st.session_state.get(session.TOUR) is not None and reading.text != str(label):
             st.toast("You have found one that the network misreads: the last task of the tour.", icon=":material/tour:")
     except AppError as error:
@@ -66,11 +66,11 @@ def _keep(picked: str) -> None:
 
 
 def _take_back() -> None:
-    kept = session.kept()
+    kept = session.kept_correction()
     if kept is None:
         return
     try:
-        put_away([kept.id], session.visitor())
-        session.note_kept(None)
+        delete_corrections([kept.id], session.visitor())
+        session.note_correction(None)
     except AppError as error:
         st.session_state[_PROBLEM] = str(error)

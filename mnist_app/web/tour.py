@@ -81,10 +81,10 @@ def tour(page: str) -> None:
 
 def _found() -> str | None:
     """The text of the last stop once the visitor has corrected a misread digit, until they take that back."""
-    kept = session.kept()
+    kept = session.kept_correction()
     if kept and kept.read != str(kept.label):
         st.session_state[_FOUND] = kept
-    found = cast("session.Kept | None", st.session_state.get(_FOUND))
+    found = cast("session.KeptCorrection | None", st.session_state.get(_FOUND))
     if not found or not session.is_still_kept(found):
         return None
     read = f"read {found.read}" if found.read else "saw no digit in it"
@@ -118,9 +118,9 @@ def _go(at: int) -> None:
     if st.session_state.get(session.TOUR) is None:
         _keep_ink()
     st.session_state[session.TOUR], st.session_state[_MOVED] = at, True
-    session.lead_to(_BOX, is_arrival=True)
+    session.scroll_to(_BOX, is_arrival=True)
     if STOPS[at].page == "Explore":
-        session.show(session.usual_view())  # the view that the stop's text describes
+        session.set_view(session.usual_view())  # the view that the stop's text describes
 
 
 def _keep_ink() -> None:

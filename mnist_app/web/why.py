@@ -13,9 +13,9 @@ from torch import nn
 
 from mnist_app.data.dataset import CLASSES, Digits, Source, find_source
 from mnist_app.errors import AppError
+from mnist_app.explain.attribution import Evidence, integrated_gradients
 from mnist_app.explain.doctor import Finding, Remedy, examine, smallest_change
-from mnist_app.explain.evidence import Evidence, integrated_gradients
-from mnist_app.explain.feature_maps import Favourites, Station, follow
+from mnist_app.explain.feature_maps import Favourites, LayerOutput, follow
 from mnist_app.explain.replay import Replay, replay
 from mnist_app.explore.explorer import NAMES
 from mnist_app.explore.neighbours import Neighbours, Sketch
@@ -241,7 +241,7 @@ def _layers(read: ReadDigit, model: str) -> None:
 
 def layers_html(
     read: ReadDigit,
-    stations: Sequence[Station],
+    stations: Sequence[LayerOutput],
     liked: Sequence[Favourites] | None,
     linear: Sequence[tuple[int, int]],
     apart: tuple[Prediction, Prediction] | None,
@@ -287,7 +287,7 @@ def _station(name: str, shape: str, content: str) -> str:
     return f'<li><span><strong>{name}</strong><br>{shape}</span><span class="out">{content}</span></li>'
 
 
-def _maps(station: Station, channels: Sequence[int], found: Favourites | None, number: int) -> str:
+def _maps(station: LayerOutput, channels: Sequence[int], found: Favourites | None, number: int) -> str:
     """Feature maps side by side, with what excites each most below it. Each of these two rows is one image.
 
     They are radio buttons for the keyboard: one stop for the Tab key, and the arrow keys go from map to map.
@@ -310,7 +310,7 @@ def _maps(station: Station, channels: Sequence[int], found: Favourites | None, n
     )
 
 
-def _strip(station: Station) -> str:
+def _strip(station: LayerOutput) -> str:
     """The averages of all maps as a row of grey cells."""
     values = station.maps[:, 0, 0]
     cells = np.round(values / max(float(values.max()), 1e-9) * 255).astype(np.uint8)
@@ -452,8 +452,8 @@ def _change(read: ReadDigit, digits: Sequence[ReadDigit], model: str, meant: int
         return
     label = "Read this one" if is_on_draw else "Take the changed picture to Draw"
     if st.button(label, icon=":material/draw:", key="take_remedy"):
-        before = session.taken() if is_on_draw else None
-        session.take(remedy.change.pixels, "a changed picture", meant, before)
+        before = session.picture_input() if is_on_draw else None
+        session.read_picture_instead(remedy.change.pixels, "a changed picture", meant, before)
         if is_on_draw:
             st.rerun()
         session.go_to("Draw")

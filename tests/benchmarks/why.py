@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from mnist_app.data.dataset import find_source, load_split
 from mnist_app.explain.attacks import STEPS, Attack, accuracy_under
+from mnist_app.explain.attribution import integrated_gradients
 from mnist_app.explain.distortions import DISTORTIONS
 from mnist_app.explain.doctor import Norms, examine, smallest_change
-from mnist_app.explain.evidence import integrated_gradients
 from mnist_app.explain.feature_maps import follow
 from mnist_app.explain.replay import replay
 from mnist_app.explore.neighbours import known_neighbours, sketch_of

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from torch import nn
 
 from mnist_app.lab.contender import COMPRESSED, OWN
-from mnist_app.lab.effects import Run, Seen
+from mnist_app.lab.effects import EffectResult, Run
 from mnist_app.lab.figures import write_json
 from mnist_app.lab.transfer import Direction, Point
 
@@ -37,7 +37,10 @@ def app(tmp_path_factory: pytest.TempPathFactory, mean_digit: nn.Module) -> Iter
         put(home / "lab", figures(name.split()[1], title=name, accuracy=accuracy), mean_digit)
     put(home / "lab", figures("mnist-cnn", family=OWN))
     put(home / "lab", figures("mnist-cnn-int8", title="In 8 bits", family=COMPRESSED))
-    seen = [Seen(title, "It helps.", [Run(words, CURVES) for words in ("none", "much")]) for title in ("Noise", "Luck")]
+    seen = [
+        EffectResult(title, "It helps.", [Run(words, CURVES) for words in ("none", "much")])
+        for title in ("Noise", "Luck")
+    ]
     write_json(home / "lab" / "effects.json", {"parts": [asdict(each) for each in seen]})
     points = [Point(10, [0.5, 0.6], [0.2, 0.3]), Point(100, [0.8, 0.9], [0.5, 0.6])]
     ways = [Direction("MNIST", "pens", 500, 0.4, points), Direction("pens", "MNIST", 500, 0.4, points)]

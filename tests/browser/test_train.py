@@ -131,7 +131,7 @@ def test_a_class_watches_a_network_learn(chromium: Browser, server: Server) -> N
     expect(line(page, "Theirs")).to_contain_text("waits in place 1 of the queue")
     os.kill(trainer, signal.SIGCONT)
     # The network reads the visitor's own drawing repeatedly while it learns.
-    expect(page.locator(".minds li").first).to_contain_text("%", timeout=PATIENCE)
+    expect(page.locator(".readings li").first).to_contain_text("%", timeout=PATIENCE)
     expect(page.get_by_text("Your drawing, and what it was read as")).to_be_visible()
     expect(page.locator(".course img")).to_have_count(2)
     assert pupil.errors == []

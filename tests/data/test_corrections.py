@@ -21,13 +21,13 @@ from sqlalchemy.schema import CreateTable
 from mnist_app.data import corrections
 from mnist_app.data.corrections import (
     CorrectionError,
-    bring_back,
     count_corrections,
+    delete_corrections,
     find_corrections,
     is_kept,
     keep,
     latest_id,
-    put_away,
+    restore_corrections,
     to_json_lines,
 )
 from mnist_app.data.inkfiles import parse_line, read_records
@@ -72,29 +72,29 @@ def test_each_visitor_finds_their_own(a_seven: Drawing) -> None:
     assert {found.visitor for found in find_corrections("ben")} == {"ben"}
 
 
-def test_what_is_put_away_comes_back(a_seven: Drawing) -> None:
+def test_what_is_deleted_comes_back(a_seven: Drawing) -> None:
     first, second = kept(a_seven, 2)
-    assert put_away([first, first + 100]) == [first] and not is_kept(first, "anna")
-    assert put_away([first]) == [], "once is enough"
+    assert delete_corrections([first, first + 100]) == [first] and not is_kept(first, "anna")
+    assert delete_corrections([first]) == [], "once is enough"
     assert [found.id for found in find_corrections()] == [second]
-    assert bring_back([first, second]) == 1
+    assert restore_corrections([first, second]) == 1
     assert count_corrections() == 2
 
 
 def test_nobody_puts_away_or_brings_back_what_is_another_s(a_seven: Drawing) -> None:
     (of_anna,) = kept(a_seven)
-    assert put_away([of_anna], "ben") == [] and count_corrections() == 1
-    put_away([of_anna])
-    assert bring_back([of_anna], "ben") == 0 and count_corrections() == 0
+    assert delete_corrections([of_anna], "ben") == [] and count_corrections() == 1
+    delete_corrections([of_anna])
+    assert restore_corrections([of_anna], "ben") == 0 and count_corrections() == 0
 
 
-def test_after_a_day_what_was_put_away_is_gone(a_seven: Drawing, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_after_a_day_what_was_deleted_is_gone(a_seven: Drawing, monkeypatch: pytest.MonkeyPatch) -> None:
     (first,) = kept(a_seven)
-    put_away([first])
+    delete_corrections([first])
     now = time.time()
     monkeypatch.setattr("mnist_app.data.corrections.time.time", lambda: now + corrections.KEPT_FOR + 1)
-    put_away([])
-    assert bring_back([first]) == 0
+    delete_corrections([])
+    assert restore_corrections([first]) == 0
 
 
 def test_the_export_is_what_our_own_reader_takes(a_seven: Drawing, tmp_path: Path) -> None:
@@ -161,11 +161,11 @@ def test_ten_thousand_corrections_are_listed_and_exported_quickly(a_seven: Drawi
     assert time.process_time() - began < 10
 
 
-def test_what_is_said_again_of_ink_that_somebody_put_away_does_not_stand_there_twice(a_seven: Drawing) -> None:
+def test_what_is_said_again_of_ink_that_somebody_deleted_does_not_stand_there_twice(a_seven: Drawing) -> None:
     (first,), (bens,) = kept(a_seven), kept(a_seven, visitor="ben")
-    put_away([first, bens])
+    delete_corrections([first, bens])
     (again,) = kept(a_seven)
-    assert bring_back([first, bens]) == 1, "another visitor's correction of the same ink"
+    assert restore_corrections([first, bens]) == 1, "another visitor's correction of the same ink"
     assert {found.id for found in find_corrections()} == {again, bens}
 
 
@@ -175,7 +175,7 @@ def test_what_came_later_can_be_left_out(a_seven: Drawing) -> None:
     assert (latest_id("anna"), seen) == (first[0], second[1])
     kept(a_seven, 3)
     assert [found.id for found in find_corrections(up_to=seen)] == [*reversed(second), *first]
-    put_away([first[0], *second])
+    delete_corrections([first[0], *second])
     assert latest_id("ben") == 0
 
 
@@ -187,14 +187,14 @@ def test_when_there_are_too_many_no_more_are_kept(a_seven: Drawing, monkeypatch:
     assert count_corrections() == 3
 
 
-def test_what_was_put_away_makes_room_the_oldest_first(a_seven: Drawing, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_deleted_makes_room_the_oldest_first(a_seven: Drawing, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mnist_app.data.corrections.MOST_KEPT", 3)
     first, second, third = kept(a_seven, 3)
-    put_away([second])
-    put_away([first])
+    delete_corrections([second])
+    delete_corrections([first])
     (fourth,) = kept(Drawing.from_points(TWO))
     assert [found.id for found in find_corrections()] == [fourth, third]
-    assert bring_back([first, second]) == 1, "only the one that was deleted last"
+    assert restore_corrections([first, second]) == 1, "only the one that was deleted last"
     with pytest.raises(CorrectionError, match=r"no room for more than 3 corrections"):
         kept(a_seven)
 
@@ -205,7 +205,7 @@ def test_one_visitor_leaves_room_for_the_others(a_seven: Drawing, monkeypatch: p
     with pytest.raises(CorrectionError, match=r"corrected 2 drawings, the most that are kept for one visitor"):
         kept(a_seven)
     kept(a_seven, visitor="ben")
-    put_away([first], "anna")
+    delete_corrections([first], "anna")
     kept(a_seven)
 
 
@@ -215,11 +215,13 @@ def test_no_visitor_gets_more_room_by_deleting_and_thinking_better_of_it(
     monkeypatch.setattr("mnist_app.data.corrections.MOST_OF_ONE", 2)
     first, second = kept(a_seven, 2)
     (bens,) = kept(a_seven, visitor="ben")
-    put_away([bens], "ben")
-    put_away([first], "anna")
-    put_away([second], "anna")
+    delete_corrections([bens], "ben")
+    delete_corrections([first], "anna")
+    delete_corrections([second], "anna")
     (third,) = kept(Drawing.from_points(TWO))
-    assert bring_back([first, second, bens]) == 2, "the one that was deleted first has made room for the new one"
+    assert restore_corrections([first, second, bens]) == 2, (
+        "the one that was deleted first has made room for the new one"
+    )
     assert {found.id for found in find_corrections()} == {second, third, bens}
 
 
@@ -228,7 +230,7 @@ def test_what_is_said_anew_takes_the_place_of_what_was_said(a_seven: Drawing, mo
     (first,) = kept(a_seven)
     second = keep(a_seven, 4, "1", "ink-cnn", "anna", instead_of=first)
     assert [(found.id, found.label) for found in find_corrections()] == [(second, 4)]
-    assert not is_kept(first, "anna") and bring_back([first]) == 0
+    assert not is_kept(first, "anna") and restore_corrections([first]) == 0
     with pytest.raises(CorrectionError):
         keep(a_seven, 5, "1", "ink-cnn", "ben", instead_of=second)
     assert is_kept(second, "anna"), "nobody can replace another visitor's correction"
@@ -244,15 +246,15 @@ def test_where_the_new_one_cannot_be_kept_the_earlier_one_stays(
     assert is_kept(first, "anna")
 
 
-def test_what_was_put_away_long_ago_is_forgotten_when_something_is_kept(
+def test_what_was_deleted_long_ago_is_forgotten_when_something_is_kept(
     a_seven: Drawing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (first,) = kept(a_seven)
-    put_away([first])
+    delete_corrections([first])
     now = time.time()
     monkeypatch.setattr("mnist_app.data.corrections.time.time", lambda: now + corrections.KEPT_FOR + 1)
     kept(a_seven)
-    assert bring_back([first]) == 0
+    assert restore_corrections([first]) == 0
 
 
 def test_a_row_that_holds_no_drawing_is_passed_over_and_stays(a_seven: Drawing, file: Path) -> None:

@@ -214,7 +214,7 @@ def test_the_next_run_takes_up_where_the_last_one_stopped(mirror: Mirror) -> Non
     assert set(mirror.asked) == set(GZ[2:])
 
 
-def test_an_archive_that_is_put_away_while_it_is_counted_counts_nothing(own_home: Path) -> None:
+def test_an_archive_that_is_deleted_while_it_is_counted_counts_nothing(own_home: Path) -> None:
     raw = raw_folder(staging_folder())
     raw.mkdir(parents=True)
     (raw / GZ[0]).write_bytes(b"12345")

@@ -39,8 +39,8 @@ def test_the_pen_goes_as_far_in_each_frame(shipped_model: Recogniser) -> None:
 def test_a_drawing_of_thousands_of_points_is_replayed_by_fewer(shipped_model: Recogniser, a_seven: Drawing) -> None:
     dense = Drawing(tuple(resampled(stroke, 0.05) for stroke in a_seven.strokes))
     assert sum(map(len, dense.strokes)) > 5 * MOST_POINTS
-    assert sum(map(len, dense.thinned(MOST_POINTS).strokes)) <= MOST_POINTS + len(dense.strokes)
-    assert a_seven.thinned(MOST_POINTS) is a_seven
+    assert sum(map(len, dense.subsampled(MOST_POINTS).strokes)) <= MOST_POINTS + len(dense.strokes)
+    assert a_seven.subsampled(MOST_POINTS) is a_seven
     whole = replay(shipped_model, dense, 8)
     assert (whole.frames[-1].pixels == pixels_of_drawing(dense)).all()
     for frame, exact in zip(whole.frames, replay(shipped_model, a_seven, 8).frames, strict=True):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mnist_app.data.dataset import Digits, load_split
 from mnist_app.explain import feature_maps
-from mnist_app.explore import favourites, kept, neighbours, predictions, projection
+from mnist_app.explore import disk_cache, favourites, neighbours, predictions, projection
 from mnist_app.explore.predictions import Predictions, predict, predictions_of
 from mnist_app.explore.prepare import SHIPPED_SPLITS, prepare
 from mnist_app.models.graph import Graph, read_features, to_graph
@@ -30,7 +30,7 @@ from ..conftest import full_mnist
 def nothing_shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An app that ships models, but nothing computed from them."""
     (tmp_path / "empty").mkdir()
-    monkeypatch.setattr("mnist_app.explore.kept.SHIPPED_WEIGHTS", tmp_path / "empty")
+    monkeypatch.setattr("mnist_app.explore.disk_cache.SHIPPED_WEIGHTS", tmp_path / "empty")
 
 
 def count_predictions(monkeypatch: pytest.MonkeyPatch, seconds: float = 0.0) -> list[int]:
@@ -139,11 +139,11 @@ def test_ten_at_once_compute_it_once(
 
 
 def test_what_was_kept_longest_ago_makes_room(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kept, "MOST_KEPT", 200_000)
+    monkeypatch.setattr(disk_cache, "MOST_KEPT", 200_000)
     numbers = {"numbers": np.random.default_rng(0).random(10_000)}  # 80 kB that cannot be compressed
     for when, model in enumerate(("first", "second", "third")):
-        origin = kept.Origin.of(model, "test", b"")
-        assert kept.look_up_or_compute("some", origin, {"numbers": (10_000,)}, lambda: numbers).problem is None
+        origin = disk_cache.Origin.of(model, "test", b"")
+        assert disk_cache.look_up_or_compute("some", origin, {"numbers": (10_000,)}, lambda: numbers).problem is None
         os.utime(computed_folder() / origin.file("some"), (when, when))
     assert {path.name.split(".")[0] for path in computed_folder().iterdir()} == {"second", "third"}
 
@@ -194,13 +194,13 @@ def test_what_is_interrupted_leaves_nothing_behind_and_what_is_kept_others_may_r
         raise MemoryError
 
     path = own_home / "some.npz"
-    kept.keep(path, {"numbers": np.arange(3)})
+    disk_cache.keep(path, {"numbers": np.arange(3)})
     plain = own_home / "plain"
     plain.touch()
     assert path.stat().st_mode == plain.stat().st_mode
-    monkeypatch.setattr("mnist_app.explore.kept.np.lib.format.write_array", no_memory)
+    monkeypatch.setattr("mnist_app.explore.disk_cache.np.lib.format.write_array", no_memory)
     with pytest.raises(MemoryError):
-        kept.keep(own_home / "other.npz", {"numbers": np.arange(3)})
+        disk_cache.keep(own_home / "other.npz", {"numbers": np.arange(3)})
     assert {each.name for each in own_home.iterdir()} == {"some.npz", "plain"}
 
 
@@ -241,7 +241,7 @@ def test_a_model_that_is_not_there_is_named(tiny_digits: Digits) -> None:
 
 
 def test_a_long_name_still_fits_a_file_s_name() -> None:
-    assert len(kept.Origin("m" * 255, "validation", "0" * 16).file("predictions")) < 200
+    assert len(disk_cache.Origin("m" * 255, "validation", "0" * 16).file("predictions")) < 200
 
 
 def test_progress_runs_from_first_to_last_chunk(shipped_model: Recogniser, validation: Digits) -> None:

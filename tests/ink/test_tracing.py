@@ -6,7 +6,7 @@ from scipy.spatial.distance import cdist
 
 from mnist_app.ink.preprocessing import pixels_of_drawing
 from mnist_app.ink.strokes import Drawing
-from mnist_app.ink.tracing import thinned, traced
+from mnist_app.ink.tracing import skeletonised, traced
 
 from ..conftest import ONE, SEVEN, TWO, ZERO
 
@@ -57,7 +57,7 @@ def test_thin_lines_join_what_was_joined() -> None:
     ink[0, 5:35, 5:35] = True
     ink[0, 12:28, 12:28] = False  # a ring
     ink[1, 4:10, 4:36] = ink[1, 20:30, 4:36] = True  # two bars
-    lines = thinned(ink)
+    lines = skeletonised(ink)
     assert (lines <= ink).all()
     for before, after in zip(ink, lines, strict=True):
         assert ndimage.label(before, ROUND)[1] == ndimage.label(after, ROUND)[1]

@@ -7,7 +7,7 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from mnist_app.data.dataset import Digits
-from mnist_app.lab.contender import Lesson
+from mnist_app.lab.contender import TrainingData
 
 
 @pytest.fixture(scope="package", autouse=True)
@@ -30,5 +30,5 @@ def others(validation: Digits) -> Digits:
 
 
 @pytest.fixture
-def short_lesson(few: Digits, others: Digits) -> Lesson:
-    return Lesson(few, others, is_quick=True, progress=lambda share: None)
+def short_data(few: Digits, others: Digits) -> TrainingData:
+    return TrainingData(few, others, is_quick=True, progress=lambda share: None)

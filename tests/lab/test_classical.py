@@ -11,7 +11,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from mnist_app.data.dataset import Digits, rows_of
 from mnist_app.lab.classical import LEAST
-from mnist_app.lab.contender import Contender, Lesson
+from mnist_app.lab.contender import Contender, TrainingData
 from mnist_app.lab.contenders import linear, naive_bayes, nearest_neighbours, rbf_svm, trees
 from mnist_app.models.graph import Graph
 
@@ -27,12 +27,12 @@ CONTENDERS = {each.name: each for module in MODULES for each in module.CONTENDER
 
 
 @pytest.mark.parametrize("contender", CONTENDERS.values(), ids=CONTENDERS)
-def test_a_graph_says_what_scikit_learn_says(contender: Contender, short_lesson: Lesson, others: Digits) -> None:
-    fitted = contender.fit(short_lesson)
+def test_a_graph_says_what_scikit_learn_says(contender: Contender, short_data: TrainingData, others: Digits) -> None:
+    fitted = contender.fit(short_data)
     logits, features = Graph(fitted.graph()).read(others.images)
     rows = others.images.reshape(-1, 784) / 255
     estimator = eval(contender.recipe, {each.__name__: each for each in ESTIMATORS})  # a recipe is complete
-    estimator.fit(short_lesson.digits.images.reshape(-1, 784) / np.float32(255), short_lesson.digits.labels)
+    estimator.fit(short_data.digits.images.reshape(-1, 784) / np.float32(255), short_data.digits.labels)
     if hasattr(estimator, "predict_proba"):
         np.testing.assert_allclose(softmax(logits.astype(np.float64)), estimator.predict_proba(rows), atol=1e-4)
     else:
@@ -52,20 +52,20 @@ def test_a_graph_says_what_scikit_learn_says(contender: Contender, short_lesson:
         ("nearest-neighbours", 300 * 784),
     ],
 )
-def test_numbers_that_were_learned_are_counted(name: str, count: int, short_lesson: Lesson) -> None:
-    assert CONTENDERS[name].fit(short_lesson).parameters == count
+def test_numbers_that_were_learned_are_counted(name: str, count: int, short_data: TrainingData) -> None:
+    assert CONTENDERS[name].fit(short_data).parameters == count
 
 
-def test_a_tree_keeps_a_threshold_in_each_node_and_ten_shares_in_each_leaf(short_lesson: Lesson) -> None:
-    rows, labels = rows_of(short_lesson.digits.images), short_lesson.digits.labels
+def test_a_tree_keeps_a_threshold_in_each_node_and_ten_shares_in_each_leaf(short_data: TrainingData) -> None:
+    rows, labels = rows_of(short_data.digits.images), short_data.digits.labels
     tree = DecisionTreeClassifier(min_samples_leaf=2, random_state=0).fit(rows, labels)
     leaves = len(set(tree.apply(rows)))
-    assert CONTENDERS["decision-tree"].fit(short_lesson).parameters == (leaves - 1) + 10 * leaves
+    assert CONTENDERS["decision-tree"].fit(short_data).parameters == (leaves - 1) + 10 * leaves
 
 
-def test_no_probability_is_so_small_that_it_has_no_logarithm(short_lesson: Lesson, others: Digits) -> None:
+def test_no_probability_is_so_small_that_it_has_no_logarithm(short_data: TrainingData, others: Digits) -> None:
     """Most digits do not occur among five neighbours."""
-    logits, _ = Graph(CONTENDERS["nearest-neighbours"].fit(short_lesson).graph()).read(others.images)
+    logits, _ = Graph(CONTENDERS["nearest-neighbours"].fit(short_data).graph()).read(others.images)
     assert logits.min() == pytest.approx(np.log(LEAST)) and logits.max() == 0
 
 

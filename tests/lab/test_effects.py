@@ -8,8 +8,8 @@ from torch import nn
 
 from mnist_app.data.dataset import Digits
 from mnist_app.lab import effects
-from mnist_app.lab.contender import Fitted, Lesson
-from mnist_app.lab.effects import EFFECTS, USUAL, Run, Seen, Setting, Subject, run_effects
+from mnist_app.lab.contender import Fitted, TrainingData
+from mnist_app.lab.effects import EFFECTS, USUAL, EffectResult, Run, Setting, Subject, run_effects
 from mnist_app.training.train import TrainConfig
 
 from ..toy_lab import CURVES
@@ -41,9 +41,9 @@ def learned(monkeypatch: pytest.MonkeyPatch, few: Digits) -> list[tuple[str, Tra
     """The trained networks and configs. Training ends at once, with curves whose length is the training's number."""
     found: list[tuple[str, TrainConfig]] = []
 
-    def learn(network: nn.Module, config: TrainConfig, lesson: Lesson) -> Fitted:
+    def learn(network: nn.Module, config: TrainConfig, data: TrainingData) -> Fitted:
         found.append((str(network), config))
-        lesson.progress(1)
+        data.progress(1)
         return Fitted(lambda: b"", None, 0, curves=CURVES[:1] * len(found))
 
     monkeypatch.setattr(effects, "learned", learn)
@@ -72,7 +72,7 @@ def test_a_rehearsal_learns_for_real(monkeypatch: pytest.MonkeyPatch, few: Digit
     monkeypatch.setattr(effects, "EFFECTS", EFFECTS[2:3])
     [seen] = run_effects(True, lambda share: None)
     assert [len(run.curves) for run in seen.runs] == [1, 1]
-    assert Seen.from_json(asdict(seen)) == seen
+    assert EffectResult.from_json(asdict(seen)) == seen
 
 
 @pytest.mark.parametrize("curves", [[], [{}], [CURVES[0] | {"passes": float("nan")}], None])

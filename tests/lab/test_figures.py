@@ -1,5 +1,6 @@
 """Figures are kept, read, shown and shipped; what cannot be read is skipped."""
 
+import errno
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields, replace
@@ -16,12 +17,12 @@ from mnist_app.lab.figures import (
     PROBLEM,
     SHIPPED_UP_TO,
     Figures,
+    is_up_to_date,
     missing,
     problem_of,
     problems,
     read_figures,
     ship,
-    stands,
     table,
     write_json,
 )
@@ -123,12 +124,16 @@ def test_more_than_three_tenths_of_a_point_below_what_is_expected_fall_short(acc
 
 
 def test_figures_stand_for_their_recipe_alone_and_for_ink_where_that_was_measured() -> None:
-    contender = Contender("toy", "Toy", NETWORK, "It plays.", "as one likes", lambda lesson: pytest.fail("it learned"))
-    assert stands(figures(), contender) and stands(figures(), contender, with_ink=True)
-    assert not stands(None, contender)
-    assert not stands(figures(), replace(contender, recipe="another"))
-    assert stands(figures(ink=None), contender) and not stands(figures(ink=None), contender, with_ink=True)
-    assert stands(figures(ink=None), replace(contender, knows_ink=True), with_ink=True), "it cannot be measured on any"
+    contender = Contender("toy", "Toy", NETWORK, "It plays.", "as one likes", lambda data: pytest.fail("it learned"))
+    assert is_up_to_date(figures(), contender) and is_up_to_date(figures(), contender, with_ink=True)
+    assert not is_up_to_date(None, contender)
+    assert not is_up_to_date(figures(), replace(contender, recipe="another"))
+    assert is_up_to_date(figures(ink=None), contender) and not is_up_to_date(
+        figures(ink=None), contender, with_ink=True
+    )
+    assert is_up_to_date(figures(ink=None), replace(contender, knows_ink=True), with_ink=True), (
+        "it cannot be measured on any"
+    )
 
 
 def test_a_disk_that_fails_leaves_what_was_there_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,6 +186,21 @@ def test_why_there_are_no_figures_is_shipped_where_none_were_before(shipped: Pat
     assert parts_of(shipped / "toy") == {PROBLEM} and problem_of(shipped / "toy") == "it rained"
     put(shipped, figures())
     assert ship("toy") is None and read_figures(shipped / "toy")
+
+
+def test_a_disk_that_fills_up_leaves_what_was_shipped(shipped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(shipped, figures(parameters=1))
+    put(lab_folder(), figures(parameters=2))
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("mnist_app.lab.figures.shutil.copy", full)
+    with pytest.raises(AppError, match="No space left on device"):
+        ship("toy")
+    found = read_figures(shipped / "toy")
+    assert found and found.parameters == 1
+    assert [path.name for path in shipped.iterdir()] == ["toy"]
 
 
 def test_what_was_not_measured_is_not_shipped() -> None:

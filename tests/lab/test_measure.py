@@ -18,7 +18,7 @@ from mnist_app.errors import AppError
 from mnist_app.ink.preprocessing import pixels_of_drawing
 from mnist_app.ink.strokes import Drawing
 from mnist_app.lab import measure
-from mnist_app.lab.contender import CLASSICAL, Contender, Expected, Fitted, Lesson
+from mnist_app.lab.contender import CLASSICAL, Contender, Expected, Fitted, TrainingData
 from mnist_app.lab.contenders import own
 from mnist_app.lab.figures import FIGURES, PROBLEM, problem_of, read_figures
 from mnist_app.lab.measure import learn_and_measure
@@ -33,9 +33,9 @@ from ..conftest import ONE, SEVEN, TWO, ZERO
 from ..toy_lab import CURVES, figures, mean_digits, put
 
 
-def fit(lesson: Lesson) -> Fitted:
-    network = mean_digits(lesson.digits)
-    lesson.progress(1)
+def fit(data: TrainingData) -> Fitted:
+    network = mean_digits(data.digits)
+    data.progress(1)
     return Fitted(lambda: to_graph(network), lambda images: logits_of(network, images).numpy(), 7850, curves=CURVES)
 
 
@@ -145,15 +145,15 @@ def test_a_rehearsal_sees_no_more_digits_than_it_must(
     monkeypatch.setattr(measure, "QUICK", 120)
     in_order = {name: digits[np.argsort(digits.labels)] for name, digits in splits.items()}  # sorted, as validation is
     monkeypatch.setattr(measure, "load_split", in_order.__getitem__)
-    lessons: list[Lesson] = []
+    given: list[TrainingData] = []
 
-    def note(lesson: Lesson) -> Fitted:
-        lessons.append(lesson)
-        return fit(lesson)
+    def note(data: TrainingData) -> Fitted:
+        given.append(data)
+        return fit(data)
 
     found = learn_and_measure(replace(TOY, fit=note), folder, is_quick=True)
-    assert (len(lessons[0].digits), len(lessons[0].validation), lessons[0].is_quick) == (120, 120, True)
-    assert set(lessons[0].validation.labels.tolist()) == set(range(10))
+    assert (len(given[0].digits), len(given[0].validation), given[0].is_quick) == (120, 120, True)
+    assert set(given[0].validation.labels.tolist()) == set(range(10))
     assert np.sum(found.confusion) == 120
 
 
@@ -167,7 +167,7 @@ def test_a_model_of_this_app_stands_by_its_card_and_keeps_its_own_folder(folder:
 
 
 def test_scores_say_nothing_of_confidence_until_they_are_calibrated(folder: Path) -> None:
-    found = learn_and_measure(replace(TOY, fit=lambda lesson: replace(fit(lesson), has_probabilities=False)), folder)
+    found = learn_and_measure(replace(TOY, fit=lambda data: replace(fit(data), has_probabilities=False)), folder)
     assert found.calibration_error is None and 0 < found.calibrated_error < 0.2
     assert read_figures(folder)
 
@@ -191,8 +191,8 @@ def mean_digits_of_noise() -> nn.Module:
 
 
 def test_a_graph_that_reads_something_else_than_its_library_is_refused(folder: Path) -> None:
-    def other(lesson: Lesson) -> Fitted:
-        return replace(fit(lesson), graph=lambda: to_graph(mean_digits_of_noise()))
+    def other(data: TrainingData) -> Fitted:
+        return replace(fit(data), graph=lambda: to_graph(mean_digits_of_noise()))
 
     assert refused(replace(TOY, fit=other), folder).startswith("Its ONNX graph agrees with the original on only ")
 
@@ -213,15 +213,15 @@ def test_a_graph_may_be_wrong_once_in_a_thousand_and_not_more_often(splits: Mapp
 
 
 def test_a_contender_that_gives_up_leaves_its_reason(folder: Path) -> None:
-    def give_up(lesson: Lesson) -> Fitted:
+    def give_up(data: TrainingData) -> Fitted:
         raise AppError("It rained.")
 
     assert refused(replace(TOY, fit=give_up), folder) == "It rained."
 
 
 def test_answers_that_are_no_numbers_are_refused(folder: Path) -> None:
-    def astray(lesson: Lesson) -> Fitted:
-        network = mean_digits(lesson.digits)
+    def astray(data: TrainingData) -> Fitted:
+        network = mean_digits(data.digits)
         network[1].bias.data[3] = float("nan")  # type: ignore[index]
         return Fitted(lambda: to_graph(network), None, 0)
 
@@ -229,19 +229,19 @@ def test_answers_that_are_no_numbers_are_refused(folder: Path) -> None:
 
 
 def test_what_is_no_graph_is_refused(folder: Path) -> None:
-    assert refused(replace(TOY, fit=lambda lesson: Fitted(lambda: b"x", None, 0)), folder).startswith("It is not a")
+    assert refused(replace(TOY, fit=lambda data: Fitted(lambda: b"x", None, 0)), folder).startswith("It is not a")
 
 
 def test_what_the_same_recipe_gave_before_is_not_lost_by_trying_again(folder: Path) -> None:
     learn_and_measure(TOY, folder)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     with pytest.raises(AppError, match="It is not a graph"):
-        learn_and_measure(replace(TOY, fit=lambda lesson: Fitted(lambda: b"", None, 0)), folder)
+        learn_and_measure(replace(TOY, fit=lambda data: Fitted(lambda: b"", None, 0)), folder)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
 def test_a_problem_is_forgotten_once_it_is_solved(folder: Path) -> None:
-    refused(replace(TOY, fit=lambda lesson: Fitted(lambda: b"", None, 0)), folder)
+    refused(replace(TOY, fit=lambda data: Fitted(lambda: b"", None, 0)), folder)
     learn_and_measure(TOY, folder)
     assert problem_of(folder) is None and read_figures(folder)
 
@@ -277,9 +277,9 @@ def test_a_lab_that_is_no_folder_is_one_sentence(folder: Path) -> None:
 def graphs_given(folder: Path, *needs: str) -> Mapping[str, bytes]:
     given: dict[str, bytes] = {}
 
-    def note(lesson: Lesson) -> Fitted:
-        given.update(lesson.graphs)
-        return fit(lesson)
+    def note(data: TrainingData) -> Fitted:
+        given.update(data.graphs)
+        return fit(data)
 
     learn_and_measure(replace(TOY, fit=note, needs=needs), folder)
     return given

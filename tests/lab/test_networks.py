@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from mnist_app.data.dataset import Digits
-from mnist_app.lab.contender import Expected, Lesson
+from mnist_app.lab.contender import Expected, TrainingData
 from mnist_app.lab.contenders.lenet import LeNet5
 from mnist_app.lab.contenders.mlp import MLP
 from mnist_app.lab.contenders.one_convolution import OneConvolution
@@ -52,18 +52,18 @@ def test_a_block_without_change_is_a_shortcut() -> None:
 
 
 @pytest.fixture
-def lessons_noted(few: Digits, others: Digits) -> tuple[Lesson, list[float]]:
-    """A whole lesson, and the progress that it reported."""
+def lessons_noted(few: Digits, others: Digits) -> tuple[TrainingData, list[float]]:
+    """A whole data, and the progress that it reported."""
     noted: list[float] = []
-    return Lesson(few, others, is_quick=False, progress=noted.append), noted
+    return TrainingData(few, others, is_quick=False, progress=noted.append), noted
 
 
 def test_a_network_learns_by_its_config_and_its_graph_reads_as_it_does(
-    lessons_noted: tuple[Lesson, list[float]], others: Digits
+    lessons_noted: tuple[TrainingData, list[float]], others: Digits
 ) -> None:
-    lesson, noted = lessons_noted
+    data, noted = lessons_noted
     contender = network("lenet", "LeNet", "Small.", LeNet5, TWO_EPOCHS, Expected(0.99, "a book"))
-    fitted = contender.fit(lesson)
+    fitted = contender.fit(data)
     assert [curve["passes"] for curve in fitted.curves] == [1, 2]
     assert all(set(curve) == set(CURVES) for curve in fitted.curves)
     assert noted == pytest.approx([1 / 6, 2 / 6, 3 / 6, 4 / 6, 5 / 6, 1])
@@ -74,9 +74,9 @@ def test_a_network_learns_by_its_config_and_its_graph_reads_as_it_does(
     assert fitted.parameters == 61_706
 
 
-def test_a_rehearsal_is_one_epoch(short_lesson: Lesson) -> None:
+def test_a_rehearsal_is_one_epoch(short_data: TrainingData) -> None:
     contender = network("tiny", "Tiny", "Small.", TinyCNN, TWO_EPOCHS, Expected(0.99, "a book"))
-    assert [curve["passes"] for curve in contender.fit(short_lesson).curves] == [1]
+    assert [curve["passes"] for curve in contender.fit(short_data).curves] == [1]
 
 
 def test_another_layer_or_another_rate_is_another_recipe() -> None:

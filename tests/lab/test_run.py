@@ -16,7 +16,7 @@ from mnist_app.data.dataset import Digits
 from mnist_app.data.inkfiles import InkFileError
 from mnist_app.errors import AppError
 from mnist_app.lab import run as run_module
-from mnist_app.lab.contender import NETWORK, Contender, Fitted, Lesson
+from mnist_app.lab.contender import NETWORK, Contender, Fitted, TrainingData
 from mnist_app.lab.figures import FIGURES, Latency, problem_of, read_figures, table
 from mnist_app.lab.run import Result, chosen, results_folder, run, time_all
 from mnist_app.lab.studies import STUDIES
@@ -110,7 +110,7 @@ class School:
         return None
 
 
-def never(_: Lesson) -> Fitted:
+def never(_: TrainingData) -> Fitted:
     raise AssertionError("it learned")
 
 
@@ -127,8 +127,8 @@ def school(monkeypatch: pytest.MonkeyPatch, nothing_shipped: Path) -> School:
     return found
 
 
-def ran(*names: str, ink: Path | None = None, is_quick: bool = False, is_anew: bool = False) -> list[Result]:
-    return list(run(names, ink, is_quick=is_quick, is_anew=is_anew))
+def ran(*names: str, ink: Path | None = None, is_quick: bool = False, is_forced: bool = False) -> list[Result]:
+    return list(run(names, ink, is_quick=is_quick, is_forced=is_forced))
 
 
 def test_a_run_goes_on_where_the_last_one_stopped(school: School) -> None:
@@ -147,7 +147,7 @@ def test_another_recipe_is_measured_again_and_so_is_all_that_is_asked_for_anew(s
     ran("ball", "robot")
     school.line_up = [toy("ball", "in another way"), toy("robot")]
     assert [result.was_there for result in ran("ball", "robot")] == [False, True]
-    assert [result.was_there for result in ran("ball", "robot", is_anew=True)] == [False, False]
+    assert [result.was_there for result in ran("ball", "robot", is_forced=True)] == [False, False]
     assert school.learned == ["ball", "robot", "ball", "ball", "robot"]
 
 

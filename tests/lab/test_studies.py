@@ -8,7 +8,7 @@ import pytest
 
 from mnist_app.errors import AppError
 from mnist_app.lab import studies
-from mnist_app.lab.effects import Run, Seen
+from mnist_app.lab.effects import EffectResult, Run
 from mnist_app.lab.figures import write_json
 from mnist_app.lab.studies import EFFECTS, TRANSFER, asked_for, effects, run_study, ship_studies, to_do, transfer
 from mnist_app.lab.transfer import Direction, Point
@@ -16,7 +16,7 @@ from mnist_app.storage import lab_folder
 
 from ..toy_lab import CURVES
 
-SEEN = Seen("Noise", "It hurts.", [Run("none", list(CURVES)), Run("much", list(CURVES[:1]))])
+SEEN = EffectResult("Noise", "It hurts.", [Run("none", list(CURVES)), Run("much", list(CURVES[:1]))])
 WAY = Direction("here", "there", 100, 0.5, [Point(10, [0.6], [0.4])])
 
 
@@ -45,19 +45,19 @@ def test_a_study_that_needs_ink_says_so() -> None:
     with pytest.raises(AppError, match="needs real ink: name its folder with --ink"):
         run_study(TRANSFER, lab_folder(), None)
     with pytest.raises(AppError, match="needs real ink: name its folder with --ink"):
-        to_do([TRANSFER], lab_folder(), None, is_anew=False)
+        to_do([TRANSFER], lab_folder(), None, is_forced=False)
 
 
 def test_a_study_is_done_once_unless_it_is_asked_for_anew(tmp_path: Path) -> None:
-    def left(*names: str, ink: Path | None = tmp_path, is_anew: bool = False) -> list[str]:
-        return to_do(names, lab_folder(), ink, is_anew=is_anew)
+    def left(*names: str, ink: Path | None = tmp_path, is_forced: bool = False) -> list[str]:
+        return to_do(names, lab_folder(), ink, is_forced=is_forced)
 
     assert left() == left(EFFECTS, TRANSFER, "toy") == [EFFECTS, TRANSFER]
     assert left("toy") == []
     assert left(ink=None) == [EFFECTS], "the other one can wait for ink"
     run_study(EFFECTS, lab_folder(), None)
     assert left() == [TRANSFER] and left(EFFECTS) == []
-    assert left(EFFECTS, is_anew=True) == [EFFECTS]
+    assert left(EFFECTS, is_forced=True) == [EFFECTS]
     run_study(TRANSFER, lab_folder(), tmp_path)
     assert left(TRANSFER, ink=None) == []
 

@@ -65,10 +65,13 @@ def no_sixes(ink: Path) -> None:
     (ink / "bars.jsonl").write_text("\n".join(line for line in lines if '"label": 6' not in line))
 
 
-@pytest.mark.parametrize("damage", [one_writer, no_sixes])
-def test_too_few_drawings_are_said_at_once(ink: Path, damage: Callable[[Path], None]) -> None:
+@pytest.mark.parametrize(
+    ("damage", "problem"),
+    [(one_writer, "has drawings by one writer only"), (no_sixes, "has too few labelled drawings")],
+)
+def test_too_few_drawings_are_said_at_once(ink: Path, damage: Callable[[Path], None], problem: str) -> None:
     damage(ink)
-    with pytest.raises(AppError, match="has too few labelled drawings"):
+    with pytest.raises(AppError, match=problem):
         kinds(ink, 20)
 
 

@@ -7,7 +7,7 @@ from mnist_app.errors import AppError
 from mnist_app.models.networks import (
     ARCHITECTURES,
     CLASSES,
-    NO_DIGIT,
+    NOT_A_DIGIT,
     REFUSING,
     Ensemble,
     batch_of,
@@ -52,14 +52,14 @@ def test_an_ensemble_s_digit_is_half_what_the_first_says_and_half_what_the_other
     first, *others = (member(pictures).softmax(dim=1) for member in network.members)
     which = (first[:, :CLASSES] / first[:, :CLASSES].sum(dim=1, keepdim=True) + sum(others) / len(others)) / 2
     said = network(pictures).exp()
-    torch.testing.assert_close(said[:, NO_DIGIT], first[:, NO_DIGIT])
-    torch.testing.assert_close(said[:, :CLASSES], which * (1 - first[:, NO_DIGIT:]))
+    torch.testing.assert_close(said[:, NOT_A_DIGIT], first[:, NOT_A_DIGIT])
+    torch.testing.assert_close(said[:, :CLASSES], which * (1 - first[:, NOT_A_DIGIT:]))
     torch.testing.assert_close(said.sum(dim=1), torch.ones(5))
 
 
 def test_those_that_refuse_have_a_logit_for_it() -> None:
     picture = torch.rand(1, 1, 28, 28)
-    assert [name for name in ARCHITECTURES if build(name).eval()(picture).shape[1] > NO_DIGIT] == list(REFUSING)
+    assert [name for name in ARCHITECTURES if build(name).eval()(picture).shape[1] > NOT_A_DIGIT] == list(REFUSING)
 
 
 def test_an_unknown_architecture_is_answered_with_those_there_are() -> None:

@@ -13,7 +13,15 @@ from mnist_app.models.registry import (
     model_folders,
     new_model_folder,
 )
-from mnist_app.models.shelf import bring_back, default_model, label, make_default, put_away, read_shelf, restorable
+from mnist_app.models.shelf import (
+    default_model,
+    delete_model,
+    label,
+    make_default,
+    read_shelf,
+    restorable,
+    restore_model,
+)
 from mnist_app.storage import SHIPPED_LAB, user_models_folder
 
 
@@ -55,9 +63,9 @@ def test_a_default_whose_folder_is_gone_gives_way_to_the_one_before() -> None:
 
 def test_two_that_are_called_the_same_are_told_apart() -> None:
     label("one", "my net", "")
-    put_away("one")
+    delete_model("one")
     label("two", "my net", "")  # the title may be used again
-    bring_back("one")
+    restore_model("one")
     shelf = read_shelf()
     assert [shelf.title(name) for name in ("one", "two")] == ["my net (one)", "my net (two)"]
     with pytest.raises(ModelError, match="Another model is called 'my net'"):
@@ -73,7 +81,7 @@ def test_a_title_that_is_the_name_of_one_that_came_later_is_told_apart() -> None
     assert [shelf.title(name) for name in ("one", "three")] == ["three (one)", "three"]
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"defaults": 3}', '{"defaults": [], "labels": [], "put_away": 1}'])
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"defaults": 3}', '{"defaults": [], "labels": [], "titles": 1}'])
 def test_a_shelf_that_cannot_be_read_leaves_the_shipped_default(own_home: Path, content: str) -> None:
     make_default("one")
     (own_home / "shelf.json").write_text(content)
@@ -88,7 +96,7 @@ def test_a_shipped_or_default_model_is_never_deleted() -> None:
     make_default("one")
     for name, reason in ((DEFAULT_MODEL, "came with the app"), ("one", "is the default model")):
         with pytest.raises(ModelError, match=reason):
-            put_away(name)
+            delete_model(name)
     assert {DEFAULT_MODEL, "one"} <= set(model_folders())
 
 
@@ -96,7 +104,7 @@ def test_a_model_of_the_lab_is_neither_the_default_nor_deleted(a_toy: Path) -> N
     with pytest.raises(ModelError, match="'toy' is only a graph"):
         make_default("toy")
     with pytest.raises(ModelError, match="'toy' is a lab model and cannot be deleted"):
-        put_away("toy")
+        delete_model("toy")
     assert a_toy.is_dir() and restorable() == [] and default_model() == DEFAULT_MODEL
 
 
@@ -106,7 +114,7 @@ def test_a_users_model_may_be_called_as_the_lab_s_folder_is(
     nothing_shipped.mkdir()
     monkeypatch.setattr(shelf, "SHIPPED_WEIGHTS", nothing_shipped.parent)
     shutil.copytree(find_model("one"), user_models_folder() / nothing_shipped.name)
-    put_away(nothing_shipped.name)
+    delete_model(nothing_shipped.name)
     assert restorable() == [nothing_shipped.name]
 
 
@@ -122,36 +130,36 @@ def test_a_model_called_as_the_lab_s_folder_is_stands_among_the_others_and_keeps
 
 def test_a_deletion_can_be_undone() -> None:
     before = {path.name: path.read_bytes() for path in find_model("one").iterdir()}
-    put_away("one")
+    delete_model("one")
     assert "one" not in model_folders()
     assert restorable() == ["one"]
-    bring_back("one")
+    restore_model("one")
     assert {path.name: path.read_bytes() for path in find_model("one").iterdir()} == before
     assert restorable() == []
 
 
 def test_a_deletion_is_not_undone_over_a_new_model_of_that_name() -> None:
-    put_away("one")
+    delete_model("one")
     shutil.copytree(find_model("two"), user_models_folder() / "one")
     with pytest.raises(ModelError, match="There is another model named 'one' now"):
-        bring_back("one")
+        restore_model("one")
 
 
 def test_a_deletion_is_final_after_a_day(monkeypatch: pytest.MonkeyPatch) -> None:
-    put_away("one")
+    delete_model("one")
     later = time.time() + shelf.KEPT_FOR + 1
     monkeypatch.setattr("time.time", lambda: later)
     with pytest.raises(ModelError, match="can no longer be restored"):
-        bring_back("one")
-    put_away("two")
-    assert [path.name for path in shelf._attic().iterdir()] == ["two"]
+        restore_model("one")
+    delete_model("two")
+    assert [path.name for path in shelf._deleted_folder().iterdir()] == ["two"]
 
 
 def test_who_gets_the_name_of_a_deleted_model_gets_its_name_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     make_default("one")
     make_default("two")
     label("one", "The best", "of all")
-    put_away("one")
+    delete_model("one")
     assert read_shelf().title("one") == "The best", "it can be restored as it was"
     later = time.time() + shelf.KEPT_FOR + 1
     monkeypatch.setattr("time.time", lambda: later)
@@ -160,7 +168,7 @@ def test_who_gets_the_name_of_a_deleted_model_gets_its_name_alone(monkeypatch: p
         known = read_shelf()
         assert (known.title("one"), known.labels, known.earlier_defaults) == ("one", {}, [DEFAULT_MODEL])
         make_default("two")  # any change removes the folder of the old one
-    assert not list(shelf._attic().iterdir())
+    assert not list(shelf._deleted_folder().iterdir())
     label("one", "Another", "")
     assert read_shelf().title("one") == "Another"
 

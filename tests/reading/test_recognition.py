@@ -20,12 +20,12 @@ from mnist_app.reading.recognition import (
     follows,
     load_recogniser,
     opinions,
+    product_of_experts,
     readable,
     recognise,
     recognise_each,
     recognise_glyphs,
     recogniser_in,
-    together,
     warm_up,
 )
 
@@ -119,7 +119,7 @@ def test_what_one_of_two_rules_out_is_ruled_out() -> None:
     either, one = torch.zeros(1, 11), torch.zeros(1, 11)
     either[0, [2, 7]] = 10  # a 2 or a 7
     one[0, [1, 7]] = 10  # a 1 or a 7
-    assert together(either, one).softmax(dim=1)[0, 7] > 0.95
+    assert product_of_experts(either, one).softmax(dim=1)[0, 7] > 0.95
 
 
 def test_of_more_strokes_than_any_digit_has_the_pen_is_not_asked(shipped_model: Recogniser, a_seven: Drawing) -> None:

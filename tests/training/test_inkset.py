@@ -9,7 +9,7 @@ from mnist_app.data.dataset import Digits
 from mnist_app.data.inkfiles import InkFileError
 from mnist_app.errors import AppError
 from mnist_app.ink.trajectory import POINTS
-from mnist_app.models.networks import NO_DIGIT
+from mnist_app.models.networks import NOT_A_DIGIT
 from mnist_app.training import inkset
 from mnist_app.training.inkset import Ink, InkConfig, fresh_digits, fresh_trajectories, load_ink, sources_of, traced_ink
 
@@ -57,7 +57,7 @@ def epoch_of(ink: Ink, config: InkConfig, seed: int, epoch: int, workers: int = 
 def test_an_epoch_has_new_copies_and_drawings_that_are_no_digit(ink_folder: Path) -> None:
     ink, config = load_ink(ink_folder), InkConfig(copies=4, nondigits=0.5)
     epochs = [epoch_of(ink, config, *which) for which in ((0, 1), (0, 2), (1, 1))]
-    assert epochs[0].labels.tolist() == [7, 0, 1] * 4 + [NO_DIGIT] * 6
+    assert epochs[0].labels.tolist() == [7, 0, 1] * 4 + [NOT_A_DIGIT] * 6
     assert epochs[0].images.shape == (18, 28, 28)
     assert len({picture.tobytes() for epoch in epochs for picture in epoch.images}) == 54
 
@@ -80,7 +80,7 @@ def test_the_ways_of_the_pen_are_those_of_the_same_drawings(ink_folder: Path, mo
     monkeypatch.setattr(inkset, "AT_ONCE", 4)
     ink, config = load_ink(ink_folder), InkConfig(copies=4, nondigits=0.5)
     labels = np.concatenate([labels for _, labels in fresh_trajectories(ink, config, 0, 1)])
-    assert labels.tolist() == [7, 0, 1] * 4 + [NO_DIGIT] * 6
+    assert labels.tolist() == [7, 0, 1] * 4 + [NOT_A_DIGIT] * 6
     ways = ways_of(ink, config, 0, 1)
     assert ways.shape == (18, POINTS, 3)
     assert len({way.tobytes() for way in (*ways, *ways_of(ink, config, 0, 2))}) == 36

@@ -23,7 +23,7 @@ from mnist_app.data.dataset import load_split
 from mnist_app.errors import AppError
 from mnist_app.models.networks import logits_of
 from mnist_app.models.registry import find_model, load_card, load_model, model_folders, save_model
-from mnist_app.models.shelf import bring_back, put_away, read_shelf
+from mnist_app.models.shelf import delete_model, read_shelf, restore_model
 from mnist_app.storage import user_models_folder
 from mnist_app.training import jobs
 from mnist_app.training import queue as queue_module
@@ -345,10 +345,10 @@ def test_a_server_killed_while_it_puts_a_model_in_place_leaves_no_lie(
 def test_a_job_leaves_the_name_of_a_deleted_model_to_its_undo(about_to_settle: tuple[str, Path]) -> None:
     identity, _ = about_to_settle
     shutil.copytree(find_model("mnist-cnn"), user_models_folder() / "mine")
-    put_away("mine")
+    delete_model("mine")
     next_server()
     assert job(identity).status.model == "mine-2"
-    bring_back("mine")
+    restore_model("mine")
     assert {"mine", "mine-2"} <= set(model_folders())
 
 
@@ -411,7 +411,7 @@ def trainers() -> list[int]:
     return found
 
 
-@pytest.mark.parametrize("sign", [jobs.SAID, jobs.ALIVE])
+@pytest.mark.parametrize("sign", [jobs.STDERR, jobs.ALIVE])
 def test_a_server_killed_just_as_a_child_starts_leaves_no_orphan(server: "subprocess.Popen[bytes]", sign: str) -> None:
     """Just before or after the child exists, and while it takes its lock."""
     identity = jobs.submit("mine", LONG)
@@ -631,7 +631,7 @@ def test_a_full_disk_ends_a_training_in_a_clear_state(small_disk: Path, queue: Q
 def test_a_disk_that_is_full_when_a_training_begins_is_named(small_disk: Path) -> None:
     identity = jobs.submit("mine", SHORTEST)
     folder = jobs.jobs_folder() / identity
-    for name in (jobs.ALIVE, jobs.SAID):
+    for name in (jobs.ALIVE, jobs.STDERR):
         (folder / name).touch()
     fill(small_disk)
     queue = Queue()
@@ -673,9 +673,9 @@ def test_a_job_that_cannot_be_started_says_so_and_the_next_one_is(
 def test_an_error_that_nobody_foresaw_is_in_the_servers_log(own_home: Path, caplog: pytest.LogCaptureFixture) -> None:
     folder = jobs.jobs_folder() / jobs.submit("mine", SHORT)
     jobs.write_status(folder, JobStatus(RUNNING, passes=0.5))
-    with (folder / jobs.SAID).open("wb") as said:
+    with (folder / jobs.STDERR).open("wb") as stderr:
         command = [sys.executable, "-c", "print('x' * 9000, file=__import__('sys').stderr); {}['a bug of ours']"]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said)
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr)
     Queue()._ended(queue_module._Running(folder, process))
     assert job(folder.name).status.state == FAILED
     assert job(folder.name).status.reason == "The training ended unexpectedly. The server's log says more."

@@ -59,19 +59,19 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     # Its jobs are for language models and need further packages.
     settings = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     with (
-        (folder / "said").open("wb") as said,
+        (folder / "log").open("wb") as log,
         subprocess.Popen(
             [*command, "--workers", "1"],
             cwd=folder,
-            stdout=said,
-            stderr=said,
+            stdout=log,
+            stderr=log,
             env={**os.environ, **settings},
             start_new_session=True,  # it has a child, which must end with it
         ) as process,
     ):
         try:
             until(lambda: is_up(f"http://127.0.0.1:{port}/health") or process.poll(), 120)
-            assert process.poll() is None, (folder / "said").read_text()
+            assert process.poll() is None, (folder / "log").read_text()
             yield f"http://127.0.0.1:{port}"
         finally:
             os.killpg(process.pid, signal.SIGKILL)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from mnist_app.data.dataset import Digits
+from mnist_app.data.inkfiles import InkFileError
 from mnist_app.errors import AppError
 from mnist_app.models.registry import Model, find_model, load_model
 from mnist_app.reading.calibration import fit_temperature
@@ -49,6 +50,12 @@ def test_of_a_twin_without_a_pen_pictures_are_all_there_is(twin: Model, ink_fold
 def test_a_model_that_has_seen_all_is_no_twin(ink_folder: Path) -> None:
     with pytest.raises(AppError, match="'ink-cnn' is not a twin"):
         unseen_ink([load_model(find_model("ink-cnn"))], ink_folder)
+
+
+def test_a_twin_whose_collection_is_missing_is_told_which(twin: Model, ink_folder: Path) -> None:
+    next(ink_folder.glob("held.*")).unlink()
+    with pytest.raises(InkFileError, match="There is no collection 'held'"):
+        unseen_ink([twin], ink_folder)
 
 
 def test_doubts_come_from_the_eleventh_logit(twin: Model) -> None:

@@ -221,10 +221,10 @@ def test_a_picture_is_taken_to_draw_and_read_there(no_mnist: None, validation: D
     at = explore(order="index", open="3600", panel="picture")
     at.button("take").click().run()
     there = open_page("draw")
-    there.session_state["taken"] = at.session_state["taken"]
+    there.session_state["picture_input"] = at.session_state["picture_input"]
     there.run()
     assert '<p class="digit" style="--length:1">7</p>' in html_of(there)
-    assert np.array_equal(at.session_state["taken"].prepared.pixels, validation.images[3600])
+    assert np.array_equal(at.session_state["picture_input"].prepared.pixels, validation.images[3600])
     there.button("put_back").click().run()
     assert '<p class="digit" style="--length:1">?</p>' in html_of(there)
 
@@ -264,7 +264,7 @@ def no_maps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "shipped").mkdir()
     for path in SHIPPED_WEIGHTS.glob("*.predictions.*"):
         (tmp_path / "shipped" / path.name).symlink_to(path)
-    monkeypatch.setattr("mnist_app.explore.kept.SHIPPED_WEIGHTS", tmp_path / "shipped")
+    monkeypatch.setattr("mnist_app.explore.disk_cache.SHIPPED_WEIGHTS", tmp_path / "shipped")
 
 
 def test_an_area_of_a_map_that_is_not_here_is_left_out_and_said_so(no_mnist: None, no_maps: None) -> None:
@@ -341,7 +341,7 @@ def test_who_comes_second_is_told_whose_map_is_being_laid_out(
 
 def test_visitors_wait_for_one_computation(no_mnist: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "empty").mkdir()
-    monkeypatch.setattr("mnist_app.explore.kept.SHIPPED_WEIGHTS", tmp_path / "empty")
+    monkeypatch.setattr("mnist_app.explore.disk_cache.SHIPPED_WEIGHTS", tmp_path / "empty")
     asked: list[int] = []
     go = threading.Event()
 

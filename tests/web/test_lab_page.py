@@ -20,7 +20,7 @@ from mnist_app.data.dataset import load_split, rows_of
 from mnist_app.ink.preprocessing import pixels_of_drawing
 from mnist_app.ink.strokes import Drawing
 from mnist_app.lab.contender import CLASSICAL, COMPRESSED, FAMILIES, OWN, Expected
-from mnist_app.lab.effects import Run, Seen
+from mnist_app.lab.effects import EffectResult, Run
 from mnist_app.lab.figures import FIGURES, PROBLEM, Figures, Latency, write_json
 from mnist_app.lab.transfer import Direction, Point
 from mnist_app.models.networks import batch_of, logits_of
@@ -363,7 +363,7 @@ def test_studies_that_nobody_has_done_say_how_they_are_done() -> None:
 
 def test_every_run_of_an_effect_has_its_curve() -> None:
     runs = [Run("none", CURVES), Run("<b>much</b>", CURVES[:1])]
-    write_json(lab_folder() / "effects.json", {"parts": [asdict(Seen("Noise", "It hurts.", runs))]})
+    write_json(lab_folder() / "effects.json", {"parts": [asdict(EffectResult("Noise", "It hurts.", runs))]})
     at = opened("One knob at a time")
     assert "**Noise.** It hurts." in [each.value for each in at.markdown]
     first, second = re.findall(r'<figure class="course">.*?</figure>', html_of(at), re.S)

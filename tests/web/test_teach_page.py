@@ -14,7 +14,7 @@ from streamlit.runtime.context import ContextProxy
 from streamlit.testing.v1 import AppTest
 
 from mnist_app.access import MOST_WRONG, OPEN, PASSWORD, AccessError
-from mnist_app.data.corrections import KEPT_FOR, count_corrections, find_corrections, keep, put_away
+from mnist_app.data.corrections import KEPT_FOR, count_corrections, delete_corrections, find_corrections, keep
 from mnist_app.data.inkfiles import parse_line
 from mnist_app.ink.strokes import Drawing
 from mnist_app.models.registry import ModelError, model_folders
@@ -114,7 +114,7 @@ def test_who_finds_a_misread_digit_on_the_tour_is_told_where_they_say_so(
 
 def test_what_is_deleted_elsewhere_is_no_longer_said_to_be_kept() -> None:
     at = say(drawing_page(SEVEN), "4")
-    put_away([found.id for found in find_corrections()])
+    delete_corrections([found.id for found in find_corrections()])
     assert "Kept" not in text_of(opened(at))
     say(at, "4")
     assert [found.label for found in find_corrections()] == [4]
@@ -277,7 +277,7 @@ def test_only_what_was_really_deleted_is_said_to_be() -> None:
     first, second = kept(2)
     at = opened(open_page("teach"))
     at.session_state["teach_chosen"] = {first, second}
-    put_away([first])
+    delete_corrections([first])
     press(at.run(), "teach_delete")
     assert "One correction was deleted" in text_of(at) and "1 of these 2 were not deleted" in text_of(at)
     press(at, "teach_undo")
@@ -302,7 +302,7 @@ def test_an_undo_that_comes_too_late_says_so(monkeypatch: pytest.MonkeyPatch) ->
     at = press(opened(open_page("teach")), "teach_delete_shown")
     now = time.time()
     monkeypatch.setattr("mnist_app.data.corrections.time.time", lambda: now + KEPT_FOR + 1)
-    put_away([])
+    delete_corrections([])
     press(at, "teach_undo")
     assert "Of 2 corrections, 0 came back" in text_of(at)
 
@@ -527,8 +527,8 @@ def test_who_is_no_teacher_deletes_none_of_others_even_by_their_ids(guarded: str
 
 def test_what_the_teacher_deleted_is_not_undone_by_whose_it_was(guarded: str) -> None:
     ids = kept(2, "anna")
-    put_away(ids)
-    pressed_by("anna", "teach._delete(); teach._bring_back()", ids)
+    delete_corrections(ids)
+    pressed_by("anna", "teach._delete(); teach._restore()", ids)
     assert count_corrections() == 0
 
 
@@ -538,8 +538,8 @@ ACTIONS = {
     "teach._start('ink-cnn', None, 9)": "train_problem",
     "teach._make_default('one')": "train_problem",
     "models._do(make_default, 'one')": "models_problem",
-    "models._do(put_away, 'one')": "models_problem",
-    "models._do(bring_back, 'one')": "models_problem",
+    "models._do(delete_model, 'one')": "models_problem",
+    "models._do(restore_corrections, 'one')": "models_problem",
     "models._relabel('one')": "models_problem",
     "models._take_in()": "models_problem",
 }
@@ -550,7 +550,7 @@ def test_every_action_asks_for_the_teacher_itself(action: str, guarded: str, two
     kept()
     at = AppTest.from_string(
         "import streamlit as st\nfrom mnist_app.web.pages import models, teach, train\n"
-        "from mnist_app.models.shelf import bring_back, make_default, put_away\n"
+        "from mnist_app.models.shelf import restore_model, make_default, delete_model\n"
         "from mnist_app.training.train import PRESETS\n"
         f"{action}\nst.write(st.session_state.get({ACTIONS[action]!r}))"
     ).run()

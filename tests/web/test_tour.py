@@ -76,12 +76,15 @@ def test_the_tour_ends_with_a_misread_digit_to_be_found() -> None:
 @pytest.mark.parametrize(
     ("kept", "said"),
     [
-        (session.Kept(1, 4, "9", []), "You have found one:** you drew a 4, and the network read 9."),
-        (session.Kept(1, 8, None, []), "You have found one:** you drew an 8, and the network saw no digit in it."),
+        (session.KeptCorrection(1, 4, "9", []), "You have found one:** you drew a 4, and the network read 9."),
+        (
+            session.KeptCorrection(1, 8, None, []),
+            "You have found one:** you drew an 8, and the network saw no digit in it.",
+        ),
     ],
 )
 def test_the_last_stop_knows_a_digit_that_was_misread(
-    kept: session.Kept, said: str, monkeypatch: pytest.MonkeyPatch
+    kept: session.KeptCorrection, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     at = opened()
     at.session_state[session.TOUR] = len(STOPS) - 1
@@ -98,9 +101,9 @@ def test_the_last_stop_knows_a_digit_that_was_misread(
     assert at.button("tour_take")
 
 
-@pytest.mark.parametrize("kept", [None, session.Kept(1, 4, "4", [])])
+@pytest.mark.parametrize("kept", [None, session.KeptCorrection(1, 4, "4", [])])
 def test_the_last_stop_can_be_left_without_having_found_one(
-    kept: session.Kept | None, monkeypatch: pytest.MonkeyPatch
+    kept: session.KeptCorrection | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(session, "kept", lambda: kept)
     at = opened()

@@ -34,7 +34,7 @@ from mnist_app.models.registry import (
     load_card,
     model_folders,
 )
-from mnist_app.models.shelf import bring_back, default_model, label, make_default, put_away, read_shelf
+from mnist_app.models.shelf import default_model, delete_model, label, make_default, read_shelf, restore_model
 from mnist_app.reading.recognition import Glyph, Prediction, load_recogniser, read_with, recognise_glyphs
 from mnist_app.storage import user_models_folder
 from mnist_app.training import jobs
@@ -43,7 +43,7 @@ from mnist_app.training.teach import BEFORE
 from mnist_app.training.train import PRESETS, EpochReport, fresh_network
 from mnist_app.web import canvas, shared
 from mnist_app.web.answer import percent
-from mnist_app.web.charts import Curve, counts_html, curves_html, minds_html, readings_html
+from mnist_app.web.charts import Curve, comparison_html, counts_html, curves_html, readings_html
 from mnist_app.web.notice import plain, without_traceback
 from mnist_app.web.pages import models
 
@@ -288,7 +288,7 @@ def test_what_a_moment_read_in_a_picture_is_read_once(monkeypatch: pytest.Monkey
 
 def test_no_two_moments_are_called_the_same_however_long_a_training_is() -> None:
     read = Prediction(tuple(np.eye(10)[7]), "")
-    html = minds_html([(passes, read) for passes in (0.125, 10.5, 147.0, 150.0)], 150.0)
+    html = readings_html([(passes, read) for passes in (0.125, 10.5, 147.0, 150.0)], 150.0)
     assert re.findall(r'class="when">([^<]*)<', html) == ["0.125", "10.5", "147", "150"]
 
 
@@ -392,7 +392,7 @@ def test_an_import_leaves_a_deleted_model_its_name(two_models: None, tmp_path: P
     path = find_model("one") / "card.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "name": "one"}))
     (tmp_path / "one.zip").write_bytes(to_zip("one"))
-    put_away("one")
+    delete_model("one")
     script = f"""
         from pathlib import Path
         import streamlit as st
@@ -403,7 +403,7 @@ def test_an_import_leaves_a_deleted_model_its_name(two_models: None, tmp_path: P
         models._take_in()
         """
     assert not AppTest.from_string(textwrap.dedent(script)).run().exception
-    bring_back("one")
+    restore_model("one")
     assert {"one", "one-2"} <= set(model_folders())
 
 
@@ -625,5 +625,5 @@ def test_fewer_mistakes_are_not_marked_as_mistakes() -> None:
 
 
 def test_tables_escape_what_people_wrote() -> None:
-    html = readings_html([MARKUP], {MARKUP: [MARKUP]}) + counts_html(np.eye(10, dtype=np.int64), MARKUP)
+    html = comparison_html([MARKUP], {MARKUP: [MARKUP]}) + counts_html(np.eye(10, dtype=np.int64), MARKUP)
     assert "<b onclick" not in html

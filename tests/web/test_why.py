@@ -12,8 +12,8 @@ from streamlit.testing.v1 import AppTest
 
 from mnist_app.data.corrections import keep
 from mnist_app.data.dataset import find_source
+from mnist_app.explain.attribution import Evidence, integrated_gradients
 from mnist_app.explain.doctor import MEASURES, Finding
-from mnist_app.explain.evidence import Evidence, integrated_gradients
 from mnist_app.explain.replay import Frame, Replay
 from mnist_app.explore.explorer import View
 from mnist_app.models.registry import DEFAULT_MODEL
@@ -71,7 +71,7 @@ def test_only_an_open_question_about_ink_hears_of_the_pen() -> None:
     assert ears_of(at) == 1
     at.button("clear").click().run()
     assert ears_of(at) == 1, "the page itself waits for a first stroke"
-    at.session_state["taken"] = session.Taken.of(np.eye(28, dtype=np.uint8), "a picture", None)
+    at.session_state["picture_input"] = session.PictureInput.of(np.eye(28, dtype=np.uint8), "a picture", None)
     at.session_state[WHY_PICTURE] = WHERE
     draw(at, SEVEN).run()
     assert at.pills[0].value == WHERE and ears_of(at) == 0
@@ -164,7 +164,7 @@ def test_a_training_picture_is_no_neighbour_of_its_own() -> None:
     name = source.splits[0]
     digits = shared.split(name, source)
     at = open_page("draw")
-    at.session_state["taken"] = session.Taken.of(digits.images[17], "a picture", int(digits.labels[17]))
+    at.session_state["picture_input"] = session.PictureInput.of(digits.images[17], "a picture", int(digits.labels[17]))
     at.session_state[WHY_PICTURE] = SEE
     assert shared.sketch(DEFAULT_MODEL).result(60)
     shown = html_of(at.run())
@@ -195,7 +195,7 @@ def test_what_was_said_to_be_drawn_is_what_was_meant() -> None:
     label, drawing = 1, at.session_state["pad"].drawing
     at.session_state["secret"] = "me"
     identity = keep(drawing, label, "7", DEFAULT_MODEL, session.visitor_of("me"))
-    at.session_state["kept_correction"] = session.Kept(identity, label, "7", at.session_state["pad"].drawn)
+    at.session_state["kept_correction"] = session.KeptCorrection(identity, label, "7", at.session_state["pad"].drawn)
     at.run()
     assert [group.value for group in at.segmented_control] == [label]
 
@@ -280,7 +280,7 @@ def test_a_changed_picture_is_taken_to_the_pad_with_the_digit_it_shows() -> None
     else:
         pytest.fail("no digit can be reached by a single change")
     at.button("take_remedy").click().run()
-    taken = at.session_state["taken"]
+    taken = at.session_state["picture_input"]
     assert taken.label == label
     assert read_picture(shared.model(DEFAULT_MODEL), taken.prepared.pixels).text == str(digit)
 
@@ -288,7 +288,7 @@ def test_a_changed_picture_is_taken_to_the_pad_with_the_digit_it_shows() -> None
 def test_a_picture_of_a_known_digit_is_meant_to_be_that_one() -> None:
     at = open_page("draw")
     pixels = shared.split("validation", find_source()).images[301]
-    at.session_state["taken"] = session.Taken.of(pixels, "a picture", 5)
+    at.session_state["picture_input"] = session.PictureInput.of(pixels, "a picture", 5)
     at.session_state[WHY_PICTURE] = CHANGE
     assert [group.value for group in at.run().segmented_control] == [5]
 

@@ -17,7 +17,7 @@ from torch.nn import functional
 from mnist_app.data.fetch import PATIENCE, giving_up_after
 from mnist_app.data.torchvision_cpu import make_torchvision_importable
 from mnist_app.errors import AppError
-from mnist_app.lab.contender import NETWORK, Contender, Expected, Fitted, Lesson
+from mnist_app.lab.contender import NETWORK, Contender, Expected, Fitted, TrainingData
 from mnist_app.models.graph import to_graph
 from mnist_app.models.networks import batch_of, count_parameters, logits_of
 from mnist_app.storage import data_folder
@@ -76,20 +76,20 @@ def load_backbone(url: str = URL, patience: float = PATIENCE) -> Backbone:
 
 
 @torch.inference_mode()
-def seen_by(backbone: Backbone, lesson: Lesson) -> NDArray[np.float32]:
+def seen_by(backbone: Backbone, data: TrainingData) -> NDArray[np.float32]:
     """The frozen layers' features (N, 576) of the digits to learn from."""
-    parts = torch.from_numpy(lesson.digits.images.copy()).split(CHUNK)
+    parts = torch.from_numpy(data.digits.images.copy()).split(CHUNK)
     seen = []
     for number, part in enumerate(parts, 1):
         seen.append(backbone(batch_of(part)))
-        lesson.progress(number / len(parts))
+        data.progress(number / len(parts))
     return torch.cat(seen).numpy()
 
 
-def _transferred(lesson: Lesson) -> Fitted:
+def _transferred(data: TrainingData) -> Fitted:
     backbone = load_backbone()
-    seen = seen_by(backbone, lesson)
-    learned = LogisticRegression(C=1.0, max_iter=200).fit(seen, lesson.digits.labels)
+    seen = seen_by(backbone, data)
+    learned = LogisticRegression(C=1.0, max_iter=200).fit(seen, data.digits.labels)
     head = nn.Linear(seen.shape[1], len(learned.classes_))
     with torch.no_grad():
         head.weight.copy_(torch.from_numpy(learned.coef_))

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn.utils import prune
 
 from mnist_app.data.dataset import Digits
-from mnist_app.lab.contender import COMPRESSED, Contender, Fitted, Lesson
+from mnist_app.lab.contender import COMPRESSED, Contender, Fitted, TrainingData
 from mnist_app.lab.networks import learned, recipe_of
 from mnist_app.models.registry import find_model, load_card, load_model
 from mnist_app.training.train import TrainConfig
@@ -31,11 +31,11 @@ class _Pictures(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime has
         return None if batch is None else {"pictures": batch}
 
 
-def _rounded(lesson: Lesson) -> Fitted:
+def _rounded(data: TrainingData) -> Fitted:
     with tempfile.TemporaryDirectory() as folder:
         whole, rounded = Path(folder, "whole.onnx"), Path(folder, "rounded.onnx")
-        whole.write_bytes(lesson.graphs[WHOLE])
-        quantize_static(whole, rounded, _Pictures(lesson.digits), quant_format=QuantFormat.QDQ, per_channel=True)
+        whole.write_bytes(data.graphs[WHOLE])
+        quantize_static(whole, rounded, _Pictures(data.digits), quant_format=QuantFormat.QDQ, per_channel=True)
         content = rounded.read_bytes()
     return Fitted(lambda: content, None, load_card(find_model(WHOLE)).parameters)
 
@@ -43,7 +43,7 @@ def _rounded(lesson: Lesson) -> Fitted:
 def pruned(percent: int) -> Contender:
     """mnist-cnn without the ``percent`` of its weights that are nearest to 0, fine-tuned for two epochs."""
 
-    def fit(lesson: Lesson) -> Fitted:
+    def fit(data: TrainingData) -> Fitted:
         network = load_model(find_model(WHOLE)).network
         layers = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
         weights = [(layer, "weight") for layer in layers]
@@ -52,7 +52,7 @@ def pruned(percent: int) -> Contender:
             prune.remove(layer, "weight")
             # Removed weights get no gradient, so they stay 0: PyTorch's own masks break the moving average of weights.
             layer.weight.register_hook(partial(torch.mul, layer.weight.detach() != 0))
-        found = learned(network, FINE_TUNING, lesson)
+        found = learned(network, FINE_TUNING, data)
         return replace(found, parameters=found.parameters - sum(int((layer.weight == 0).sum()) for layer in layers))
 
     return Contender(

@@ -2,7 +2,7 @@
 
 import hashlib
 
-from mnist_app.lab.contender import OWN, Contender, Expected, Fitted, Lesson
+from mnist_app.lab.contender import OWN, Contender, Expected, Fitted, TrainingData
 from mnist_app.models.graph import to_graph
 from mnist_app.models.networks import fold_batch_norm, logits_of
 from mnist_app.models.registry import answering_file, find_model, load_card, load_model
@@ -15,7 +15,7 @@ def _own(name: str, title: str, expected: Expected | None = None) -> Contender:
     # A model retrained by the same command, or recalibrated, is another one: weights and temperature tell them apart.
     recipe = f"{card.command}\n# weights {weights}, temperature {card.temperature:.3f}"
 
-    def fit(_: Lesson) -> Fitted:
+    def fit(_: TrainingData) -> Fitted:
         network = load_model(folder).network
         return Fitted(
             lambda: to_graph(fold_batch_norm(network)),

@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, compose, helper, numpy_helper
 
-from mnist_app.lab.contender import NETWORK, Contender, Expected, Fitted, Lesson
+from mnist_app.lab.contender import NETWORK, Contender, Expected, Fitted, TrainingData
 
 MEMBERS = ("mnist-cnn", "deep-cnn", "small-resnet")
 
@@ -49,8 +49,8 @@ def numbers_in(graph: bytes) -> int:
     return sum(int(np.prod(tensor.dims)) for tensor in tensors if tensor.data_type == TensorProto.FLOAT)
 
 
-def _together(lesson: Lesson) -> Fitted:
-    graphs = [lesson.graphs[name] for name in MEMBERS]
+def _together(data: TrainingData) -> Fitted:
+    graphs = [data.graphs[name] for name in MEMBERS]
     return Fitted(lambda: mean_of(graphs), None, sum(map(numbers_in, graphs)))
 
 

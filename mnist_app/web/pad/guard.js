@@ -20,13 +20,13 @@ let watcher = null;
 let strokes = 0; // how many are on the canvas, as far as seen here
 let known = { version: null, canvas: null, strokes: 0, canUndo: false }; // what the script knows
 let followed = null; // version of the ink that live_ink.js follows
-let underWay = null; // "undo" or "clear": pressed, but the script has not reported the result yet
+let pendingPress = null; // "undo" or "clear": pressed, but the script has not reported the result yet
 let since = -Infinity; // when the pen was lifted or a button pressed
 let waiting = []; // what is still to be done, in order: names of buttons to press, events of strokes to draw
 let held = null; // {id, type, events} of the pointer whose stroke waits, or waited when it began
 let look = 0;
 let isReplayed = false;
-let tended = { canvas: null, name: null }; // the canvas seen last
+let lastSeen = { canvas: null, name: null }; // the canvas seen last
 let tell = () => {}; // sends to the script
 let telling = 0; // timer that reports lost ink again
 
@@ -38,16 +38,16 @@ function canvasRoot() {
 }
 
 /** Find the canvas: it is mounted after this element, and again under a new key; its shadow root fills even later. */
-function tend() {
+function findCanvas() {
   cancelAnimationFrame(retry);
   const root = canvasRoot();
   const canvas = root?.querySelector("canvas.upper-canvas");
   if (!canvas) {
-    retry = requestAnimationFrame(tend);
+    retry = requestAnimationFrame(findCanvas);
     return;
   }
   watcher?.observe(root, { childList: true, subtree: true }); // an observer outside a shadow root does not see into it
-  if (canvas === tended.canvas) return;
+  if (canvas === lastSeen.canvas) return;
   canvas.setAttribute("role", "img");
   canvas.setAttribute("aria-label", "Drawing pad: draw a digit with mouse, pen or finger, or upload a picture of one below");
   if (!root.querySelector("style.pad-guard")) {
@@ -58,8 +58,8 @@ function tend() {
   }
   const name = root.host.closest("[class*='st-key-pad-']")?.className.match(/st-key-(pad-\d+)/)[1];
   // When script runs interrupt each other, a canvas may be remounted with the ink that it began with.
-  if (name === tended.name) tellOfLoss(name);
-  tended = { canvas, name };
+  if (name === lastSeen.name) tellOfLoss(name);
+  lastSeen = { canvas, name };
 }
 
 /** Repeat until the script has made a new canvas for the ink: runs that are interrupted may miss a message. */
@@ -121,13 +121,13 @@ function holdStroke(event) {
 
 /** The canvas that the script speaks of, or null until it is in the page. */
 function canvasInPlace() {
-  return tended.name === known.canvas && tended.canvas?.isConnected ? tended.canvas : null;
+  return lastSeen.name === known.canvas && lastSeen.canvas?.isConnected ? lastSeen.canvas : null;
 }
 
 /** Draw a held stroke once its canvas is there, already with its ink: loading takes no task. Returns whether it did. */
 function drawn(events) {
   const canvas = canvasInPlace();
-  const isTooEarly = underWay || followed !== known.version; // live_ink.js would drop the stroke with the old ink
+  const isTooEarly = pendingPress || followed !== known.version; // live_ink.js would drop the stroke with the old ink
   if (!canvas || (isTooEarly && performance.now() < since + PATIENCE)) return false;
   for (const event of events) {
     const again = new PointerEvent(event.type, event);
@@ -162,7 +162,7 @@ function penUp(event) {
   const { canvas } = pen;
   pen = null;
   if (!canvas.isConnected) return; // the stroke has gone with it
-  if (!isBehind()) [underWay, strokes] = [null, known.strokes]; // what has not come by now never will
+  if (!isBehind()) [pendingPress, strokes] = [null, known.strokes]; // what has not come by now never will
   strokes += 1;
   since = performance.now();
 }
@@ -179,16 +179,16 @@ function isBehind() {
 
 /** Whether the canvas that follows a press may still arrive. */
 function isAwaited() {
-  return underWay && performance.now() < since + PATIENCE;
+  return pendingPress && performance.now() < since + PATIENCE;
 }
 
 /** Note what the script knows of the canvas; another version is a new canvas. */
 function hear(said) {
   if (said.version !== known.version) {
     clearTimeout(telling);
-    underWay = null;
+    pendingPress = null;
     strokes = said.strokes;
-    tended = { canvas: null, name: null }; // names are reused
+    lastSeen = { canvas: null, name: null }; // names are reused
   }
   strokes = Math.max(strokes, said.strokes);
   known = said;
@@ -199,7 +199,7 @@ function buttonOf(name) {
 }
 
 /** Whether a button has anything to do; the button itself may show that later than it is known here. */
-function isOfUse(name) {
+function hasEffect(name) {
   return name === "undo" ? known.canUndo : known.strokes > 0;
 }
 
@@ -226,10 +226,10 @@ function shortcutOf(event) {
 function holdPress(event) {
   const name = isReplayed ? undefined : pressedBy(event);
   while (name === "clear" && typeof waiting.at(-1) === "string") waiting.pop();
-  if (!name || (waiting.length === 0 && !isBehind() && !isOfUse(name))) return;
+  if (!name || (waiting.length === 0 && !isBehind() && !hasEffect(name))) return;
   event.preventDefault();
   event.stopImmediatePropagation();
-  if (name === "clear" && waiting.length === 0 && underWay === "clear" && isAwaited()) return; // pressed twice
+  if (name === "clear" && waiting.length === 0 && pendingPress === "clear" && isAwaited()) return; // pressed twice
   wait(name);
 }
 
@@ -255,10 +255,10 @@ function release(until = performance.now() + PATIENCE) {
 /** Press a button if that is possible now. Returns whether it was pressed or has nothing to do. */
 function pressed(name) {
   if (isBehind()) return false;
-  if (!isOfUse(name)) return true;
+  if (!hasEffect(name)) return true;
   const button = buttonOf(name);
   if (!button || button.disabled) return false;
-  underWay = name;
+  pendingPress = name;
   since = performance.now();
   press(button);
   return true;
@@ -300,8 +300,8 @@ export default function ({ data, setTriggerValue }) {
   tell = setTriggerValue;
   hear(data);
   watcher?.disconnect(); // the previous one: Streamlit calls the cleanup only at the very end
-  watcher = new MutationObserver(tend);
-  tend();
+  watcher = new MutationObserver(findCanvas);
+  findCanvas();
   watcher.observe(document.querySelector(".st-key-pad"), { childList: true, subtree: true });
   for (const [name, listener] of LISTENERS) window.addEventListener(name, listener, { capture: true, passive: false });
   document.addEventListener("paste", paste);

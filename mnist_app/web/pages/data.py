@@ -11,7 +11,7 @@ from mnist_app.errors import AppError
 from mnist_app.web import session, shared
 from mnist_app.web.notice import problem_notice
 from mnist_app.web.pictures import png_url
-from mnist_app.web.who import who_may
+from mnist_app.web.sign_in import access_notice
 
 PER_DIGIT = 20  # pictures of each digit in the sheet
 
@@ -25,7 +25,7 @@ def page() -> None:
             f"Only the sample that comes with the app is here: 5,000 digits. The splits {missing} are missing.",
             icon=":material/info:",
         )
-        who_may()
+        access_notice()
         _download()
     split = st.segmented_control("Split", source.splits, default=source.splits[-1], required=True)
     try:
@@ -33,7 +33,7 @@ def page() -> None:
     except AppError as error:
         problem_notice(str(error))
         if source.is_ours:
-            who_may()
+            access_notice()
             _download()
         return
     st.caption(f"{len(digits):,} digits of the {split} split, from {source.name}. The first {PER_DIGIT} of each:")

@@ -63,12 +63,12 @@ def _below_the_answer(drawing: Drawing, picture: Prepared | None, reading: Readi
     meant = None
     if picture is None:
         that_was(reading.is_number)
-        kept = session.kept()
+        kept = session.kept_correction()
         meant = kept.label if kept and not reading.is_number else None
-    taken = session.taken()
-    if taken and picture is taken.prepared:
-        meant = taken.label
-        _way_back(taken)
+    source = session.picture_input()
+    if source and picture is source.prepared:
+        meant = source.label
+        _way_back(source)
     elif picture:
         st.caption("Reading the picture, as one digit. Draw, or remove the picture, to go back to the pad.")
     elif not reading.is_number:
@@ -122,18 +122,18 @@ def _controls() -> Prepared | None:
             "Or read a picture of a digit: upload or paste it",
             PICTURES,
             key=session.UPLOAD,
-            on_change=session.lead_to,
+            on_change=session.scroll_to,
             args=(".answer",),
         )
         if not upload:
             session.forget_upload()
-        elif not session.taken():
+        elif not session.picture_input():
             try:
                 return session.prepared_upload(upload)
             except AppError as error:
                 problem_notice(f"{upload.name}: {error} The pad is read instead.")
-    taken = session.taken()
-    return taken.prepared if taken else None
+    source = session.picture_input()
+    return source.prepared if source else None
 
 
 def _picture_waits() -> None:
@@ -143,16 +143,16 @@ def _picture_waits() -> None:
         st.button("Read the picture", icon=":material/image:", on_click=session.read_picture_again, key="read_picture")
 
 
-def _way_back(taken: session.Taken) -> None:
+def _way_back(source: session.PictureInput) -> None:
     """Say where the picture comes from, and offer the ways back."""
-    st.caption(f"Reading {taken.name}.")
-    if taken.over or taken.before:
-        which = "the" if taken.before and not taken.before.is_upload else "my"
+    st.caption(f"Reading {source.name}.")
+    if source.over or source.before:
+        which = "the" if source.before and not source.before.is_upload else "my"
         back_to = f"Back to {which} picture"
         st.button(back_to, icon=":material/arrow_back:", on_click=session.put_back, key="put_back")
         return
     with st.container(horizontal=True):
-        back = not taken.is_upload and st.button("Back to Explore", icon=":material/arrow_back:", key="back")
+        back = not source.is_upload and st.button("Back to Explore", icon=":material/arrow_back:", key="back")
         st.button("Draw instead", icon=":material/draw:", on_click=session.put_back, key="put_back")
     if back:
         session.go_to("Explore")

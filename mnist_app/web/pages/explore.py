@@ -34,7 +34,14 @@ from mnist_app.web import session, shared
 from mnist_app.web.answer import percent
 from mnist_app.web.charts import ANY, confusion_html, scores_html
 from mnist_app.web.digit_map import Drawn, digit_map
-from mnist_app.web.gallery import described_html, gallery_html, neighbours_html, picture_html, sheet_png, torn
+from mnist_app.web.gallery import (
+    certainty_sentence,
+    described_html,
+    gallery_html,
+    neighbours_html,
+    picture_html,
+    sheet_png,
+)
 from mnist_app.web.notice import noticing, plain, problem_notice
 from mnist_app.web.picks import picks
 from mnist_app.web.pictures import png_url
@@ -48,7 +55,7 @@ PICTURE, DESCRIBED = "section.picture", ".described"  # CSS selectors: the open 
 
 def page() -> None:
     st.title("Explore", anchor=False)
-    view, refused = session.view()
+    view, refused = session.view_from_address()
     if refused:
         problem_notice(f"Part of the address makes no sense ({', '.join(refused)}) and was ignored.")
     view = _present(view)
@@ -119,9 +126,9 @@ def _choose(view: View) -> None:
 
     def changed() -> None:
         chosen = {"model": st.session_state["explore_model"], "split": st.session_state["explore_split"]}
-        now = session.seen()
+        now = session.current_view()
         filters, panel = replace(now.filters, area=None), "numbers" if now.panel == "picture" else now.panel
-        session.show(replace(now, **chosen, page=1, opened=None, panel=panel, filters=filters))
+        session.set_view(replace(now, **chosen, page=1, opened=None, panel=panel, filters=filters))
 
     st.session_state["explore_model"], st.session_state["explore_split"] = view.model, view.split
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -172,7 +179,7 @@ def _panels(view: View) -> str:
     st.session_state["explore_panel"] = view.panel if view.panel in there else there[0]
 
     def changed() -> None:
-        session.show(replace(session.seen(), panel=st.session_state["explore_panel"]))
+        session.set_view(replace(session.current_view(), panel=st.session_state["explore_panel"]))
 
     _one_of("Look at", there, PANELS.__getitem__, "explore_panel", changed)
     return str(st.session_state["explore_panel"])
@@ -185,10 +192,12 @@ def _numbers(view: View, explored: shared.Explored) -> None:
         label, _, read = cell.partition("-")
         digits = {str(digit): digit for digit in range(CLASSES)} | {ANY: None}
         if label in digits and read in digits:
-            session.show(replace(session.seen(), filters=Filters(digits[label], digits[read]), page=1))
+            session.set_view(replace(session.current_view(), filters=Filters(digits[label], digits[read]), page=1))
 
     def changed() -> None:
-        session.show(replace(session.seen(), percent=st.session_state["explore_percent"] == "Percent of the row"))
+        session.set_view(
+            replace(session.current_view(), percent=st.session_state["explore_percent"] == "Percent of the row")
+        )
 
     picks(confusion_html(explored.evaluation, view.percent, view.filters), "confusion", picked, leads_to=DESCRIBED)
     st.session_state["explore_percent"] = "Percent of the row" if view.percent else "Counts"
@@ -211,18 +220,18 @@ def _filters(view: View) -> None:
 
     def changed(name: str) -> None:
         value = st.session_state[f"explore_{name}"]
-        session.show(session.seen().where(**{name: None if value == ANY else value}))
+        session.set_view(session.current_view().where(**{name: None if value == ANY else value}))
 
     def changed_digit(name: str) -> None:
         value = st.session_state[f"explore_{name}"]
-        session.show(session.seen().where(**{name: None if value == ANY else int(value)}))
+        session.set_view(session.current_view().where(**{name: None if value == ANY else int(value)}))
 
     def changed_confidence() -> None:
         least, most = st.session_state["explore_confidence"]
-        session.show(session.seen().where(least=least, most=most))
+        session.set_view(session.current_view().where(least=least, most=most))
 
     def changed_order() -> None:
-        session.show(replace(session.seen(), order=st.session_state["explore_order"], page=1))
+        session.set_view(replace(session.current_view(), order=st.session_state["explore_order"], page=1))
 
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="explore_filters"):
         for label, name in (("Digit", "label"), ("Read as", "read")):
@@ -282,14 +291,14 @@ def _describe(view: View, readings: Readings, chosen: Order) -> None:
 
 
 def _clear() -> None:
-    session.show(replace(session.seen(), filters=Filters(), page=1))
+    session.set_view(replace(session.current_view(), filters=Filters(), page=1))
 
 
 @st.fragment  # so that turning a page reruns only this
 @noticing
 def _gallery(given: View, readings: Readings, chosen: Order) -> None:
     """Show the pictures that pass the filters, a page at a time."""
-    view = session.seen()
+    view = session.current_view()
     if replace(view, page=given.page) != given:
         st.rerun()  # a picture was opened, for example: that changes more than the gallery
     session.write_address(view)
@@ -316,8 +325,8 @@ def _gallery(given: View, readings: Readings, chosen: Order) -> None:
 
 def _turn(by: int, pages: int) -> None:
     """Turn from the page shown by now: presses may come faster than pages."""
-    view = session.seen()
-    session.show(replace(view, page=min(max(view.page + by, 1), pages)))
+    view = session.current_view()
+    session.set_view(replace(view, page=min(max(view.page + by, 1), pages)))
 
 
 def _open(readings: Readings, chosen: Order, index: str) -> None:
@@ -329,9 +338,9 @@ def _open(readings: Readings, chosen: Order, index: str) -> None:
     if opened >= len(readings):
         return
     at = np.flatnonzero(chosen == opened)
-    view = session.seen()
+    view = session.current_view()
     page = int(at[0]) // PER_PAGE + 1 if len(at) else view.page
-    session.show(replace(view, opened=opened, panel="picture", page=page))
+    session.set_view(replace(view, opened=opened, panel="picture", page=page))
 
 
 def _downloads(view: View, readings: Readings, chosen: Order) -> None:
@@ -364,7 +373,7 @@ def _picture(view: View, readings: Readings, chosen: Order, opened: int) -> None
         take = st.button("Take it to Draw", icon=":material/draw:", key="take")
     if take:
         where = f"picture {opened:,} of the {view.split} split"
-        session.take(readings.digits.images[opened], where, int(readings.digits.labels[opened]))
+        session.read_picture_instead(readings.digits.images[opened], where, int(readings.digits.labels[opened]))
         session.go_to("Draw")
     st.html(picture_html(readings, opened))
     read = read_picture(shared.model(view.model), readings.digits.images[opened])
@@ -407,7 +416,7 @@ def _map(view: View, readings: Readings) -> None:
     drawing = session.pad().drawing
 
     def changed() -> None:
-        session.show(replace(session.seen(), method=st.session_state["explore_method"]))
+        session.set_view(replace(session.current_view(), method=st.session_state["explore_method"]))
 
     with st.container(horizontal=True, vertical_alignment="center"):
         st.session_state["explore_method"] = view.method
@@ -428,7 +437,7 @@ def _map(view: View, readings: Readings) -> None:
         view.opened,
         drawn,
         "digit_map",
-        on_pick=lambda index: session.show(replace(session.seen(), opened=index, panel="picture")),
+        on_pick=lambda index: session.set_view(replace(session.current_view(), opened=index, panel="picture")),
         on_area=lambda text: _mark(method, text),
     )
     st.caption(
@@ -450,8 +459,8 @@ def _map(view: View, readings: Readings) -> None:
 def _mark(method: str, text: str) -> None:
     """Filter the gallery by an area of the map, or by none."""
     try:
-        session.show(session.seen().where(area=Area.from_text(f"{method}_{text}") if text else None))
-        session.lead_to(DESCRIBED)
+        session.set_view(session.current_view().where(area=Area.from_text(f"{method}_{text}") if text else None))
+        session.scroll_to(DESCRIBED)
     except ValueError:  # the browser may send anything
         return
 
@@ -470,7 +479,7 @@ def _drawn(
     at = pca(known, features)[1] if method == "pca" else place(features, known, places)
     [read] = reading.digits
     if read.prediction.is_digit:
-        st.caption(f"Your drawing is read as {read.prediction.digit}. {torn(read.prediction)}")
+        st.caption(f"Your drawing is read as {read.prediction.digit}. {certainty_sentence(read.prediction)}")
     else:
         st.caption(f"Your drawing: {read.prediction.words}. On the map it lies near the pictures most like it.")
     return Drawn(at[0], png_url(pixels), tuple(near.indices[0].tolist())), near

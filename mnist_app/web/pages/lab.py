@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mnist_app.errors import AppError
 from mnist_app.explore.explorer import Filters
 from mnist_app.lab.contender import COMPRESSED, OWN
-from mnist_app.lab.effects import Seen
+from mnist_app.lab.effects import EffectResult
 from mnist_app.lab.figures import TOLERANCE, Figures, missing, problems, table
 from mnist_app.lab.studies import effects, transfer
 from mnist_app.lab.transfer import Direction
@@ -26,10 +26,10 @@ from mnist_app.web.charts import (
     TRAINING,
     VALIDATION,
     Curve,
+    comparison_html,
     counts_html,
     course_html,
     curves_html,
-    readings_html,
 )
 from mnist_app.web.notice import plain, problem_notice
 from mnist_app.web.own_digit import own_digit
@@ -208,7 +208,7 @@ def _model(found: Figures) -> None:
             if found.family == OWN or found.name in lab_models():
                 if st.button("Its mistakes in Explore", icon=":material/search:", key="lab_mistakes"):
                     view = replace(session.usual_view(), model=found.name, filters=Filters(verdict="wrong"))
-                    session.show(view)
+                    session.set_view(view)
                     session.go_to("Explore")
             else:
                 st.caption(f"Too large to come with the app. To look at its mistakes: `{COMMAND.format(found.name)}`")
@@ -298,7 +298,7 @@ def _answers_html(pixels: NDArray[np.uint8], reads: Sequence[tuple[str, Predicti
     agreed = f"{count} read {what}, {others} {'does' if others == 1 else 'do'} not." if others else f"All read {what}."
     return (
         f'<img class="watched" src="{png_url(pixels)}" alt="Your drawing"><p class="sentence">{agreed}</p>'
-        f'<ol class="minds answers" aria-label="What each reads">{tiles}</ol>'
+        f'<ol class="readings answers" aria-label="What each reads">{tiles}</ol>'
     )
 
 
@@ -336,13 +336,13 @@ def _smaller(found: Sequence[Figures]) -> None:
         )
         for title, (accuracy, size, time) in ways.items()
     }
-    st.html(readings_html(heads, rows))
+    st.html(comparison_html(heads, rows))
 
 
 # Studies
 
 
-def _effects(seen: Sequence[Seen]) -> None:
+def _effects(seen: Sequence[EffectResult]) -> None:
     """Show small multiples: a row for each knob, a chart for each setting, all on the same scale."""
     if not seen:
         st.caption(f"Not measured yet. Run `{COMMAND.format('effects')}`")

@@ -21,26 +21,26 @@ from mnist_app.models.shelf import (
     LONGEST_TITLE,
     Label,
     Shelf,
-    bring_back,
+    delete_model,
     is_shipped,
     label,
     make_default,
-    put_away,
     read_shelf,
     restorable,
+    restore_model,
 )
 from mnist_app.training.teach import BEFORE, MEASURED
 from mnist_app.web import session, shared
 from mnist_app.web.answer import percent
-from mnist_app.web.charts import COMPARED, COURSES, Curve, counts_html, course_html, readings_html
+from mnist_app.web.charts import COMPARED, COURSES, Curve, comparison_html, counts_html, course_html
 from mnist_app.web.exports import made_on_press, say_failed
 from mnist_app.web.gallery import image_sheet
 from mnist_app.web.notice import plain, problem_notice
 from mnist_app.web.own_digit import own_digit
 from mnist_app.web.pictures import png_url
+from mnist_app.web.sign_in import access_notice
 from mnist_app.web.terms import terms
 from mnist_app.web.waiting import wait_for
-from mnist_app.web.who import who_may
 
 SPLITS = {"validation": "5,000 validation digits", "test": "10,000 test digits"}
 CURVED = {"validation": "validation", "train": "training"}
@@ -56,7 +56,7 @@ def page() -> None:
     names = list(model_folders())
     with st.container():  # its content varies; this keeps what follows in place, and what is open there open
         _say()
-        who_may()
+        access_notice()
         _deleted(shelf)
     _default(shelf, using)
     st.subheader("All models", anchor=False)
@@ -83,7 +83,7 @@ def _deleted(shelf: Shelf) -> None:
     for name in restorable() if session.is_teacher() else ():
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f":material/delete: **{plain(shelf.title(name))}** was deleted.", width="stretch")
-            st.button("Undo", key=f"undo_{name}", on_click=_do, args=(bring_back, name))
+            st.button("Undo", key=f"undo_{name}", on_click=_do, args=(restore_model, name))
 
 
 def _default(shelf: Shelf, using: str) -> None:
@@ -238,7 +238,7 @@ def _do(action: Callable[[str], None], name: str) -> None:
 
 def _delete(name: str) -> None:
     title = read_shelf().title(name)
-    _do(put_away, name)
+    _do(delete_model, name)
     if name in restorable():
         st.session_state["models_said"] = f"Deleted: {title}. Undo is at the top of Models."
 
@@ -266,7 +266,7 @@ def _take_in() -> None:
         if upload is None:
             st.session_state["models_problem"] = "Choose a file first."
             return
-        name = from_zip(upload.getvalue(), shared.spoken_for())
+        name = from_zip(upload.getvalue(), shared.reserved_names())
         st.session_state["models_said"] = f"Imported as {name}."
     except AppError as error:
         st.session_state["models_problem"] = str(error)
@@ -312,7 +312,7 @@ def _table_html(cards: dict[str, ModelCard], shelf: Shelf) -> str:
         "epochs": [str(card.config.get("epochs", "")) for card in cards.values()],
         "seed": [str(card.config.get("seed", "")) for card in cards.values()],
     }
-    return readings_html([shelf.title(name) for name in cards], rows)
+    return comparison_html([shelf.title(name) for name in cards], rows)
 
 
 def _share(card: ModelCard, split: str) -> str:
@@ -328,9 +328,10 @@ def _curves(cards: dict[str, ModelCard]) -> None:
     if silent:
         st.caption(f"For {' and '.join(silent)} no curves were kept.")
     if taught := [plain(title) for title, card in cards.items() if card.parent and card.curves]:
+        whose = f"For {' and '.join(taught)} the" if any(taught) else "The"
         st.caption(
-            f"For {' and '.join(taught)} the curves show the whole lesson, on {MEASURED:,} of the validation digits. "
-            "The figures are those of the model that was kept."
+            f"{whose} curves show the whole lesson, on {MEASURED:,} of the validation digits. The figures are those of "
+            "the model that was kept."
         )
 
 
@@ -366,7 +367,7 @@ def _own_drawing(chosen: list[str], shelf: Shelf) -> None:
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         st.html(f'<img class="watched" src="{png_url(drawn.pixels)}" alt="Your drawing">', width="content")
-        st.html(readings_html([shelf.title(name) for name in chosen], rows), width="stretch")
+        st.html(comparison_html([shelf.title(name) for name in chosen], rows), width="stretch")
 
 
 def _pair(chosen: list[str], shelf: Shelf) -> tuple[str, str]:

@@ -6,11 +6,11 @@ from functools import partial
 import streamlit as st
 
 from mnist_app.data.corrections import (
-    bring_back,
     count_corrections,
+    delete_corrections,
     find_corrections,
     latest_id,
-    put_away,
+    restore_corrections,
     to_json_lines,
 )
 from mnist_app.data.dataset import find_source
@@ -26,7 +26,7 @@ from mnist_app.web.gallery import before_after_html, corrections_html, described
 from mnist_app.web.notice import noticing, plain, problem_notice
 from mnist_app.web.pages.train import POLL_EVERY, PROBLEM, called, job_line, say_problem
 from mnist_app.web.picks import picks
-from mnist_app.web.who import who_may
+from mnist_app.web.sign_in import access_notice
 
 PER_PAGE = 60
 SHOWN = "teach_shown"  # session key: the lesson shown in detail
@@ -42,7 +42,7 @@ def page() -> None:
         "Draw a digit that is misread, and say below the answer what it was. The corrected drawings are collected "
         "here. A few of them are enough to teach a model a handwriting that it misreads."
     )
-    who_may()
+    access_notice()
     if problem := st.session_state.pop(PROBLEM, None):
         problem_notice(problem)
     say_failed()
@@ -50,7 +50,7 @@ def page() -> None:
     try:
         count = count_corrections(whose)
         latest = latest_id(whose)
-        _put_away()
+        _deletions()
         if count:
             _gallery(whose, count)
         else:
@@ -135,12 +135,12 @@ def _delete(these: Sequence[int] | None = None) -> None:
     chosen: set[int] = st.session_state.get(session.TEACH_CHOSEN, set())
     asked = sorted(chosen) if these is None else these
     try:
-        away = put_away(asked, _may_change())
+        away = delete_corrections(asked, _may_change())
     except AppError as error:
         st.session_state[PROBLEM] = str(error)
         return
     if away:
-        st.session_state.setdefault(session.TEACH_AWAY, []).append(away)
+        st.session_state.setdefault(session.TEACH_DELETED, []).append(away)
     st.session_state[session.TEACH_CHOSEN] = chosen.difference(asked)
     if len(away) < len(asked):
         st.session_state[PROBLEM] = (
@@ -148,26 +148,26 @@ def _delete(these: Sequence[int] | None = None) -> None:
         )
 
 
-def _put_away() -> None:
+def _deletions() -> None:
     """Offer to undo this visitor's last deletion, and then the one before it."""
-    if st.session_state.get(session.TEACH_AWAY):
-        away = st.session_state[session.TEACH_AWAY][-1]
+    if st.session_state.get(session.TEACH_DELETED):
+        away = st.session_state[session.TEACH_DELETED][-1]
         with st.container(horizontal=True, vertical_alignment="center"):
             said = "One correction was" if len(away) == 1 else f"{len(away):,} corrections were"
             st.markdown(f":material/delete: {said} deleted.", width="content")
-            st.button("Undo", key="teach_undo", on_click=_bring_back)
+            st.button("Undo", key="teach_undo", on_click=_restore)
 
 
-def _bring_back() -> None:
-    if not st.session_state.get(session.TEACH_AWAY):
+def _restore() -> None:
+    if not st.session_state.get(session.TEACH_DELETED):
         return
-    away = st.session_state[session.TEACH_AWAY][-1]
+    away = st.session_state[session.TEACH_DELETED][-1]
     try:
-        back = bring_back(away, _may_change())
+        back = restore_corrections(away, _may_change())
     except AppError as error:  # they stay deleted, and the visitor can try again
         st.session_state[PROBLEM] = str(error)
         return
-    st.session_state[session.TEACH_AWAY].pop()
+    st.session_state[session.TEACH_DELETED].pop()
     if back < len(away):
         st.session_state[PROBLEM] = f"Of {len(away)} corrections, {back} came back. The others are gone for good."
 
@@ -187,8 +187,8 @@ def _lesson(whose: str | None, count: int, latest: int) -> None:
     what = f"{which} above" if taught else "the corrected drawings"
     st.write(
         f"A copy of **{plain(read_shelf().title(name))}**, the model you use, learns {what}, mixed with "
-        f"{REPLAYED:,} training digits. That takes half a minute, or three times as long for an ensemble. Nobody uses "
-        "the copy until you have seen what it has got better and worse at."
+        f"{REPLAYED:,} training digits. That takes half a minute, or three times as long for an ensemble. Everybody "
+        "stays with their model: first see what the copy has got better and worse at."
     )
     st.button(
         "Teach it",
@@ -209,7 +209,7 @@ def _start(parent: str, whose: str | None, latest: int) -> None:
         if not drawings:
             raise ModelError("The corrections are gone, so there is nothing left to teach.")
         config = lesson(load_card(find_model(parent)), len(drawings))
-        name = free_name(f"{parent}-taught", shared.spoken_for())
+        name = free_name(f"{parent}-taught", shared.reserved_names())
         lines = "".join(f"{each.to_line()}\n" for each in drawings)
         st.session_state[SHOWN] = jobs.submit(name, config, "", parent, lines)
     except AppError as error:

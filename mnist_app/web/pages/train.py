@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from mnist_app.data.dataset import find_source
-from mnist_app.errors import AppError
+from mnist_app.errors import AppError, FieldError
 from mnist_app.models.networks import ARCHITECTURES, batch_of
 from mnist_app.models.registry import free_name, model_folders
 from mnist_app.models.shelf import read_shelf
@@ -19,13 +19,13 @@ from mnist_app.training.jobs import DONE, FAILED, LEARNED, RUNNING, WAITING, Job
 from mnist_app.training.train import OPTIMISERS, PRESETS, TrainConfig
 from mnist_app.web import session, shared
 from mnist_app.web.answer import a_digit
-from mnist_app.web.charts import MOST_LOSS, TRAINING, VALIDATION, Curve, counts_html, curves_html, minds_html
+from mnist_app.web.charts import MOST_LOSS, TRAINING, VALIDATION, Curve, counts_html, curves_html, readings_html
 from mnist_app.web.gallery import image_sheet
 from mnist_app.web.notice import noticing, plain, problem_notice
 from mnist_app.web.own_digit import own_digit
 from mnist_app.web.pictures import png_url
+from mnist_app.web.sign_in import access_notice
 from mnist_app.web.terms import terms
-from mnist_app.web.who import who_may
 
 POLL_EVERY = 1.0  # seconds
 PROBLEM = "train_problem"  # session key: what went wrong with a training or a lesson
@@ -84,7 +84,7 @@ def page() -> None:
             "Only the sample that comes with the app is here. You can fetch the training digits on the Data page."
         )
         return
-    who_may()
+    access_notice()
     config = _recipe()
     title = st.text_input(
         "What shall it be called?",
@@ -129,9 +129,8 @@ def _recipe() -> TrainConfig | None:
         details = _details()
     try:
         return replace(PRESETS[preset].config, **details)
-    except AppError as error:  # outside the expander: if it is closed, one must still see why Train is disabled
-        name, _, said = str(error).partition(" must be ")
-        problem_notice(f"In Details: “{LABELS[name]}” must be {said}" if name in LABELS else f"In Details: {error}")
+    except FieldError as error:  # outside the expander: if it is closed, one must still see why Train is disabled
+        problem_notice(f"In Details: “{LABELS[error.field]}” {error.problem}")
         return None
 
 
@@ -240,7 +239,7 @@ def _preview_html(augmentation: Augmentation) -> str:
 def _start(config: TrainConfig, title: str) -> None:
     try:
         session.require_teacher()
-        name = free_name(title or "network", shared.spoken_for())
+        name = free_name(title or "network", shared.reserved_names())
         st.session_state[SHOWN] = jobs.submit(name, config, title)
     except AppError as error:
         st.session_state[PROBLEM] = str(error)
@@ -349,7 +348,7 @@ def _course(job: Job) -> None:
         )
     left, right = st.columns(2, gap="large")
     with left:
-        _mind(job, moment)
+        _readings_over_time(job, moment)
     with right:
         report = next(report for report in status.reports if report.passes == moment)
         st.html(
@@ -364,7 +363,7 @@ def _course(job: Job) -> None:
         st.caption("The model is on the Models page, where it can be used, compared and made the default.")
 
 
-def _mind(job: Job, moment: float) -> None:
+def _readings_over_time(job: Job, moment: float) -> None:
     """Show a picture and what it was read as, moment by moment."""
     pixels, words = _watched()
     readings = []
@@ -377,7 +376,7 @@ def _mind(job: Job, moment: float) -> None:
         st.html(f'<img class="watched" src="{png_url(pixels)}" alt="{words}">', width="content")
         with st.container(width="stretch"):
             st.caption(f"{words}, and what it was read as after so many passes over the digits:")
-            st.html(minds_html(readings, moment))
+            st.html(readings_html(readings, moment))
 
 
 def _watched() -> tuple[NDArray[np.uint8], str]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from mnist_app.web.session import lead_to, sent
+from mnist_app.web.session import scroll_to, sent
 
 _element = st.components.v2.component(
     "picks",
@@ -35,6 +35,6 @@ def picks(
         if isinstance(value, str):
             on_pick(value)
             if leads_to:
-                lead_to(leads_to)
+                scroll_to(leads_to)
 
     _element(data={"html": html, "stepsFor": steps_for, "said": said}, key=key, on_pick_change=heard)

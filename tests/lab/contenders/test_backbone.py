@@ -17,7 +17,7 @@ from torch import Tensor
 
 from mnist_app.data.torchvision_cpu import make_torchvision_importable
 from mnist_app.errors import AppError
-from mnist_app.lab.contender import Lesson
+from mnist_app.lab.contender import TrainingData
 from mnist_app.lab.contenders import backbone
 from mnist_app.lab.contenders.backbone import CONTENDERS, Backbone, load_backbone
 from mnist_app.models.graph import Graph
@@ -149,17 +149,17 @@ def frozen(weights: Mapping[str, Tensor], monkeypatch: pytest.MonkeyPatch) -> Ba
     return found
 
 
-def test_pictures_come_to_the_frozen_layers_as_torchvision_prepares_photographs(short_lesson: Lesson) -> None:
+def test_pictures_come_to_the_frozen_layers_as_torchvision_prepares_photographs(short_data: TrainingData) -> None:
     from torchvision.transforms.functional import normalize, resize
 
-    pictures = batch_of(torch.from_numpy(short_lesson.digits.images[:2]))
+    pictures = batch_of(torch.from_numpy(short_data.digits.images[:2]))
     expected = normalize(resize(pictures, [84, 84]).expand(-1, 3, -1, -1), [0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
     torch.testing.assert_close(Backbone(torch.nn.Identity())(pictures), expected.flatten(1))
 
 
-def test_one_layer_reads_what_the_frozen_ones_see(frozen: Backbone, short_lesson: Lesson) -> None:
-    few = short_lesson.digits[:60]
-    fitted = CONTENDERS[0].fit(Lesson(few, few, True, short_lesson.progress))
+def test_one_layer_reads_what_the_frozen_ones_see(frozen: Backbone, short_data: TrainingData) -> None:
+    few = short_data.digits[:60]
+    fitted = CONTENDERS[0].fit(TrainingData(few, few, True, short_data.progress))
     with torch.inference_mode():
         seen = frozen(batch_of(torch.from_numpy(few.images))).numpy()
     expected = LogisticRegression(C=1.0, max_iter=200).fit(seen, few.labels).decision_function(seen)

@@ -6,7 +6,7 @@ import pytest
 from onnx import numpy_helper
 
 from mnist_app.data.dataset import Digits
-from mnist_app.lab.contender import Lesson
+from mnist_app.lab.contender import TrainingData
 from mnist_app.lab.contenders.compressed import CALIBRATING, CONTENDERS, WHOLE, pruned
 from mnist_app.models.graph import Graph, to_graph
 from mnist_app.models.networks import fold_batch_norm
@@ -28,7 +28,7 @@ def test_in_8_bits_it_is_smaller_and_reads_the_same_but_for_a_few(
     whole: bytes, validation: Digits, others: Digits
 ) -> None:
     mixed = validation[np.random.default_rng(1).permutation(len(validation))[:CALIBRATING]]
-    rounded = CONTENDERS[0].fit(Lesson(mixed, others, True, lambda share: None, {WHOLE: whole}))
+    rounded = CONTENDERS[0].fit(TrainingData(mixed, others, True, lambda share: None, {WHOLE: whole}))
     assert len(rounded.graph()) < len(whole) / 2
     read, before = (Graph(graph).read(others.images)[0].argmax(axis=1) for graph in (rounded.graph(), whole))
     assert (read == before).mean() > 0.99
@@ -37,11 +37,11 @@ def test_in_8_bits_it_is_smaller_and_reads_the_same_but_for_a_few(
 
 @pytest.mark.parametrize("percent", [50, 95])
 def test_the_weights_nearest_to_0_are_removed_and_stay_so_while_the_rest_learns(
-    percent: int, short_lesson: Lesson
+    percent: int, short_data: TrainingData
 ) -> None:
     network = load_model(find_model(WHOLE)).network
     sizes = np.abs(in_a_row(weights.detach().numpy() for weights in network.parameters()))
-    fitted = pruned(percent).fit(short_lesson)
+    fitted = pruned(percent).fit(short_data)
     removed = in_a_row(map(numpy_helper.to_array, onnx.load_from_string(fitted.graph()).graph.initializer)) == 0
     assert removed.mean() == pytest.approx(percent / 100, abs=1e-4)
     assert sizes[removed].max() <= sizes[~removed].min()

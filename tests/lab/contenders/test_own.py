@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mnist_app.data.dataset import Digits
-from mnist_app.lab.contender import Lesson
+from mnist_app.lab.contender import TrainingData
 from mnist_app.lab.contenders import own
 from mnist_app.lab.contenders.own import CONTENDERS
 from mnist_app.models.graph import Graph
@@ -24,9 +24,9 @@ def test_what_is_calibrated_anew_is_measured_anew(tmp_path: Path, monkeypatch: p
     assert own._own("mnist-cnn", "").recipe not in (before, model.card.command)
 
 
-def test_this_app_s_own_models_stand_in_the_table_as_they_are(short_lesson: Lesson, others: Digits) -> None:
+def test_this_app_s_own_models_stand_in_the_table_as_they_are(short_data: TrainingData, others: Digits) -> None:
     for contender in CONTENDERS:
-        model, fitted = load_model(find_model(contender.name)), contender.fit(short_lesson)
+        model, fitted = load_model(find_model(contender.name)), contender.fit(short_data)
         assert (fitted.card, fitted.parameters) == (model.card, model.card.parameters)
         expected = logits_of(model.network, others.images).numpy()
         np.testing.assert_allclose(Graph(fitted.graph()).read(others.images)[0], expected, atol=1e-4)

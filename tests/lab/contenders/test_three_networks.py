@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from mnist_app.data.dataset import Digits
-from mnist_app.lab.contender import Lesson
+from mnist_app.lab.contender import TrainingData
 from mnist_app.lab.contenders.three_networks import CONTENDERS, MEMBERS, numbers_in
 from mnist_app.models.graph import Graph, to_graph
 from mnist_app.models.networks import batch_of, build, count_parameters, fold_batch_norm
@@ -22,7 +22,7 @@ def members() -> Mapping[str, nn.Module]:
 
 def test_an_ensemble_says_the_mean_of_what_its_members_say(members: Mapping[str, nn.Module], others: Digits) -> None:
     graphs = {name: to_graph(network) for name, network in members.items()}
-    fitted = CONTENDERS[0].fit(Lesson(others, others, True, lambda share: None, graphs))
+    fitted = CONTENDERS[0].fit(TrainingData(others, others, True, lambda share: None, graphs))
     logits, features = Graph(fitted.graph()).read(others.images)
     pictures = batch_of(torch.from_numpy(others.images))
     with torch.inference_mode():

@@ -4,7 +4,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 
 from mnist_app.data.dataset import Digits, rows_of
 from mnist_app.lab.classical import classical
-from mnist_app.lab.contender import Contender, Expected, Lesson
+from mnist_app.lab.contender import Contender, Expected, TrainingData
 from mnist_app.lab.contenders.trees import CONTENDERS, boosting_as_onnx
 from mnist_app.models.graph import Graph
 
@@ -30,7 +30,7 @@ def test_the_graph_of_boosted_trees_says_what_scikit_learn_says(
 ) -> None:
     """It learns from even levels only, so that odd ones lie exactly on the thresholds, halfway between two levels."""
     even, odd = few.images & np.uint8(254), others.images | np.uint8(1)
-    fitted = ten_rounds.fit(Lesson(Digits(even, few.labels), others, True, lambda share: None))
+    fitted = ten_rounds.fit(TrainingData(Digits(even, few.labels), others, True, lambda share: None))
     logits, _ = Graph(fitted.graph()).read(odd)
     known = HistGradientBoostingClassifier(max_iter=10, early_stopping=False, random_state=0)
     expected = known.fit(rows_of(even), few.labels).predict_proba(rows_of(odd))

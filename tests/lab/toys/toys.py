@@ -6,33 +6,33 @@ import time
 from collections.abc import Callable
 
 from mnist_app.errors import AppError
-from mnist_app.lab.contender import CLASSICAL, Contender, Fitted, Lesson
+from mnist_app.lab.contender import CLASSICAL, Contender, Fitted, TrainingData
 from mnist_app.models.graph import to_graph
 from mnist_app.storage import home
 from tests.toy_lab import mean_digits
 
 
-def well(lesson: Lesson) -> Fitted:
-    network = mean_digits(lesson.digits)
+def well(data: TrainingData) -> Fitted:
+    network = mean_digits(data.digits)
     return Fitted(lambda: to_graph(network), None, 7850)
 
 
-def killed(_: Lesson) -> Fitted:
+def killed(_: TrainingData) -> Fitted:
     os.kill(os.getpid(), signal.SIGKILL)
     raise AssertionError
 
 
-def given_up(_: Lesson) -> Fitted:
+def given_up(_: TrainingData) -> Fitted:
     raise AppError("It rained.")
 
 
-def asleep(_: Lesson) -> Fitted:
+def asleep(_: TrainingData) -> Fitted:
     (home() / "asleep").write_text(str(os.getpid()))
     time.sleep(600)
     raise AssertionError
 
 
-def toy(fit: Callable[[Lesson], Fitted]) -> Contender:
+def toy(fit: Callable[[TrainingData], Fitted]) -> Contender:
     name = fit.__name__.replace("_", "-")
     return Contender(name, f"The one that is {name}", CLASSICAL, "It plays.", "as one likes", fit)
 

@@ -28,7 +28,7 @@ _BROKEN = (OSError, EOFError, ValueError, KeyError, TypeError, RuntimeError, zip
 Arrays = Mapping[str, NDArray[Any]]
 
 
-class KeepError(AppError):
+class CacheError(AppError):
     """Arrays could not be written to disk; the message says where and why."""
 
 
@@ -54,7 +54,7 @@ class Origin:
 
 
 @dataclass(frozen=True, eq=False)
-class Kept:
+class CachedArrays:
     """Arrays, and why they could not be kept on disk, if that failed."""
 
     arrays: Arrays
@@ -71,36 +71,36 @@ def look_up(kind: str, origin: Origin, shapes: Mapping[str, tuple[int | None, ..
 
 def look_up_or_compute(
     kind: str, origin: Origin, shapes: Mapping[str, tuple[int | None, ...]], compute: Callable[[], Arrays]
-) -> Kept:
+) -> CachedArrays:
     """The arrays of one kind. ``compute`` is called only if they are not kept yet, and by one caller at a time.
 
     If they cannot be written to disk, they are returned all the same, and the next caller computes them again.
     """
     if (arrays := look_up(kind, origin, shapes)) is not None:
-        return Kept(arrays)
+        return CachedArrays(arrays)
     path = computed_folder() / origin.file(kind)
     lock = FileLock(path.with_suffix(".lock"))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except OSError as error:
-        return Kept(compute(), _problem(path, error))
+        return CachedArrays(compute(), _problem(path, error))
     try:
         if (arrays := look_up(kind, origin, shapes)) is not None:  # another caller was quicker
-            return Kept(arrays)
+            return CachedArrays(arrays)
         arrays = compute()
         try:
             keep(path, arrays)
-        except KeepError as error:
-            return Kept(arrays, str(error))
+        except CacheError as error:
+            return CachedArrays(arrays, str(error))
         _make_room(path)
-        return Kept(arrays)
+        return CachedArrays(arrays)
     finally:
         lock.release()
 
 
 def keep(path: Path, arrays: Arrays, compression: int = zipfile.ZIP_DEFLATED) -> None:
-    """Write arrays whole or not at all. Raises KeepError.
+    """Write arrays whole or not at all. Raises CacheError.
 
     With ``zipfile.ZIP_LZMA``, files are a seventh smaller and take four times as long to write.
     """
@@ -112,7 +112,7 @@ def keep(path: Path, arrays: Arrays, compression: int = zipfile.ZIP_DEFLATED) ->
     try:
         write_whole(path, packed.getvalue())
     except OSError as error:
-        raise KeepError(_problem(path, error)) from None
+        raise CacheError(_problem(path, error)) from None
 
 
 def _make_room(newest: Path) -> None:

@@ -10,12 +10,12 @@ from mnist_app.web.notice import problem_notice
 _GIVEN, _PROBLEM = "teacher_password", "teacher_problem"
 
 
-def who_may() -> None:
+def access_notice() -> None:
     """Say who may change what everybody shares and, if a password is set, offer to sign in as the teacher."""
     if not has_password():
         st.caption(_trust(), width="content")
         return
-    with st.container(horizontal=True, vertical_alignment="center", key="who_may"):
+    with st.container(horizontal=True, vertical_alignment="center", key="access_notice"):
         if session.is_teacher():
             st.caption(":material/school: You are the teacher until you close or reload this page.", width="content")
             st.button("Sign out", key="sign_out", on_click=session.sign_out, type="tertiary")

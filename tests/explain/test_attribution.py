@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from mnist_app.data.dataset import Digits
-from mnist_app.explain.evidence import STEPS, integrated_gradients, log_odds
+from mnist_app.explain.attribution import STEPS, integrated_gradients, log_odds
 from mnist_app.models.networks import batch_of
 from mnist_app.reading.recognition import Recogniser, digit_logits, load_recogniser, recognise
 

@@ -11,7 +11,7 @@ from streamlit.proto.BackMsg_pb2 import BackMsg
 from mnist_app.access import AccessError, check_arrival
 
 
-class Door:
+class AccessMiddleware:
     """ASGI middleware: answers 403 with the reason if `check_arrival` refuses a request.
 
     A WebSocket is refused before it opens. The middleware also drops the two-byte message with which any page, whatever

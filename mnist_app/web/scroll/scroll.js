@@ -3,7 +3,7 @@
 
 const NARROW = matchMedia("(max-width: 640px)"); // where columns are stacked
 
-let led = null; // the number of the last request; it outlives this element, as every page has its own
+let lastScroll = null; // the number of the last request; it outlives this element, as every page has its own
 
 /** Whether all of it is on the screen. */
 function isSeen(element) {
@@ -12,8 +12,8 @@ function isSeen(element) {
 }
 
 export default function ({ data: { to, number, isArrival } }) {
-  if (!to || led === number) return;
-  led = number;
+  if (!to || lastScroll === number) return;
+  lastScroll = number;
   const element = document.querySelector(to);
   if (!element || (!isArrival && (!NARROW.matches || isSeen(element)))) return;
   element.scrollIntoView({ block: isArrival ? "start" : "center" });

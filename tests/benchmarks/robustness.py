@@ -1,9 +1,9 @@
 """How a model reads strained real ink, numbers, and drawings that are not digits.
 
-``python -m tests.benchmarks.hands --ink FOLDER [--models MODEL …]`` prints shares in percent and the number of drawings
-behind each. Shares are macro means over collections, except for single digits, which are counted together. A twin,
-trained with ``--name``, is measured on the collections that it was trained without. For a model that has learned from
-all collections, the figures say little.
+``python -m tests.benchmarks.robustness --ink FOLDER [--models MODEL …]`` prints shares in percent and the number of
+drawings behind each. Shares are macro means over collections, except for single digits, which are counted together. A
+twin is measured on the collections that it was trained without. For a model that has learned from all collections, the
+figures say little.
 """
 
 import argparse
@@ -149,7 +149,7 @@ def asked_about(name: str, folder: Path) -> Iterator[tuple[Recogniser, Ink]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.hands", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.robustness", description=__doc__)
     parser.add_argument("--ink", type=Path, required=True, metavar="FOLDER")
     parser.add_argument("--models", nargs="+", default=[DEFAULT_MODEL], metavar="MODEL", help="names of models")
     arguments = parser.parse_args()
