@@ -14,8 +14,8 @@ from mnist_app.errors import AppError
 
 PROXY_HEADERS = {"forwarded", "via", "x-real-ip"}  # headers only proxies send, as are all starting with x-forwarded-
 PASSWORD, OPEN = "MNIST_APP_TEACHER_PASSWORD", "MNIST_APP_OPEN"
-MOST_WRONG = 8  # wrong passwords allowed from one address within WITHIN
-MOST_WRONG_OF_ALL = 100  # the same from all addresses together, as addresses may be made up
+MAX_WRONG = 8  # wrong passwords allowed from one address within WITHIN
+MAX_WRONG_OF_ALL = 100  # the same from all addresses together, as addresses may be made up
 WITHIN = 120.0  # seconds; this allows 72,000 guesses a day, too few to find a decent password
 
 
@@ -63,7 +63,7 @@ class Gate:
     def admit(self, given: str, address: str) -> None:
         """Return if ``given`` is the password or none is set. Raises AccessError otherwise.
 
-        After MOST_WRONG wrong ones from an address, or MOST_WRONG_OF_ALL from all, it raises without checking.
+        After MAX_WRONG wrong ones from an address, or MAX_WRONG_OF_ALL from all, it raises without checking.
         """
         if not has_password():
             return
@@ -73,8 +73,8 @@ class Gate:
             self._wrong = {one: each for one, each in recent.items() if each}
             wrong = self._wrong.setdefault(address, [])
             all_wrong = sorted(when for each in self._wrong.values() for when in each)
-            if len(wrong) >= MOST_WRONG or len(all_wrong) >= MOST_WRONG_OF_ALL:
-                wait = (wrong if len(wrong) >= MOST_WRONG else all_wrong)[0] + WITHIN - now
+            if len(wrong) >= MAX_WRONG or len(all_wrong) >= MAX_WRONG_OF_ALL:
+                wait = (wrong if len(wrong) >= MAX_WRONG else all_wrong)[0] + WITHIN - now
                 raise AccessError(f"Too many wrong passwords. Try again in {wait:.0f} seconds.")
             # Hashes have equal lengths, so that the comparison takes the same time whatever was given.
             if not hmac.compare_digest(_digest(given), _digest(os.environ[PASSWORD])):

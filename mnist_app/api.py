@@ -33,11 +33,11 @@ from mnist_app.models.shelf import default_model
 from mnist_app.reading.number import Reading, read_each, read_picture
 from mnist_app.reading.recognition import Recogniser
 
-MOST_STROKES_BYTES = 256 * 1024
+MAX_STROKES_BYTES = 256 * 1024
 IMAGE_TYPES = frozenset({"image/png", "image/jpeg", "image/webp"})
-MOST_WAITING = 64  # drawings in line: enough for a class with one request each
-MOST_TAKEN_IN = 64 * 2**20  # bytes of unfinished bodies, counted separately for pictures and for drawings
-SLOWEST = 30.0  # seconds that a body may take to arrive
+MAX_WAITING = 64  # drawings in line: enough for a class with one request each
+MAX_TAKEN_IN = 64 * 2**20  # bytes of unfinished bodies, counted separately for pictures and for drawings
+BODY_TIMEOUT = 30.0  # seconds that a body may take to arrive
 PATIENCE = 2  # seconds the oldest may have waited before new requests are rejected; a short stall is no overload
 
 T = TypeVar("T")
@@ -48,20 +48,20 @@ Outcome = Reading | Exception  # the worker's result for each item
 class Batcher(Generic[Item]):
     """One worker thread with a short waiting line. When the line is full or slow, new requests are rejected.
 
-    ``serve`` returns an outcome for each item of a batch of up to ``most_at_once`` waiting items.
+    ``serve`` returns an outcome for each item of a batch of up to ``max_batch`` waiting items.
     """
 
     def __init__(
         self,
         serve: Callable[[Sequence[Item]], Sequence[Outcome]],
-        most_waiting: int,
+        max_waiting: int,
         patience: float,
-        most_at_once: int,
+        max_batch: int,
     ) -> None:
         self._serve = serve
-        self._most_waiting = most_waiting
+        self._most_waiting = max_waiting
         self._patience = patience
-        self._most_at_once = most_at_once
+        self._most_at_once = max_batch
         self._served: list[_Pending[Item]] = []
         self._waiting: list[_Pending[Item]] = []  # oldest first
         self._serving: asyncio.Task[None] | None = None
@@ -93,7 +93,7 @@ class Batcher(Generic[Item]):
 
 
 class Intake:
-    """Receives request bodies of up to ``longest`` bytes each; all unfinished ones together hold at most MOST_TAKEN_IN.
+    """Receives request bodies of up to ``longest`` bytes each; all unfinished ones together hold at most MAX_TAKEN_IN.
 
     This bounds the server's memory, however many clients send and however slowly.
     """
@@ -110,18 +110,18 @@ class Intake:
             raise too_long
         body = bytearray()
         try:
-            async with asyncio.timeout(SLOWEST):
+            async with asyncio.timeout(BODY_TIMEOUT):
                 async for part in request.stream():
                     if len(body) + len(part) > self._longest:
                         raise too_long
-                    if self._held + len(part) > MOST_TAKEN_IN:
+                    if self._held + len(part) > MAX_TAKEN_IN:
                         raise HTTPException(503, "Too much is being sent at once. Try again in a second.", RETRY)
                     self._held += len(part)
                     body += part
         except ClientDisconnect:
             raise HTTPException(400, "The body ended early.") from None
         except TimeoutError:
-            raise HTTPException(408, f"The body took longer than {SLOWEST:.0f} seconds to arrive.") from None
+            raise HTTPException(408, f"The body took longer than {BODY_TIMEOUT:.0f} seconds to arrive.") from None
         finally:
             self._held -= len(body)
         return bytes(body)
@@ -198,11 +198,11 @@ def create_api(load: Callable[[str], Recogniser], own_origins: Collection[str] |
         model = load(_model_name(name))
         return read_picture(model, prepare_image(photo.open_image(body)).pixels)
 
-    strokes_intake, image_intake = Intake(MOST_STROKES_BYTES), Intake(photo.MOST_BYTES)
+    strokes_intake, image_intake = Intake(MAX_STROKES_BYTES), Intake(photo.MAX_BYTES)
     # Batches are small so that one request does not wait for the whole line: a scribble takes as long as 50 digits.
-    strokes_batcher = Batcher(read_strokes, MOST_WAITING, PATIENCE, most_at_once=8)
+    strokes_batcher = Batcher(read_strokes, MAX_WAITING, PATIENCE, max_batch=8)
     # Pictures have a line of their own because decoding a photograph takes a hundred times as long.
-    image_batcher = Batcher(read_images, most_waiting=8, patience=5, most_at_once=1)
+    image_batcher = Batcher(read_images, max_waiting=8, patience=5, max_batch=1)
 
     async def models(_: Request) -> Response:
         return JSONResponse(

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from mnist_app.access import (
-    MOST_WRONG,
-    MOST_WRONG_OF_ALL,
+    MAX_WRONG,
+    MAX_WRONG_OF_ALL,
     OPEN,
     PASSWORD,
     WITHIN,
@@ -50,20 +50,20 @@ def test_the_password_admits_and_nothing_else_does(guarded: str) -> None:
 def test_after_too_many_wrong_ones_even_the_right_one_waits(guarded: str) -> None:
     clock = Clock()
     gate = Gate(clock)
-    for _ in range(MOST_WRONG):
+    for _ in range(MAX_WRONG):
         with pytest.raises(AccessError, match="not the teacher's"):
             gate.admit("wrong", HERE)
         clock.now += 1
     gate.admit(guarded, "198.51.100.8")  # guessing locks nobody else out
-    with pytest.raises(AccessError, match=f"Try again in {WITHIN - MOST_WRONG:.0f} seconds"):
+    with pytest.raises(AccessError, match=f"Try again in {WITHIN - MAX_WRONG:.0f} seconds"):
         gate.admit(guarded, HERE)
-    clock.now += WITHIN - MOST_WRONG + 0.01
+    clock.now += WITHIN - MAX_WRONG + 0.01
     gate.admit(guarded, HERE)
 
 
 def test_addresses_that_are_made_up_find_an_end(guarded: str) -> None:
     gate = Gate(Clock())
-    for number in range(MOST_WRONG_OF_ALL):
+    for number in range(MAX_WRONG_OF_ALL):
         with pytest.raises(AccessError, match="not the teacher's"):
             gate.admit("wrong", f"2001:db8::{number:x}")
     with pytest.raises(AccessError, match="Too many wrong passwords"):
@@ -72,7 +72,7 @@ def test_addresses_that_are_made_up_find_an_end(guarded: str) -> None:
 
 def test_right_ones_use_up_no_attempts(guarded: str) -> None:
     gate = Gate()
-    for _ in range(3 * MOST_WRONG):
+    for _ in range(3 * MAX_WRONG):
         gate.admit(guarded, HERE)
 
 

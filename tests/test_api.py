@@ -24,9 +24,9 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 import mnist_app
-from mnist_app.api import IMAGE_TYPES, MOST_STROKES_BYTES, MOST_WAITING, Batcher, api_routes, create_api
+from mnist_app.api import IMAGE_TYPES, MAX_STROKES_BYTES, MAX_WAITING, Batcher, api_routes, create_api
 from mnist_app.api_schema import OPENAPI
-from mnist_app.ink.photo import MOST_BYTES, open_image
+from mnist_app.ink.photo import MAX_BYTES, open_image
 from mnist_app.ink.preprocessing import prepare_image
 from mnist_app.ink.strokes import MAX_POINTS, MAX_STROKES, Drawing
 from mnist_app.models.registry import ModelError, load_card, model_folders
@@ -237,8 +237,8 @@ REFUSED = {
         "more than 64 million pixels",
     ),
     "a blank picture": ({"content": picture([]), "kind": "image/png"}, 422, "no ink"),
-    "strokes that are too long": ({"content": b" " * (MOST_STROKES_BYTES + 1)}, 413, "longer than 256 kB"),
-    "a picture that is too long": ({"content": bytes(MOST_BYTES + 1), "kind": "image/png"}, 413, "longer than 8192 kB"),
+    "strokes that are too long": ({"content": b" " * (MAX_STROKES_BYTES + 1)}, 413, "longer than 256 kB"),
+    "a picture that is too long": ({"content": bytes(MAX_BYTES + 1), "kind": "image/png"}, 413, "longer than 8192 kB"),
     "another kind": ({"content": b"x", "kind": "image/gif"}, 415, "application/json or one of image/jpeg, image/png"),
     "a form": ({"content": b"strokes=1", "kind": "application/x-www-form-urlencoded"}, 415, "Send application/json"),
     "no kind": ({"content": body(SEVEN), "kind": ""}, 415, "Send application/json"),
@@ -260,7 +260,7 @@ async def pieces(sent: list[int], kilobytes: int) -> AsyncIterator[bytes]:
         yield b" " * 1024
 
 
-@pytest.mark.parametrize(("kind", "limit"), [("application/json", MOST_STROKES_BYTES), ("image/png", MOST_BYTES)])
+@pytest.mark.parametrize(("kind", "limit"), [("application/json", MAX_STROKES_BYTES), ("image/png", MAX_BYTES)])
 def test_a_body_of_unannounced_length_is_given_up_at_the_limit(api: Caller, kind: str, limit: int) -> None:
     sent: list[int] = []
     answer = api.predict(pieces(sent, 2 * limit // 1024), kind)
@@ -285,7 +285,7 @@ def test_who_sends_slowly_holds_no_more_memory_than_there_is_for_that(
     make_api: MakeApi, gate: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     api, content = make_api(), picture(SEVEN)
-    monkeypatch.setattr("mnist_app.api.MOST_TAKEN_IN", 3 * len(content))
+    monkeypatch.setattr("mnist_app.api.MAX_TAKEN_IN", 3 * len(content))
     png, sending = {"Content-Type": "image/png"}, [threading.Event() for _ in range(3)]
     slow = [api.begin("POST", "/api/predict", content=slowly(content, one, gate), headers=png) for one in sending]
     assert all(one.wait(SOON) for one in sending)
@@ -302,8 +302,8 @@ def test_a_body_that_never_ends_is_given_up(
     make_api: MakeApi, gate: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     api = make_api()
-    monkeypatch.setattr("mnist_app.api.SLOWEST", 0.1)
-    monkeypatch.setattr("mnist_app.api.MOST_TAKEN_IN", len(body(SEVEN)))
+    monkeypatch.setattr("mnist_app.api.BODY_TIMEOUT", 0.1)
+    monkeypatch.setattr("mnist_app.api.MAX_TAKEN_IN", len(body(SEVEN)))
     answer = api.predict(slowly(body(SEVEN), threading.Event(), gate))
     assert (answer.status_code, "seconds to arrive" in error_of(answer)) == (408, True)
     assert "408" in OPENAPI["paths"]["/predict"]["post"]["responses"]
@@ -382,7 +382,7 @@ def slow(gate: threading.Event, model: Recogniser) -> Callable[[str], Recogniser
 
 
 @pytest.mark.parametrize(
-    ("content", "kind", "room"), [(body(SEVEN), "application/json", MOST_WAITING), (picture(SEVEN), "image/png", 8)]
+    ("content", "kind", "room"), [(body(SEVEN), "application/json", MAX_WAITING), (picture(SEVEN), "image/png", 8)]
 )
 def test_when_too_many_wait_the_next_are_refused_at_once(
     make_api: MakeApi, shipped_model: Recogniser, gate: threading.Event, content: bytes, kind: str, room: int
@@ -412,7 +412,7 @@ def test_a_batcher_whose_worker_fails_tells_all_that_it_served_and_goes_on(shipp
         return [reading] * len(items)
 
     async def ask() -> list[Reading | BaseException]:
-        batcher = Batcher(serve, most_waiting=9, patience=SOON, most_at_once=3)
+        batcher = Batcher(serve, max_waiting=9, patience=SOON, max_batch=3)
         together = ("poison", "a", "b", "c", "poison", "d", "e")
         answers = await asyncio.wait_for(asyncio.gather(*map(batcher.ask, together), return_exceptions=True), SOON)
         return [*answers, await asyncio.wait_for(batcher.ask("later"), SOON)]
@@ -434,7 +434,7 @@ def test_a_line_whose_oldest_has_waited_too_long_turns_the_next_away(
         return [reading] * len(items)
 
     async def ask() -> list[Reading]:
-        batcher = Batcher(serve, most_waiting=9, patience=0.01, most_at_once=9)
+        batcher = Batcher(serve, max_waiting=9, patience=0.01, max_batch=9)
         first = asyncio.create_task(batcher.ask("first"))
         await asyncio.sleep(0.1)
         with pytest.raises(HTTPException) as refused:
@@ -448,7 +448,7 @@ def test_a_line_whose_oldest_has_waited_too_long_turns_the_next_away(
 
 
 def test_refused_requests_leave_no_trace_in_the_queue(api: Caller) -> None:
-    for _ in range(2 * MOST_WAITING):
+    for _ in range(2 * MAX_WAITING):
         assert api.predict(body([])).status_code == 422
     assert api.predict(body(SEVEN)).status_code == 200
 

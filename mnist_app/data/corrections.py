@@ -46,9 +46,9 @@ from mnist_app.errors import AppError
 from mnist_app.ink.strokes import Drawing
 from mnist_app.storage import home
 
-MOST_POINTS = 2_000  # in a drawing that is kept; a digit drawn with a mouse has about 100
-MOST_KEPT = 20_000  # enough for a class for years; with usual drawings, 80 MB
-MOST_OF_ONE = 500  # per visitor: more than anyone draws in one class, and no script can take all the room
+MAX_KEPT_POINTS = 2_000  # in a drawing that is kept; a digit drawn with a mouse has about 100
+MAX_KEPT = 20_000  # enough for a class for years; with usual drawings, 80 MB
+MAX_OF_ONE = 500  # per visitor: more than anyone draws in one class, and no script can take all the room
 KEPT_FOR = 24 * 3600  # seconds until a deleted correction is gone for good
 PATIENCE = 4  # seconds to wait while another process writes to the database
 NAMED = "the database named by MNIST_APP_DATABASE"  # its URL may hold a password
@@ -124,9 +124,9 @@ def keep(
         raise CorrectionError(f"A digit must be 0 to 9, not {str(label)[:20]!r}.")
     if drawing.is_blank:
         raise CorrectionError("There is no ink to learn from yet.")
-    if (points := sum(map(len, drawing.strokes))) > MOST_POINTS:
+    if (points := sum(map(len, drawing.strokes))) > MAX_KEPT_POINTS:
         raise CorrectionError(
-            f"This drawing has {points:,} points, but a digit to learn from may have at most {MOST_POINTS:,}. "
+            f"This drawing has {points:,} points, but a digit to learn from may have at most {MAX_KEPT_POINTS:,}. "
             "Draw it again."
         )
     row = {
@@ -148,7 +148,7 @@ def keep(
 
 
 def find_corrections(
-    whose: str | None = None, start: int = 0, most: int = MOST_KEPT, up_to: int | None = None
+    whose: str | None = None, start: int = 0, most: int = MAX_KEPT, up_to: int | None = None
 ) -> list[Correction]:
     """Corrections, the latest first: one visitor's, or everybody's for None. Raises CorrectionError.
 
@@ -219,14 +219,14 @@ def _make_room(database: Connection, visitor: str) -> None:
     Deleted corrections give way to new ones, the oldest first, so that deleting some makes room at once.
     """
     _forget_old(database)
-    if _count(database, _there(visitor)) >= MOST_OF_ONE:
+    if _count(database, _there(visitor)) >= MAX_OF_ONE:
         raise CorrectionError(
-            f"You have corrected {MOST_OF_ONE:,} drawings, the most that are kept for one visitor. "
+            f"You have corrected {MAX_OF_ONE:,} drawings, the most that are kept for one visitor. "
             "Delete some on the Teach page first."
         )
-    _give_way(database, _of(visitor), MOST_OF_ONE)
-    if not _give_way(database, true(), MOST_KEPT):
-        raise CorrectionError(f"There is no room for more than {MOST_KEPT:,} corrections. Export and delete some.")
+    _give_way(database, _of(visitor), MAX_OF_ONE)
+    if not _give_way(database, true(), MAX_KEPT):
+        raise CorrectionError(f"There is no room for more than {MAX_KEPT:,} corrections. Export and delete some.")
 
 
 def _give_way(database: Connection, which: ColumnElement[bool], most: int) -> bool:

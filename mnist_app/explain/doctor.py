@@ -16,8 +16,8 @@ from mnist_app.reading.recognition import Glyph, Prediction, Recogniser, recogni
 
 Images = NDArray[np.uint8]  # (N, 28, 28), 0 = paper, 255 = ink
 
-MOST_MOVED, MOST_LEFT_OUT = 3, 12  # of the shortest strokes: trying all of a scribble's would take seconds
-MOST_POINTS = 1_000  # of a drawing, because it is rendered two hundred times
+MAX_MOVED, MAX_LEFT_OUT = 3, 12  # of the shortest strokes: trying all of a scribble's would take seconds
+MAX_CHANGED_POINTS = 1_000  # of a drawing, because it is rendered two hundred times
 USUAL = (5.0, 95.0)  # percentiles between which a value is called usual
 LEANING = 3.0  # degrees; digits that lean less are not straightened
 MARKED = 128  # level from which a pixel counts as ink: half of the darkest
@@ -216,7 +216,7 @@ def changes_of_drawing(drawing: Drawing) -> Iterator[Change]:
     if size <= 0:
         return
     upright = _to_upright(pixels_of_drawing(drawing))
-    for what, strokes in _strokes_changed(drawing.subsampled(MOST_POINTS).strokes, size, middle, upright):
+    for what, strokes in _strokes_changed(drawing.subsampled(MAX_CHANGED_POINTS).strokes, size, middle, upright):
         changed = Drawing(tuple(strokes), drawing.pen_width)
         yield Change(what, pixels_of_drawing(changed), changed)
 
@@ -242,9 +242,9 @@ def _strokes_changed(
         yield f"draw it {percent}% narrower", matrix([[1 / (1 + percent / 100), 0], [0, 1]])
     shortest = sorted(range(len(strokes)), key=lambda at: float(distance_along(strokes[at])[-1]))
     if len(strokes) > 1:
-        for at in shortest[:MOST_LEFT_OUT]:
+        for at in shortest[:MAX_LEFT_OUT]:
             yield f"leave out {_which(at, len(strokes))}", [*strokes[:at], *strokes[at + 1 :]]
-    for at in shortest[:MOST_MOVED]:
+    for at in shortest[:MAX_MOVED]:
         if len(strokes) > 1:
             for share in (0.04, 0.08, 0.12, 0.16):
                 for name, x, y in (("up", 0, -1), ("down", 0, 1), ("to the left", -1, 0), ("to the right", 1, 0)):

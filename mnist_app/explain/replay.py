@@ -9,7 +9,7 @@ from mnist_app.ink.strokes import Drawing, Stroke, distance_along
 from mnist_app.models.networks import CLASSES
 from mnist_app.reading.recognition import Glyph, Prediction, Recogniser, recognise_glyphs
 
-MOST_POINTS = 1_000  # ten seconds of a quick mouse; to render more in every frame would take seconds
+MAX_REPLAYED_POINTS = 1_000  # ten seconds of a quick mouse; to render more in every frame would take seconds
 FRAMES = 48  # as many as fit on a phone; each costs half a millisecond
 
 
@@ -55,7 +55,7 @@ def replay(model: Recogniser, drawing: Drawing, count: int = FRAMES) -> Replay:
     The moments are evenly spaced along the pen's path, because the canvas reports where the pen was, but not when. Only
     the browser knows the times, and they stay there.
     """
-    few = drawing.subsampled(MOST_POINTS)
+    few = drawing.subsampled(MAX_REPLAYED_POINTS)
     lengths = [max(float(distance_along(stroke)[-1]), 1e-9) for stroke in few.strokes]
     total = sum(lengths)
     shares = np.arange(1, count + 1) / count

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from mnist_app.errors import AppError
 from mnist_app.storage import SHIPPED_WEIGHTS, clear_abandoned, computed_folder, write_whole
 
-MOST_KEPT = 512 * 2**20  # bytes; one model takes about 30 MB
+MAX_KEPT = 512 * 2**20  # bytes; one model takes about 30 MB
 FORMAT = 2  # increase when the same weights and data give other arrays, apart from rounding
 LONGEST_NAME = 64  # characters of a model's name that go into a file name
 
@@ -116,14 +116,14 @@ def keep(path: Path, arrays: Arrays, compression: int = zipfile.ZIP_DEFLATED) ->
 
 
 def _make_room(newest: Path) -> None:
-    """Delete the oldest files beyond MOST_KEPT bytes in total; their models may be gone by now."""
+    """Delete the oldest files beyond MAX_KEPT bytes in total; their models may be gone by now."""
     clear_abandoned(newest.parent)
     with suppress(OSError):  # the next caller tries again
         others = {path: path.stat() for path in newest.parent.glob("*.npz") if path != newest}
         total = newest.stat().st_size
         for path in sorted(others, key=lambda path: others[path].st_mtime, reverse=True):
             total += others[path].st_size
-            if total > MOST_KEPT:
+            if total > MAX_KEPT:
                 path.unlink()
                 path.with_suffix(".lock").unlink(missing_ok=True)
 

@@ -17,7 +17,7 @@ from mnist_app.explore.projection import METHODS, SIDE, Places
 from mnist_app.ink.morphometry import LEFT, RIGHT, THICK, THIN, slant, thickness
 
 PER_PAGE = 60  # pictures: whole rows of five, six, ten or twelve
-MOST_CORNERS = 64  # of an area on the map; a lasso with more is thinned to this
+MAX_CORNERS = 64  # of an area on the map; a lasso with more is thinned to this
 NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 T = TypeVar("T")
@@ -79,7 +79,7 @@ class Area:
     corners: tuple[tuple[int, int], ...]
 
     def __post_init__(self) -> None:
-        if self.method not in METHODS or not 3 <= len(self.corners) <= MOST_CORNERS:
+        if self.method not in METHODS or not 3 <= len(self.corners) <= MAX_CORNERS:
             raise ValueError("an area needs a known map and 3 to 64 corners")
         if not all(0 <= value <= SIDE for corner in self.corners for value in corner):
             raise ValueError("a corner lies outside the map")
@@ -102,7 +102,7 @@ class Area:
     @classmethod
     def from_text(cls, text: str) -> Self:
         """Read an area that `to_text` wrote. Raises ValueError."""
-        method, *corners = text.split("_", MOST_CORNERS + 1)
+        method, *corners = text.split("_", MAX_CORNERS + 1)
         pairs = [corner.split(".") for corner in corners]
         if not all(len(pair) == 2 for pair in pairs):
             raise ValueError("a corner is two numbers")

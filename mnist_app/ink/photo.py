@@ -12,15 +12,15 @@ from scipy import ndimage
 from mnist_app.errors import AppError
 
 FORMATS = ("PNG", "JPEG", "WEBP")
-MOST_BYTES = 8 * 2**20  # a phone's photograph has 3 to 6 MB
-MOST_PIXELS = 64_000_000  # a large camera's picture
+MAX_BYTES = 8 * 2**20  # a phone's photograph has 3 to 6 MB
+MAX_PIXELS = 64_000_000  # a large camera's picture
 WORKING_SIDE = 1024  # pixels of the longer side that are kept; the result needs only 28
 FAINT = 0.08  # of full contrast: with less between ink and paper, the sheet is blank
 EVEN_PAPER = 0.02  # of full contrast: with a larger standard deviation along the border, it is a photograph
 COARSE_SIDE = 96  # pixels of the longer side that are enough to see how the paper is lit
 JOINED = 4  # pixels: marks on a photograph that are closer than twice this count as one
 FRAME = 0.03  # of the longer side: marks that stay this close to a photograph's edge are fading light
-LEAST = 1 / 60  # of the longer side: ink on a photograph with no more area than a square of this side is noise
+MIN_INK_SIDE = 1 / 60  # of the longer side: ink on a photograph with no more area than a square of this side is noise
 SPECK = 0.04  # of the largest mark's area: smaller marks on a photograph are dust and texture
 
 _decoding = Lock()  # one picture at a time: decoding a large one and converting it to grey takes 0.6 GB
@@ -37,11 +37,11 @@ def open_image(content: bytes) -> Image.Image:
 
     The header is read first, so that a small file that unpacks into gigabytes is rejected before it is decoded.
     """
-    if len(content) > MOST_BYTES:
-        raise ImageError(f"The image file is larger than {MOST_BYTES // 2**20} MB.")
+    if len(content) > MAX_BYTES:
+        raise ImageError(f"The image file is larger than {MAX_BYTES // 2**20} MB.")
     try:
         image = Image.open(io.BytesIO(content), formats=FORMATS)
-        if image.width * image.height > MOST_PIXELS:
+        if image.width * image.height > MAX_PIXELS:
             raise Image.DecompressionBombError  # as Pillow does above its own limit
         image.draft("L", (WORKING_SIDE, WORKING_SIDE))  # lets the JPEG decoder skip what would be shrunk away
         with _decoding:
@@ -51,7 +51,7 @@ def open_image(content: bytes) -> Image.Image:
     except UnidentifiedImageError:
         raise ImageError(f"This is not an image that can be read. Use one of: {', '.join(FORMATS)}.") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):  # the latter if warnings are errors
-        raise ImageError(f"The image has more than {MOST_PIXELS // 1_000_000} million pixels.") from None
+        raise ImageError(f"The image has more than {MAX_PIXELS // 1_000_000} million pixels.") from None
     except ImageError:
         raise
     except Exception:  # on broken files Pillow's decoders raise OSError, SyntaxError, struct.error, IndexError and more
@@ -62,7 +62,7 @@ def read_image(path: Path) -> Image.Image:
     """Open an image file by its path. Raises ImageError."""
     try:
         with path.open("rb") as file:
-            return open_image(file.read(MOST_BYTES + 1))
+            return open_image(file.read(MAX_BYTES + 1))
     except OSError as error:
         raise ImageError(f"{path} cannot be read: {error.strerror}.") from None
 
@@ -98,7 +98,7 @@ def _ink_on_photographed_paper(grey: Ink) -> Ink:
     noise = 1.4826 * np.median(np.abs(darkness - np.median(darkness)))  # a robust standard deviation
     full = np.percentile(darkness, 99.9)  # a thin digit covers this little of a large sheet
     threshold = max(5 * noise, full / 3)
-    smallest = (LEAST * max(grey.shape)) ** 2
+    smallest = (MIN_INK_SIDE * max(grey.shape)) ** 2
     marked = darkness > threshold
     marks, count = ndimage.label(ndimage.binary_dilation(marked, iterations=JOINED))
     height, width = grey.shape

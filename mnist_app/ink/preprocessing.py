@@ -25,7 +25,7 @@ CENTRE = 14.0  # index of MNIST's centre of mass, to within half a pixel
 PEN = 2.6  # MNIST's median stroke thickness on 28x28, pixels (5th to 95th percentile: 1.8 to 4.1)
 HAIRLINE = 1.2  # stroke thickness on 28x28, pixels; only one MNIST digit in a hundred is thinner
 SAMPLES = 8  # painted samples per pixel, each way: area coverage in 64 levels
-MOST_POINTS = 2_000  # painted per drawing, because each takes time; three times as many as any real digit has
+MAX_PAINTED_POINTS = 2_000  # painted per drawing, because each takes time; three times as many as any real digit has
 FAINTEST = 0.3  # share of the peak above which an image's pixels are ink; restores enlarged MNIST digits best
 
 Ink = NDArray[np.float32]
@@ -60,7 +60,7 @@ def paint(drawing: Drawing, pen: float) -> Ink:
     """
     if drawing.is_blank:
         raise BlankError("There is no ink to read yet.")
-    drawing = drawing.subsampled(MOST_POINTS)
+    drawing = drawing.subsampled(MAX_PAINTED_POINTS)
     points = np.concatenate(drawing.strokes)
     corner = points.min(axis=0)
     extent = np.ptp(points, axis=0)

@@ -13,7 +13,7 @@ from mnist_app.data.dataset import rows_of
 from mnist_app.lab.contender import CLASSICAL, Contender, Expected, Fitted, TrainingData
 
 OPSETS = {"": 18, "ai.onnx.ml": 3}
-LEAST = 1e-6  # the smallest probability, because 0 has no logarithm
+MIN_PROBABILITY = 1e-6  # the smallest probability, because 0 has no logarithm
 
 Floats = NDArray[np.float32]
 
@@ -52,7 +52,7 @@ def has_probabilities(estimator: Any) -> bool:
 def _scores(estimator: Any, rows: Floats) -> Floats:
     """An estimator's output (N, 10) as logits: log probabilities if it gives probabilities, else its scores."""
     if has_probabilities(estimator):
-        return np.log(np.maximum(estimator.predict_proba(rows), LEAST)).astype(np.float32)
+        return np.log(np.maximum(estimator.predict_proba(rows), MIN_PROBABILITY)).astype(np.float32)
     return np.asarray(estimator.decision_function(rows), np.float32)
 
 
@@ -79,7 +79,7 @@ def _around(model: onnx.ModelProto, has_probabilities: bool) -> bytes:
     tensors = [*graph.initializer, numpy_helper.from_array(np.array([-1, 784], np.int64), "row_shape")]
     last = [helper.make_node("Identity", [scores], ["logits"])]
     if has_probabilities:
-        tensors.append(numpy_helper.from_array(np.array(LEAST, np.float32), "least"))
+        tensors.append(numpy_helper.from_array(np.array(MIN_PROBABILITY, np.float32), "least"))
         last = [helper.make_node("Max", [scores, "least"], ["some"]), helper.make_node("Log", ["some"], ["logits"])]
     nodes = [
         helper.make_node("Reshape", ["pictures", "row_shape"], [rows]),

@@ -40,7 +40,7 @@ LEFT_BEHIND = 7 * 24 * 3600  # seconds after which a half-made model beside the 
 LARGEST_FILE = 64 * 2**20  # bytes; the shipped models have less than two MB
 # Limits for a card, in characters; the shipped ones have at most 250, 20 and 600.
 LONGEST_TEXT, LONGEST_MEASURE, LONGEST_CONFIG = 4_000, 100, 20_000
-MOST_MEASURES, MOST_REPORTS = 40, 20_000  # splits, and measures of each; the longest training gives as many reports
+MAX_MEASURES, MAX_REPORTS = 40, 20_000  # splits, and measures of each; the longest training gives as many reports
 
 _Network = TypeVar("_Network", bound=nn.Module)
 
@@ -125,7 +125,7 @@ class ModelCard:
             raise ValueError("a text or the config is too long")
         if any(len(str(name)) > LONGEST_MEASURE for names in splits for name in names):
             raise ValueError("a split or a measure has too long a name")
-        if any(len(names) > MOST_MEASURES for names in splits) or len(self.curves) > MOST_REPORTS:
+        if any(len(names) > MAX_MEASURES for names in splits) or len(self.curves) > MAX_REPORTS:
             raise ValueError("there are more figures than a training can give")
 
 

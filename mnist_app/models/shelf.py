@@ -23,7 +23,7 @@ from mnist_app.models.registry import DEFAULT_MODEL, ModelError, find_model, loa
 from mnist_app.storage import SHIPPED_LAB, SHIPPED_WEIGHTS, home, user_models_folder, write_whole
 
 LONGEST_TITLE, LONGEST_NOTE = 60, 500  # characters
-MOST_DEFAULTS = 20  # earlier defaults that are remembered
+MAX_DEFAULTS = 20  # earlier defaults that are remembered
 KEPT_FOR = 24 * 3600  # seconds until a deleted model is gone for good
 _MALFORMED = (ValueError, TypeError, KeyError, AttributeError)  # raised when a file is not a shelf
 
@@ -105,7 +105,7 @@ def make_default(name: str) -> None:
     load_model(find_model(name))
     with _changing() as shelf:
         before = [other for other in shelf.defaults if other != name]
-        _write(replace(shelf, defaults=(*before, name)[-MOST_DEFAULTS:]))
+        _write(replace(shelf, defaults=(*before, name)[-MAX_DEFAULTS:]))
 
 
 def label(name: str, title: str, note: str) -> None:

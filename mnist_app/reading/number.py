@@ -9,18 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_app.errors import AppError
-from mnist_app.ink.preprocessing import MOST_POINTS
+from mnist_app.ink.preprocessing import MAX_PAINTED_POINTS
 from mnist_app.ink.strokes import Drawing, Stroke
 from mnist_app.reading.recognition import Glyph, Prediction, Recogniser, readable, recognise_each, recognise_glyphs
 
-MOST_STROKES = 20  # in a number: ten digits of two each. Each stroke takes up to 5 ms more of everybody's time
-MOST_IN_A_DIGIT = 5  # strokes; in real ink no digit has more
-WIDEST = 1.6  # width of a digit, over the height of the number
-SHORTEST = 0.4  # height of a digit, over that of the number
+MAX_NUMBER_STROKES = 20  # in a number: ten digits of two each. Each stroke takes up to 5 ms more of everybody's time
+MAX_IN_A_DIGIT = 5  # strokes; in real ink no digit has more
+MAX_WIDTH = 1.6  # width of a digit, over the height of the number
+MIN_HEIGHT = 0.4  # height of a digit, over that of the number
 OVERLAP = 0.25  # share of the narrower neighbour's width that two digits may have in common
 DOUBTFUL = 0.05  # doubt about a single digit from which we look for a number
 WIDE = 1.3  # width over height above which a number is likelier, however well a single digit reads
-LEAST = math.log(0.3)  # log likelihood, in nats, that each digit of a number must reach
+MIN_LOG_LIKELIHOOD = math.log(0.3)  # log likelihood, in nats, that each digit of a number must reach
 # Nats by which a number must beat one digit that is not wide: splitting a digit is worse than joining two.
 SPLITTING = 1.0
 
@@ -143,10 +143,10 @@ def _reading(model: Recogniser, drawing: Drawing, glyph: Glyph, single: Predicti
     """
     whole = _Group(drawing.strokes)
     alone = Reading((ReadDigit(single, glyph.pixels, whole.box, drawing),))
-    if not 2 <= len(drawing.strokes) <= MOST_STROKES or (single.doubt < DOUBTFUL and not whole.is_wide):
+    if not 2 <= len(drawing.strokes) <= MAX_NUMBER_STROKES or (single.doubt < DOUBTFUL and not whole.is_wide):
         return alone
-    number = _best_number(model, drawing.subsampled(MOST_POINTS))  # each stroke is painted up to fifteen times
-    if number is None or min(_log_likelihood(digit.prediction) for digit in number.digits) < LEAST:
+    number = _best_number(model, drawing.subsampled(MAX_PAINTED_POINTS))  # each stroke is painted up to fifteen times
+    if number is None or min(_log_likelihood(digit.prediction) for digit in number.digits) < MIN_LOG_LIKELIHOOD:
         return alone
     ahead = _score(number) - _score(alone)
     return number if ahead > (0 if whole.is_wide else SPLITTING) else alone
@@ -190,7 +190,7 @@ def _plausible_groups(drawing: Drawing) -> dict[_Span, _Group]:
     spans = [
         (start, end)
         for start in range(len(ordered))
-        for end in range(start + 1, min(start + MOST_IN_A_DIGIT, len(ordered)) + 1)
+        for end in range(start + 1, min(start + MAX_IN_A_DIGIT, len(ordered)) + 1)
         if end - start < len(ordered)
     ]
     groups = {span: _Group(tuple(ordered[slice(*span)])) for span in spans}
@@ -208,7 +208,7 @@ def _score(reading: Reading) -> float:
 
 def _may_be_a_digit(group: _Group, height: float) -> bool:
     left, top, right, bottom = group.box
-    return right - left <= WIDEST * height and bottom - top >= SHORTEST * height
+    return right - left <= MAX_WIDTH * height and bottom - top >= MIN_HEIGHT * height
 
 
 def _are_apart(first: _Group, second: _Group) -> bool:

@@ -28,7 +28,7 @@ from mnist_app.models.registry import (
 
 CERTAIN, CONFIDENT = 0.95, 0.75  # probabilities from which the words change
 RIVAL = 0.15  # probability from which the runner-up is mentioned
-MOST_FOLLOWED = 5  # strokes: in real ink no digit has more, and a network should not judge what it has not learned
+MAX_FOLLOWED = 5  # strokes: in real ink no digit has more, and a network should not judge what it has not learned
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +36,7 @@ class Glyph:
     """What is read as one digit: its picture and, for a drawing, how it was written."""
 
     pixels: NDArray[np.uint8]  # (28, 28), 0 = paper, 255 = ink
-    trajectory: Trajectory | None = None  # None for an image, or for more than MOST_FOLLOWED strokes
+    trajectory: Trajectory | None = None  # None for an image, or for more than MAX_FOLLOWED strokes
 
     @classmethod
     def of(cls, drawing: Drawing) -> "Glyph":
@@ -46,7 +46,7 @@ class Glyph:
     @classmethod
     def seen(cls, pixels: NDArray[np.uint8], drawing: Drawing | None) -> "Glyph":
         """The glyph of a picture, and of the drawing that it was painted from, if any."""
-        return cls(pixels, trajectory_of(drawing) if drawing and len(drawing.strokes) <= MOST_FOLLOWED else None)
+        return cls(pixels, trajectory_of(drawing) if drawing and len(drawing.strokes) <= MAX_FOLLOWED else None)
 
 
 @dataclass(frozen=True)
@@ -174,7 +174,7 @@ def recognise_glyphs(model: Recogniser, glyphs: Sequence[Glyph]) -> list[Predict
 
 def follows(model: Recogniser, drawing: Drawing) -> bool:
     """Whether the pen network takes part in reading a drawing as one digit."""
-    return model.pen_graph is not None and len(drawing.strokes) <= MOST_FOLLOWED
+    return model.pen_graph is not None and len(drawing.strokes) <= MAX_FOLLOWED
 
 
 def opinions(model: Recogniser, glyph: Glyph) -> tuple[Prediction, Prediction] | None:

@@ -46,8 +46,8 @@ from mnist_app.training.train import EpochReport, TrainConfig
 
 WAITING, RUNNING, DONE, CANCELLED, FAILED = "waiting", "running", "done", "cancelled", "failed"
 LEARNED = "learned"  # the child has finished, and its model is about to be moved to the user's
-MOST_WAITING = 8  # jobs besides the running one: a class has patience for no more
-MOST_PARSED = 64  # requests kept in memory, and as many statuses: more than there are jobs to list
+MAX_WAITING = 8  # jobs besides the running one: a class has patience for no more
+MAX_PARSED = 64  # requests kept in memory, and as many statuses: more than there are jobs to list
 
 REQUEST, STATUS, CANCEL, ALIVE, PID = "request.json", "status.json", "cancel", "alive", "pid"
 STDERR = "stderr"
@@ -180,8 +180,8 @@ def submit(model: str, config: TrainConfig, title: str = "", parent: str | None 
                 raise JobError(f"A training of {model!r} is already in the queue. Choose another name.")
             if title and any(job.title == title for job in line):
                 raise JobError(f"A training named {title!r} is already in the queue. Choose another name.")
-            if len(line) > MOST_WAITING:
-                raise JobError(f"{MOST_WAITING} trainings are already waiting. Try again when one has ended.")
+            if len(line) > MAX_WAITING:
+                raise JobError(f"{MAX_WAITING} trainings are already waiting. Try again when one has ended.")
             new = Path(workshop, identity)
             new.mkdir()
             (new / REQUEST).write_text(json.dumps(asdict(Request(model, config, title, parent))))
@@ -284,12 +284,12 @@ def _stamp(path: Path) -> _Stamp:
 # Cached: each pupil of a class polls once a second, and most files have not changed since the last time.
 
 
-@lru_cache(maxsize=MOST_PARSED)
+@lru_cache(maxsize=MAX_PARSED)
 def _parsed_request(path: Path, stamp: _Stamp) -> Request:
     return Request.from_json(json.loads(path.read_text()))
 
 
-@lru_cache(maxsize=MOST_PARSED)
+@lru_cache(maxsize=MAX_PARSED)
 def _parsed_status(path: Path, stamp: _Stamp) -> JobStatus:
     return JobStatus.from_json(json.loads(path.read_text()))
 

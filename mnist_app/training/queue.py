@@ -47,7 +47,7 @@ SERVER_STOPPED = "The server was stopped before the training finished."
 WAS_CANCELLED = "No model was saved."
 LONGEST_TRACE = 4_000  # characters of a child's standard error that the log repeats
 # Ended jobs to keep, plus as many with reports to show, plus as many that still hold their model.
-MOST_ENDED = 12
+MAX_ENDED = 12
 LOOK_EVERY = 0.1  # seconds between checks of the queue: cancelling takes effect within a few of them
 
 
@@ -207,7 +207,7 @@ class Queue:
         ended = [folder for folder, status in statuses.items() if status.is_over]
         learned = [folder for folder in ended if statuses[folder].reports]
         homeless = [folder for folder in ended if (job := read_request(folder)) and _is_model(made_in(folder, job))]
-        for folder in set(ended) - {*ended[-MOST_ENDED:], *learned[-MOST_ENDED:], *homeless[-MOST_ENDED:]}:
+        for folder in set(ended) - {*ended[-MAX_ENDED:], *learned[-MAX_ENDED:], *homeless[-MAX_ENDED:]}:
             hidden = folder.with_name(f".{folder.name}")  # half deleted, it would look like a waiting job
             with contextlib.suppress(OSError):
                 folder.rename(hidden)

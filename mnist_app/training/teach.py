@@ -45,7 +45,7 @@ from mnist_app.models.registry import (
     save_model,
 )
 from mnist_app.reading.number import read_each
-from mnist_app.reading.recognition import MOST_FOLLOWED, Recogniser
+from mnist_app.reading.recognition import MAX_FOLLOWED, Recogniser
 from mnist_app.training.augmentation import Augmentation
 from mnist_app.training.inkset import Ink, InkConfig, load_ink, traced_ink
 from mnist_app.training.pen import PenLesson, teach_pen
@@ -53,8 +53,8 @@ from mnist_app.training.train import EpochReport, TrainConfig, train
 from mnist_app.training.trainer import Watch, machine_with
 
 BEFORE = "before the lesson"  # on a card, the share of a split that the parent reads right
-PICTURES, MOST_COPIES = 300, 30  # changed copies in a lesson, and at most of one drawing: enough for ten drawings
-PLAIN, MOST_PLAIN = 100, 10  # the same for unchanged copies: exactly what the visitor who corrected them tries again
+PICTURES, MAX_COPIES = 300, 30  # changed copies in a lesson, and at most of one drawing: enough for ten drawings
+PLAIN, MAX_PLAIN = 100, 10  # the same for unchanged copies: exactly what the visitor who corrected them tries again
 REPLAYED = 1_200  # digits of the train split, from which most models have learned
 SHARES = (1.0, 0.6, 0.3, 0.15)  # of the way to what was learned: the largest that costs at most ALLOWED is taken
 PEN_SHARE = 0.5  # of the way that the pen network's weights move at most
@@ -134,7 +134,7 @@ def lesson(card: ModelCard, drawings: int, seed: int = 0) -> TrainConfig:
     if card.architecture == ONLY_A_GRAPH:
         raise AppError(f"{card.name!r} is only a graph: it answers, but cannot be taught.")
     ink = InkConfig(
-        copies=min(MOST_COPIES, max(1, round(PICTURES / drawings))),
+        copies=min(MAX_COPIES, max(1, round(PICTURES / drawings))),
         nondigits=0.1 if card.architecture in REFUSING else 0,
         restyling=Restyling(habits=0),  # the writer's own habits are what is taught
     )
@@ -165,7 +165,7 @@ def teach_model(
     before = {name: predictions_of(parent, name, split)[0].read for name, split in _known(validation, test).items()}
     pictures = pictures_of(ink.drawings)
     known = digits[np.random.default_rng(config.seed).permutation(len(digits))[: config.digits]]
-    times = min(MOST_PLAIN, max(1, PLAIN // len(ink)))
+    times = min(MAX_PLAIN, max(1, PLAIN // len(ink)))
     mixed = Digits(
         np.concatenate([known.images, np.repeat(pictures, times, axis=0)]),
         np.concatenate([known.labels, np.repeat(ink.labels, times)]),
@@ -236,7 +236,7 @@ def _taught_pen(
 
     It rehearses the ``known`` digits. Returns None if there is no pen network, or no drawing for it.
     """
-    written = [at for at, drawing in enumerate(ink.drawings) if len(drawing.strokes) <= MOST_FOLLOWED]
+    written = [at for at, drawing in enumerate(ink.drawings) if len(drawing.strokes) <= MAX_FOLLOWED]
     if not teacher.pen or not teacher.card.pen or not written:
         return None
     assert config.ink

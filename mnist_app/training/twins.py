@@ -29,7 +29,7 @@ from mnist_app.reading.recognition import doubts_of, product_of_experts
 from mnist_app.training.inkset import check_collections, load_ink
 
 UNSEEN = ", unseen"  # ends the names of metrics that were measured on twins
-MOST_REFUSED = 0.005  # share of unseen writers' digits that may be refused: half of what the app promises
+MAX_REFUSED = 0.005  # share of unseen writers' digits that may be refused: half of what the app promises
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,9 +111,7 @@ def calibrated(card: ModelCard, validation: Answers, ink: Mapping[str, Unseen]) 
         np.concatenate([validation.logits, by_picture.logits[share]]),
         np.concatenate([validation.labels, by_picture.labels[share]]),
     )
-    card = dataclasses.replace(
-        card, temperature=temperature, refusal=refusal_threshold(by_picture.doubts, MOST_REFUSED)
-    )
+    card = dataclasses.replace(card, temperature=temperature, refusal=refusal_threshold(by_picture.doubts, MAX_REFUSED))
     picture_figures = _figures(pictures, card.temperature, card.refusal)
     if not card.pen:
         return dataclasses.replace(card, metrics={**card.metrics, **picture_figures})
@@ -122,7 +120,7 @@ def calibrated(card: ModelCard, validation: Answers, ink: Mapping[str, Unseen]) 
         raise AppError(f"{card.name!r} has a pen network, but some of its twins have none. Give every twin one first.")
     by_both = Answers.of_all(both.values())
     fitted = fit_temperature(by_both.logits, by_both.labels)
-    pen = dataclasses.replace(card.pen, temperature=fitted, refusal=refusal_threshold(by_both.doubts, MOST_REFUSED))
+    pen = dataclasses.replace(card.pen, temperature=fitted, refusal=refusal_threshold(by_both.doubts, MAX_REFUSED))
     measured = {
         name: {**figures, "by pictures alone": picture_figures[name]["accuracy"]}
         for name, figures in _figures(both, pen.temperature, pen.refusal).items()

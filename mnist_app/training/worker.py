@@ -37,9 +37,9 @@ from mnist_app.training.tracking import tracked
 from mnist_app.training.train import BatchReport, EpochReport, TrainConfig
 from mnist_app.training.trainer import Watch, command_of, train_model
 
-MOST_SNAPSHOTS = 12
-MOST_REPORTS = 60  # more than a curve on the page can show; all are written with every status
-MOST_LOSSES = 120  # points of the loss curve, an even number: when it is reached, pairs are merged
+MAX_SNAPSHOTS = 12
+MAX_REPORTS = 60  # more than a curve on the page can show; all are written with every status
+MAX_LOSSES = 120  # points of the loss curve, an even number: when it is reached, pairs are merged
 WRITE_EVERY = 0.25  # seconds between two statuses
 
 
@@ -113,7 +113,7 @@ def _end_with_the_server(reporter: "Reporter") -> None:
 class Reporter:
     """Writes a job's status to disk as reports come in, and finally how it ended.
 
-    The status stays small however long the training is: beyond MOST_LOSSES, MOST_REPORTS and MOST_SNAPSHOTS, those
+    The status stays small however long the training is: beyond MAX_LOSSES, MAX_REPORTS and MAX_SNAPSHOTS, those
     that will be missed least are dropped, so that the curves keep their shape. The first and the last report stay, and
     those whose network was kept. Only the latter and the last report keep their confusion matrices.
     """
@@ -159,7 +159,7 @@ class Reporter:
         if len(self._pending) >= self._each:
             losses = (*losses, (passes, sum(self._pending) / len(self._pending)))
             self._pending = []
-            if len(losses) == MOST_LOSSES:
+            if len(losses) == MAX_LOSSES:
                 self._each *= 2
                 pairs = zip(losses[0::2], losses[1::2], strict=True)
                 losses = tuple((later[0], (before[1] + later[1]) / 2) for before, later in pairs)
@@ -179,13 +179,13 @@ class Reporter:
         snapshots = self._status.snapshots
         if self._is_kept(report.passes, network):
             snapshots = (*snapshots, report.passes)
-        if len(snapshots) > MOST_SNAPSHOTS:
+        if len(snapshots) > MAX_SNAPSHOTS:
             closest = _missed_least(snapshots, spared=())
             with contextlib.suppress(OSError):
                 snapshot_path(self.folder, closest).unlink()
             snapshots = tuple(passes for passes in snapshots if passes != closest)
         reports = (*self._status.reports, report)
-        if len(reports) > MOST_REPORTS:
+        if len(reports) > MAX_REPORTS:
             closest = _missed_least([each.passes for each in reports], spared=snapshots)
             reports = tuple(each for each in reports if each.passes != closest)
         reports = tuple(

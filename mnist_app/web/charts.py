@@ -27,7 +27,7 @@ DIGIT_COLOURS = (
 TRAINING, VALIDATION = "#8a8a8a", "#009e73"  # curves: the digits learned from, the digits measured on
 COMPARED = ("#009e73", "#cc79a7", "#a08c00", "#8a8a8a")  # models side by side, in the order they were chosen
 COURSES = {"accuracy": "Read right", "loss": "Loss, nats"}  # measured during training
-MOST_LOSS = 2.5  # nats, where the axis ends: a bad start or a divergence must not flatten the rest
+MAX_LOSS = 2.5  # nats, where the axis ends: a bad start or a divergence must not flatten the rest
 ANY = "any"  # in place of a digit in LABEL-READ: the whole row or column
 # For a chart's text, as style.css does not apply inside an image. TRAINING on white has 3.45 to 1; 4.5 is required.
 TEXT = "text{fill:#5c5c5c}@media(prefers-color-scheme:dark){text{fill:#a3a3a3}}"
@@ -159,7 +159,7 @@ def course_html(measure: str, lines: Sequence[Curve]) -> str:
     passes = max(at for line in lines for at, _ in line.points)
     values = [value for line in lines for _, value in line.points]
     if measure == "loss":
-        return curves_html(COURSES[measure], lines, passes, 0, min(MOST_LOSS, max(values)), is_share=False)
+        return curves_html(COURSES[measure], lines, passes, 0, min(MAX_LOSS, max(values)), is_share=False)
     return curves_html(
         COURSES[measure], lines, passes, max(0.0, float(np.floor(min(0.98, *values) * 50) / 50)), 1, True
     )

@@ -31,11 +31,11 @@ from mnist_app.training.jobs import Job, JobError, snapshot_network
 from mnist_app.training.queue import Queue
 from mnist_app.work import Progress, Work
 
-MOST_MODELS = 48  # in memory at once: 6 MB each, 16 MB for an ensemble, more for a few of the lab's
-MOST_MOMENTS = 100  # networks from moments of trainings in memory, half a MB each
-MOST_READ = 2_000  # cached readings: a class with a drawing each, times twelve moments, and some to spare
-MOST_EXPLORED = 8  # pairs of model and split in memory, up to 75 MB each
-MOST_ATTACKS = 500  # accuracies under attack in memory
+MAX_MODELS = 48  # in memory at once: 6 MB each, 16 MB for an ensemble, more for a few of the lab's
+MAX_MOMENTS = 100  # networks from moments of trainings in memory, half a MB each
+MAX_READ = 2_000  # cached readings: a class with a drawing each, times twelve moments, and some to spare
+MAX_EXPLORED = 8  # pairs of model and split in memory, up to 75 MB each
+MAX_ATTACKS = 500  # accuracies under attack in memory
 ATTACKED = 1_000  # digits on which the accuracy under an attack is measured
 LONGEST_WAIT = 0.5  # seconds that a page waits for its turn
 
@@ -69,7 +69,7 @@ def stamp_of(model: str) -> Stamp:
     return tuple((each.st_mtime_ns, each.st_size) for each in found)
 
 
-@lru_cache(maxsize=MOST_MODELS)  # called several times in every run; costs a tenth of st.cache_resource
+@lru_cache(maxsize=MAX_MODELS)  # called several times in every run; costs a tenth of st.cache_resource
 def _model(name: str, stamp: Stamp) -> Recogniser:
     return load_recogniser(name)
 
@@ -81,7 +81,7 @@ def model(name: str) -> Recogniser:
         return _model(*key)
 
 
-@lru_cache(maxsize=MOST_READ)  # each run of the Lab page asks two dozen models
+@lru_cache(maxsize=MAX_READ)  # each run of the Lab page asks two dozen models
 def _read_by(name: str, stamp: Stamp, pixels: bytes, trajectory: bytes) -> Prediction:
     way = np.frombuffer(trajectory, np.float32).reshape(-1, 3) if trajectory else None
     return recognise_glyphs(model(name), [Glyph(np.frombuffer(pixels, np.uint8).reshape(28, 28), way)])[0]
@@ -158,12 +158,12 @@ def reserved_names() -> set[str]:
     return {*restorable(), *(job.name for job in queue().jobs())}
 
 
-@lru_cache(maxsize=MOST_MOMENTS)
+@lru_cache(maxsize=MAX_MOMENTS)
 def _moment(identity: str, architecture: str, passes: float) -> nn.Module:
     return snapshot_network(identity, architecture, passes)
 
 
-@lru_cache(maxsize=MOST_READ)  # everybody who watches a training asks for a dozen every second
+@lru_cache(maxsize=MAX_READ)  # everybody who watches a training asks for a dozen every second
 def _reading(identity: str, architecture: str, passes: float, pixels: bytes) -> Prediction:
     picture = np.frombuffer(bytearray(pixels), np.uint8).reshape(28, 28)
     return read_with(_moment(identity, architecture, passes), picture)
@@ -196,7 +196,7 @@ class Explored:
     problem: str | None
 
 
-@st.cache_resource(show_spinner=False, max_entries=MOST_EXPLORED)
+@st.cache_resource(show_spinner=False, max_entries=MAX_EXPLORED)
 def _exploring(model: str, stamp: Stamp, name: str, source: Source) -> Work[Explored]:
     def explore(progress: Progress) -> Explored:
         digits = split(name, source)
@@ -213,7 +213,7 @@ def exploring(model: str, name: str) -> Work[Explored]:
     return cast(Work[Explored], _unless_failed(_exploring, model, stamp_of(model), name, find_source()))
 
 
-@st.cache_resource(show_spinner=False, max_entries=MOST_MODELS)
+@st.cache_resource(show_spinner=False, max_entries=MAX_MODELS)
 def _favourites(model: str, stamp: Stamp, source: Source) -> Work[tuple[Favourites, ...]]:
     name = source.splits[0]  # the train split, or the sample
 
@@ -228,7 +228,7 @@ def maps_favourites(model: str) -> Work[tuple[Favourites, ...]]:
     return cast(Work[tuple[Favourites, ...]], _unless_failed(_favourites, model, stamp_of(model), find_source()))
 
 
-@st.cache_resource(show_spinner=False, max_entries=MOST_ATTACKS)
+@st.cache_resource(show_spinner=False, max_entries=MAX_ATTACKS)
 def _under_attack(model_name: str, stamp: Stamp, source: Source, attack: Attack) -> Work[float]:
     digits = split(source.splits[-1], source)
     some = digits[slice(0, len(digits), len(digits) // ATTACKED)]  # evenly spread: the sample is sorted by digit
@@ -251,12 +251,12 @@ def under_attack(model: str, attack: Attack) -> Work[float]:
 # Maps
 
 
-@st.cache_resource(show_spinner=False, max_entries=MOST_EXPLORED)
+@st.cache_resource(show_spinner=False, max_entries=MAX_EXPLORED)
 def _pca(model: str, stamp: Stamp, name: str, source: Source, _readings: Readings) -> Places:
     return pca(_readings.predictions.features)[0]
 
 
-@st.cache_resource(show_spinner=False, max_entries=MOST_EXPLORED)
+@st.cache_resource(show_spinner=False, max_entries=MAX_EXPLORED)
 def _known_tsne(model: str, stamp: Stamp, name: str, source: Source) -> Places | None:
     return known_tsne(model, name, split(name, source))
 
@@ -293,7 +293,7 @@ def running_layout() -> tuple[str, str] | None:
 # Nearest neighbours
 
 
-@st.cache_resource(show_spinner=False, max_entries=MOST_MODELS)
+@st.cache_resource(show_spinner=False, max_entries=MAX_MODELS)
 def _sketch(model: str, stamp: Stamp, source: Source) -> Work[Sketch]:
     name = source.splits[0]  # the train split, or the sample
 
@@ -308,7 +308,7 @@ def sketch(model: str) -> Work[Sketch]:
     return cast(Work[Sketch], _unless_failed(_sketch, model, stamp_of(model), find_source()))
 
 
-@st.cache_resource(show_spinner=False, max_entries=MOST_EXPLORED)
+@st.cache_resource(show_spinner=False, max_entries=MAX_EXPLORED)
 def _known_neighbours(model: str, stamp: Stamp, name: str, source: Source) -> Neighbours | None:
     return known_neighbours(model, name, split(name, source), split("train", source))
 

@@ -11,7 +11,7 @@ from mnist_app.lab.transfer import Direction
 from mnist_app.web.charts import COMPARED, TRAINING, VALIDATION
 
 SYMBOLS = ("circle", "square", "diamond", "star")  # by family, for people who cannot tell the colours apart
-LEAST_MISREAD = 1e-4  # share: one of 10,000 test digits, because zero has no logarithm
+MIN_MISREAD = 1e-4  # share: one of 10,000 test digits, because zero has no logarithm
 ACCURACIES = (0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999)  # ticks of the axis
 
 
@@ -83,7 +83,7 @@ def tradeoff(table: Sequence[Figures], cost: Axis, gain: Axis) -> Any:
 
 
 def _misread(share: float) -> float:
-    return max(1 - share, LEAST_MISREAD)
+    return max(1 - share, MIN_MISREAD)
 
 
 def _card(found: Figures) -> str:

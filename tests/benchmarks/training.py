@@ -35,7 +35,7 @@ SEEDS, BUDGET_SEEDS = range(5), range(3)
 CHECKS = 8  # an epoch
 JOBS = 20
 LONGEST = 20  # times as long as ours took
-MOST_EPOCHS = 20
+MAX_EPOCHS = 20
 BUDGETS = {  # seconds, and the best recipe for them
     10: PRESETS["quick"].config,
     30: dataclasses.replace(PRESETS["minute"].config, augmentation=Augmentation(5, 1, 0.05, 0.08)),
@@ -184,7 +184,7 @@ def _theirs(seed: int, digits: Digits) -> Steps:
     images, labels = torch.from_numpy(digits.images.copy()), torch.from_numpy(digits.labels)
     batches = len(digits) // 64
     checked = {round(batches * check / CHECKS) for check in range(1, CHECKS + 1)}
-    for _ in range(MOST_EPOCHS):
+    for _ in range(MAX_EPOCHS):
         order = torch.randperm(len(labels))
         for batch in range(1, batches + 1):
             chosen = order[(batch - 1) * 64 : batch * 64]

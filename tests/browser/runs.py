@@ -8,7 +8,7 @@ CANVAS_SPEAKS_AFTER = 200  # ms after pen-up, by a timer in the page
 PATIENCE = 30_000  # ms for one run
 # Fragment runs that may begin between a press and the whole run that it asks for. After more, the whole run counts as
 # ended: Streamlit does not report the end of a run if a fragment is requested at that moment (its issue 9921).
-MOST_OVERTAKING = 2
+MAX_OVERTAKING = 2
 
 WHOLE = {int(ForwardMsg.FINISHED_SUCCESSFULLY), int(ForwardMsg.FINISHED_WITH_COMPILE_ERROR)}
 FRAGMENT = {int(ForwardMsg.FINISHED_FRAGMENT_RUN_SUCCESSFULLY)}
@@ -59,7 +59,7 @@ class Runs:
         kind, has_ended = message.WhichOneof("type"), False
         if kind == "new_session" and message.metadata.run.fragment_ids:
             self._overtaking += 1
-            has_ended = self._awaited == WHOLE and self._overtaking > MOST_OVERTAKING
+            has_ended = self._awaited == WHOLE and self._overtaking > MAX_OVERTAKING
         elif kind == "script_finished":
             has_ended = message.script_finished in self._awaited
         if has_ended:

@@ -18,7 +18,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 from websockets.typing import Subprotocol
 
-from mnist_app.access import MOST_WRONG
+from mnist_app.access import MAX_WRONG
 
 from ..conftest import ONE, SEVEN
 from .cable import free_port
@@ -110,7 +110,7 @@ def test_no_visitor_clears_what_the_server_keeps_for_everybody(chromium: Browser
     page = chromium.new_page()
     Visitor(page).open(address).visit("Teach")
     page.get_by_text("I am the teacher").click()
-    for wrong in range(MOST_WRONG + 1):
+    for wrong in range(MAX_WRONG + 1):
         clear_caches(address)
         page.get_by_label("Password", exact=True).fill(f"guess {wrong}")
         page.get_by_role("button", name="Sign in").click()

@@ -180,7 +180,7 @@ def test_what_came_later_can_be_left_out(a_seven: Drawing) -> None:
 
 
 def test_when_there_are_too_many_no_more_are_kept(a_seven: Drawing, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mnist_app.data.corrections.MOST_KEPT", 3)
+    monkeypatch.setattr("mnist_app.data.corrections.MAX_KEPT", 3)
     kept(a_seven, 3)
     with pytest.raises(CorrectionError, match=r"no room for more than 3 corrections. Export and delete some"):
         kept(a_seven)
@@ -188,7 +188,7 @@ def test_when_there_are_too_many_no_more_are_kept(a_seven: Drawing, monkeypatch:
 
 
 def test_what_was_deleted_makes_room_the_oldest_first(a_seven: Drawing, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mnist_app.data.corrections.MOST_KEPT", 3)
+    monkeypatch.setattr("mnist_app.data.corrections.MAX_KEPT", 3)
     first, second, third = kept(a_seven, 3)
     delete_corrections([second])
     delete_corrections([first])
@@ -200,7 +200,7 @@ def test_what_was_deleted_makes_room_the_oldest_first(a_seven: Drawing, monkeypa
 
 
 def test_one_visitor_leaves_room_for_the_others(a_seven: Drawing, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mnist_app.data.corrections.MOST_OF_ONE", 2)
+    monkeypatch.setattr("mnist_app.data.corrections.MAX_OF_ONE", 2)
     first, _ = kept(a_seven, 2)
     with pytest.raises(CorrectionError, match=r"corrected 2 drawings, the most that are kept for one visitor"):
         kept(a_seven)
@@ -212,7 +212,7 @@ def test_one_visitor_leaves_room_for_the_others(a_seven: Drawing, monkeypatch: p
 def test_no_visitor_gets_more_room_by_deleting_and_thinking_better_of_it(
     a_seven: Drawing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mnist_app.data.corrections.MOST_OF_ONE", 2)
+    monkeypatch.setattr("mnist_app.data.corrections.MAX_OF_ONE", 2)
     first, second = kept(a_seven, 2)
     (bens,) = kept(a_seven, visitor="ben")
     delete_corrections([bens], "ben")
@@ -226,7 +226,7 @@ def test_no_visitor_gets_more_room_by_deleting_and_thinking_better_of_it(
 
 
 def test_what_is_said_anew_takes_the_place_of_what_was_said(a_seven: Drawing, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mnist_app.data.corrections.MOST_KEPT", 1)
+    monkeypatch.setattr("mnist_app.data.corrections.MAX_KEPT", 1)
     (first,) = kept(a_seven)
     second = keep(a_seven, 4, "1", "ink-cnn", "anna", instead_of=first)
     assert [(found.id, found.label) for found in find_corrections()] == [(second, 4)]
@@ -240,7 +240,7 @@ def test_where_the_new_one_cannot_be_kept_the_earlier_one_stays(
     a_seven: Drawing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, _ = kept(a_seven, 2)
-    monkeypatch.setattr("mnist_app.data.corrections.MOST_OF_ONE", 1)
+    monkeypatch.setattr("mnist_app.data.corrections.MAX_OF_ONE", 1)
     with pytest.raises(CorrectionError):
         keep(a_seven, 4, "1", "ink-cnn", "anna", instead_of=first)
     assert is_kept(first, "anna")

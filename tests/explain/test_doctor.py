@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 from mnist_app.data.dataset import Digits
 from mnist_app.explain import doctor
 from mnist_app.explain.doctor import (
+    MAX_CHANGED_POINTS,
     MEASURES,
-    MOST_POINTS,
     Change,
     Norms,
     changes_of_drawing,
@@ -166,7 +166,7 @@ def test_of_a_scribble_of_many_strokes_only_some_changes_are_tried() -> None:
 def test_of_thousands_of_points_each_change_is_painted_by_fewer(a_seven: Drawing) -> None:
     dense = Drawing(tuple(resampled(stroke, 0.05) for stroke in a_seven.strokes))
     for change in changes_of_drawing(dense):
-        assert change.drawing and sum(map(len, change.drawing.strokes)) < 1.2 * MOST_POINTS
+        assert change.drawing and sum(map(len, change.drawing.strokes)) < 1.2 * MAX_CHANGED_POINTS
 
 
 def test_every_change_of_a_drawing_is_one_that_can_be_drawn() -> None:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mnist_app.explain.replay import MOST_POINTS, Frame, Replay, _prefix, replay
+from mnist_app.explain.replay import MAX_REPLAYED_POINTS, Frame, Replay, _prefix, replay
 from mnist_app.ink.preprocessing import BlankError, pixels_of_drawing
 from mnist_app.ink.strokes import Drawing, distance_along, resampled
 from mnist_app.reading.recognition import Glyph, Prediction, Recogniser, recognise_glyphs
@@ -38,9 +38,9 @@ def test_the_pen_goes_as_far_in_each_frame(shipped_model: Recogniser) -> None:
 
 def test_a_drawing_of_thousands_of_points_is_replayed_by_fewer(shipped_model: Recogniser, a_seven: Drawing) -> None:
     dense = Drawing(tuple(resampled(stroke, 0.05) for stroke in a_seven.strokes))
-    assert sum(map(len, dense.strokes)) > 5 * MOST_POINTS
-    assert sum(map(len, dense.subsampled(MOST_POINTS).strokes)) <= MOST_POINTS + len(dense.strokes)
-    assert a_seven.subsampled(MOST_POINTS) is a_seven
+    assert sum(map(len, dense.strokes)) > 5 * MAX_REPLAYED_POINTS
+    assert sum(map(len, dense.subsampled(MAX_REPLAYED_POINTS).strokes)) <= MAX_REPLAYED_POINTS + len(dense.strokes)
+    assert a_seven.subsampled(MAX_REPLAYED_POINTS) is a_seven
     whole = replay(shipped_model, dense, 8)
     assert (whole.frames[-1].pixels == pixels_of_drawing(dense)).all()
     for frame, exact in zip(whole.frames, replay(shipped_model, a_seven, 8).frames, strict=True):

@@ -139,7 +139,7 @@ def test_ten_at_once_compute_it_once(
 
 
 def test_what_was_kept_longest_ago_makes_room(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(disk_cache, "MOST_KEPT", 200_000)
+    monkeypatch.setattr(disk_cache, "MAX_KEPT", 200_000)
     numbers = {"numbers": np.random.default_rng(0).random(10_000)}  # 80 kB that cannot be compressed
     for when, model in enumerate(("first", "second", "third")):
         origin = disk_cache.Origin.of(model, "test", b"")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageOps
 
-from mnist_app.ink.photo import MOST_BYTES, WORKING_SIDE, ImageError, ink_of_image, open_image, read_image
+from mnist_app.ink.photo import MAX_BYTES, WORKING_SIDE, ImageError, ink_of_image, open_image, read_image
 from mnist_app.ink.preprocessing import BlankError, prepare_image
 from mnist_app.reading.recognition import Recogniser, recognise
 
@@ -232,8 +232,8 @@ def test_a_bomb_is_refused_by_its_header(side: int) -> None:
 
 
 def test_too_many_bytes_are_refused_unseen() -> None:
-    with pytest.raises(ImageError, match=f"larger than {MOST_BYTES // 2**20} MB"):
-        open_image(png(7) + bytes(MOST_BYTES))
+    with pytest.raises(ImageError, match=f"larger than {MAX_BYTES // 2**20} MB"):
+        open_image(png(7) + bytes(MAX_BYTES))
 
 
 @pytest.mark.parametrize(

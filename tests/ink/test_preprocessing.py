@@ -11,7 +11,7 @@ from PIL import Image
 from mnist_app.data.dataset import Digits
 from mnist_app.ink.preprocessing import (
     BOX,
-    MOST_POINTS,
+    MAX_PAINTED_POINTS,
     SIDE,
     BlankError,
     centre,
@@ -186,6 +186,6 @@ def test_real_ink_is_read_right(shipped_model: Recogniser) -> None:
 def test_of_very_many_points_some_are_painted_without_a_difference(monkeypatch: pytest.MonkeyPatch) -> None:
     dense = Drawing(tuple(resampled(stroke, 0.025) for stroke in Drawing.from_points(SEVEN).strokes))
     some, count = pixels_of_drawing(dense), sum(map(len, dense.strokes))
-    assert 5 * MOST_POINTS < count <= MAX_POINTS
-    monkeypatch.setattr("mnist_app.ink.preprocessing.MOST_POINTS", count)
+    assert 5 * MAX_PAINTED_POINTS < count <= MAX_POINTS
+    monkeypatch.setattr("mnist_app.ink.preprocessing.MAX_PAINTED_POINTS", count)
     assert 0 < difference(some, pixels_of_drawing(dense)) < 1

@@ -10,7 +10,7 @@ from sklearn.svm import SVC, LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
 from mnist_app.data.dataset import Digits, rows_of
-from mnist_app.lab.classical import LEAST
+from mnist_app.lab.classical import MIN_PROBABILITY
 from mnist_app.lab.contender import Contender, TrainingData
 from mnist_app.lab.contenders import linear, naive_bayes, nearest_neighbours, rbf_svm, trees
 from mnist_app.models.graph import Graph
@@ -66,7 +66,7 @@ def test_a_tree_keeps_a_threshold_in_each_node_and_ten_shares_in_each_leaf(short
 def test_no_probability_is_so_small_that_it_has_no_logarithm(short_data: TrainingData, others: Digits) -> None:
     """Most digits do not occur among five neighbours."""
     logits, _ = Graph(CONTENDERS["nearest-neighbours"].fit(short_data).graph()).read(others.images)
-    assert logits.min() == pytest.approx(np.log(LEAST)) and logits.max() == 0
+    assert logits.min() == pytest.approx(np.log(MIN_PROBABILITY)) and logits.max() == 0
 
 
 def test_rows_are_the_lines_of_a_picture_one_after_another() -> None:

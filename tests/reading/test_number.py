@@ -3,7 +3,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from mnist_app.ink.preprocessing import MOST_POINTS, BlankError, pixels_of_drawing
+from mnist_app.ink.preprocessing import MAX_PAINTED_POINTS, BlankError, pixels_of_drawing
 from mnist_app.ink.strokes import Drawing, DrawingError, resampled
 from mnist_app.models.registry import DEFAULT_MODEL
 from mnist_app.reading import number as number_module
@@ -123,8 +123,8 @@ def test_too_many_strokes_for_a_number_are_read_as_one_drawing(model: Recogniser
 def test_a_number_of_thousands_of_points_is_looked_for_with_fewer(model: Recogniser) -> None:
     """Painting all of them again and again would delay everybody's live answers."""
     dense = Drawing(tuple(resampled(each, 0.05) for each in written("17").strokes))
-    assert sum(map(len, dense.strokes)) > 3 * MOST_POINTS
+    assert sum(map(len, dense.strokes)) > 3 * MAX_PAINTED_POINTS
     reading = read_drawing(model, dense)
     assert reading.text == "17"
     parts = [digit.drawing.strokes for digit in reading.digits if digit.drawing]
-    assert len(parts) == 2 and sum(len(stroke) for strokes in parts for stroke in strokes) <= MOST_POINTS + 3
+    assert len(parts) == 2 and sum(len(stroke) for strokes in parts for stroke in strokes) <= MAX_PAINTED_POINTS + 3

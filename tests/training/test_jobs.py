@@ -391,7 +391,7 @@ def test_a_model_that_the_disk_refuses_a_place_stays_where_it_was_made(
         "The model could not be moved into place: No space left on device. "
         f"It is in jobs/{identity}/model/mine of the app's folder."
     )
-    monkeypatch.setattr(queue_module, "MOST_ENDED", 1)
+    monkeypatch.setattr(queue_module, "MAX_ENDED", 1)
     for name in ("half", "next"):
         folder = jobs.jobs_folder() / jobs.submit(name, SHORT)
         jobs.write_status(folder, JobStatus(FAILED, "Not well."))
@@ -701,7 +701,7 @@ def test_two_trainings_under_way_have_two_titles(own_home: Path) -> None:
 
 
 def test_a_job_that_is_forgotten_by_half_is_none_that_waits(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queue_module, "MOST_ENDED", 1)
+    monkeypatch.setattr(queue_module, "MAX_ENDED", 1)
     for name in ("mine", "next"):
         folder = jobs.jobs_folder() / jobs.submit(name, SHORT)
         jobs.write_status(folder, JobStatus(FAILED, "Not well."))
@@ -717,7 +717,7 @@ def test_a_job_that_is_forgotten_by_half_is_none_that_waits(own_home: Path, monk
 def test_what_there_is_something_to_see_of_is_remembered_longer(
     own_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(queue_module, "MOST_ENDED", 2)
+    monkeypatch.setattr(queue_module, "MAX_ENDED", 2)
     report = EpochReport(1, 1, 0.4, 0.9, 0.2, 0.95, 3.0, ())
     for name in ("first", "second", "third", "a", "b", "c"):
         reports = (report,) if len(name) > 1 else ()
@@ -743,7 +743,7 @@ def test_a_job_that_is_forgotten_while_it_is_looked_at_is_none(own_home: Path, m
 
 
 def test_the_queue_has_an_end(own_home: Path) -> None:
-    for number in range(jobs.MOST_WAITING + 1):
+    for number in range(jobs.MAX_WAITING + 1):
         jobs.submit(f"m{number}", SHORT)
     with pytest.raises(JobError, match="8 trainings are already waiting"):
         jobs.submit("one-more", SHORT)

@@ -12,7 +12,7 @@ from torch import nn
 from mnist_app.training import jobs, worker
 from mnist_app.training.jobs import FAILED, LEARNED, RUNNING, JobStatus, snapshot_path
 from mnist_app.training.train import BatchReport, EpochReport, TrainConfig
-from mnist_app.training.worker import MOST_LOSSES, MOST_REPORTS, MOST_SNAPSHOTS, Reporter
+from mnist_app.training.worker import MAX_LOSSES, MAX_REPORTS, MAX_SNAPSHOTS, Reporter
 
 COUNTS = tuple(tuple(range(10)) for _ in range(10))
 
@@ -77,7 +77,7 @@ def test_after_the_last_batch_it_measures_and_no_time_is_left(
     assert (status_in(tmp_path).doing, status_in(tmp_path).seconds_left) == ("Measuring on validation and test", 0)
 
 
-@pytest.mark.parametrize("batches", [MOST_LOSSES - 1, MOST_LOSSES, MOST_LOSSES + 1, 1000])
+@pytest.mark.parametrize("batches", [MAX_LOSSES - 1, MAX_LOSSES, MAX_LOSSES + 1, 1000])
 def test_the_loss_curve_is_thinned_by_averaging(
     tmp_path: Path, clock: list[float], network: nn.Module, batches: int
 ) -> None:
@@ -87,7 +87,7 @@ def test_the_loss_curve_is_thinned_by_averaging(
         writing.watch(BatchReport(1, batch, batches, float(batch)), network)
     writing.end(LEARNED, "It has learned.")
     losses = status_in(tmp_path).losses
-    assert MOST_LOSSES / 2 <= len(losses) <= MOST_LOSSES
+    assert MAX_LOSSES / 2 <= len(losses) <= MAX_LOSSES
     each = round(losses[0][0] * batches)  # batches for each point
     assert [passes for passes, _ in losses] == pytest.approx([each * n / batches for n in range(1, len(losses) + 1)])
     assert [loss for _, loss in losses] == pytest.approx([each * n - (each - 1) / 2 for n in range(1, len(losses) + 1)])
@@ -102,8 +102,8 @@ def test_of_a_long_training_few_reports_and_fewer_snapshots_are_kept(
         writing.watch(report, network)
     status = status_in(tmp_path)
     passes = [report.passes for report in status.reports]
-    assert len(passes) == min(epochs * checks, MOST_REPORTS)
-    assert len(status.snapshots) == min(epochs * checks, MOST_SNAPSHOTS)
+    assert len(passes) == min(epochs * checks, MAX_REPORTS)
+    assert len(status.snapshots) == min(epochs * checks, MAX_SNAPSHOTS)
     for kept in (passes, status.snapshots):
         assert (kept[0], kept[-1]) == (1 / checks, epochs), "the first and the last stay"
         widest = max(later - before for before, later in itertools.pairwise(kept))

@@ -26,7 +26,7 @@ from mnist_app.web.pages.break_it import (
     BREAK_LEVELS,
     BREAK_METHOD,
     BREAK_TARGET,
-    STRONGEST,
+    MAX_LEVELS,
     _attacked,
 )
 
@@ -124,8 +124,8 @@ def test_a_model_that_misreads_the_digit_is_led_away_from_what_it_reads() -> Non
     misread = [at for at, label in enumerate(digits.labels) if read[at].digit != label]
     at = min(misread, key=lambda at: read[at].confidence)
     pixels, label = digits.images[at], int(digits.labels[at])
-    changed = [_attacked(pixels, model, Attack(STRONGEST), target)[None] for target in (None, label)]
-    away = Attack(STRONGEST).run(model, pixels[None], np.array([read[at].digit]), is_target=False)
+    changed = [_attacked(pixels, model, Attack(MAX_LEVELS), target)[None] for target in (None, label)]
+    away = Attack(MAX_LEVELS).run(model, pixels[None], np.array([read[at].digit]), is_target=False)
     assert (changed[0] == away).all() and recognise(model, away)[0].digit != read[at].digit
     assert recognise(model, changed[1])[0].digit == label
 

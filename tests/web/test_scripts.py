@@ -19,4 +19,4 @@ def test_a_number_that_a_script_repeats_is_the_same(path: Path, name: str, value
 
 
 def test_they_repeat_some() -> None:
-    assert {name for _, name, _, _ in FOUND} >= {"BLOT", "MOST_CORNERS", "NEAR"}
+    assert {name for _, name, _, _ in FOUND} >= {"BLOT", "MAX_CORNERS", "NEAR"}

@@ -13,7 +13,7 @@ import streamlit as st
 from streamlit.runtime.context import ContextProxy
 from streamlit.testing.v1 import AppTest
 
-from mnist_app.access import MOST_WRONG, OPEN, PASSWORD, AccessError
+from mnist_app.access import MAX_WRONG, OPEN, PASSWORD, AccessError
 from mnist_app.data.corrections import KEPT_FOR, count_corrections, delete_corrections, find_corrections, keep
 from mnist_app.data.inkfiles import parse_line
 from mnist_app.ink.strokes import Drawing
@@ -591,7 +591,7 @@ def test_the_longest_password_can_be_typed(guarded: str) -> None:
 
 def test_attempts_are_counted_over_all_sessions(guarded: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ContextProxy, "ip_address", "198.51.100.7")
-    for _ in range(MOST_WRONG):
+    for _ in range(MAX_WRONG):
         sign_in(opened(open_page("teach")), "wrong")
     at = sign_in(opened(open_page("teach")), guarded)
     assert "Too many wrong passwords" in at.warning[0].value

@@ -179,7 +179,7 @@ def test_the_title_of_a_training_is_text_and_never_markup() -> None:
 
 
 def test_a_queue_that_is_full_says_so() -> None:
-    for number in range(jobs.MOST_WAITING + 1):
+    for number in range(jobs.MAX_WAITING + 1):
         jobs.submit(f"m{number}", PRESETS["quick"].config)
     at = press(opened("train"), "train_start")
     assert "8 trainings are already waiting" in text_of(at)
@@ -533,7 +533,7 @@ def test_the_digits_on_which_two_models_part_are_shown(
         parted = np.flatnonzero((right == validation.labels) & (wrong != validation.labels))
         assert len(parted) > 0
         assert f"{len(parted)} that {better} reads right and {worse} misreads:" in text_of(at)
-        said = ", ".join(f"{validation.labels[index]} as {wrong[index]}" for index in parted[: models.MOST_PICTURES])
+        said = ", ".join(f"{validation.labels[index]} as {wrong[index]}" for index in parted[: models.MAX_PICTURES])
         assert f'alt="{said}"' in html_of(at)
     (more,) = re.findall(r'<table class="confusion still">.*?</table>', html_of(at))
     cells = [cell.replace("·", "0") for cell in re.findall(r"<td[^>]*>([^<]+)</td>", more)]

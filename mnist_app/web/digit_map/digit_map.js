@@ -4,7 +4,7 @@
 
 const REACH = 14; // CSS pixels: how close the pointer must be to a point
 const CELL = 40; // map units: the side of the squares by which points are filed
-const MOST_CORNERS = 64; // as in explore/explorer.py
+const MAX_CORNERS = 64; // as in explore/explorer.py
 const DRAG = 5; // CSS pixels that make a click a drag
 const ROOM = 4; // map units of margin around the two end points of a box made by keyboard
 
@@ -61,7 +61,7 @@ export class Points {
 
 /** Corners of a drawn line, thinned to as many as the script accepts, rounded and kept on the map. */
 export function corners(line, side) {
-  const every = Math.ceil(line.length / MOST_CORNERS);
+  const every = Math.ceil(line.length / MAX_CORNERS);
   const held = (value) => Math.round(Math.min(side, Math.max(0, value)));
   return line.filter((_, at) => at % every === 0).map(([x, y]) => [held(x), held(y)]);
 }

@@ -31,7 +31,7 @@ FRAMES = 41  # positions of a slider; odd, so that the middle is one of them
 DISTORT, ATTACK = "Distort it", "Attack it"
 STEP = 8  # levels; coarse, so that a class shares the results of a thousand attacks
 ANYTHING = -1  # the target of an attack that aims at no digit; None would mean that nothing is selected
-STRONGEST = 64  # levels that an attack may change a pixel by; with more, people see another digit too
+MAX_LEVELS = 64  # levels that an attack may change a pixel by; with more, people see another digit too
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,7 +164,7 @@ def _attack(subject: Subject, models: list[Recogniser]) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         levels = st.slider(
             "Levels a pixel may change by, of 255",
-            *(0, STRONGEST, 24, STEP),
+            *(0, MAX_LEVELS, 24, STEP),
             key=BREAK_LEVELS,
             persist_state="session",
         )

@@ -44,9 +44,9 @@ from mnist_app.web.waiting import wait_for
 
 SPLITS = {"validation": "5,000 validation digits", "test": "10,000 test digits"}
 CURVED = {"validation": "validation", "train": "training"}
-MOST_COMPARED = len(COMPARED)
+MAX_COMPARED = len(COMPARED)
 PATIENCE = 0.7  # seconds that the page waits for a result before it shows a progress bar
-MOST_PICTURES = 40  # shown, of those that one model reads right and another wrong
+MAX_PICTURES = 40  # shown, of those that one model reads right and another wrong
 
 
 def page() -> None:
@@ -282,7 +282,7 @@ def _compare(names: list[str], shelf: Shelf) -> None:
         names,
         default=None,
         format_func=shelf.title,
-        max_selections=MOST_COMPARED,
+        max_selections=MAX_COMPARED,
         key="compared",
         persist_state="session",
         placeholder="Choose models",
@@ -422,7 +422,7 @@ def _parted(better: str, worse: str, parted: NDArray[np.bool_], misread: Reading
     at = np.flatnonzero(parted)
     st.caption(f"{len(at):,} that {plain(better)} reads right and {plain(worse)} misreads:")
     if len(at):
-        shown = at[:MOST_PICTURES]
+        shown = at[:MAX_PICTURES]
         images, labels = misread.digits.images[shown], misread.digits.labels[shown]
         read = misread.predictions.read[shown]
         said = ", ".join(f"{label} as {digit}" for label, digit in zip(labels, read, strict=True))

@@ -31,8 +31,8 @@ from mnist_app.web.sign_in import access_notice
 PER_PAGE = 60
 SHOWN = "teach_shown"  # session key: the lesson shown in detail
 SHOWN_LESSONS = 6
-MOST_TAUGHT = 500  # drawings in one lesson; if there are more, the latest
-MOST_PICTURES = 40  # shown, of the drawings taught and of the digits broken
+MAX_TAUGHT = 500  # drawings in one lesson; if there are more, the latest
+MAX_PICTURES = 40  # shown, of the drawings taught and of the digits broken
 WHOSE = ["Everybody's", "Mine"]
 
 
@@ -182,7 +182,7 @@ def _lesson(whose: str | None, count: int, latest: int) -> None:
     if "train" not in find_source().splits:
         problem_notice("A lesson needs the training digits. Fetch them on the Data page.")
         return
-    taught = min(count, MOST_TAUGHT)
+    taught = min(count, MAX_TAUGHT)
     which = "the drawing" if taught == 1 else f"the {taught} drawings" if taught == count else f"the latest {taught}"
     what = f"{which} above" if taught else "the corrected drawings"
     st.write(
@@ -205,7 +205,7 @@ def _start(parent: str, whose: str | None, latest: int) -> None:
     """Ask for a lesson with corrections up to the id ``latest``: nobody has seen later ones."""
     try:
         session.require_teacher()
-        drawings = find_corrections(whose, most=MOST_TAUGHT, up_to=latest)
+        drawings = find_corrections(whose, most=MAX_TAUGHT, up_to=latest)
         if not drawings:
             raise ModelError("The corrections are gone, so there is nothing left to teach.")
         config = lesson(load_card(find_model(parent)), len(drawings))
@@ -269,7 +269,7 @@ def _drawings_html(job: Job, taught: Taught) -> str:
         ink = jobs.drawings_of(job)
     except AppError:
         return ""
-    many = min(len(ink), len(taught.labels), MOST_PICTURES)
+    many = min(len(ink), len(taught.labels), MAX_PICTURES)
     pictures = pictures_of(ink.drawings[:many])
     return before_after_html(pictures, taught.labels[:many], taught.before[:many], taught.after[:many])
 
@@ -278,7 +278,7 @@ def _broken(change: Change) -> None:
     """Show the digits that were read right before the lesson and are misread now."""
     source = find_source()
     digits = shared.split(change.split, source) if change.split in source.splits else None  # it may be gone by now
-    at = [index for index in change.broken[:MOST_PICTURES] if digits and index < len(digits)]
+    at = [index for index in change.broken[:MAX_PICTURES] if digits and index < len(digits)]
     st.markdown(
         f"Of the {change.count:,} {change.split} digits it now reads **{len(change.mended)}** right that were misread "
         f"before, and misreads **{len(change.broken)}** that were read right{':' if at else '.'}"

@@ -19,7 +19,7 @@ from mnist_app.training.jobs import DONE, FAILED, LEARNED, RUNNING, WAITING, Job
 from mnist_app.training.train import OPTIMISERS, PRESETS, TrainConfig
 from mnist_app.web import session, shared
 from mnist_app.web.answer import a_digit
-from mnist_app.web.charts import MOST_LOSS, TRAINING, VALIDATION, Curve, counts_html, curves_html, readings_html
+from mnist_app.web.charts import MAX_LOSS, TRAINING, VALIDATION, Curve, counts_html, curves_html, readings_html
 from mnist_app.web.gallery import image_sheet
 from mnist_app.web.notice import noticing, plain, problem_notice
 from mnist_app.web.own_digit import own_digit
@@ -404,7 +404,7 @@ def _loss_html(status: JobStatus, passes: float) -> str:
         Curve("training", status.losses, TRAINING, dashed=True),
         Curve("validation", measured, VALIDATION),
     ]
-    return curves_html("Loss, nats", curves, passes, 0, min(highest, MOST_LOSS), is_share=False)
+    return curves_html("Loss, nats", curves, passes, 0, min(highest, MAX_LOSS), is_share=False)
 
 
 def _accuracy_html(status: JobStatus, passes: float) -> str:
