@@ -39,7 +39,7 @@ def guarded(monkeypatch: pytest.MonkeyPatch) -> str:
     return "fröhlich 7"
 
 
-def test_the_password_admits_and_nothing_else_does(guarded: str) -> None:
+def test_only_the_exact_password_admits(guarded: str) -> None:
     gate = Gate()
     gate.admit(guarded, HERE)
     for wrong in ("", "fröhlich", "fröhlich 7 ", "FRÖHLICH 7", "\udcff", "x" * 10_000):
@@ -47,7 +47,7 @@ def test_the_password_admits_and_nothing_else_does(guarded: str) -> None:
             gate.admit(wrong, HERE)
 
 
-def test_after_too_many_wrong_ones_even_the_right_one_waits(guarded: str) -> None:
+def test_after_too_many_wrong_passwords_even_the_right_one_must_wait(guarded: str) -> None:
     clock = Clock()
     gate = Gate(clock)
     for _ in range(MAX_WRONG):
@@ -61,7 +61,7 @@ def test_after_too_many_wrong_ones_even_the_right_one_waits(guarded: str) -> Non
     gate.admit(guarded, HERE)
 
 
-def test_addresses_that_are_made_up_find_an_end(guarded: str) -> None:
+def test_wrong_passwords_are_also_limited_over_all_addresses_together(guarded: str) -> None:
     gate = Gate(Clock())
     for number in range(MAX_WRONG_OF_ALL):
         with pytest.raises(AccessError, match="not the teacher's"):
@@ -70,19 +70,19 @@ def test_addresses_that_are_made_up_find_an_end(guarded: str) -> None:
         gate.admit(guarded, HERE)
 
 
-def test_right_ones_use_up_no_attempts(guarded: str) -> None:
+def test_right_passwords_use_up_no_attempts(guarded: str) -> None:
     gate = Gate()
     for _ in range(3 * MAX_WRONG):
         gate.admit(guarded, HERE)
 
 
-def test_without_a_password_nobody_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_anything_is_admitted_if_no_password_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(PASSWORD, "")
     Gate().admit("anything", HERE)
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.3.2.1", "::1", "::ffff:127.0.0.1", "localhost"])
-def test_loopback_trusts_its_user(address: str) -> None:
+def test_loopback_addresses_need_no_password(address: str) -> None:
     assert is_loopback(address)
     check_address(address)
 
@@ -98,7 +98,7 @@ def wants_a_password_or_a_word(check: Callable[[], None], monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0", "::", "", "192.168.1.2", "fe80::1", "unix:///tmp/x", "no.such.invalid"])
-def test_other_addresses_want_a_password_or_a_word(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_addresses_need_a_password_or_the_open_setting(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not is_loopback(address)
     wants_a_password_or_a_word(partial(check_address, address), monkeypatch)
 
@@ -111,7 +111,7 @@ def test_other_addresses_want_a_password_or_a_word(address: str, monkeypatch: py
         ["-m", "streamlit", "run", "app.py", "--server.address", "0.0.0.0"],
     ],
 )
-def test_the_server_refuses_to_let_strangers_in(
+def test_the_server_does_not_start_on_a_public_address_without_a_password(
     command: list[str], own_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv(PASSWORD, raising=False)
@@ -127,21 +127,21 @@ def test_the_server_refuses_to_let_strangers_in(
 @pytest.mark.parametrize(
     "server", [("127.0.0.1", 8501), ("::1", 8501), ("::ffff:127.0.0.1", 8501), ("/run/digits.sock", None)]
 )
-def test_what_comes_in_on_this_machine_is_let_in(server: tuple[str, int | None]) -> None:
+def test_requests_that_arrive_at_a_local_address_are_let_in(server: tuple[str, int | None]) -> None:
     check_arrival(server)
 
 
 @pytest.mark.parametrize(
     "server", [("192.168.1.2", 8501), ("fe80::1%eth0", 8501), ("::ffff:192.168.1.2", 8501), ("localhost", 80), None]
 )
-def test_what_comes_in_elsewhere_wants_a_password_or_a_word(
+def test_requests_that_arrive_elsewhere_need_a_password_or_the_open_setting(
     server: tuple[str, int | None] | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wants_a_password_or_a_word(partial(check_arrival, server), monkeypatch)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:8501", "localhost", "localhost:8501", "[::1]:8501"])
-def test_who_asks_by_the_machine_s_own_name_sits_at_it(host: str) -> None:
+def test_a_loopback_host_name_means_a_visitor_at_this_machine(host: str) -> None:
     assert is_from_here({"Host": host})
 
 
@@ -154,7 +154,7 @@ def test_who_asks_by_the_machine_s_own_name_sits_at_it(host: str) -> None:
         {"Host": "user@digits.example.org"},
         {"Host": "[nonsense"},
         {"Host": ""},
-        {},  # e.g. of a visitor whose socket is gone
+        {},  # for example, from a visitor whose socket is gone
         {"Host": "127.0.0.1:8501", "X-Forwarded-For": "10.0.0.7"},
         {"Host": "localhost", "x-forwarded-proto": "https"},
         {"Host": "localhost", "Forwarded": "for=10.0.0.7"},
@@ -162,5 +162,5 @@ def test_who_asks_by_the_machine_s_own_name_sits_at_it(host: str) -> None:
         {"Host": "127.0.0.1:8501", "X-Real-IP": "10.0.0.7"},
     ],
 )
-def test_who_comes_by_way_of_a_proxy_does_not(headers: dict[str, str]) -> None:
+def test_another_host_name_or_a_proxy_header_means_a_visitor_from_elsewhere(headers: dict[str, str]) -> None:
     assert not is_from_here(headers)

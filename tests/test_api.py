@@ -76,7 +76,7 @@ MakeApi = Callable[..., Caller]
 @pytest.fixture(scope="module")
 def make_api(shipped_model: Recogniser) -> Iterator[MakeApi]:
     with start_blocking_portal() as portal, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mnist_app.api.PATIENCE", 60)  # on a busy machine, too, nothing waits too long
+        patch.setattr("mnist_app.api.PATIENCE", 60)  # so that on a busy machine no request waits too long
 
         def make(
             load: Callable[[str], Recogniser] = lambda _: shipped_model, own_origins: Any = (), **how: Any
@@ -93,7 +93,7 @@ def api(make_api: MakeApi) -> Caller:
 
 @pytest.fixture
 def gate() -> Iterator[threading.Event]:
-    """Closed at first; opened at the end, whatever happens."""
+    """A gate that is closed at first and always opened at the end."""
     event = threading.Event()
     yield event
     event.set()
@@ -113,23 +113,23 @@ def picture(strokes: Strokes, kind: str = "PNG") -> bytes:
 
 
 def png_that_claims(width: int, height: int) -> bytes:
-    """A small file that claims a false size, with a correct checksum."""
+    """Return a small file that claims a false size, with a correct checksum."""
     content = picture(SEVEN)
     header = b"IHDR" + struct.pack(">II", width, height) + content[24:29]
     return content[:12] + header + struct.pack(">I", zlib.crc32(header)) + content[33:]
 
 
 def error_of(answer: httpx.Response) -> str:
-    """The one sentence of an error."""
+    """Return the one sentence of an error."""
     content = answer.json()
     assert list(content) == ["error"] and content["error"].endswith((".", "json"))
     return str(content["error"])
 
 
-# What is read
+# Reading
 
 
-def test_a_model_of_the_lab_is_asked_by_its_name_and_not_offered(make_api: MakeApi, a_toy: Path) -> None:
+def test_a_lab_model_reads_when_named_but_is_not_listed(make_api: MakeApi, a_toy: Path) -> None:
     api = make_api(load_recogniser)
     answer = api.predict(body(ONE, model="toy"))
     assert (answer.status_code, answer.json()["digit"], answer.json()["model"]) == (200, 1, "toy")
@@ -137,7 +137,7 @@ def test_a_model_of_the_lab_is_asked_by_its_name_and_not_offered(make_api: MakeA
 
 
 @pytest.mark.parametrize(("strokes", "digit"), DIGITS)
-def test_strokes_are_read_as_the_core_reads_them(
+def test_strokes_are_answered_with_the_reading_of_read_drawing(
     api: Caller, shipped_model: Recogniser, strokes: Strokes, digit: int
 ) -> None:
     answer = api.predict(body(strokes))
@@ -149,7 +149,7 @@ def test_strokes_are_read_as_the_core_reads_them(
 
 @pytest.mark.parametrize("kind", sorted(IMAGE_TYPES))
 @pytest.mark.parametrize(("strokes", "digit"), DIGITS)
-def test_a_picture_is_read_as_the_core_reads_it(
+def test_a_picture_is_answered_with_the_prediction_of_recognise(
     api: Caller, shipped_model: Recogniser, strokes: Strokes, digit: int, kind: str
 ) -> None:
     content = picture(strokes, kind.removeprefix("image/"))
@@ -159,7 +159,9 @@ def test_a_picture_is_read_as_the_core_reads_it(
 
 
 @pytest.mark.parametrize("model", ["ink-cnn", None])
-def test_a_model_can_be_named(make_api: MakeApi, shipped_model: Recogniser, model: str | None) -> None:
+def test_a_request_may_name_a_model_or_get_the_default(
+    make_api: MakeApi, shipped_model: Recogniser, model: str | None
+) -> None:
     asked: list[str] = []
 
     def load(name: str) -> Recogniser:
@@ -178,7 +180,7 @@ def test_a_content_type_may_be_spelt_in_many_ways(api: Caller, kind: str) -> Non
     assert api.predict(body(SEVEN), kind).json()["digit"] == 7
 
 
-def test_a_body_may_say_that_it_is_as_it_is(api: Caller) -> None:
+def test_the_content_encoding_identity_is_accepted(api: Caller) -> None:
     assert api.predict(body(SEVEN), headers={"Content-Encoding": "identity"}).json()["digit"] == 7
 
 
@@ -187,7 +189,7 @@ def test_drawings_up_to_the_limits_are_read(api: Caller) -> None:
     assert api.predict(body([line] * MAX_STROKES)).status_code == 200
 
 
-# What is refused
+# Refusals
 
 REFUSED = {
     "not JSON": ({"content": b"{"}, 400, "not JSON"),
@@ -246,7 +248,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("request_", "status", "words"), REFUSED.values(), ids=REFUSED)
-def test_what_cannot_be_read_is_refused_with_its_reason(
+def test_a_bad_request_is_refused_with_a_documented_status_and_its_reason(
     api: Caller, request_: dict[str, Any], status: int, words: str
 ) -> None:
     answer = api.predict(**request_)
@@ -261,14 +263,14 @@ async def pieces(sent: list[int], kilobytes: int) -> AsyncIterator[bytes]:
 
 
 @pytest.mark.parametrize(("kind", "limit"), [("application/json", MAX_STROKES_BYTES), ("image/png", MAX_BYTES)])
-def test_a_body_of_unannounced_length_is_given_up_at_the_limit(api: Caller, kind: str, limit: int) -> None:
+def test_a_body_of_unannounced_length_is_abandoned_at_the_limit(api: Caller, kind: str, limit: int) -> None:
     sent: list[int] = []
     answer = api.predict(pieces(sent, 2 * limit // 1024), kind)
     assert answer.status_code == 413 and "longer than" in error_of(answer)
     assert len(sent) == limit // 1024 + 1
 
 
-def test_a_body_that_is_announced_as_too_long_is_not_even_read(api: Caller) -> None:
+def test_a_body_announced_as_too_long_is_not_read(api: Caller) -> None:
     sent: list[int] = []
     answer = api.predict(pieces(sent, 1), headers={"Content-Length": "9" * 30})
     assert (answer.status_code, sent) == (413, [])
@@ -281,7 +283,7 @@ async def slowly(content: bytes, sending: threading.Event, end: threading.Event)
         await asyncio.sleep(0.01)
 
 
-def test_who_sends_slowly_holds_no_more_memory_than_there_is_for_that(
+def test_a_body_is_refused_while_unfinished_bodies_fill_the_memory_limit(
     make_api: MakeApi, gate: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     api, content = make_api(), picture(SEVEN)
@@ -292,13 +294,13 @@ def test_who_sends_slowly_holds_no_more_memory_than_there_is_for_that(
     refused = api.predict(content, "image/png")
     assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
     assert error_of(refused) == "Too much is being sent at once. Try again in a second."
-    assert api.predict(body(SEVEN)).status_code == 200, "drawings have room of their own"
+    assert api.predict(body(SEVEN)).status_code == 200, "drawings have a memory limit of their own"
     gate.set()
     assert [one.result(SOON).json()["digit"] for one in slow] == [7] * 3
     assert api.predict(content, "image/png").status_code == 200
 
 
-def test_a_body_that_never_ends_is_given_up(
+def test_a_body_that_never_ends_times_out_and_frees_its_room(
     make_api: MakeApi, gate: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     api = make_api()
@@ -307,7 +309,7 @@ def test_a_body_that_never_ends_is_given_up(
     answer = api.predict(slowly(body(SEVEN), threading.Event(), gate))
     assert (answer.status_code, "seconds to arrive" in error_of(answer)) == (408, True)
     assert "408" in OPENAPI["paths"]["/predict"]["post"]["responses"]
-    assert api.predict(body(SEVEN)).status_code == 200, "its room is free again"
+    assert api.predict(body(SEVEN)).status_code == 200, "the memory that it took is free again"
 
 
 @pytest.mark.parametrize("path", ["/api", "/api/", "/api/nothing", "/api/predict/", "/api//health", "/api/%2e%2e/x"])
@@ -317,7 +319,7 @@ def test_an_unknown_path_is_not_found(api: Caller, method: str, path: str) -> No
     assert (answer.status_code, error_of(answer)) == (404, "There is nothing at this path. See /api/openapi.json.")
 
 
-def test_other_paths_are_left_to_the_pages(api: Caller) -> None:
+def test_paths_outside_the_api_are_left_to_the_pages(api: Caller) -> None:
     assert [api("GET", path).text for path in ("/", "/apis", "/api.json")] == ["a page"] * 3
 
 
@@ -325,7 +327,7 @@ def test_other_paths_are_left_to_the_pages(api: Caller) -> None:
     ("method", "path"),
     [("GET", "predict"), ("PUT", "predict"), ("OPTIONS", "predict"), ("POST", "models"), ("DELETE", "health")],
 )
-def test_another_method_is_refused(api: Caller, method: str, path: str) -> None:
+def test_an_unsupported_method_is_refused(api: Caller, method: str, path: str) -> None:
     answer = api(method, f"/api/{path}")
     assert (answer.status_code, "does not support that method" in error_of(answer)) == (405, True)
     assert answer.headers["allow"]
@@ -342,17 +344,17 @@ def test_pages_of_another_origin_are_refused(make_api: MakeApi, origin: str, met
 
 
 @pytest.mark.parametrize("origin", ["http://here", "https://here", "https://listed"])
-def test_own_pages_may_call(make_api: MakeApi, origin: str) -> None:
+def test_pages_of_own_and_listed_origins_may_call(make_api: MakeApi, origin: str) -> None:
     api = make_api(own_origins=["https://listed"])
     assert api.predict(body(SEVEN), headers={"Origin": origin}).json()["digit"] == 7
 
 
-def test_every_page_may_call_where_the_server_says_so(make_api: MakeApi) -> None:
+def test_every_page_may_call_if_the_server_allows_all_origins(make_api: MakeApi) -> None:
     api = make_api(own_origins=None)
     assert api.predict(body(SEVEN), headers={"Origin": "http://elsewhere"}).json()["digit"] == 7
 
 
-# Faults of the server
+# Server errors
 
 
 def test_a_model_that_cannot_be_loaded_is_reported(make_api: MakeApi) -> None:
@@ -363,7 +365,7 @@ def test_a_model_that_cannot_be_loaded_is_reported(make_api: MakeApi) -> None:
     assert (answer.status_code, error_of(answer)) == (503, "This model cannot be loaded. See the server's log.")
 
 
-def test_a_fault_of_ours_is_logged_and_says_nothing_of_the_inside(make_api: MakeApi) -> None:
+def test_an_unexpected_error_reaches_the_server_but_not_the_client(make_api: MakeApi) -> None:
     def faulty(_: str) -> Recogniser:
         raise ZeroDivisionError("secret")
 
@@ -384,7 +386,7 @@ def slow(gate: threading.Event, model: Recogniser) -> Callable[[str], Recogniser
 @pytest.mark.parametrize(
     ("content", "kind", "room"), [(body(SEVEN), "application/json", MAX_WAITING), (picture(SEVEN), "image/png", 8)]
 )
-def test_when_too_many_wait_the_next_are_refused_at_once(
+def test_requests_are_refused_at_once_when_too_many_wait(
     make_api: MakeApi, shipped_model: Recogniser, gate: threading.Event, content: bytes, kind: str, room: int
 ) -> None:
     api = make_api(slow(gate, shipped_model))
@@ -401,7 +403,7 @@ def test_when_too_many_wait_the_next_are_refused_at_once(
     assert api.predict(content, kind).status_code == 200
 
 
-def test_a_batcher_whose_worker_fails_tells_all_that_it_served_and_goes_on(shipped_model: Recogniser) -> None:
+def test_a_failing_batch_gives_all_its_items_the_error_and_the_next_is_served(shipped_model: Recogniser) -> None:
     reading = read_drawing(shipped_model, Drawing.from_points(SEVEN))
     served: list[list[str]] = []
 
@@ -424,7 +426,7 @@ def test_a_batcher_whose_worker_fails_tells_all_that_it_served_and_goes_on(shipp
     assert answers[6:] == [reading, reading]
 
 
-def test_a_line_whose_oldest_has_waited_too_long_turns_the_next_away(
+def test_a_request_is_refused_once_the_oldest_has_waited_too_long(
     shipped_model: Recogniser, gate: threading.Event
 ) -> None:
     reading = read_drawing(shipped_model, Drawing.from_points(SEVEN))
@@ -447,7 +449,7 @@ def test_a_line_whose_oldest_has_waited_too_long_turns_the_next_away(
         assert portal.call(ask) == [reading, reading]
 
 
-def test_refused_requests_leave_no_trace_in_the_queue(api: Caller) -> None:
+def test_refused_requests_take_up_no_place_in_the_queue(api: Caller) -> None:
     for _ in range(2 * MAX_WAITING):
         assert api.predict(body([])).status_code == 422
     assert api.predict(body(SEVEN)).status_code == 200
@@ -469,7 +471,7 @@ def test_pictures_do_not_hold_up_strokes(make_api: MakeApi, shipped_model: Recog
     assert not held_up.done()
 
 
-def test_the_server_answers_others_while_it_reads(
+def test_other_routes_answer_while_a_drawing_is_read(
     make_api: MakeApi, shipped_model: Recogniser, gate: threading.Event
 ) -> None:
     api = make_api(slow(gate, shipped_model))
@@ -478,7 +480,7 @@ def test_the_server_answers_others_while_it_reads(
     assert not reading.done()
 
 
-def test_answers_come_in_whatever_order_but_to_whom_they_belong(api: Caller) -> None:
+def test_concurrent_requests_each_get_their_own_answer(api: Caller) -> None:
     headers = {"Content-Type": "application/json"}
     asked = [
         (digit, api.begin("POST", "/api/predict", content=body(strokes), headers=headers))
@@ -491,7 +493,7 @@ def test_answers_come_in_whatever_order_but_to_whom_they_belong(api: Caller) -> 
 # Models, health and documentation
 
 
-def test_the_models_are_the_registry_s(api: Caller) -> None:
+def test_the_listed_models_are_those_of_the_registry(api: Caller) -> None:
     answer = api("GET", "/api/models").json()
     cards = {name: load_card(folder) for name, folder in model_folders().items()}
     assert [(model["name"], model["parameters"]) for model in answer["models"]] == [
@@ -517,7 +519,7 @@ def schema(path: str, method: str, status: int = 200) -> Any:
     return response["content"]["application/json"]["schema"]
 
 
-def test_the_document_lists_every_route_and_no_other(api: Caller, shipped_model: Recogniser) -> None:
+def test_the_openapi_document_lists_every_route_and_no_other(api: Caller, shipped_model: Recogniser) -> None:
     routes = [route for route in create_api(lambda _: shipped_model).routes if isinstance(route, Route)]
     offered = {route.path: {*(route.methods or ())} - {"HEAD"} for route in routes if route.path != "/openapi.json"}
     listed = {path: {method.upper() for method in methods} for path, methods in OPENAPI["paths"].items()}
@@ -525,7 +527,7 @@ def test_the_document_lists_every_route_and_no_other(api: Caller, shipped_model:
     assert api("GET", "/api/openapi.json").json() == OPENAPI
 
 
-def test_the_document_is_valid_json_schema_in_a_valid_frame() -> None:
+def test_the_openapi_responses_have_valid_fields_and_schemas() -> None:
     operations = [operation for path in OPENAPI["paths"].values() for operation in path.values()]
     for response in [response for operation in operations for response in operation["responses"].values()]:
         assert set(response) <= {"description", "headers", "content", "links"}  # OpenAPI 3.1's response object
@@ -533,12 +535,12 @@ def test_the_document_is_valid_json_schema_in_a_valid_frame() -> None:
 
 
 @pytest.mark.parametrize("path", ["/models", "/health"])
-def test_answers_are_as_documented(api: Caller, path: str) -> None:
+def test_models_and_health_answers_match_their_schemas(api: Caller, path: str) -> None:
     jsonschema.validate(api("GET", f"/api{path}").json(), schema(path, "get"))
 
 
 @pytest.mark.parametrize("strokes", [SEVEN, [[[0, 0]]], [[[0, 0], [1e-9, 9]], [[5, 5]]]])
-def test_requests_and_predictions_are_as_documented(api: Caller, strokes: Strokes) -> None:
+def test_predict_requests_and_answers_match_their_schemas(api: Caller, strokes: Strokes) -> None:
     request = OPENAPI["paths"]["/predict"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     jsonschema.validate({"strokes": strokes}, request)
     jsonschema.validate(api.predict(body(strokes)).json(), schema("/predict", "post"))
@@ -563,7 +565,7 @@ def assert_it_makes_sense(answer: httpx.Response) -> None:
     assert answer.headers["content-type"] == "application/json"
     assert answer.status_code == 200 or 400 <= answer.status_code < 500, answer.text
     documented = schema("/predict", "post", 200 if answer.status_code == 200 else 400)
-    # Not jsonschema.validate(): it would check the schema itself every time, which a test above has done already.
+    # Not jsonschema.validate(): it would check the schema itself every time, which an earlier test has done already.
     jsonschema.Draft202012Validator(documented).validate(answer.json())
     if answer.status_code == 200:
         assert sum(answer.json()["probabilities"]) == pytest.approx(1)
@@ -571,26 +573,26 @@ def assert_it_makes_sense(answer: httpx.Response) -> None:
 
 @many
 @given(st.binary(max_size=60))
-def test_any_bytes_are_answered(api: Caller, content: bytes) -> None:
+def test_any_bytes_get_a_well_formed_answer(api: Caller, content: bytes) -> None:
     assert_it_makes_sense(api.predict(content))
 
 
 @many
 @given(json_values, json_values)
-def test_any_json_is_answered(api: Caller, strokes: object, model: object) -> None:
+def test_any_json_gets_a_well_formed_answer(api: Caller, strokes: object, model: object) -> None:
     assert_it_makes_sense(api.predict(body(strokes)))
     assert_it_makes_sense(api.predict(body(SEVEN, model=model)))
 
 
 @many
 @given(st.lists(st.lists(points, max_size=6), max_size=5))
-def test_any_strokes_are_answered(api: Caller, strokes: Any) -> None:
+def test_any_strokes_get_a_well_formed_answer(api: Caller, strokes: Any) -> None:
     assert_it_makes_sense(api.predict(body(strokes)))
 
 
 @many
 @given(st.integers(0, len(body(SEVEN)) - 1), st.integers(0, 20), st.binary(max_size=5))
-def test_strokes_with_a_broken_spot_are_answered(api: Caller, at: int, length: int, instead: bytes) -> None:
+def test_a_damaged_drawing_gets_a_well_formed_answer(api: Caller, at: int, length: int, instead: bytes) -> None:
     whole = body(SEVEN)
     assert_it_makes_sense(api.predict(whole[:at] + instead + whole[at + length :]))
 
@@ -600,7 +602,7 @@ def test_strokes_with_a_broken_spot_are_answered(api: Caller, at: int, length: i
     st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=30)
     | st.sampled_from(["application/json", *IMAGE_TYPES])
 )
-def test_any_content_type_is_answered(api: Caller, kind: str) -> None:
+def test_any_content_type_gets_a_well_formed_answer(api: Caller, kind: str) -> None:
     assert_it_makes_sense(api.predict(body(SEVEN), kind))
 
 
@@ -609,7 +611,7 @@ def test_any_content_type_is_answered(api: Caller, kind: str) -> None:
     st.sampled_from(["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "BREW"]),
     st.lists(st.sampled_from(["predict", "models", "health", "openapi.json", "", "é", "%00"]) | st.text("a/%5")),
 )
-def test_any_method_and_path_are_answered(api: Caller, method: str, parts: list[str]) -> None:
+def test_any_method_and_path_get_a_json_answer(api: Caller, method: str, parts: list[str]) -> None:
     answer = api(method, httpx.URL("http://here", path="/api/" + "/".join(parts)))
     assert answer.status_code in (200, 404, 405, 415) and answer.headers["content-type"] == "application/json"
 
@@ -617,7 +619,9 @@ def test_any_method_and_path_are_answered(api: Caller, method: str, parts: list[
 @unheard
 @some
 @given(st.sampled_from(sorted(IMAGE_TYPES)), st.integers(0, 10**6), st.integers(0, 30), st.binary(max_size=8))
-def test_pictures_with_a_broken_spot_are_answered(api: Caller, kind: str, at: int, length: int, instead: bytes) -> None:
+def test_a_damaged_picture_gets_a_well_formed_answer(
+    api: Caller, kind: str, at: int, length: int, instead: bytes
+) -> None:
     whole = PICTURES[kind]
     at %= len(whole)
     assert_it_makes_sense(api.predict(whole[:at] + instead + whole[at + length :], kind))
@@ -626,7 +630,7 @@ def test_pictures_with_a_broken_spot_are_answered(api: Caller, kind: str, at: in
 @unheard
 @some
 @given(st.lists(st.tuples(st.sampled_from(CHUNKS), st.binary(max_size=40)), max_size=4))
-def test_pngs_with_strange_chunks_are_answered(api: Caller, chunks: list[tuple[bytes, bytes]]) -> None:
+def test_a_png_with_strange_chunks_gets_a_well_formed_answer(api: Caller, chunks: list[tuple[bytes, bytes]]) -> None:
     whole = PICTURES["image/png"]
     strange = [
         struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks

@@ -85,13 +85,13 @@ def answers(output: str) -> list[object]:
     return [line.get("digit", line.get("error")) for line in lines]
 
 
-def test_everything_is_read_in_order(run: Run, files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_predict_reads_all_its_inputs_in_order(run: Run, files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(ink(TWO, ONE))))
     code, out, err = run("predict", files / "seven.png", "-", files / "zipped.jsonl.gz")
     assert (code, answers(out), err) == (0, [7, 2, 1, 0], "")
 
 
-def test_an_answer_holds_all_there_is_to_know(run: Run, files: Path) -> None:
+def test_an_answer_of_predict_has_all_fields_of_a_reading(run: Run, files: Path) -> None:
     (line,) = run("predict", files / "seven.png")[1].splitlines()
     answer = json.loads(line)
     assert set(answer) == {
@@ -103,7 +103,7 @@ def test_an_answer_holds_all_there_is_to_know(run: Run, files: Path) -> None:
     assert answer["model"] == "ink-cnn"
 
 
-def test_errors_take_their_place_and_the_rest_goes_on(run: Run, files: Path) -> None:
+def test_predict_reports_errors_in_their_place_and_reads_the_rest(run: Run, files: Path) -> None:
     names = ["text.png", "plain.jsonl", "none.png", "cut.jsonl.gz", "blank.png", "none.jsonl", "seven.png"]
     code, out, err = run("predict", *(files / name for name in names))
     expected = ["not an image", 1, "not JSON", "no ink", 2, "none.png", "incomplete", "no ink", "none.jsonl", 7]
@@ -111,20 +111,20 @@ def test_errors_take_their_place_and_the_rest_goes_on(run: Run, files: Path) -> 
     assert all(str(part) in str(answer) for part, answer in zip(expected, answers(out), strict=True))
 
 
-def test_more_drawings_than_are_read_at_once_stay_in_order(run: Run, tmp_path: Path) -> None:
+def test_predict_keeps_the_order_of_more_drawings_than_fit_in_a_batch(run: Run, tmp_path: Path) -> None:
     (tmp_path / "many.jsonl").write_bytes(ink(*[ONE, TWO, []] * 100))
     assert answers(run("predict", tmp_path / "many.jsonl")[1]) == [1, 2, "There is no ink to read yet."] * 100
 
 
 @pytest.mark.parametrize("name", ["gpt", ""])
 @pytest.mark.parametrize("command", [["predict", "x.png"], ["evaluate"], ["prepare"]])
-def test_an_unknown_model_is_one_sentence_and_exit_code_1(run: Run, command: list[str], name: str) -> None:
+def test_an_unknown_model_gives_one_sentence_and_exit_code_1(run: Run, command: list[str], name: str) -> None:
     code, out, err = run(*command, "--model", name)
     assert (code, out) == (1, "")
     assert err.startswith(f"No model named {name!r}. Available: 'ink-cnn', 'ensemble'") and err.count("\n") == 1
 
 
-def test_as_a_process_it_reads_and_stops_when_no_one_listens(tmp_path: Path) -> None:
+def test_predict_ends_cleanly_when_its_reader_closes_the_pipe(tmp_path: Path) -> None:
     (tmp_path / "many.jsonl").write_bytes(ink(*[SEVEN] * 2000))
     command = f"set -o pipefail; {shlex.quote(sys.executable)} -m mnist_app predict many.jsonl | head -n 1"
     root = Path(__file__).parent.parent
@@ -146,7 +146,7 @@ def test_as_a_process_it_reads_and_stops_when_no_one_listens(tmp_path: Path) -> 
         ("predict seven.jsonl >&-", "Nothing can be written to standard output: it is closed.\n"),
     ],
 )
-def test_answers_that_cannot_be_written_are_one_sentence(tmp_path: Path, redirected: str, says: str) -> None:
+def test_output_that_cannot_be_written_is_reported_in_one_sentence(tmp_path: Path, redirected: str, says: str) -> None:
     (tmp_path / "seven.jsonl").write_bytes(ink(SEVEN))
     command = f"{shlex.quote(sys.executable)} -m mnist_app {redirected}"
     root = Path(__file__).parent.parent
@@ -155,7 +155,7 @@ def test_answers_that_cannot_be_written_are_one_sentence(tmp_path: Path, redirec
     assert (done.returncode, done.stderr) == (1, says)
 
 
-def test_another_disk_s_fault_is_not_called_standard_output_s(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_os_error_elsewhere_is_not_blamed_on_standard_output(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_: object) -> None:
         raise OSError(28, "No space left on device")
 
@@ -164,7 +164,7 @@ def test_another_disk_s_fault_is_not_called_standard_output_s(run: Run, monkeypa
         run("models")
 
 
-def test_what_is_ended_by_hand_while_it_loads_says_nothing_either(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupt_while_loading_ends_silently_with_exit_code_130(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt() -> None:
         raise KeyboardInterrupt
 
@@ -172,15 +172,15 @@ def test_what_is_ended_by_hand_while_it_loads_says_nothing_either(run: Run, monk
     assert run("models") == (130, "", "")
 
 
-def test_who_reads_tells_nobody(tmp_path: Path) -> None:
-    """ONNX Runtime would report to its makers and store an identifier of the machine in the user's home."""
+def test_predict_stores_nothing_in_the_home_folder(tmp_path: Path) -> None:
+    """By default, ONNX Runtime reports to its makers and stores an identifier of the machine in the user's home."""
     (tmp_path / "seven.jsonl").write_bytes(ink(SEVEN))
     home = tmp_path / "home"
     home.mkdir()
     done = subprocess.run(
         [sys.executable, "-m", "mnist_app", "predict", tmp_path / "seven.jsonl"],
         cwd=Path(__file__).parent.parent,
-        env={"HOME": str(home)},  # nothing from which it could infer that this is a test
+        env={"HOME": str(home)},  # no variable from which it could infer that this is a test
         capture_output=True,
         text=True,
     )
@@ -188,7 +188,7 @@ def test_who_reads_tells_nobody(tmp_path: Path) -> None:
     assert list(home.rglob("*")) == []
 
 
-def test_an_evaluation_in_json_has_the_keys_it_promises(run: Run, tiny_splits: Digits, files: Path) -> None:
+def test_evaluate_json_has_the_promised_keys_and_figures(run: Run, tiny_splits: Digits, files: Path) -> None:
     (files / "plain.jsonl").write_text(json.dumps({"strokes": SEVEN, "label": 7}) + "\n")
     (files / "zipped.jsonl.gz").write_bytes(gzip.compress(json.dumps({"strokes": TWO, "label": 3}).encode()))
     (files / "cut.jsonl.gz").unlink()
@@ -205,11 +205,11 @@ def test_an_evaluation_in_json_has_the_keys_it_promises(run: Run, tiny_splits: D
     assert sum(map(sum, report["confusion"])) == len(tiny_splits)
 
 
-def test_without_ink_the_json_says_so(run: Run, tiny_splits: Digits) -> None:
+def test_evaluate_json_has_null_for_ink_if_none_was_given(run: Run, tiny_splits: Digits) -> None:
     assert json.loads(run("evaluate", "--json", "--split", "test")[1])["ink"] is None
 
 
-def test_an_evaluation_in_words_has_a_row_for_each_digit(run: Run, tiny_splits: Digits) -> None:
+def test_evaluate_prints_a_row_for_each_digit(run: Run, tiny_splits: Digits) -> None:
     code, out, _ = run("evaluate")
     assert code == 0
     assert out.startswith("ink-cnn, validation split, 64 digits: ")
@@ -225,17 +225,17 @@ def hard_digits(monkeypatch: pytest.MonkeyPatch, validation: Digits) -> Digits:
 
 
 @pytest.mark.parametrize("shipped", ["ink-cnn", "mnist-cnn", "robust-cnn", "ensemble"])
-def test_every_shipped_model_predicts(run: Run, files: Path, shipped: str) -> None:
+def test_every_shipped_model_reads_a_picture(run: Run, files: Path, shipped: str) -> None:
     (line,) = run("predict", files / "seven.png", "--model", shipped)[1].splitlines()
     assert (json.loads(line)["digit"], json.loads(line)["model"]) == (7, shipped)
 
 
 @pytest.mark.parametrize("is_default", [False, True])
 @pytest.mark.parametrize("shipped", ["ink-cnn", "mnist-cnn"])
-def test_the_mistakes_are_those_of_the_model_that_is_evaluated(
+def test_the_mistakes_file_lists_the_mistakes_of_the_evaluated_model(
     run: Run, hard_digits: Digits, tmp_path: Path, shipped: str, is_default: bool
 ) -> None:
-    """Compares with a count from the logits, one by one, for a model that was copied under another name."""
+    """For a model copied under another name, compares with a count of its logits, one by one."""
     shutil.copytree(find_model(shipped), user_models_folder() / "renamed")
     if is_default:
         make_default("renamed")
@@ -259,7 +259,7 @@ def test_the_mistakes_are_those_of_the_model_that_is_evaluated(
     assert json.loads(out)["accuracy"] == pytest.approx(1 - len(found) / len(hard_digits))
 
 
-def test_what_has_been_learned_is_not_evaluated_as_the_help_says(
+def test_evaluate_does_not_accept_the_train_split(
     run: Run, hard_digits: Digits, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit):
@@ -271,13 +271,13 @@ def test_what_has_been_learned_is_not_evaluated_as_the_help_says(
     assert not (tmp_path / "mistakes.csv").exists()
 
 
-def test_a_split_that_is_not_there_is_one_sentence(run: Run, no_mnist: None) -> None:
+def test_a_missing_split_is_an_error_that_names_the_download_command(run: Run, no_mnist: None) -> None:
     code, out, err = run("evaluate", "--split", "test")
     assert (code, out) == (1, "")
     assert "python -m mnist_app data fetch" in err
 
 
-def test_a_trained_model_has_a_card_that_tells_how(run: Run, tiny_splits: Digits) -> None:
+def test_a_trained_models_card_records_how_it_was_trained(run: Run, tiny_splits: Digits) -> None:
     code, out, _ = run("train", "--name", "mine", "--epochs", "1", "--batch-size", "32", "--seed", "4")
     card = load_card(find_model("mine"))
     assert (code, f"Saved {user_models_folder() / 'mine'}: validation" in out) == (0, True)
@@ -297,7 +297,7 @@ def got_meanwhile(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mnist_app.training.trainer.train", train_meanwhile)
 
 
-def test_a_name_that_somebody_got_meanwhile_stays_theirs(
+def test_a_name_taken_during_the_training_stays_with_the_other_model(
     run: Run, tiny_splits: Digits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     got_meanwhile("mine", monkeypatch)
@@ -310,7 +310,7 @@ def test_a_name_that_somebody_got_meanwhile_stays_theirs(
     assert {path.name for path in user_models_folder().iterdir()} == {"mine", "mine-2"}
 
 
-def test_a_model_that_finds_no_place_is_kept_and_said_where(
+def test_a_model_that_cannot_be_moved_into_place_is_kept_and_its_path_reported(
     run: Run, tiny_splits: Digits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(made: Path, taken: list[str]) -> str:
@@ -322,7 +322,7 @@ def test_a_model_that_finds_no_place_is_kept_and_said_where(
     assert load_model(Path(err.split("The model is in ")[1].strip().removesuffix("."))).card.name == "mine"
 
 
-def test_a_training_that_fails_leaves_nothing(run: Run, tiny_splits: Digits, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_training_that_fails_leaves_no_files(run: Run, tiny_splits: Digits, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> Iterator[BatchReport | EpochReport]:
         raise AppError("no")
 
@@ -331,7 +331,7 @@ def test_a_training_that_fails_leaves_nothing(run: Run, tiny_splits: Digits, mon
     assert list(user_models_folder().iterdir()) == []
 
 
-def test_what_was_trained_takes_16_bits_a_weight_and_is_measured_so(
+def test_a_trained_model_is_saved_and_measured_with_16_bit_weights(
     run: Run, tiny_splits: Digits, tmp_path: Path
 ) -> None:
     run("train", "--output", tmp_path / "model", "--epochs", "1", "--batch-size", "16")
@@ -342,7 +342,7 @@ def test_what_was_trained_takes_16_bits_a_weight_and_is_measured_so(
     assert model.card.metrics["test"]["accuracy"] == float((read == tiny_splits.labels).mean())
 
 
-def test_the_cards_command_makes_the_same_weights_again(run: Run, tiny_splits: Digits, tmp_path: Path) -> None:
+def test_the_command_on_a_card_reproduces_the_weights(run: Run, tiny_splits: Digits, tmp_path: Path) -> None:
     folder = tmp_path / "with a space" / "model"
     run("train", "--output", folder, "--epochs", "1", "--batch-size", "16")
     before = (folder / "model.safetensors").read_bytes()
@@ -353,7 +353,9 @@ def test_the_cards_command_makes_the_same_weights_again(run: Run, tiny_splits: D
     assert (folder / "model.safetensors").read_bytes() == before
 
 
-def test_members_answer_together(run: Run, tiny_splits: Digits, tmp_path: Path, files: Path) -> None:
+def test_an_ensemble_combines_the_answers_and_cards_of_its_members(
+    run: Run, tiny_splits: Digits, tmp_path: Path, files: Path
+) -> None:
     members = [tmp_path / architecture for architecture in MEMBERS]
     for member in members:
         start = ["train", "--architecture", member.name, "--epochs", "1", "--batch-size", "16"]
@@ -381,7 +383,7 @@ def test_members_answer_together(run: Run, tiny_splits: Digits, tmp_path: Path, 
     assert json.loads(run("predict", files / "seven.png", "--model", "together")[1])["model"] == "together"
 
 
-def test_a_model_may_be_named_where_a_folder_may(run: Run, tmp_path: Path) -> None:
+def test_commands_that_take_a_models_folder_also_take_its_name(run: Run, tmp_path: Path) -> None:
     shutil.copytree(find_model("ink-cnn"), user_models_folder() / "mine")
     learned = "'ink-cnn' has learned from ink. Name its twins, trained --without some collections.\n"
     assert run("calibrate", "mine")[::2] == (1, learned)
@@ -395,7 +397,7 @@ def test_a_model_may_be_named_where_a_folder_may(run: Run, tmp_path: Path) -> No
         assert err.startswith("There is no folder 'nope'. No model named 'nope'. Available: 'ink-cnn', ")
 
 
-def test_other_networks_are_no_members(run: Run, tmp_path: Path) -> None:
+def test_combine_refuses_networks_of_other_architectures(run: Run, tmp_path: Path) -> None:
     code, _, err = run("combine", find_model("mnist-cnn"), find_model("robust-cnn"), "--output", tmp_path / "x")
     assert code == 1
     assert err == ("An ensemble needs models with the architectures handnet, unpadded-3, unpadded-5, in this order.\n")
@@ -403,7 +405,7 @@ def test_other_networks_are_no_members(run: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("architecture", "answers_with"), [("convnet", 10), ("handnet", 11)])
-def test_any_network_learns_from_ink(
+def test_networks_with_and_without_refusal_learn_from_ink(
     run: Run, tiny_splits: Digits, tmp_path: Path, architecture: str, answers_with: int
 ) -> None:
     (tmp_path / "some.jsonl").write_text(json.dumps({"strokes": SEVEN, "label": 7}) + "\n")
@@ -415,9 +417,7 @@ def test_any_network_learns_from_ink(
     assert (model.card.config["ink"]["nondigits"] > 0) == (answers_with == 11)
 
 
-def test_what_is_ended_by_hand_says_nothing_and_has_a_code_of_its_own(
-    run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_interrupted_command_ends_silently_with_exit_code_130(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
@@ -425,7 +425,7 @@ def test_what_is_ended_by_hand_says_nothing_and_has_a_code_of_its_own(
     assert run("models") == (130, "", "")
 
 
-def test_where_nothing_can_be_written_is_said_before_the_training(
+def test_an_output_folder_that_cannot_be_written_is_reported_before_training(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "file" / "models" / "mine"
@@ -435,12 +435,12 @@ def test_where_nothing_can_be_written_is_said_before_the_training(
     assert (code, err) == (1, f"{folder} could not be written: Not a directory.\n")
 
 
-def test_a_collection_that_is_kept_out_of_nothing_is_refused(run: Run, tmp_path: Path) -> None:
+def test_the_option_without_is_refused_if_no_ink_is_given(run: Run, tmp_path: Path) -> None:
     code, _, err = run("train", "--output", tmp_path / "x", "--without", "pendigits")
     assert (code, err) == (1, "--without only applies to ink. Name the ink's folder with --ink.\n")
 
 
-def test_what_has_learned_from_ink_is_calibrated_by_twins_alone(run: Run, tmp_path: Path) -> None:
+def test_calibrate_needs_twins_for_a_model_that_learned_from_ink(run: Run, tmp_path: Path) -> None:
     shutil.copytree(find_model("ink-cnn"), tmp_path / "mine")
     before = (tmp_path / "mine" / "card.json").read_bytes()
     code, _, err = run("calibrate", tmp_path / "mine")
@@ -467,13 +467,15 @@ def test_what_has_learned_from_ink_is_calibrated_by_twins_alone(run: Run, tmp_pa
         ("2", "--workers only applies to ink. Name the ink's folder with --ink."),
     ],
 )
-def test_workers_that_have_nothing_to_do_are_refused(run: Run, tmp_path: Path, workers: str, sentence: str) -> None:
+def test_negative_workers_and_workers_without_ink_are_refused(
+    run: Run, tmp_path: Path, workers: str, sentence: str
+) -> None:
     arguments = ("train", "--output", tmp_path / "x", "--preset", "quick", "--workers", workers)
     assert run(*arguments)[::2] == (1, f"{sentence}\n")
     assert not (tmp_path / "x").exists()
 
 
-def test_a_model_is_given_a_pen_and_calibrated_with_it(run: Run, tmp_path: Path, tiny_splits: Digits) -> None:
+def test_a_model_gets_a_pen_network_and_is_calibrated_with_it(run: Run, tmp_path: Path, tiny_splits: Digits) -> None:
     for name in ("first", "second"):
         digits = ((ONE, 1), (SEVEN, 7), (TWO, 2), (ZERO, 0))
         lines = "\n".join(json.dumps({"strokes": strokes, "label": label}) for strokes, label in digits)
@@ -494,7 +496,7 @@ def test_a_model_is_given_a_pen_and_calibrated_with_it(run: Run, tmp_path: Path,
     assert run("predict", tmp_path / "first.jsonl", "--model", "mine")[0] == 0
 
 
-def test_a_pen_that_cannot_be_given_is_refused(run: Run, tmp_path: Path) -> None:
+def test_the_pen_command_refuses_unsuitable_models_and_negative_workers(run: Run, tmp_path: Path) -> None:
     assert run("pen", find_model("mnist-cnn"), "--ink", tmp_path)[::2] == (
         1,
         "'mnist-cnn' cannot have a pen network: it has not learned from ink, or cannot refuse.\n",
@@ -505,7 +507,7 @@ def test_a_pen_that_cannot_be_given_is_refused(run: Run, tmp_path: Path) -> None
     )
 
 
-def test_a_training_under_attack_says_so_on_its_card_and_is_calibrated(run: Run, tiny_splits: Digits) -> None:
+def test_a_model_trained_under_attack_says_so_on_its_card_and_can_be_calibrated(run: Run, tiny_splits: Digits) -> None:
     run("train", "--name", "tough", "--preset", "quick", "--batch-size", "16", "--attack-levels", "32")
     card = load_card(find_model("tough"))
     assert "--attack-levels 32" in card.command and card.config["attack_levels"] == 32
@@ -532,7 +534,7 @@ def test_a_training_under_attack_says_so_on_its_card_and_is_calibrated(run: Run,
         (["--name", "x", "--attack-levels", "200"], "attack_levels must be between 0 and 127, not 200"),
     ],
 )
-def test_what_cannot_be_trained_is_refused_at_once(
+def test_train_refuses_bad_names_and_options_at_once(
     run: Run, tiny_splits: Digits, arguments: list[str], says: str
 ) -> None:
     code, _, err = run("train", *arguments)
@@ -540,25 +542,23 @@ def test_what_cannot_be_trained_is_refused_at_once(
     assert not user_models_folder().exists()
 
 
-def test_a_deleted_model_s_name_waits_for_it(run: Run) -> None:
+def test_the_name_of_a_deleted_model_stays_reserved(run: Run) -> None:
     shutil.copytree(find_model("mnist-cnn"), user_models_folder() / "mine")
     delete_model("mine")
     code, _, err = run("train", "--name", "mine")
     assert (code, err) == (1, "'mine' was deleted and can still be restored. Choose another name.\n")
 
 
-def test_training_never_replaces_what_is_no_model(
+def test_training_never_replaces_a_folder_that_is_not_a_model(
     run: Run, tiny_splits: Digits, files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mnist_app.training.train.train", lambda *_: pytest.fail("it trained first"))
+    monkeypatch.setattr("mnist_app.training.trainer.train", lambda *_: pytest.fail("it trained first"))
     code, _, err = run("train", "--output", files, "--epochs", "1")
     assert (code, "is not a model" in err) == (1, True)
     assert (files / "seven.png").exists()
 
 
-def test_help_names_what_every_option_is_with_defaults_and_choices(
-    run: Run, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_help_explains_options_with_their_defaults_and_choices(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
         run("train", "--help")
     out = " ".join(capsys.readouterr().out.split())
@@ -571,7 +571,7 @@ def test_help_names_what_every_option_is_with_defaults_and_choices(
     assert "whose lines are answered 256 at a time" in " ".join(capsys.readouterr().out.split())
 
 
-def test_only_what_came_with_the_app_is_shipped(run: Run) -> None:
+def test_prepare_ships_only_models_that_came_with_the_app(run: Run) -> None:
     shutil.copytree(find_model("mnist-cnn"), user_models_folder() / "mine")
     code, out, err = run("prepare", "--ship", "--model", "mine")
     assert (code, out) == (1, "")
@@ -591,7 +591,7 @@ def test_a_missing_test_split_is_noticed_before_the_training(
     assert run("train", "--name", "x") == (1, "", "no test split\n")
 
 
-def test_a_schedule_is_chosen_and_stands_on_the_card(run: Run, tiny_splits: Digits) -> None:
+def test_the_chosen_schedule_is_recorded_on_the_card(run: Run, tiny_splits: Digits) -> None:
     assert run("train", "--name", "mine", "--epochs", "1", "--schedule", "constant")[0] == 0
     card = load_card(find_model("mine"))
     assert "--schedule constant" in card.command and card.config["schedule"] == "constant"
@@ -604,7 +604,7 @@ def test_a_schedule_is_chosen_and_stands_on_the_card(run: Run, tiny_splits: Digi
 
 @pytest.fixture
 def a_small_lab(monkeypatch: pytest.MonkeyPatch, nothing_shipped: Path, tiny_digits: Digits) -> list[str]:
-    """Two toys and two studies that finish at once; returns the names of those that ran, in order."""
+    """A lab of two toys and two studies that finish at once; returns the names of those that ran, in order."""
     done: list[str] = []
     toys = [Contender(name, f"A {name}", NETWORK, "", "as one likes", never) for name in ("ball", "kite")]
 
@@ -628,13 +628,13 @@ def never(_: TrainingData) -> Fitted:
     raise AssertionError
 
 
-def test_the_lab_measures_all_and_goes_on_where_it_stopped(run: Run, a_small_lab: list[str]) -> None:
+def test_the_lab_measures_all_models_and_resumes_where_it_stopped(run: Run, a_small_lab: list[str]) -> None:
     code, out, err = run("lab")
     first, second, third = out.splitlines()
     assert (second, third) == ("2/2 A kite: not measured. It rained.", "effects: done")
     assert code == 1 and err.endswith("1 of 2 could not be measured; the reasons are above.\n")
     assert first.startswith("1/2 A ball: 90.00%")
-    assert a_small_lab == ["ball", "kite", "effects"], "the study that needs ink can wait for it"
+    assert a_small_lab == ["ball", "kite", "effects"], "without ink, the study that needs it is skipped"
     (lab_folder() / "kite" / "figures.json").unlink()
     assert "(measured before)" in run("lab")[1].splitlines()[0]
     assert a_small_lab[3:] == ["kite"]
@@ -642,7 +642,7 @@ def test_the_lab_measures_all_and_goes_on_where_it_stopped(run: Run, a_small_lab
     assert a_small_lab[4:] == ["ball", "effects"]
 
 
-def test_the_lab_ships_what_it_has_and_no_rehearsal(
+def test_the_lab_ships_its_results_but_not_those_of_a_quick_run(
     run: Run, a_small_lab: list[str], nothing_shipped: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = run("lab", "--models", "ball", "effects", "--ship")[1]
@@ -653,7 +653,7 @@ def test_the_lab_ships_what_it_has_and_no_rehearsal(
     assert end.value.code == 2 and "not allowed with argument --quick" in capsys.readouterr().err
 
 
-def test_what_the_lab_cannot_do_is_said_before_it_does_anything(run: Run, a_small_lab: list[str]) -> None:
+def test_the_lab_refuses_impossible_requests_before_it_starts(run: Run, a_small_lab: list[str]) -> None:
     assert run("lab", "--models", "car") == (
         *(1, ""),
         "Nothing in the lab is called 'car'. There are: ball, kite, effects, transfer.\n",
@@ -664,7 +664,7 @@ def test_what_the_lab_cannot_do_is_said_before_it_does_anything(run: Run, a_smal
     assert a_small_lab == []
 
 
-def test_a_model_of_the_lab_is_asked_by_its_name(run: Run, a_toy: Path, files: Path) -> None:
+def test_a_lab_model_predicts_by_name_but_cannot_be_taught_or_calibrated(run: Run, a_toy: Path, files: Path) -> None:
     code, out, err = run("predict", "--model", "toy", files / "seven.png")
     assert (code, json.loads(out)["model"], err) == (0, "toy", "")
     (files / "cut.jsonl.gz").write_bytes(gzip.compress(json.dumps({"strokes": SEVEN, "label": 7}).encode()))
@@ -674,7 +674,7 @@ def test_a_model_of_the_lab_is_asked_by_its_name(run: Run, a_toy: Path, files: P
     assert "toy" not in run("models")[1]
 
 
-def test_the_source_of_the_digits_is_shown(run: Run, toy_mnist: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_data_shows_the_source_of_the_digits(run: Run, toy_mnist: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run("data", "show")[1] == "Source: the embedded sample. Splits: validation.\n"
     monkeypatch.setenv("MNIST_APP_DATA", "/nope")
     says = "/nope/MNIST/raw/train-images-idx3-ubyte is missing. Put the original there, or unset MNIST_APP_DATA.\n"
@@ -685,7 +685,7 @@ def test_the_source_of_the_digits_is_shown(run: Run, toy_mnist: Path, monkeypatc
     )
 
 
-def test_a_mirror_that_is_not_there_is_one_sentence(run: Run, no_mnist: None) -> None:
+def test_an_unreachable_mirror_is_reported_in_one_sentence(run: Run, no_mnist: None) -> None:
     code, _, err = run("data", "fetch", "--mirror", "http://127.0.0.1:1")
     assert (code, "cannot be reached" in err, err.count("\n")) == (1, True, 1)
 

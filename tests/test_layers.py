@@ -69,40 +69,36 @@ def go_round(below: dict[str, set[str]]) -> set[str]:
     return set(remaining)
 
 
-def test_the_map_is_the_code() -> None:
+def test_each_layer_imports_exactly_what_the_map_says() -> None:
     layers = {layer(path) for path in FILES} - {"web", "__init__"}
     assert {name: ours(*(path for path in FILES if layer(path) == name)) - {name} for name in layers} == MAP
 
 
-def test_the_screen_imports_what_is_below_it() -> None:
+def test_the_web_folder_never_imports_the_command_line() -> None:
     assert ours(*(path for path in FILES if layer(path) == "web")) <= {*MAP, "web"} - {"__main__"}
 
 
-def test_imports_never_go_round_in_circles() -> None:
+def test_there_are_no_import_cycles() -> None:
     assert go_round(MAP) == set()
     modules = {".".join(path.relative_to(ROOT).with_suffix("").parts): set(imports(path)) for path in FILES}
     assert go_round(modules) == set()
 
 
-def test_only_the_screen_knows_streamlit() -> None:
+def test_only_the_web_folder_imports_streamlit() -> None:
     knowing = {layer(path) for path in FILES if any(name.split(".")[0] == "streamlit" for name in imports(path))}
     assert knowing == {"web"}
 
 
-def test_only_the_api_speaks_http() -> None:
+def test_only_the_api_and_the_web_folder_import_http_libraries() -> None:
     speaking = {layer(path) for path in FILES if any(name.split(".")[0] in HTTP for name in imports(path))}
     assert speaking <= {"api", "web"}
 
 
-def test_only_the_process_that_tells_mlflow_imports_it() -> None:
+def test_only_the_recorder_module_imports_mlflow() -> None:
     importing = [path.stem for path in FILES if any(name.split(".")[0] == "mlflow" for name in imports(path))]
     assert importing == ["recorder"]
 
 
-def test_the_core_never_sees_the_screen() -> None:
-    assert [name for name, below in MAP.items() if "web" in below] == []
-
-
-def test_every_folder_of_code_is_a_package_that_is_installed() -> None:
+def test_pyproject_installs_exactly_the_folders_that_contain_code() -> None:
     folders = {".".join(path.parent.relative_to(ROOT).parts) for path in FILES}
     assert set(tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]) == folders

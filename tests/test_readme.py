@@ -1,4 +1,4 @@
-"""What the READMEs say is compared with the code and the figures."""
+"""Compares what the READMEs say with the code and the measured figures."""
 
 import re
 import subprocess
@@ -38,7 +38,7 @@ def test_the_tree_names_every_file_of_the_app_and_no_other() -> None:
     assert files_in_the_tree() - {".streamlit/config.toml"} == on_disk
 
 
-def test_every_command_in_the_readme_is_understood() -> None:
+def test_every_command_in_the_readmes_can_be_parsed() -> None:
     parser = _parser()
     commands = re.findall(r"python -m mnist_app ([^#`\n]+)", ALL)
     assert len(commands) >= 5
@@ -46,38 +46,38 @@ def test_every_command_in_the_readme_is_understood() -> None:
         parser.parse_args(command.split())
 
 
-def test_every_setting_in_the_readme_is_read_somewhere() -> None:
+def test_every_setting_in_the_readme_appears_in_the_code() -> None:
     names = set(re.findall(r"`((?:MNIST_APP|INK)_[A-Z_]+)`", FRONT))
     code = "".join((ROOT / path).read_text() for path in tracked("*.py"))
     assert names
     assert {name for name in names if f'"{name}"' not in code} == set()
 
 
-def test_every_picture_and_file_that_is_linked_is_there() -> None:
+def test_every_linked_picture_and_file_exists() -> None:
     for page in PAGES:
         links = re.findall(r"\]\(([^)#]+)", page.read_text())
         assert links
         assert [link for link in links if not (page.parent / link).exists()] == []
 
 
-def test_every_heading_that_is_linked_is_there() -> None:
+def test_every_linked_heading_exists() -> None:
     headings = {re.sub(r"[^a-z -]", "", line.lower()).strip().replace(" ", "-") for line in WEIGHTS.splitlines()}
     anchors = re.findall(r"weights/README\.md#([a-z-]+)", FRONT)
     assert anchors and set(anchors) <= headings
 
 
-def test_nothing_was_left_behind() -> None:
-    assert not re.search(r"@[A-Z]+@|^[<>=]{7}( |$)", ALL, re.MULTILINE)  # a placeholder, a merge's marks
+def test_no_placeholder_or_merge_marker_is_left_in_the_readmes() -> None:
+    assert not re.search(r"@[A-Z]+@|^[<>=]{7}( |$)", ALL, re.MULTILINE)  # placeholders, merge markers
 
 
-def test_no_figure_is_told_twice() -> None:
+def test_no_two_table_rows_in_the_readmes_share_a_long_label() -> None:
     firsts = [line.split("|")[1].strip() for line in ALL.splitlines() if line.startswith("| ")]
     told = [first for first in firsts if len(first) > 20]
     assert told
     assert sorted(set(told)) == sorted(told)
 
 
-def test_the_lab_s_table_is_what_was_measured_best_first() -> None:
+def test_the_labs_table_shows_the_measured_figures_best_first() -> None:
     measured = [found for path in SHIPPED_LAB.glob(f"*/{FIGURES}") if (found := read_figures(path.parent))]
     rows = [
         line.strip("| ").split(" | ") for line in WEIGHTS.split("| learned in s |")[1].split("\n\n")[0].splitlines()[2:]
@@ -93,7 +93,9 @@ def test_the_lab_s_table_is_what_was_measured_best_first() -> None:
     assert accuracies == sorted(accuracies, reverse=True)
 
 
-def test_make_run_and_make_test_are_targets() -> None:
+def test_every_make_target_in_the_readme_exists() -> None:
     makefile = (ROOT / "Makefile").read_text()
-    for target in re.findall(r"make (\w+)", FRONT):
+    targets = re.findall(r"make (\w+)", FRONT)
+    assert targets
+    for target in targets:
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target

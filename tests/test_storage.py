@@ -5,7 +5,7 @@ from pathlib import Path
 from mnist_app.storage import ABANDONED, clear_abandoned
 
 
-def test_only_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
+def test_only_hidden_folders_abandoned_long_ago_are_removed(tmp_path: Path) -> None:
     long_ago = time.time() - ABANDONED - 60
     for name, when in ((".killed", long_ago), (".at-work", time.time()), ("kept", long_ago)):
         (tmp_path / name).mkdir()

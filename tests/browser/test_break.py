@@ -1,4 +1,4 @@
-"""The page Break it on purpose, by keyboard, and on a phone."""
+"""The page "Break it on purpose", by keyboard and on a phone."""
 
 import re
 
@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 from .visitor import Visitor
 
 
-def test_a_digit_is_turned_and_attacked_by_keyboard_alone(visitor: Visitor) -> None:
+def test_a_digit_is_rotated_and_attacked_by_keyboard_alone(visitor: Visitor) -> None:
     page, keys = visitor.page, visitor.page.keyboard
     page.get_by_role("link", name="Break it").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Break it on purpose")

@@ -24,11 +24,11 @@ def disconnected(page: Page, cable: Cable) -> Iterator[None]:
     expect(page.locator(CONNECTED)).to_have_count(1)
 
 
-def test_a_stroke_drawn_while_the_connection_was_broken_is_read_once_it_is_back(page: Page, cable: Cable) -> None:
+def test_a_stroke_drawn_while_disconnected_is_read_after_reconnecting(page: Page, cable: Cable) -> None:
     visitor = Visitor(page).open(f"http://127.0.0.1:{cable.port}")
     with disconnected(page, cable):
         visitor.draw(TWO)
-        visitor.page.wait_for_timeout(500)  # the canvas reports, but nobody receives it
+        visitor.page.wait_for_timeout(500)  # the canvas reports the ink, but nobody receives it
     expect(visitor.digit).to_have_text("2")
     expect(page.locator(".steps figure").first).to_be_visible()
     drawn = visitor.inked_pixels()
@@ -40,7 +40,7 @@ def test_a_stroke_drawn_while_the_connection_was_broken_is_read_once_it_is_back(
     visitor.expect_ink(0)
 
 
-def test_what_nobody_would_hear_of_cannot_be_said(page: Page, cable: Cable) -> None:
+def test_a_correction_cannot_be_made_while_disconnected(page: Page, cable: Cable) -> None:
     visitor = Visitor(page).open(f"http://127.0.0.1:{cable.port}")
     visitor.draw(SEVEN)
     visitor.settle()
@@ -53,7 +53,7 @@ def test_what_nobody_would_hear_of_cannot_be_said(page: Page, cable: Cable) -> N
     expect(page.get_by_text("Kept: that was a 7.")).to_be_visible()
 
 
-def test_an_undo_whose_answer_was_lost_takes_nothing_else_with_it(page: Page, cable: Cable) -> None:
+def test_an_undo_whose_answer_is_lost_removes_exactly_one_stroke(page: Page, cable: Cable) -> None:
     visitor = Visitor(page).open(f"http://127.0.0.1:{cable.port}")
     visitor.draw(SEVEN[:1])
     visitor.settle()
@@ -62,7 +62,7 @@ def test_an_undo_whose_answer_was_lost_takes_nothing_else_with_it(page: Page, ca
     visitor.settle()
     cable.is_one_way = True
     visitor.page.keyboard.press("Control+z")
-    page.wait_for_timeout(500)  # meanwhile the server receives it
+    page.wait_for_timeout(500)  # meanwhile the server receives the press
     with disconnected(page, cable):
         cable.is_one_way = False
     visitor.settle()
@@ -72,8 +72,8 @@ def test_an_undo_whose_answer_was_lost_takes_nothing_else_with_it(page: Page, ca
     expect(visitor.digit).to_have_text("7")
 
 
-def test_a_canvas_is_here_without_the_network_once_there_was_one(page: Page, cable: Cable) -> None:
-    """If its styles are requested but do not arrive, Streamlit shows a red error until the next reload."""
+def test_the_canvas_styles_are_fetched_over_the_network_only_once(page: Page, cable: Cable) -> None:
+    """If a canvas requests its styles and they do not arrive, Streamlit shows a red error until the next reload."""
     visitor = Visitor(page).open(f"http://127.0.0.1:{cable.port}")
     visitor.draw(SEVEN)
     visitor.settle()
@@ -88,7 +88,7 @@ def test_a_canvas_is_here_without_the_network_once_there_was_one(page: Page, cab
     assert asked[0] > 0 and not any(asked[1:])
 
 
-def test_who_draws_while_the_server_is_started_anew_goes_on_as_before(page: Page, tmp_path: Path) -> None:
+def test_a_drawing_can_be_continued_after_a_server_restart(page: Page, tmp_path: Path) -> None:
     port = free_port()
     server = serve(tmp_path, port=port)
     visitor = Visitor(page).open(next(server))
@@ -109,7 +109,7 @@ def test_who_draws_while_the_server_is_started_anew_goes_on_as_before(page: Page
     assert next(server, None) is None
 
 
-def test_a_page_with_a_part_that_did_not_come_is_loaded_again_once_there_is_a_network(page: Page, cable: Cable) -> None:
+def test_a_page_that_loaded_in_part_reloads_once_the_network_is_back(page: Page, cable: Cable) -> None:
     visitor = Visitor(page).open(f"http://127.0.0.1:{cable.port}")
     visitor.draw(SEVEN)
     visitor.settle()

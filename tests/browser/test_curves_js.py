@@ -1,4 +1,4 @@
-"""The curves and their slider on their own: no server, no Streamlit."""
+"""The curves and their slider by themselves, without server or Streamlit."""
 
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ def mount(page: Page, timeline: Any = None, extra: dict[str, Any] | None = None)
 
 
 def corners(page: Page) -> list[list[float]]:
-    """Return the points of the curve of the 1, in percent from the left and from the top."""
+    """Return the points of the curve for the digit 1, in percent from the left and from the top."""
     points = page.locator("polyline").nth(1).get_attribute("points") or ""
     return [[float(value) for value in point.split(",")] for point in points.split()]
 
@@ -42,23 +42,23 @@ def cursor(page: Page) -> float:
     return float(style.removeprefix("left: ").removesuffix("%;"))
 
 
-def test_the_curves_stand_where_the_time_was_and_stay_level_while_the_pen_rests(page: Page) -> None:
+def test_curves_follow_the_pens_time_and_stay_level_while_it_rests(page: Page) -> None:
     mount(page, TIMELINE, GROWN)
     assert corners(page) == [[10, 0], [20, 0], [95, 0], [95, 100], [100, 100]]
 
 
-def test_all_ten_have_a_curve_and_so_has_doubt_and_those_that_rise_a_name(page: Page) -> None:
+def test_every_answer_has_a_curve_but_only_curves_that_rise_have_a_name(page: Page) -> None:
     mount(page)
     expect(page.locator("polyline")).to_have_count(11)
     assert page.locator(".chart .name").all_inner_texts() == ["1", "7"]
 
 
-def test_between_two_points_the_pen_went_evenly(page: Page) -> None:
+def test_times_between_two_points_of_the_timeline_are_interpolated(page: Page) -> None:
     mount(page, [{"way": 50, "time": 0}, {"way": 50, "time": 20}, {"way": 150, "time": 120}], GROWN)
     assert [x for x, _ in corners(page)] == [0, 37.5, 68.75, 100]
 
 
-def test_without_times_pictures_stand_one_by_one(page: Page) -> None:
+def test_without_times_pictures_are_evenly_spaced(page: Page) -> None:
     mount(page, None, GROWN)
     assert [x for x, _ in corners(page)] == [0, 33.33, 66.67, 100]
     expect(page.get_by_role("slider", name="Share")).to_have_value("1")
@@ -66,13 +66,13 @@ def test_without_times_pictures_stand_one_by_one(page: Page) -> None:
     expect(page.get_by_role("button", name="Replay", exact=True)).to_be_visible()
 
 
-def test_what_is_no_drawing_is_never_timed(page: Page) -> None:
+def test_without_a_growing_drawing_there_are_no_times_and_no_replay(page: Page) -> None:
     mount(page, TIMELINE)
     assert [x for x, _ in corners(page)] == [0, 33.33, 66.67, 100]
     expect(page.get_by_role("button")).to_have_count(0)
 
 
-def test_slider_cursor_and_label_tell_the_time(page: Page) -> None:
+def test_slider_cursor_and_label_show_the_time(page: Page) -> None:
     mount(page, TIMELINE, GROWN)
     slider = page.get_by_role("slider", name="Time")
     expect(page.locator(".label-at")).to_have_text("0.2 of 1.0 s · Share: 50%")
@@ -84,7 +84,7 @@ def test_slider_cursor_and_label_tell_the_time(page: Page) -> None:
 
 
 @pytest.mark.parametrize("timeline", [None, TIMELINE, HASTE])
-def test_the_arrow_keys_go_from_picture_to_picture_whatever_the_pace(page: Page, timeline: Any) -> None:
+def test_the_arrow_keys_step_by_one_picture_at_any_pace(page: Page, timeline: Any) -> None:
     mount(page, timeline, GROWN)
     slider, label = page.get_by_role("slider"), page.locator(".label-at")
     slider.press("Home")
@@ -97,7 +97,7 @@ def test_the_arrow_keys_go_from_picture_to_picture_whatever_the_pace(page: Page,
     expect(label).to_contain_text("100%")
 
 
-def test_the_replay_rests_with_the_pen(page: Page) -> None:
+def test_the_replay_pauses_where_the_pen_paused(page: Page) -> None:
     page.clock.install(time=0)
     page.clock.pause_at(1000)
     mount(page, TIMELINE, GROWN)

@@ -65,20 +65,20 @@ def test_real_pen_strokes_are_read(visitor: Visitor) -> None:
     assert (len(records), right) == (6, 6)
 
 
-def test_a_blank_pad_invites_and_predicts_nothing(visitor: Visitor) -> None:
+def test_a_blank_pad_invites_to_draw_and_predicts_nothing(visitor: Visitor) -> None:
     expect(visitor.page.locator(".answer .words")).to_have_text("Draw a digit")
     assert visitor.page.locator(".answer .share").all_inner_texts() == [""] * 10
     expect(visitor.page.get_by_role("button", name="Undo")).to_be_disabled()
 
 
-def test_the_bars_change_before_the_pen_is_lifted(visitor: Visitor) -> None:
+def test_a_digit_is_read_before_the_pen_is_lifted(visitor: Visitor) -> None:
     visitor.press(ONE[0][0])
     for point in ONE[0][1:]:
         visitor.move(point)
     expect(visitor.digit).to_have_text("1")
 
 
-def test_a_tap_that_slips_is_a_dot_while_the_pen_is_down_and_after(visitor: Visitor) -> None:
+def test_a_tap_that_slips_is_refused_both_before_and_after_pen_up(visitor: Visitor) -> None:
     words = visitor.page.locator(".answer .words")
     visitor.press([170, 170])
     visitor.move([172, 176], steps=3)
@@ -88,7 +88,7 @@ def test_a_tap_that_slips_is_a_dot_while_the_pen_is_down_and_after(visitor: Visi
     expect(words).to_have_text("Not a digit I know")
 
 
-def test_a_screen_reader_hears_of_a_stroke_once(visitor: Visitor) -> None:
+def test_a_screen_reader_announces_an_answer_once_at_pen_up(visitor: Visitor) -> None:
     visitor.page.evaluate(
         """() => {
           window.said = [];
@@ -122,7 +122,7 @@ def test_shortcuts_undo_and_clear(visitor: Visitor) -> None:
     assert visitor.inked_pixels() > 0
 
 
-def test_each_page_says_in_the_tab_which_it_is(visitor: Visitor) -> None:
+def test_the_tab_title_names_the_page(visitor: Visitor) -> None:
     expect(visitor.page).to_have_title("Draw a digit")
     visitor.visit("Models")
     expect(visitor.page).to_have_title("Models · Draw a digit")
@@ -150,14 +150,14 @@ def test_the_drawing_survives_a_visit_to_another_page(visitor: Visitor) -> None:
     visitor.settle()
     visitor.expect_ink(drawn)
     expect(visitor.digit).to_have_text("7")
-    visitor.draw([[[60, 320], [300, 320]]])  # the pad continues from there
+    visitor.draw([[[60, 320], [300, 320]]])  # the restored ink can be drawn on
     visitor.settle()
     visitor.page.get_by_role("button", name="Undo").click()
     visitor.settle()
     visitor.expect_ink(drawn)
 
 
-def test_the_drawing_survives_a_reload_and_clear_forgets_it(visitor: Visitor) -> None:
+def test_the_drawing_survives_reloads_until_it_is_cleared(visitor: Visitor) -> None:
     visitor.draw(SEVEN)
     visitor.settle()
     drawn = visitor.inked_pixels()
@@ -183,7 +183,7 @@ def test_the_drawing_survives_a_reload_and_clear_forgets_it(visitor: Visitor) ->
 @pytest.mark.parametrize(
     "kept", ["{", "5", "null", '{"ink": 5, "secret": 5}', '{"ink": {"objects": [{"type": "Image", "src": "x"}]}}']
 )
-def test_what_no_canvas_made_is_not_brought_back(page: Page, address: str, kept: str) -> None:
+def test_malformed_ink_in_session_storage_is_ignored(page: Page, address: str, kept: str) -> None:
     page.add_init_script(f"sessionStorage.setItem('draw-a-digit', {json.dumps(kept)})")
     visitor = Visitor(page).open(address)
     visitor.settle()
@@ -193,7 +193,7 @@ def test_what_no_canvas_made_is_not_brought_back(page: Page, address: str, kept:
     assert not visitor.errors
 
 
-def test_the_drawing_survives_a_change_of_theme_and_of_pen(visitor: Visitor) -> None:
+def test_the_drawing_survives_a_change_of_theme_and_of_pen_width(visitor: Visitor) -> None:
     visitor.draw(SEVEN)
     visitor.settle()
     drawn = visitor.inked_pixels()
@@ -210,14 +210,14 @@ def test_the_drawing_survives_a_change_of_theme_and_of_pen(visitor: Visitor) -> 
     expect(slider).to_have_value("19")
 
 
-def test_the_drawing_survives_a_key_that_is_held_on_the_pen_width(visitor: Visitor) -> None:
+def test_the_drawing_survives_a_key_held_down_on_the_pen_width_slider(visitor: Visitor) -> None:
     visitor.page.set_viewport_size({"width": 1280, "height": 1500})  # so that nothing scrolls to the slider
     visitor.draw(SEVEN)
     visitor.settle()
     drawn = visitor.inked_pixels()
     slider = visitor.page.get_by_role("slider", name="Pen width")
     slider.focus()
-    for _ in range(20):  # faster than the runs, which interrupt each other
+    for _ in range(20):  # faster than the script runs, which interrupt each other
         visitor.page.keyboard.down("ArrowRight")
         visitor.page.wait_for_timeout(20)
     visitor.page.keyboard.up("ArrowRight")
@@ -232,7 +232,7 @@ def test_the_drawing_survives_a_key_that_is_held_on_the_pen_width(visitor: Visit
     visitor.expect_ink(drawn)
 
 
-def test_a_canvas_that_has_lost_its_ink_says_so_until_it_is_heard(visitor: Visitor) -> None:
+def test_a_canvas_that_lost_its_ink_reports_it_until_it_is_restored(visitor: Visitor) -> None:
     visitor.draw(SEVEN)
     visitor.settle()
     drawn = visitor.inked_pixels()
@@ -249,10 +249,10 @@ def test_a_canvas_that_has_lost_its_ink_says_so_until_it_is_heard(visitor: Visit
     expect(visitor.page.locator(".st-key-pad-2")).to_have_count(1)
     visitor.expect_ink(drawn)
     visitor.page.wait_for_timeout(1500)
-    expect(visitor.page.locator(".st-key-pad-2")).to_have_count(1)  # it was restored once
+    expect(visitor.page.locator(".st-key-pad-2")).to_have_count(1)  # it was restored only once
 
 
-def test_a_canvas_whose_name_comes_again_has_lost_nothing(visitor: Visitor) -> None:
+def test_a_reused_canvas_key_is_not_mistaken_for_lost_ink(visitor: Visitor) -> None:
     def name() -> str:
         host = "(canvas) => canvas.getRootNode().host.closest('[class*=st-key-pad-]').className"
         return str(visitor.canvas.evaluate(host))
@@ -267,14 +267,12 @@ def test_a_canvas_whose_name_comes_again_has_lost_nothing(visitor: Visitor) -> N
     visitor.wait_for_pad()
     visitor.page.wait_for_timeout(700)
     visitor.settle()
-    assert name() == first, "eight pages, eight names; one more would be another canvas"
+    assert name() == first, "eight page visits use eight keys; a report of lost ink would have used one more"
     visitor.expect_ink(drawn)
 
 
 @pytest.mark.parametrize("width", [320, 360, 375])
-def test_all_of_the_pad_is_on_a_small_phone_and_the_ink_is_where_the_finger_is(
-    phone_visitor: Visitor, width: int
-) -> None:
+def test_the_pad_fits_a_small_phone_and_ink_appears_under_the_finger(phone_visitor: Visitor, width: int) -> None:
     visitor = phone_visitor
     visitor.page.set_viewport_size({"width": width, "height": 740})
     box = visitor.canvas.bounding_box()
@@ -299,7 +297,7 @@ def test_all_of_the_pad_is_on_a_small_phone_and_the_ink_is_where_the_finger_is(
 
 
 @pytest.mark.parametrize("width", [320, 360, 390])
-def test_the_pad_is_as_large_as_its_canvas_even_while_it_has_none(phone_visitor: Visitor, width: int) -> None:
+def test_the_pad_keeps_the_size_of_its_canvas_while_there_is_none(phone_visitor: Visitor, width: int) -> None:
     """The boxes around digits lie over the pad, and strokes that begin on the pad must be noticed."""
     page = phone_visitor.page
     page.set_viewport_size({"width": width, "height": 740})
@@ -322,7 +320,7 @@ def test_a_finger_on_a_phone_draws_without_scrolling(phone_visitor: Visitor) -> 
     assert visitor.page.evaluate("document.querySelector('[data-testid=stMain]').scrollTop") == 0
 
 
-def test_a_pen_draws_and_is_read_while_it_moves(visitor: Visitor) -> None:
+def test_pen_strokes_are_sent_to_the_api_and_read(visitor: Visitor) -> None:
     visitor.page.evaluate(
         """() => {
           window.kinds = new Set();
@@ -340,7 +338,7 @@ def test_a_pen_draws_and_is_read_while_it_moves(visitor: Visitor) -> None:
 PALM = [40, 300]
 
 
-def test_a_finger_that_comes_and_goes_beside_the_one_that_draws_changes_nothing(phone_visitor: Visitor) -> None:
+def test_a_second_finger_that_comes_and_goes_does_not_disturb_the_stroke(phone_visitor: Visitor) -> None:
     visitor, [stroke] = phone_visitor, ONE
     visitor.put_fingers("touchStart", {0: stroke[0]})
     visitor.put_fingers("touchMove", {0: stroke[1]})
@@ -352,7 +350,7 @@ def test_a_finger_that_comes_and_goes_beside_the_one_that_draws_changes_nothing(
     assert_only_a_one_is_there(visitor)
 
 
-def test_a_palm_that_stays_does_not_hold_the_drawing_up(phone_visitor: Visitor) -> None:
+def test_a_resting_palm_does_not_block_drawing(phone_visitor: Visitor) -> None:
     visitor, [stroke] = phone_visitor, ONE
     visitor.put_fingers("touchStart", {0: stroke[0]})
     visitor.put_fingers("touchStart", {0: stroke[0], 1: PALM})
@@ -384,7 +382,7 @@ def assert_only_a_one_is_there(visitor: Visitor) -> None:
     assert alone == pytest.approx(visitor.inked_pixels(), rel=0.05)
 
 
-def test_a_stroke_that_goes_on_while_the_page_is_switched_is_let_go(visitor: Visitor) -> None:
+def test_a_stroke_interrupted_by_a_page_switch_is_dropped(visitor: Visitor) -> None:
     visitor.draw(ONE)
     visitor.settle()
     visitor.press([60, 60])
@@ -406,7 +404,9 @@ def test_a_stroke_that_goes_on_while_the_page_is_switched_is_let_go(visitor: Vis
 
 
 @pytest.mark.parametrize(("motion", "moves"), [("no-preference", True), ("reduce", False)])
-def test_bars_move_unless_the_visitor_wants_less_motion(page: Page, address: str, motion: str, moves: bool) -> None:
+def test_bars_are_animated_unless_the_visitor_prefers_reduced_motion(
+    page: Page, address: str, motion: str, moves: bool
+) -> None:
     page.emulate_media(reduced_motion=motion)  # type: ignore[arg-type]
     visitor = Visitor(page).open(address)
     page.evaluate(
@@ -430,7 +430,7 @@ def test_a_picture_is_read_and_removing_it_goes_back_to_the_pad(visitor: Visitor
     expect(visitor.digit).to_have_text("1")
 
 
-def test_a_picture_outlives_a_visit_to_another_page_until_somebody_draws_instead(visitor: Visitor) -> None:
+def test_a_picture_survives_page_visits_until_draw_instead_is_pressed(visitor: Visitor) -> None:
     visitor.draw(ONE)
     visitor.settle()
     visitor.upload("two.png", picture_of(TWO))
@@ -448,7 +448,7 @@ def test_a_picture_outlives_a_visit_to_another_page_until_somebody_draws_instead
     expect(visitor.digit).to_have_text("1")
 
 
-def test_who_draws_over_a_picture_is_read_and_finds_the_picture_again(visitor: Visitor) -> None:
+def test_drawing_takes_over_from_a_picture_which_can_be_read_again(visitor: Visitor) -> None:
     visitor.draw(ONE)
     visitor.settle()
     visitor.upload("two.png", picture_of(TWO))
@@ -468,7 +468,7 @@ def test_who_draws_over_a_picture_is_read_and_finds_the_picture_again(visitor: V
     assert not visitor.errors
 
 
-def test_a_broken_picture_is_one_sentence_and_loses_nothing(visitor: Visitor) -> None:
+def test_a_broken_picture_gives_an_error_sentence_and_keeps_the_drawing(visitor: Visitor) -> None:
     visitor.draw(ONE)
     visitor.settle()
     visitor.upload("x.png", picture_of(TWO)[:200])
@@ -499,7 +499,7 @@ def test_without_the_api_the_answer_comes_after_the_stroke(page: Page, address: 
     assert not visitor.errors
 
 
-def test_a_slow_api_says_nothing_false(page: Page, address: str) -> None:
+def test_a_late_api_answer_does_not_appear_on_a_cleared_pad(page: Page, address: str) -> None:
     def late(route: Route) -> None:
         page.wait_for_timeout(700)
         route.continue_()
@@ -514,7 +514,7 @@ def test_a_slow_api_says_nothing_false(page: Page, address: str) -> None:
     expect(visitor.digit).to_have_text("?")
 
 
-def test_an_error_in_the_live_part_leaves_the_page_working(page: Page, address: str) -> None:
+def test_an_error_while_asking_the_api_leaves_the_page_working(page: Page, address: str) -> None:
     page.add_init_script(
         """const real = window.fetch;
         window.fetch = (url, ...rest) => {
@@ -527,7 +527,7 @@ def test_an_error_in_the_live_part_leaves_the_page_working(page: Page, address: 
     expect(visitor.digit).to_have_text("7")
 
 
-def test_an_error_while_the_pen_moves_leaves_the_stroke_to_the_script(page: Page, address: str) -> None:
+def test_after_an_error_while_the_pen_moves_the_script_reads_the_stroke(page: Page, address: str) -> None:
     visitor = Visitor(page).open(address)
     visitor.draw(ONE)
     visitor.settle()
@@ -550,7 +550,7 @@ def test_an_error_while_the_pen_moves_leaves_the_stroke_to_the_script(page: Page
 
 
 @pytest.mark.parametrize("beginning", ["Draw", "Models"])
-def test_the_tour_begins_where_it_can_be_read_wherever_it_is_asked_for(phone_visitor: Visitor, beginning: str) -> None:
+def test_the_tour_starts_in_view_and_focused_wherever_it_is_requested(phone_visitor: Visitor, beginning: str) -> None:
     page = phone_visitor.page
     phone_visitor.touch(TWO)
     phone_visitor.settle()
@@ -570,7 +570,7 @@ def test_the_tour_begins_where_it_can_be_read_wherever_it_is_asked_for(phone_vis
     expect(box).to_be_focused()
 
 
-def test_controls_have_names_that_can_be_said(visitor: Visitor) -> None:
+def test_controls_have_accessible_names(visitor: Visitor) -> None:
     page = visitor.page
     for role, name in [("button", "Undo"), ("button", "Clear"), ("slider", "Pen width"), ("link", "Draw")]:
         expect(page.get_by_role(role, name=name)).to_be_visible()  # type: ignore[arg-type]

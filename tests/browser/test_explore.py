@@ -33,7 +33,7 @@ class Explorer:
 
     def open(self, query: str = "") -> "Explorer":
         self.page.goto(f"{self.address}/explore{query}")
-        expect(self.described).to_be_visible(timeout=30_000)  # a server that was just started reads the split first
+        expect(self.described).to_be_visible(timeout=30_000)  # a server that has just started reads the split first
         return self
 
     def cell(self, label: int, read: int) -> Any:
@@ -66,7 +66,7 @@ def explorer(newcomer: Explorer) -> Explorer:
     return newcomer.open()
 
 
-def test_a_cell_fills_the_gallery_with_just_those(explorer: Explorer) -> None:
+def test_picking_a_confusion_cell_shows_only_its_pictures(explorer: Explorer) -> None:
     expect(explorer.described).to_have_text("10,000 digits")
     status = explorer.page.locator(".st-key-gallery [role=status]")
     spoken = status.element_handle()
@@ -83,7 +83,7 @@ def test_a_cell_fills_the_gallery_with_just_those(explorer: Explorer) -> None:
     assert not explorer.errors
 
 
-def test_a_pick_just_after_leaving_breaks_nothing(explorer: Explorer) -> None:
+def test_a_pick_right_after_leaving_the_page_causes_no_error(explorer: Explorer) -> None:
     leave_and_pick = """() => {
       document.querySelector("a[href$='/data']").click();
       document.querySelector(".confusion [data-pick='9-4']").click();
@@ -95,7 +95,7 @@ def test_a_pick_just_after_leaving_breaks_nothing(explorer: Explorer) -> None:
     expect(explorer.page.get_by_text("encountered an error")).to_have_count(0)
 
 
-def test_a_cell_is_picked_by_keyboard(explorer: Explorer) -> None:
+def test_a_confusion_cell_can_be_picked_by_keyboard(explorer: Explorer) -> None:
     explorer.cell(5, 5).focus()
     explorer.page.keyboard.press("ArrowRight")
     expect(explorer.cell(5, 6)).to_be_focused()
@@ -104,7 +104,7 @@ def test_a_cell_is_picked_by_keyboard(explorer: Explorer) -> None:
     expect(explorer.cell(5, 6)).to_be_focused()  # the keyboard continues from there
 
 
-def test_the_gallery_is_walked_by_keyboard(explorer: Explorer) -> None:
+def test_arrow_keys_move_through_the_gallery_and_enter_opens_a_picture(explorer: Explorer) -> None:
     first = explorer.tiles.first
     first.focus()
     for key in ("ArrowRight", "ArrowRight", "ArrowDown", "ArrowLeft"):
@@ -117,7 +117,7 @@ def test_the_gallery_is_walked_by_keyboard(explorer: Explorer) -> None:
     expect(explorer.picture).to_be_visible()
 
 
-def test_arrow_keys_go_from_picture_to_picture(newcomer: Explorer) -> None:
+def test_arrow_keys_open_the_next_and_the_previous_picture(newcomer: Explorer) -> None:
     explorer = newcomer.open("?order=index&verdict=wrong")
     explorer.tiles.first.wait_for()
     names = [tile.get_attribute("data-pick") for tile in explorer.tiles.all()]
@@ -132,7 +132,7 @@ def test_arrow_keys_go_from_picture_to_picture(newcomer: Explorer) -> None:
     expect(explorer.page.locator(".st-key-gallery [aria-current=true]")).to_have_attribute("data-pick", names[1] or "")
 
 
-def test_a_colleague_and_a_reload_see_the_same(explorer: Explorer, chromium: Browser) -> None:
+def test_a_reload_and_a_shared_link_show_the_same_view(explorer: Explorer, chromium: Browser) -> None:
     explorer.cell(7, 2).click()
     expect(explorer.described).to_contain_text("sevens read as twos")
     explorer.tiles.nth(1).click()
@@ -149,7 +149,7 @@ def test_a_colleague_and_a_reload_see_the_same(explorer: Explorer, chromium: Bro
     colleague.close()
 
 
-def test_back_returns_to_the_view_before(explorer: Explorer) -> None:
+def test_the_back_button_returns_to_the_previous_view(explorer: Explorer) -> None:
     explorer.cell(9, 4).click()
     expect(explorer.described).to_contain_text("nines read as fours")
     explorer.cell(5, 3).click()
@@ -158,7 +158,7 @@ def test_back_returns_to_the_view_before(explorer: Explorer) -> None:
     expect(explorer.described).to_contain_text("nines read as fours")
 
 
-def test_a_cell_shows_all_of_its_pictures_whatever_was_filtered_before(newcomer: Explorer) -> None:
+def test_picking_a_confusion_cell_removes_earlier_filters(newcomer: Explorer) -> None:
     explorer = newcomer.open("?confidence=99-100&stroke=thin")
     expect(explorer.page.get_by_role("button", name="More (2)")).to_be_visible()  # two hidden filters are set
     count = int(explorer.cell(9, 4).inner_text())
@@ -166,7 +166,7 @@ def test_a_cell_shows_all_of_its_pictures_whatever_was_filtered_before(newcomer:
     expect(explorer.described).to_have_text(f"{count} nines read as fours")
 
 
-def test_quick_presses_all_count(explorer: Explorer) -> None:
+def test_quick_presses_of_next_page_all_count(explorer: Explorer) -> None:
     for _ in range(4):
         explorer.page.get_by_role("button", name="Next page").click(no_wait_after=True)
         explorer.page.wait_for_timeout(30)
@@ -175,7 +175,7 @@ def test_quick_presses_all_count(explorer: Explorer) -> None:
     expect(explorer.page).to_have_url(re.compile("page=5"))
 
 
-def test_back_goes_to_the_page_before(explorer: Explorer) -> None:
+def test_the_back_button_returns_to_the_previous_gallery_page(explorer: Explorer) -> None:
     pages = explorer.page.locator(".st-key-explore_pages")
     for page in (2, 3):
         explorer.page.get_by_role("button", name="Next page").click()
@@ -187,7 +187,7 @@ def test_back_goes_to_the_page_before(explorer: Explorer) -> None:
     expect(pages).to_contain_text("Page 1 of")
 
 
-def test_on_a_phone_the_page_leads_to_what_was_picked(phone: Page, address: str) -> None:
+def test_on_a_phone_a_pick_scrolls_to_its_result(phone: Page, address: str) -> None:
     full_mnist()
     explorer = Explorer(phone, address).open("?verdict=wrong")
     explorer.tiles.nth(3).tap()
@@ -198,7 +198,7 @@ def test_on_a_phone_the_page_leads_to_what_was_picked(phone: Page, address: str)
     expect(explorer.described).to_be_in_viewport()
 
 
-def test_on_a_phone_the_page_leads_to_what_was_marked_on_the_map(phone: Page, address: str) -> None:
+def test_on_a_phone_marking_the_map_scrolls_to_the_result(phone: Page, address: str) -> None:
     full_mnist()
     explorer = Explorer(phone, address).open("?panel=map")
     explorer.runs.settle()
@@ -208,7 +208,7 @@ def test_on_a_phone_the_page_leads_to_what_was_marked_on_the_map(phone: Page, ad
     expect(explorer.described).to_be_in_viewport()
 
 
-def test_the_keyboard_marks_a_box(newcomer: Explorer) -> None:
+def test_a_box_on_the_map_can_be_marked_by_keyboard(newcomer: Explorer) -> None:
     explorer = newcomer.open("?panel=map")
     explorer.canvas.focus()
     for key in ("ArrowRight", "Shift+ArrowRight", "Shift+ArrowDown", "Shift+ArrowDown", "Enter"):
@@ -217,7 +217,7 @@ def test_the_keyboard_marks_a_box(newcomer: Explorer) -> None:
     expect(explorer.page).to_have_url(re.compile("area=tsne_"))
 
 
-def test_the_mouse_does_not_pull_at_the_box_that_the_keyboard_stretches(newcomer: Explorer) -> None:
+def test_moving_the_mouse_does_not_change_a_box_marked_by_keyboard(newcomer: Explorer) -> None:
     explorer = newcomer.open("?panel=map")
     said = []
     for is_nudged in (False, True):
@@ -234,7 +234,7 @@ def test_the_mouse_does_not_pull_at_the_box_that_the_keyboard_stretches(newcomer
     assert said[0] == said[1]
 
 
-def test_hover_shows_the_picture_under_the_pointer(newcomer: Explorer) -> None:
+def test_hovering_over_the_map_shows_a_picture_and_how_it_is_read(newcomer: Explorer) -> None:
     explorer = newcomer.open("?panel=map")
     card = explorer.page.locator(".digit-map figure")
     expect(card).to_be_hidden()
@@ -249,7 +249,7 @@ def test_hover_shows_the_picture_under_the_pointer(newcomer: Explorer) -> None:
     expect(card.locator("figcaption")).to_contain_text("% sure")
 
 
-def test_a_click_on_the_map_opens_that_picture(newcomer: Explorer) -> None:
+def test_a_picture_on_the_map_can_be_opened_by_keyboard(newcomer: Explorer) -> None:
     explorer = newcomer.open("?panel=map")
     explorer.canvas.focus()
     explorer.page.keyboard.press("ArrowRight")
@@ -260,7 +260,7 @@ def test_a_click_on_the_map_opens_that_picture(newcomer: Explorer) -> None:
 
 
 @pytest.mark.parametrize("tool", ["Box", "Lasso"])
-def test_an_area_drawn_on_the_map_fills_the_gallery(newcomer: Explorer, tool: str) -> None:
+def test_an_area_drawn_on_the_map_becomes_a_filter(newcomer: Explorer, tool: str) -> None:
     explorer = newcomer.open("?panel=map")
     explorer.canvas.scroll_into_view_if_needed()
     if tool == "Lasso":
@@ -279,7 +279,7 @@ def test_an_area_drawn_on_the_map_fills_the_gallery(newcomer: Explorer, tool: st
     assert not explorer.errors
 
 
-def test_a_picture_goes_to_draw_and_back(newcomer: Explorer) -> None:
+def test_a_picture_goes_to_the_draw_page_and_back(newcomer: Explorer) -> None:
     explorer = newcomer.open("?open=0&panel=picture&order=index")
     explorer.page.get_by_role("button", name="Take it to Draw").click()
     digit = explorer.page.locator(".answer .digit")
@@ -288,7 +288,7 @@ def test_a_picture_goes_to_draw_and_back(newcomer: Explorer) -> None:
     expect(explorer.picture).to_have_attribute("aria-label", "Picture 0")
 
 
-def test_after_a_reload_a_picture_is_not_taken_for_one_that_was_drawn_over(visitor: Visitor) -> None:
+def test_restoring_ink_after_a_reload_does_not_displace_a_picture(visitor: Visitor) -> None:
     full_mnist()
     visitor.draw(SEVEN)
     visitor.settle()
@@ -303,7 +303,7 @@ def test_after_a_reload_a_picture_is_not_taken_for_one_that_was_drawn_over(visit
     assert not visitor.errors
 
 
-def test_a_drawing_goes_to_the_map(visitor: Visitor) -> None:
+def test_a_drawing_is_taken_to_the_map_with_its_five_nearest_pictures(visitor: Visitor) -> None:
     full_mnist()
     visitor.draw(SEVEN)
     visitor.settle()
@@ -319,7 +319,7 @@ def test_a_drawing_goes_to_the_map(visitor: Visitor) -> None:
     assert not visitor.errors
 
 
-def test_the_selection_is_downloaded(explorer: Explorer) -> None:
+def test_the_selection_can_be_downloaded_as_csv_and_png(explorer: Explorer) -> None:
     explorer.cell(9, 4).click()
     expect(explorer.described).to_contain_text("nines read as fours")
     explorer.tiles.first.wait_for()
@@ -347,7 +347,7 @@ def bare_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str
     yield from serve(tmp_path)
 
 
-def test_a_link_is_the_first_that_a_fresh_server_is_asked(page: Page, bare_server: str) -> None:
+def test_a_link_works_as_the_first_request_to_a_fresh_server(page: Page, bare_server: str) -> None:
     explorer = Explorer(page, bare_server).open("?verdict=wrong")
     expect(explorer.page.get_by_text("Only the sample that comes with the app is here")).to_be_visible()
     expect(explorer.described).to_contain_text("digits misread")

@@ -80,7 +80,7 @@ def context(chromium: Browser) -> Iterator[BrowserContext]:
     context.close()
 
 
-def test_a_column_is_sorted_a_row_is_picked_and_its_mistakes_are_looked_at(context: BrowserContext, app: str) -> None:
+def test_the_table_sorts_and_a_picked_model_leads_to_its_mistakes(context: BrowserContext, app: str) -> None:
     visitor = LabVisitor(context.new_page()).enter(app)
     page = visitor.page
     visitor.expect_titles("01 ball", "00 toy", "02 kite")
@@ -96,7 +96,7 @@ def test_a_column_is_sorted_a_row_is_picked_and_its_mistakes_are_looked_at(conte
     assert visitor.errors == []
 
 
-def test_all_parts_are_gone_through_by_keyboard(context: BrowserContext, app: str) -> None:
+def test_every_part_can_be_reached_by_keyboard(context: BrowserContext, app: str) -> None:
     visitor = LabVisitor(context.new_page()).enter(app)
     page, keys = visitor.page, visitor.page.keyboard
     marks = [

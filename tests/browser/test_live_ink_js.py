@@ -1,4 +1,4 @@
-"""The browser's part of the Draw page on its own, without server or Streamlit."""
+"""The browser's part of the Draw page by itself, without server or Streamlit."""
 
 import html
 import json
@@ -57,7 +57,7 @@ def run(script: Frame, steps: str) -> Any:
     return script.evaluate(f"async () => {{ {steps} }}")
 
 
-def test_the_first_touch_asks_at_once(script: Frame) -> None:
+def test_the_first_touch_sends_a_request_at_once(script: Frame) -> None:
     assert run(script, "ink.down([1, 2]); return asked.map((each) => each.strokes)") == [[[[1, 2]]]]
 
 
@@ -114,7 +114,7 @@ def test_answers_about_replaced_ink_are_dropped(script: Frame) -> None:
     assert run(script, steps) == [[], 1, []]
 
 
-def test_replacing_ink_asks_nothing_not_even_later(script: Frame) -> None:
+def test_replacing_ink_sends_no_request_not_even_later(script: Frame) -> None:
     steps = """
         const ink = newInk(undefined, () => 0);  // a clock that stands still
         ink.down([0, 0]); await answer("a");
@@ -139,7 +139,7 @@ def test_ink_drawn_after_a_replacement_is_added_to_it(script: Frame) -> None:
     assert run(script, steps) == [[["both", True]], [[[5, 5]], [[7, 7]]], [[[5, 5]]]]
 
 
-def test_a_moving_pen_asks_at_most_every_30_ms(script: Frame) -> None:
+def test_a_moving_pen_sends_a_request_at_most_every_30_ms(script: Frame) -> None:
     steps = """
         ink = newInk(async (strokes) => { asked.push(performance.now()); return "a"; });
         ink.down([0, 0]);
@@ -151,7 +151,7 @@ def test_a_moving_pen_asks_at_most_every_30_ms(script: Frame) -> None:
     assert min(gaps) > 29  # a browser's timer may be a little early
 
 
-def test_the_last_word_on_a_stroke_does_not_wait(script: Frame) -> None:
+def test_pen_up_sends_a_request_without_waiting(script: Frame) -> None:
     steps = """
         ink.down([0, 0]);
         await answer("a");
@@ -163,7 +163,7 @@ def test_the_last_word_on_a_stroke_does_not_wait(script: Frame) -> None:
     assert run(script, steps) == [1, 2]
 
 
-def test_the_pen_up_asks_once(script: Frame) -> None:
+def test_pen_up_sends_only_one_request(script: Frame) -> None:
     steps = """
         ink.down([0, 0]); await answer("a");
         ink.move([[1, 1]]); ink.up();
@@ -173,7 +173,7 @@ def test_the_pen_up_asks_once(script: Frame) -> None:
     assert run(script, steps) == [2, ["b", True]]
 
 
-def test_the_last_word_lets_go_of_the_answer_before_it(script: Frame) -> None:
+def test_the_request_at_pen_up_aborts_the_one_before_it(script: Frame) -> None:
     steps = """
         ink.down([0, 0]);
         ink.move([[1, 1]]); ink.up();
@@ -185,7 +185,7 @@ def test_the_last_word_lets_go_of_the_answer_before_it(script: Frame) -> None:
     assert run(script, steps) == [[2, True, False], [["last", True]]]
 
 
-def test_nothing_is_asked_twice_of_the_same_ink(script: Frame) -> None:
+def test_no_second_request_is_sent_about_the_same_ink(script: Frame) -> None:
     steps = """
         ink.down([0, 0]); ink.move([[0.1, 0]]); ink.up();
         await answer("on its way"); await pause(60);
@@ -200,8 +200,8 @@ def test_nothing_is_asked_twice_of_the_same_ink(script: Frame) -> None:
 def pace(script: Frame, *answers: tuple[int, str]) -> list[float]:
     """Return ms between requests while the pen moves a little each ms and the answers take the given times.
 
-    The test has its own clock, so that a busy machine makes no difference. An answer is words, "" for a refusal, or
-    "lost".
+    The test has its own clock, so that a busy machine makes no difference. An answer is words, "" if the request is
+    rejected, or "lost".
     """
     steps = """
         let now = 0, x = 0;
@@ -223,20 +223,20 @@ def pace(script: Frame, *answers: tuple[int, str]) -> list[float]:
     return gaps
 
 
-def test_an_answer_that_stood_in_a_queue_is_followed_by_a_rest(script: Frame) -> None:
+def test_an_answer_later_than_the_quickest_delays_the_next_request(script: Frame) -> None:
     assert pace(script, (0, "a"), (100, "b")) == [30, 100 + 4 * (100 - 30)]
 
 
-def test_a_network_that_is_always_slow_is_no_queue(script: Frame) -> None:
+def test_a_steadily_slow_network_does_not_delay_requests_further(script: Frame) -> None:
     assert pace(script, *[(100, "a")] * 3) == [100, 100, 100]
 
 
 @pytest.mark.parametrize("failure", ["", "lost"])
-def test_a_request_that_fails_at_once_does_not_make_all_that_follow_look_late(script: Frame, failure: str) -> None:
+def test_a_quickly_failed_request_does_not_make_later_answers_look_late(script: Frame, failure: str) -> None:
     assert pace(script, (5, failure), *[(60, "a")] * 4) == [1000, 60, 60, 60, 60]
 
 
-def test_a_refusal_is_not_asked_again_before_the_pen_is_up(script: Frame) -> None:
+def test_after_a_rejected_request_a_moving_pen_waits_but_pen_up_does_not(script: Frame) -> None:
     steps = """
         let now = 0;
         ink = newInk(undefined, () => now);
@@ -264,7 +264,7 @@ def test_a_failed_request_does_not_stop_the_next(script: Frame) -> None:
     assert run(script, steps) == [["b", True]]
 
 
-def test_an_ask_that_throws_does_not_stop_the_next(script: Frame) -> None:
+def test_an_exception_while_asking_does_not_stop_the_next_request(script: Frame) -> None:
     steps = """
         let broken = true;
         ink = newInk((strokes) => { if (broken) throw new Error("broken"); return Promise.resolve("b"); });
@@ -278,11 +278,11 @@ def test_an_ask_that_throws_does_not_stop_the_next(script: Frame) -> None:
     assert run(script, steps) == [["b", True]]
 
 
-def test_no_answer_paints_nothing(script: Frame) -> None:
+def test_nothing_is_painted_without_an_answer(script: Frame) -> None:
     assert run(script, "ink.down([0, 0]); await answer(null); return shown") == []
 
 
-# What is painted is what answer.py writes
+# live_ink.js paints the same as answer.py writes
 
 
 def digit(*probabilities: float, doubt: float = 0.0, box: Box | None = (0.0, 0.0, 9.0, 9.0)) -> ReadDigit:
@@ -306,7 +306,7 @@ NUMBER = Reading((digit(0, 1, box=(10, 20, 30.5, 80)), digit(0.7, 0.3, box=(40, 
 REFUSED = Reading((digit(0.9, 0.1, doubt=0.9),))
 
 
-def test_percent_is_the_same_in_both_languages(script: Frame) -> None:
+def test_percentages_are_written_alike_in_python_and_javascript(script: Frame) -> None:
     chance = random.Random(0)
     shares = [n / 200 for n in range(201)] + [n / 1024 for n in range(1025)] + [chance.random() for _ in range(2000)]
     shares += [1e-300, 0.00499999, 0.9949999999, 1 - 2**-53, *(chance.random() ** 9 for _ in range(500))]
@@ -333,14 +333,14 @@ def sent(reading: Reading | None) -> Any:
 
 @pytest.mark.parametrize("before", [None, READINGS[3], NUMBER, REFUSED])
 @pytest.mark.parametrize("after", [*READINGS, NUMBER, REFUSED, None])
-def test_paint_makes_of_any_panel_what_the_page_would_have_written(
+def test_paint_turns_any_panel_into_what_the_page_would_write(
     script: Frame, before: Reading | None, after: Reading | None
 ) -> None:
     painted = script.evaluate(PAINT, [answer_html(before), sent(after)])
     assert painted == script.evaluate(WRITE, answer_html(after))
 
 
-def test_screen_readers_hear_an_answer_and_not_the_same_again(script: Frame) -> None:
+def test_screen_readers_hear_the_same_answer_only_once(script: Frame) -> None:
     said = script.evaluate(
         """async (answer) => {
           document.body.innerHTML = "<p></p>";
@@ -356,7 +356,7 @@ def test_screen_readers_hear_an_answer_and_not_the_same_again(script: Frame) -> 
     assert said[1] == ""
 
 
-def test_screen_readers_hear_that_it_is_no_digit(script: Frame) -> None:
+def test_screen_readers_hear_that_a_drawing_is_refused(script: Frame) -> None:
     heard = """(answer) => {
       document.body.innerHTML = "<p></p>";
       say(document.querySelector("p"), answer);
@@ -367,7 +367,7 @@ def test_screen_readers_hear_that_it_is_no_digit(script: Frame) -> None:
 
 @pytest.mark.parametrize("before", [None, NUMBER])
 @pytest.mark.parametrize("after", [READINGS[0], NUMBER, REFUSED, None])
-def test_boxes_are_drawn_as_the_page_would_have_drawn_them(
+def test_boxes_are_drawn_as_the_page_would_draw_them(
     script: Frame, before: Reading | None, after: Reading | None
 ) -> None:
     draw = """([before, answer]) => {
@@ -401,7 +401,7 @@ TWO_STROKES = """
     """
 
 
-def test_a_tap_that_slips_is_asked_about_as_a_dot(script: Frame) -> None:
+def test_a_tap_that_slips_is_sent_as_a_dot(script: Frame) -> None:
     steps = """
         const points = (ink) => ink.map((stroke) => stroke.length);
         const asking = async (penWidth, to) => {
@@ -425,13 +425,13 @@ def test_a_tap_that_slips_keeps_its_times(script: Frame) -> None:
     assert run(script, TWO_STROKES + "now += 70;" + steps) == [0, 30, 80, 110, 140, 210, 240]
 
 
-def test_when_the_pen_was_where_is_remembered(script: Frame) -> None:
+def test_the_timeline_gives_path_length_and_time_at_each_point(script: Frame) -> None:
     seen = run(script, TWO_STROKES + "return ink.timeline(ink.strokes)")
     assert [point["way"] for point in seen] == [0, 5, 5, 10, 30]
     assert [point["time"] for point in seen] == [0, 30, 80, 110, 140]
 
 
-def test_a_stroke_that_is_left_keeps_its_times_and_the_next_one_has_its_own(script: Frame) -> None:
+def test_a_remaining_stroke_keeps_its_times_and_a_new_one_gets_its_own(script: Frame) -> None:
     """The time that it took to undo the other stroke was not spent writing."""
     steps = """
         ink.replace([[[0.6, -0.8], [3.6, 3.2]]]);  // as the canvas sends it, slightly displaced
@@ -442,18 +442,18 @@ def test_a_stroke_that_is_left_keeps_its_times_and_the_next_one_has_its_own(scri
     assert run(script, TWO_STROKES + steps) == [[0, 30], [0, 30, 330, 360]]
 
 
-def test_a_page_change_takes_no_times(script: Frame) -> None:
+def test_a_page_change_loses_no_times(script: Frame) -> None:
     """The pause between two consecutive strokes that are both still there is kept, too."""
     steps = "ink.replace([[[0, 0], [3, 4]], [[20, 0], [20, 25]]]); return times()"
     assert run(script, TWO_STROKES + steps) == [0, 30, 80, 110, 140]
 
 
-def test_of_two_strokes_the_later_one_can_be_left(script: Frame) -> None:
+def test_the_later_of_two_strokes_keeps_its_times_without_the_earlier(script: Frame) -> None:
     assert run(script, TWO_STROKES + "ink.replace([[[20, 0], [20, 25]]]); return times()") == [0, 30, 60]
 
 
 def test_one_digit_of_a_number_has_the_times_of_its_own_strokes(script: Frame) -> None:
-    """If another stroke was written between them, that pause does not belong to this digit."""
+    """If another stroke was written between its strokes, that pause does not belong to this digit."""
     steps = """
         write(70, [60, 0], [60, 30]);
         const of = (...strokes) => ink.timeline(strokes).map(({ way, time }) => [way, time]);
@@ -467,12 +467,12 @@ def test_one_digit_of_a_number_has_the_times_of_its_own_strokes(script: Frame) -
     ]
 
 
-def test_a_stroke_that_nobody_saw_is_written_evenly_between_the_others(script: Frame) -> None:
+def test_an_unseen_stroke_gets_an_even_pace_between_the_seen_ones(script: Frame) -> None:
     steps = "ink.replace([[[0, 0], [3, 4]], [[50, 50], [50, 90], [50, 130]], [[20, 0], [20, 25]]]); return times()"
     written = run(script, TWO_STROKES + steps)
     assert written == [0, 30, 330, 430, 530, 830, 860, 890]
 
 
 @pytest.mark.parametrize("ink", ["[]", "[[[0, 0], [9, 4]]]", "[[[3, 4], [0, 0]]]", "[[[0, 0], [50, 50], [3, 4]]]"])
-def test_where_no_stroke_is_as_it_was_written_no_time_is_known(script: Frame, ink: str) -> None:
+def test_there_is_no_timeline_if_no_stroke_matches_what_was_written(script: Frame, ink: str) -> None:
     assert run(script, TWO_STROKES + f"ink.replace({ink}); return [times()]") == [None]

@@ -90,7 +90,7 @@ def compare(visitor: Visitor, *names: str) -> Locator:
     return compared
 
 
-def test_a_title_and_a_note_are_seen_as_they_were_written(keeper: Visitor) -> None:
+def test_a_title_and_a_note_are_shown_exactly_as_written(keeper: Visitor) -> None:
     relabel(keeper, "mine", TITLE, NOTE)
     mine = model(keeper.page, "mine")
     expect(mine.get_by_role("heading")).to_have_text(TITLE)
@@ -106,7 +106,7 @@ def test_a_title_and_a_note_are_seen_as_they_were_written(keeper: Visitor) -> No
     expect(mine.get_by_role("heading")).to_have_text("mine")
 
 
-def test_a_model_is_used_by_one_and_then_by_all_and_then_as_before(keeper: Visitor) -> None:
+def test_a_model_can_be_chosen_and_made_the_default_and_both_undone(keeper: Visitor) -> None:
     words = keeper.page.get_by_text("Everybody starts with")
     press(keeper, "use_mine")
     expect(words).to_have_text("Everybody starts with ink-cnn. You use mine.")
@@ -133,7 +133,7 @@ def test_models_are_compared(keeper: Visitor) -> None:
     expect(page.get_by_role("heading", level=4)).to_have_text("mnist-cnn and robust-cnn on the validation digits")
     assert page.locator("img.parted").first.get_attribute("alt") != before
     expect(page.locator("table.confusion.still")).to_have_count(1)
-    # A visitor who goes to draw something for them finds them again.
+    # The comparison is still there after a visit to the Draw page.
     keeper.visit("Draw")
     keeper.draw([*SEVEN, [[320, 60], [320, 300]]])
     keeper.settle()
@@ -144,7 +144,7 @@ def test_models_are_compared(keeper: Visitor) -> None:
     expect(read.get_by_role("cell")).to_have_text(["7", "7", "7"])
 
 
-def test_who_compares_a_model_that_is_deleted_meanwhile_goes_on_without_it(keeper: Visitor) -> None:
+def test_a_deleted_model_drops_out_of_the_comparison(keeper: Visitor) -> None:
     compared = compare(keeper, "mine", "ink-cnn", "mnist-cnn")
     press(keeper, "delete_mine")
     keeper.visit("Data")
@@ -154,7 +154,7 @@ def test_who_compares_a_model_that_is_deleted_meanwhile_goes_on_without_it(keepe
     press(keeper, "undo_mine")
 
 
-def test_a_deletion_is_undone(keeper: Visitor, home: Path) -> None:
+def test_a_deletion_can_be_undone(keeper: Visitor, home: Path) -> None:
     press(keeper, "delete_mine")
     expect(model(keeper.page, "mine")).to_have_count(0)
     expect(keeper.page.get_by_text("mine was deleted.")).to_be_visible()
@@ -164,7 +164,7 @@ def test_a_deletion_is_undone(keeper: Visitor, home: Path) -> None:
     expect(keeper.page.get_by_text("was deleted.")).to_have_count(0)
 
 
-def test_a_model_leaves_and_comes_back(keeper: Visitor, home: Path) -> None:
+def test_an_exported_model_can_be_imported_again(keeper: Visitor, home: Path) -> None:
     page = keeper.page
     graph = onnxruntime.InferenceSession(exported(keeper, "mine", "onnx"), providers=["CPUExecutionProvider"])
     assert graph.run(None, {"pictures": np.zeros((1, 1, 28, 28), np.float32)})[0].shape[0] == 1

@@ -1,4 +1,4 @@
-"""The server, started in each way: by Python, by Streamlit, by uvicorn, under a path of its own."""
+"""The server, started in every way: by Python, Streamlit or uvicorn, and under a path of its own."""
 
 import json
 import os
@@ -36,13 +36,13 @@ def own_address() -> str:
     """An address at which other machines reach this one."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
         try:
-            asking.connect(("198.51.100.1", 9))  # for a datagram socket this sends nothing, only looks up the route
+            asking.connect(("198.51.100.1", 9))  # a datagram socket sends nothing here, it only looks up the route
         except OSError:
-            pytest.skip("this machine has no address but its own")
+            pytest.skip("other machines have no address for this one")
         return str(asking.getsockname()[0])
 
 
-def test_a_server_that_listens_everywhere_lets_in_this_machine_alone(tmp_path: Path) -> None:
+def test_a_server_that_listens_everywhere_admits_only_this_machine(tmp_path: Path) -> None:
     port = free_port()
     everywhere = ["-m", "uvicorn", "app:app", "--host", "0.0.0.0", "--port", str(port)]
     server = serve(tmp_path, everywhere, port=port)
@@ -61,26 +61,26 @@ def test_a_server_that_listens_everywhere_lets_in_this_machine_alone(tmp_path: P
 
 
 def ended(home: Path, **environment: str) -> tuple[int, str, str]:
-    """Start a server that cannot begin; return its exit code, standard output and standard error."""
+    """Start a server that is bound to fail; return its exit code, standard output and standard error."""
     env = {**os.environ, "MNIST_APP_HOME": str(home), **environment}
     done = subprocess.run([sys.executable, "app.py"], cwd=ROOT, env=env, capture_output=True, text=True, timeout=120)
     return done.returncode, done.stdout, done.stderr
 
 
 @pytest.mark.parametrize("port", ["abc", "99999", "-1"])
-def test_a_port_that_is_none_is_one_sentence(tmp_path: Path, port: str) -> None:
+def test_an_invalid_port_gives_one_error_sentence(tmp_path: Path, port: str) -> None:
     says = f"STREAMLIT_SERVER_PORT must be a whole number up to 65535, not {port!r}.\n"
     assert ended(tmp_path, STREAMLIT_SERVER_PORT=port) == (1, "", says)
 
 
-def test_a_busy_port_is_one_sentence_and_no_address(tmp_path: Path) -> None:
+def test_a_busy_port_gives_one_error_sentence_and_prints_no_address(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as busy:
         port = busy.getsockname()[1]
         says = f"The app cannot listen on 127.0.0.1, port {port}: Address already in use.\n"
         assert ended(tmp_path, STREAMLIT_SERVER_PORT=str(port)) == (1, "", says)
 
 
-def test_a_server_for_all_says_where_others_reach_it_once_it_listens(tmp_path: Path) -> None:
+def test_a_server_open_to_others_prints_its_address_once_it_listens(tmp_path: Path) -> None:
     own, port = own_address(), str(free_port())
     every = {"STREAMLIT_SERVER_ADDRESS": "0.0.0.0", "STREAMLIT_SERVER_PORT": port, "MNIST_APP_OPEN": "1"}
     env = {**os.environ, "MNIST_APP_HOME": str(tmp_path), **every}
@@ -92,7 +92,7 @@ def test_a_server_for_all_says_where_others_reach_it_once_it_listens(tmp_path: P
             server.terminate()
 
 
-def test_an_address_of_ipv6_stands_in_brackets(tmp_path: Path) -> None:
+def test_an_ipv6_address_is_put_in_brackets(tmp_path: Path) -> None:
     asking = "import app; print(app.address_to_type('::1', 80))"
     asked = subprocess.run([sys.executable, "-c", asking], cwd=ROOT, capture_output=True, text=True)
     assert asked.stdout == "http://[::1]:80/\n", asked.stderr
@@ -104,7 +104,7 @@ def clear_caches(address: str) -> None:
         socket_.send(BackMsg(clear_cache=True).SerializeToString())
 
 
-def test_no_visitor_clears_what_the_server_keeps_for_everybody(chromium: Browser, tmp_path: Path) -> None:
+def test_no_visitor_can_clear_the_servers_shared_caches(chromium: Browser, tmp_path: Path) -> None:
     server = serve(tmp_path, MNIST_APP_TEACHER_PASSWORD="a long walk")
     address = next(server)
     page = chromium.new_page()
@@ -120,7 +120,7 @@ def test_no_visitor_clears_what_the_server_keeps_for_everybody(chromium: Browser
     assert next(server, None) is None
 
 
-def test_the_settings_are_ours_wherever_the_server_is_started(tmp_path: Path) -> None:
+def test_the_apps_settings_apply_from_any_working_directory(tmp_path: Path) -> None:
     options = ["browser.gatherUsageStats", "client.showErrorDetails", "server.maxUploadSize"]
     asking = f"import app, streamlit; print(*map(streamlit.get_option, {options}))"
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "HOME": str(tmp_path)}
@@ -151,7 +151,7 @@ def test_the_api_answers_beside_the_pages(address: str) -> None:
         assert json.load(response)["digit"] == 1
 
 
-def test_pages_ask_nobody_but_their_server(chromium: Browser, address: str) -> None:
+def test_pages_send_requests_only_to_their_own_server(chromium: Browser, address: str) -> None:
     page = chromium.new_page()
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))

@@ -66,7 +66,7 @@ def test_a_pupil_corrects_and_the_teacher_teaches(chromium: Browser, guarded: st
     expect(pupil.page.locator(".tile")).to_have_count(1)
     pupil.page.get_by_role("link", name="Draw").click()
     expect(pupil.page.get_by_text("Kept: that was a 4.")).to_be_visible()
-    # Another pupil does not see it, and guesses the password in vain.
+    # Another pupil does not see it and cannot sign in with a guessed password.
     page = other.page
     page.get_by_role("link", name="Teach").click()
     expect(page.get_by_text("You have not corrected anything yet.")).to_be_visible()
@@ -106,7 +106,7 @@ def test_a_pupil_corrects_and_the_teacher_teaches(chromium: Browser, guarded: st
     assert pupil.errors == other.errors == []
 
 
-def test_drawings_are_chosen_and_let_go_one_after_the_other(
+def test_drawings_are_selected_and_deselected_one_by_one(
     chromium: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MNIST_APP_HOME", str(tmp_path))
@@ -127,7 +127,7 @@ def test_drawings_are_chosen_and_let_go_one_after_the_other(
     assert next(server, None) is None
 
 
-def test_the_keyboard_says_it_too(visitor: Visitor) -> None:
+def test_a_correction_can_be_made_and_undone_by_keyboard(visitor: Visitor) -> None:
     visitor.draw(TWO)
     visitor.settle()
     digits = visitor.page.locator(".that-was button")
@@ -143,7 +143,7 @@ def test_the_keyboard_says_it_too(visitor: Visitor) -> None:
     assert visitor.errors == []
 
 
-def test_on_a_phone_it_is_below_the_answer_and_large_enough_for_a_finger(phone_visitor: Visitor) -> None:
+def test_on_a_phone_correction_buttons_lie_below_the_answer_and_fit_a_finger(phone_visitor: Visitor) -> None:
     phone_visitor.touch(SEVEN)
     phone_visitor.settle()
     answer, first, last = (

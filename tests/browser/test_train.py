@@ -70,7 +70,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
     yield server
     server.end(signal.SIGKILL)
     for trainer in server.trainers:
-        os.kill(trainer, signal.SIGKILL)  # a stopped one would not notice that its server is gone
+        os.kill(trainer, signal.SIGKILL)  # a paused process would not notice that its server is gone
 
 
 def train(visitor: Visitor, title: str, preset: str = "10 seconds") -> None:
@@ -103,7 +103,7 @@ def opened(chromium: Browser, server: Server) -> Visitor:
     return visitor
 
 
-def test_a_class_watches_a_network_learn(chromium: Browser, server: Server) -> None:
+def test_visitors_share_the_queue_of_trainings_and_the_trained_model(chromium: Browser, server: Server) -> None:
     """One visitor trains, another queues and sees both jobs; the first leaves; all can use the model."""
     page = chromium.new_context(viewport={"width": 1280, "height": 1400}).new_page()
     pupil = Visitor(page).open(server.address)
@@ -163,7 +163,7 @@ def test_a_class_watches_a_network_learn(chromium: Browser, server: Server) -> N
     assert '"model":"ours"' in asked["late"][0]
 
 
-def test_what_is_killed_is_told_of_on_the_page_and_leaves_nothing_behind(chromium: Browser, server: Server) -> None:
+def test_a_killed_training_or_server_is_reported_and_leaves_nothing_behind(chromium: Browser, server: Server) -> None:
     def begin(visitor: Visitor, title: str) -> int:
         """Start a training and return its process."""
         train(visitor, title, "Best")

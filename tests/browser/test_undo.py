@@ -9,7 +9,7 @@ from ..conftest import ONE
 from .cable import Cable
 from .visitor import Stroke, Visitor
 
-GIVEN_UP_AFTER = 8  # seconds for which the pad waits for the answer to a press
+GIVEN_UP_AFTER = 8  # seconds that the pad waits for the answer to a press
 
 
 def bar(y: float) -> Stroke:
@@ -36,7 +36,7 @@ def draw(visitor: Visitor, hand: str, stroke: Stroke, rest: int) -> None:
         visitor.page.mouse.up()
 
 
-def test_undo_takes_back_one_stroke_and_clear_all(visitor: Visitor) -> None:
+def test_undo_removes_one_stroke_and_clear_removes_all(visitor: Visitor) -> None:
     visitor.draw(ONE)
     visitor.settle()
     one_stroke = visitor.inked_pixels()
@@ -53,7 +53,7 @@ def test_undo_takes_back_one_stroke_and_clear_all(visitor: Visitor) -> None:
 
 
 @pytest.mark.parametrize("keys", ["Control+z", "button"])
-def test_undo_right_after_the_pen_is_up_takes_back_that_stroke(visitor: Visitor, keys: str) -> None:
+def test_undo_right_after_pen_up_removes_that_stroke(visitor: Visitor, keys: str) -> None:
     visitor.draw(ONE)
     visitor.settle()
     one_stroke = visitor.inked_pixels()
@@ -67,7 +67,7 @@ def test_undo_right_after_the_pen_is_up_takes_back_that_stroke(visitor: Visitor,
     expect(visitor.digit).to_have_text("1")
 
 
-def test_undo_waits_for_a_slow_browser(visitor: Visitor) -> None:
+def test_undos_in_a_slow_browser_each_remove_one_stroke(visitor: Visitor) -> None:
     visitor.draw(ONE)
     visitor.settle()
     one_stroke = visitor.inked_pixels()
@@ -79,7 +79,7 @@ def test_undo_waits_for_a_slow_browser(visitor: Visitor) -> None:
     expect(visitor.digit).to_have_text("1")
 
 
-def test_clear_drops_the_undos_that_still_wait(visitor: Visitor) -> None:
+def test_clear_drops_undos_that_are_still_waiting(visitor: Visitor) -> None:
     visitor.draw(ONE)
     visitor.settle()
     visitor.slow_down(6)
@@ -88,7 +88,7 @@ def test_clear_drops_the_undos_that_still_wait(visitor: Visitor) -> None:
     visitor.click("Clear")
     visitor.slow_down(1)
     visitor.settle()
-    visitor.page.wait_for_timeout(1000)  # in which what waits would be pressed
+    visitor.page.wait_for_timeout(1000)  # enough time for a press that still waits
     visitor.settle()
     visitor.expect_ink(0)
     expect(visitor.digit).to_have_text("?")
@@ -97,7 +97,7 @@ def test_clear_drops_the_undos_that_still_wait(visitor: Visitor) -> None:
 @pytest.mark.parametrize(
     ("name", "keys"), [("Undo", None), ("Undo", "Control+z"), ("Clear", None), ("Clear", "Delete")]
 )
-def test_a_press_before_the_script_knows_of_the_first_stroke_waits_for_it(
+def test_undo_or_clear_waits_until_the_script_knows_the_first_stroke(
     visitor: Visitor, name: str, keys: str | None
 ) -> None:
     visitor.slow_down(6)
@@ -113,11 +113,11 @@ def test_a_press_before_the_script_knows_of_the_first_stroke_waits_for_it(
     visitor.expect_ink(0)
 
 
-def test_more_undos_than_strokes_hold_up_nothing(visitor: Visitor) -> None:
+def test_more_undos_than_strokes_do_not_block_later_ones(visitor: Visitor) -> None:
     visitor.draw(ONE)
     visitor.settle()
     visitor.page.get_by_role("button", name="Undo").evaluate(
-        """(button) => {  // which is disabled a little later than the script says that nothing is left
+        """(button) => {  // as if it were not disabled yet when nothing is left
           new MutationObserver(() => (button.disabled = false)).observe(button, { attributes: true });
         }"""
     )
@@ -131,7 +131,7 @@ def test_more_undos_than_strokes_hold_up_nothing(visitor: Visitor) -> None:
     assert visitor.inked_pixels() == 0
 
 
-def test_clear_loses_no_stroke_that_the_script_does_not_know_of(visitor: Visitor) -> None:
+def test_undoing_clear_restores_a_stroke_the_script_had_not_seen(visitor: Visitor) -> None:
     bars: list[Stroke] = [[[100, 100], [250, 100]], [[100, 200], [250, 200]]]
     visitor.draw(bars)
     visitor.settle()
@@ -150,7 +150,7 @@ def test_clear_loses_no_stroke_that_the_script_does_not_know_of(visitor: Visitor
     visitor.expect_ink(both)
 
 
-def test_a_stroke_does_not_go_with_the_canvas_that_it_was_begun_on(visitor: Visitor) -> None:
+def test_a_stroke_begun_just_after_clear_is_not_lost_with_the_old_canvas(visitor: Visitor) -> None:
     visitor.draw(ONE)
     visitor.settle()
     visitor.page.mouse.move(*visitor.at([100, 100]))
@@ -169,7 +169,7 @@ def test_a_stroke_does_not_go_with_the_canvas_that_it_was_begun_on(visitor: Visi
     assert visitor.inked_pixels() == 0
 
 
-def test_another_button_of_the_mouse_does_not_end_the_stroke(visitor: Visitor) -> None:
+def test_another_mouse_button_does_not_end_the_stroke(visitor: Visitor) -> None:
     visitor.press([100, 200])
     visitor.move([150, 200])
     visitor.page.mouse.down(button="right")
@@ -201,7 +201,7 @@ def test_an_undo_while_the_pen_is_down_waits_for_the_stroke(visitor: Visitor) ->
     visitor.expect_ink(one_stroke)
 
 
-def test_the_shortcut_of_undo_waits_with_the_pen_width_in_focus_too(visitor: Visitor) -> None:
+def test_the_undo_shortcut_also_waits_while_the_pen_width_slider_has_focus(visitor: Visitor) -> None:
     visitor.draw(ONE)
     visitor.settle()
     one_stroke = visitor.inked_pixels()
@@ -212,7 +212,7 @@ def test_the_shortcut_of_undo_waits_with_the_pen_width_in_focus_too(visitor: Vis
     visitor.expect_ink(one_stroke)
 
 
-def test_clear_drops_an_undo_that_waits_for_the_clear_before_it(visitor: Visitor) -> None:
+def test_a_second_clear_drops_an_undo_that_waits_for_the_first(visitor: Visitor) -> None:
     visitor.draw(ONE)
     visitor.settle()
     expect(visitor.page.get_by_role("button", name="Clear")).to_be_enabled()
@@ -224,13 +224,13 @@ def test_clear_drops_an_undo_that_waits_for_the_clear_before_it(visitor: Visitor
         }"""
     )
     visitor.settle()
-    visitor.page.wait_for_timeout(500)  # in which what waits would be pressed
+    visitor.page.wait_for_timeout(500)  # enough time for a press that still waits
     visitor.settle()
     assert visitor.inked_pixels() == 0
 
 
 @pytest.mark.parametrize("name", ["Undo", "Clear"])
-def test_a_pen_that_is_lifted_over_a_button_does_not_press_it(visitor: Visitor, name: str) -> None:
+def test_lifting_the_pen_over_a_button_does_not_press_it(visitor: Visitor, name: str) -> None:
     pad, button = visitor.canvas.bounding_box(), visitor.page.get_by_role("button", name=name).bounding_box()
     assert pad and button
     beyond = [button["x"] + button["width"] / 2 - pad["x"], button["y"] + button["height"] / 2 - pad["y"]]
@@ -238,7 +238,7 @@ def test_a_pen_that_is_lifted_over_a_button_does_not_press_it(visitor: Visitor, 
     visitor.write([*ONE, [[60, 100], [60, 300], beyond]])  # so quickly that the buttons are still disabled
     visitor.slow_down(1)
     visitor.settle()
-    visitor.page.wait_for_timeout(1000)  # in which what waits would be pressed
+    visitor.page.wait_for_timeout(1000)  # enough time for a press that still waits
     visitor.settle()
     both = visitor.inked_pixels()
     assert both > 8000
@@ -282,7 +282,7 @@ def test_clear_waits_for_the_undo_before_it(visitor: Visitor) -> None:
 
 
 @pytest.mark.parametrize(("name", "left"), [("Undo", 1), ("Clear", 0)])
-def test_a_stroke_waits_for_the_press_that_waits_for_the_stroke_before(visitor: Visitor, name: str, left: int) -> None:
+def test_a_stroke_waits_for_an_undo_or_clear_that_is_itself_waiting(visitor: Visitor, name: str, left: int) -> None:
     bars: list[Stroke] = [[[100, 60], [250, 60]], [[100, 160], [250, 160]], [[100, 260], [250, 260]]]
     visitor.draw(bars[:1])
     visitor.settle()
@@ -311,7 +311,7 @@ def test_a_stroke_waits_for_the_press_that_waits_for_the_stroke_before(visitor: 
         ("Control+z", 1, "pen", 0),
     ],
 )
-def test_a_stroke_that_is_begun_before_the_next_canvas_is_here_is_drawn_on_that(
+def test_a_stroke_begun_before_the_next_canvas_arrives_is_drawn_on_it(
     page: Page, cable: Cable, keys: str, left: int, hand: str, rest: int
 ) -> None:
     visitor = Visitor(page).open(f"http://127.0.0.1:{cable.port}")
@@ -326,7 +326,7 @@ def test_a_stroke_that_is_begun_before_the_next_canvas_is_here_is_drawn_on_that(
     visitor.expect_ink((left + 1) * one_bar)
     cable.delay = 0
     visitor.settle()
-    draw(visitor, hand, bar(240), 0)  # the pad continues from there
+    draw(visitor, hand, bar(240), 0)  # drawing goes on as usual
     visitor.settle()
     visitor.expect_ink((left + 2) * one_bar)
     for strokes in (left + 1, left):
@@ -337,7 +337,7 @@ def test_a_stroke_that_is_begun_before_the_next_canvas_is_here_is_drawn_on_that(
 
 
 @pytest.mark.parametrize("wait", [350, 400, 500])  # ms
-def test_no_moment_after_clear_loses_strokes(page: Page, cable: Cable, wait: int) -> None:
+def test_strokes_drawn_soon_after_clear_are_not_lost(page: Page, cable: Cable, wait: int) -> None:
     visitor = Visitor(page).open(f"http://127.0.0.1:{cable.port}")
     visitor.draw([bar(60)])
     visitor.settle()
@@ -348,7 +348,7 @@ def test_no_moment_after_clear_loses_strokes(page: Page, cable: Cable, wait: int
     page.keyboard.press("Delete")
     page.wait_for_timeout(wait)
     visitor.write([bar(180), bar(240)])
-    page.keyboard.press("Control+z")  # undoes the last of these
+    page.keyboard.press("Control+z")  # undoes the second of these
     visitor.settle()
     visitor.expect_ink(one_bar)
     page.keyboard.press("Delete")
@@ -366,7 +366,7 @@ def two_bars(visitor: Visitor) -> int:
     return pixels
 
 
-def test_a_finger_beside_the_one_that_draws_holds_up_no_undo(visitor: Visitor) -> None:
+def test_a_second_finger_does_not_block_a_waiting_undo(visitor: Visitor) -> None:
     one_bar = two_bars(visitor)
     visitor.put_fingers("touchStart", {0: [100, 180]})
     visitor.put_fingers("touchMove", {0: [150, 180]})
@@ -382,7 +382,7 @@ def test_a_finger_beside_the_one_that_draws_holds_up_no_undo(visitor: Visitor) -
     visitor.expect_ink(2 * one_bar)
 
 
-def test_a_palm_takes_no_stroke_of_the_pen_that_waits(page: Page, cable: Cable) -> None:
+def test_a_palm_does_not_disturb_a_pen_stroke_that_waits(page: Page, cable: Cable) -> None:
     visitor = Visitor(page).open(f"http://127.0.0.1:{cable.port}")
     one_bar = two_bars(visitor)
     cable.delay = 0.2
@@ -396,7 +396,7 @@ def test_a_palm_takes_no_stroke_of_the_pen_that_waits(page: Page, cable: Cable) 
     visitor.expect_ink(one_bar)
 
 
-def test_who_leaves_in_the_middle_of_a_stroke_that_waits_comes_back_with_the_pen_up(page: Page, cable: Cable) -> None:
+def test_leaving_the_page_during_a_waiting_stroke_lifts_the_pen(page: Page, cable: Cable) -> None:
     visitor = Visitor(page).open(f"http://127.0.0.1:{cable.port}")
     one_bar = two_bars(visitor)
     cable.delay = 0.3
@@ -417,7 +417,7 @@ def test_who_leaves_in_the_middle_of_a_stroke_that_waits_comes_back_with_the_pen
     visitor.expect_ink(2 * one_bar)
 
 
-def test_another_button_of_the_mouse_does_not_hold_a_stroke_that_waits(page: Page, cable: Cable) -> None:
+def test_another_mouse_button_does_not_prolong_a_waiting_stroke(page: Page, cable: Cable) -> None:
     visitor = Visitor(page).open(f"http://127.0.0.1:{cable.port}")
     one_bar = two_bars(visitor)
     cable.delay = 0.2
@@ -434,7 +434,7 @@ def test_another_button_of_the_mouse_does_not_hold_a_stroke_that_waits(page: Pag
     visitor.expect_ink(2 * one_bar)
 
 
-def test_who_draws_on_while_an_undo_waits_for_the_network_sees_the_ink(page: Page, cable: Cable) -> None:
+def test_strokes_drawn_while_undo_waits_for_the_network_appear_in_time(page: Page, cable: Cable) -> None:
     visitor = Visitor(page).open(f"http://127.0.0.1:{cable.port}")
     one_bar = two_bars(visitor)
     cable.pull_out()
@@ -448,7 +448,7 @@ def test_who_draws_on_while_an_undo_waits_for_the_network_sees_the_ink(page: Pag
     assert monotonic() - since < GIVEN_UP_AFTER  # the second stroke has delayed nothing
 
 
-def test_a_stroke_that_waited_was_written_when_it_was(page: Page, cable: Cable) -> None:
+def test_a_stroke_that_waited_keeps_the_times_at_which_it_was_drawn(page: Page, cable: Cable) -> None:
     visitor = Visitor(page).open(f"http://127.0.0.1:{cable.port}")
     one_bar = two_bars(visitor)
     cable.delay = 0.2

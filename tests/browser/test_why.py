@@ -1,4 +1,4 @@
-"""The panel Why, in a real browser."""
+"""The panel that answers why, and the tour, in a real browser."""
 
 import re
 
@@ -14,8 +14,8 @@ from .visitor import Visitor
 NINE: Strokes = [
     [[220, 110], [170, 90], [130, 130], [150, 180], [210, 170], [225, 110], [220, 180], [200, 280]],
 ]
-# A picture that is read as an eight once its gaps are closed.
-FLAGGED_ONE: Strokes = [[[60, 150], [200, 60], [190, 290]]]  # changed a little, a seven
+# With a small change it is a seven.
+FLAGGED_ONE: Strokes = [[[60, 150], [200, 60], [190, 290]]]
 
 
 def ask(page: Page, question: str) -> None:
@@ -35,7 +35,7 @@ def seconds_of(page: Page, strokes: Strokes) -> float:
     return float(took) / 1000
 
 
-def test_the_replay_is_scrubbed_with_the_arrow_keys(visitor: Visitor) -> None:
+def test_the_replay_is_scrubbed_by_keyboard(visitor: Visitor) -> None:
     visitor.draw(SEVEN)
     visitor.settle()
     ask(visitor.page, "When did it decide?")
@@ -95,7 +95,7 @@ def test_a_question_is_asked_and_answered_by_keyboard_alone(visitor: Visitor) ->
 
 
 def open_layers(visitor: Visitor) -> Locator:
-    """Open the layers and return each one's maps, as soon as it is known what excites them."""
+    """Open the layers and return each one's maps, once the page shows what excites them."""
     ask(visitor.page, "What did it see?")
     visitor.page.get_by_text("Layer by layer").click()
     visitor.page.locator(".network .liked").first.wait_for()
@@ -111,8 +111,8 @@ def sides_of(enlarged: Locator) -> tuple[float, float]:
     return box["width"], box["height"]
 
 
-def test_a_tap_enlarges_a_map_within_the_edges_of_a_phone(phone_visitor: Visitor) -> None:
-    """It grows to at least ten rem, with patterns of two rem below it, wherever it is on the page."""
+def test_a_tap_enlarges_a_map_within_the_screen_of_a_phone(phone_visitor: Visitor) -> None:
+    """It is at least ten rem wide, with patterns of two rem below it, wherever the map is on the page."""
     phone_visitor.touch(SEVEN)
     phone_visitor.settle()
     layers = open_layers(phone_visitor)
@@ -129,7 +129,7 @@ def test_a_tap_enlarges_a_map_within_the_edges_of_a_phone(phone_visitor: Visitor
     assert phone_visitor.errors == []
 
 
-def test_maps_are_enlarged_by_keys_with_one_stop_a_layer(phone_visitor: Visitor) -> None:
+def test_the_keyboard_enlarges_maps_with_one_tab_stop_per_layer(phone_visitor: Visitor) -> None:
     phone_visitor.touch(SEVEN)
     phone_visitor.settle()
     layers, keys = open_layers(phone_visitor), phone_visitor.page.keyboard
@@ -147,7 +147,7 @@ def test_maps_are_enlarged_by_keys_with_one_stop_a_layer(phone_visitor: Visitor)
     expect(phone_visitor.page.get_by_role("button", name="convolution")).to_be_focused()
 
 
-def test_the_panel_follows_the_next_stroke_and_goes_with_the_ink(visitor: Visitor) -> None:
+def test_the_panel_follows_new_strokes_and_is_hidden_while_the_pad_is_blank(visitor: Visitor) -> None:
     visitor.draw(SEVEN[:1])
     visitor.settle()
     ask(visitor.page, "Where did it look?")
@@ -166,7 +166,7 @@ def test_the_panel_follows_the_next_stroke_and_goes_with_the_ink(visitor: Visito
     expect(visitor.page.locator(".row.large img")).to_have_count(2)
 
 
-def test_a_remedy_lands_on_the_pad_and_is_read_there(visitor: Visitor) -> None:
+def test_a_suggested_change_can_be_put_on_the_pad_and_is_read_there(visitor: Visitor) -> None:
     visitor.draw(NINE)
     visitor.settle()
     ask(visitor.page, "What would change its mind?")
@@ -185,7 +185,7 @@ def test_a_remedy_lands_on_the_pad_and_is_read_there(visitor: Visitor) -> None:
     assert visitor.errors == []
 
 
-def test_a_reload_goes_on_with_the_tour(visitor: Visitor) -> None:
+def test_the_tour_continues_after_a_reload(visitor: Visitor) -> None:
     stop = visitor.page.locator(".st-key-tour_stop")
     visitor.page.get_by_role("button", name="Take the five-minute tour").click()
     expect(stop).to_contain_text("1 of 7")
@@ -209,7 +209,7 @@ def test_the_tour_goes_from_page_to_page_and_back_to_the_pad(visitor: Visitor) -
     page.get_by_role("button", name="Take the five-minute tour").click()
     expect(page.locator(".st-key-tour_stop")).to_be_visible()
     visitor.settle()
-    visitor.expect_ink(ink)  # the box above the pad does not cost the drawing
+    visitor.expect_ink(ink)  # the box above the pad does not lose the drawing
     headings = [*["Draw a digit"] * 4, "Explore", "Break it on purpose", "Draw a digit"]
     for number, heading in enumerate(headings, 1):
         expect(page.locator(".st-key-tour_stop")).to_contain_text(f"{number} of 7")
@@ -229,7 +229,7 @@ def test_the_tour_goes_from_page_to_page_and_back_to_the_pad(visitor: Visitor) -
     assert visitor.errors == []
 
 
-def test_undo_a_new_stroke_and_another_page_leave_the_replay_its_times(visitor: Visitor) -> None:
+def test_the_replay_keeps_its_times_after_undo_a_new_stroke_and_a_page_change(visitor: Visitor) -> None:
     visitor.draw(SEVEN)
     visitor.settle()
     visitor.page.get_by_role("button", name="Undo").click()
@@ -246,7 +246,7 @@ def test_undo_a_new_stroke_and_another_page_leave_the_replay_its_times(visitor: 
     assert visitor.errors == []
 
 
-def test_a_finger_s_strokes_keep_their_times_too(phone_visitor: Visitor) -> None:
+def test_strokes_drawn_with_a_finger_keep_their_times_after_undo(phone_visitor: Visitor) -> None:
     phone_visitor.touch(SEVEN)
     phone_visitor.settle()
     phone_visitor.page.get_by_role("button", name="Undo").tap()
@@ -255,7 +255,7 @@ def test_a_finger_s_strokes_keep_their_times_too(phone_visitor: Visitor) -> None
     expect(phone_visitor.page.get_by_role("button", name="Replay as drawn")).to_be_visible()
 
 
-def test_ink_that_nobody_saw_being_written_is_replayed_evenly(visitor: Visitor) -> None:
+def test_ink_restored_after_a_reload_is_replayed_without_times(visitor: Visitor) -> None:
     visitor.draw(SEVEN)
     visitor.settle()
     visitor.page.reload()
@@ -272,8 +272,8 @@ SLOW_CANVAS = """
 """
 
 
-def test_an_open_question_is_answered_before_the_canvas_tells(visitor: Visitor) -> None:
-    """The canvas reports ink after 200 ms, here only after 30 seconds. The same holds for a cleared pad."""
+def test_an_open_question_is_answered_before_the_canvas_reports_the_ink(visitor: Visitor) -> None:
+    """The canvas reports ink after 200 ms, here only after 30 seconds. This also holds after Clear."""
     page = visitor.page
     visitor.draw(THREE_AND_SEVEN[:1])
     visitor.settle()
@@ -291,7 +291,7 @@ def test_an_open_question_is_answered_before_the_canvas_tells(visitor: Visitor) 
     assert visitor.errors == []
 
 
-def test_a_stroke_has_the_open_panel_run_and_then_the_page_which_does_not_cut_it_off(visitor: Visitor) -> None:
+def test_with_a_question_open_a_stroke_requests_two_fragment_runs_only(visitor: Visitor) -> None:
     """A fragment's request waits until the current run is over; any other request ends the current run."""
     page, asked = visitor.page, list[str]()
 
@@ -316,7 +316,7 @@ def test_a_stroke_has_the_open_panel_run_and_then_the_page_which_does_not_cut_it
     assert visitor.errors == []
 
 
-# After `later`, eight seconds have passed: the eight-second timers that wait for it go off.
+# Lets the canvas miss all strokes. `later` lets eight seconds pass: timers of four seconds or more go off.
 DROP_STROKES = """() => {
   const root = [...document.querySelectorAll('.st-key-pad *')].find((element) => element.shadowRoot).shadowRoot;
   const drop = (event) => event.stopImmediatePropagation();
@@ -337,8 +337,8 @@ DROP_STROKES = """() => {
 }"""
 
 
-def test_a_stroke_that_the_canvas_drops_is_not_read_for_long(visitor: Visitor) -> None:
-    """This happens to a pen beside a palm. The panel got the stroke early and is not told that it is gone."""
+def test_a_dropped_stroke_disappears_from_the_answer_and_the_open_panel(visitor: Visitor) -> None:
+    """This happens to a pen beside a palm. The panel read the stroke early, and the canvas never reports it as gone."""
     page = visitor.page
     visitor.draw(THREE_AND_SEVEN[:1])
     visitor.settle()
@@ -355,7 +355,7 @@ def test_a_stroke_that_the_canvas_drops_is_not_read_for_long(visitor: Visitor) -
     assert visitor.errors == []
 
 
-def test_a_first_stroke_that_the_canvas_drops_leaves_a_blank_page(visitor: Visitor) -> None:
+def test_a_dropped_first_stroke_leaves_a_blank_pad_and_no_panel(visitor: Visitor) -> None:
     page = visitor.page
     visitor.draw(SEVEN)
     visitor.settle()
@@ -373,7 +373,7 @@ def test_a_first_stroke_that_the_canvas_drops_leaves_a_blank_page(visitor: Visit
     assert visitor.errors == []
 
 
-def test_a_dropped_stroke_is_taken_back_where_no_question_is_open_either(visitor: Visitor) -> None:
+def test_a_dropped_stroke_disappears_from_the_answer_with_no_question_open(visitor: Visitor) -> None:
     visitor.draw(THREE_AND_SEVEN[:1])
     visitor.settle()
     visitor.page.evaluate(DROP_STROKES)
@@ -385,7 +385,7 @@ def test_a_dropped_stroke_is_taken_back_where_no_question_is_open_either(visitor
     assert visitor.errors == []
 
 
-def test_an_open_question_leaves_undo_what_it_was(visitor: Visitor) -> None:
+def test_undo_works_as_usual_while_a_question_is_open(visitor: Visitor) -> None:
     visitor.draw(THREE_AND_SEVEN[:1])
     visitor.settle()
     ask(visitor.page, "Where did it look?")
@@ -399,7 +399,7 @@ def test_an_open_question_leaves_undo_what_it_was(visitor: Visitor) -> None:
     assert visitor.errors == []
 
 
-def test_an_uploaded_picture_is_read_as_it_was_changed_and_again_as_it_is(visitor: Visitor) -> None:
+def test_an_uploaded_picture_can_be_read_changed_and_then_unchanged_again(visitor: Visitor) -> None:
     page = visitor.page
     visitor.upload("one.png", picture_of(FLAGGED_ONE))
     expect(visitor.digit).to_have_text("1")

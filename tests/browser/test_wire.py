@@ -23,7 +23,7 @@ NONSENSE = [
 
 
 def visit(steps: Callable[[], Awaitable[None]]) -> None:
-    with start_blocking_portal() as portal:  # the browser tests' own loop runs in this thread
+    with start_blocking_portal() as portal:  # in this thread, the event loop of the browser tests is running
         portal.call(steps)
 
 
@@ -43,10 +43,10 @@ def test_a_canvas_that_sends_nonsense_breaks_no_session(address: str, nonsense: 
     visit(steps)
 
 
-def test_text_that_is_no_json_ends_no_session_but_its_own(address: str) -> None:
+def test_text_that_is_not_json_breaks_only_the_session_that_sent_it(address: str) -> None:
     async def steps() -> None:
         async with WirePage(address) as vandal, WirePage(address) as neighbour:
-            with pytest.raises(ScriptError):  # Streamlit parses it before any code of ours runs, and keeps it
+            with pytest.raises(ScriptError):  # Streamlit parses the text before our code runs, and keeps it
                 await vandal.send_canvas("{")
             await neighbour.draw(SEVEN)
             assert '<p class="digit" style="--length:1">7</p>' in neighbour.answer

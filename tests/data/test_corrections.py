@@ -55,40 +55,40 @@ def test_a_correction_is_found_as_it_was_kept(a_seven: Drawing, file: Path) -> N
     assert found.is_misread and file.exists()
 
 
-def test_what_was_refused_was_read_as_nothing(a_seven: Drawing) -> None:
+def test_a_correction_of_a_refused_drawing_has_no_reading(a_seven: Drawing) -> None:
     keep(a_seven, 7, None, "ink-cnn", "anna")
     assert find_corrections()[0].read is None
 
 
-def test_the_latest_comes_first_and_pages_follow_each_other(a_seven: Drawing) -> None:
+def test_corrections_are_listed_latest_first_page_by_page(a_seven: Drawing) -> None:
     ids = kept(a_seven, 5)
     pages = [[found.id for found in find_corrections(start=start, most=2)] for start in (0, 2, 4)]
     assert [*pages[0], *pages[1], *pages[2]] == ids[::-1]
 
 
-def test_each_visitor_finds_their_own(a_seven: Drawing) -> None:
+def test_each_visitor_finds_their_own_corrections(a_seven: Drawing) -> None:
     kept(a_seven, 2, "anna"), kept(a_seven, 1, "ben")
     assert [count_corrections(whose) for whose in ("anna", "ben", "carl", None)] == [2, 1, 0, 3]
     assert {found.visitor for found in find_corrections("ben")} == {"ben"}
 
 
-def test_what_is_deleted_comes_back(a_seven: Drawing) -> None:
+def test_a_deleted_correction_can_be_restored(a_seven: Drawing) -> None:
     first, second = kept(a_seven, 2)
     assert delete_corrections([first, first + 100]) == [first] and not is_kept(first, "anna")
-    assert delete_corrections([first]) == [], "once is enough"
+    assert delete_corrections([first]) == [], "it was deleted already"
     assert [found.id for found in find_corrections()] == [second]
     assert restore_corrections([first, second]) == 1
     assert count_corrections() == 2
 
 
-def test_nobody_puts_away_or_brings_back_what_is_another_s(a_seven: Drawing) -> None:
+def test_visitors_cannot_delete_or_restore_the_corrections_of_others(a_seven: Drawing) -> None:
     (of_anna,) = kept(a_seven)
     assert delete_corrections([of_anna], "ben") == [] and count_corrections() == 1
     delete_corrections([of_anna])
     assert restore_corrections([of_anna], "ben") == 0 and count_corrections() == 0
 
 
-def test_after_a_day_what_was_deleted_is_gone(a_seven: Drawing, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_deleted_correction_cannot_be_restored_after_a_day(a_seven: Drawing, monkeypatch: pytest.MonkeyPatch) -> None:
     (first,) = kept(a_seven)
     delete_corrections([first])
     now = time.time()
@@ -97,7 +97,7 @@ def test_after_a_day_what_was_deleted_is_gone(a_seven: Drawing, monkeypatch: pyt
     assert restore_corrections([first]) == 0
 
 
-def test_the_export_is_what_our_own_reader_takes(a_seven: Drawing, tmp_path: Path) -> None:
+def test_the_export_can_be_read_as_an_ink_file(a_seven: Drawing, tmp_path: Path) -> None:
     keep(a_seven, 7, "1", "ink-cnn", "anna")
     path = tmp_path / "mine.jsonl"
     path.write_text(to_json_lines())
@@ -121,7 +121,7 @@ def test_the_export_is_what_our_own_reader_takes(a_seven: Drawing, tmp_path: Pat
         [[[0, 0], [0, 340]]] * 200,
     ],
 )
-def test_absurd_strokes_are_kept_and_exported_all_the_same(strokes: list[list[list[float]]]) -> None:
+def test_extreme_strokes_are_kept_and_exported(strokes: list[list[list[float]]]) -> None:
     drawing = Drawing.from_points(strokes)
     keep(drawing, 1, None, "ink-cnn", "anna")
     assert find_corrections()[0].drawing.to_points() == drawing.to_points()
@@ -129,14 +129,14 @@ def test_absurd_strokes_are_kept_and_exported_all_the_same(strokes: list[list[li
     assert isinstance(again, Drawing) and len(again.strokes) == len(strokes)
 
 
-def test_a_drawing_of_too_many_points_is_refused_in_a_sentence() -> None:
+def test_a_drawing_with_too_many_points_is_refused() -> None:
     endless = Drawing.from_points([[[number % 300, number % 200] for number in range(MAX_POINTS)]])
     with pytest.raises(CorrectionError, match="has 20,000 points, but a digit to learn from may have at most 2,000"):
         keep(endless, 7, "1", "ink-cnn", "anna")
 
 
 @pytest.mark.parametrize("label", [-1, 10, "7", None])
-def test_what_is_no_digit_is_refused(a_seven: Drawing, label: int) -> None:
+def test_a_label_that_is_not_a_digit_is_refused(a_seven: Drawing, label: int) -> None:
     with pytest.raises(CorrectionError, match="A digit must be 0 to 9"):
         keep(a_seven, label, "1", "ink-cnn", "anna")
 
@@ -161,15 +161,15 @@ def test_ten_thousand_corrections_are_listed_and_exported_quickly(a_seven: Drawi
     assert time.process_time() - began < 10
 
 
-def test_what_is_said_again_of_ink_that_somebody_deleted_does_not_stand_there_twice(a_seven: Drawing) -> None:
+def test_a_deleted_correction_is_not_restored_beside_a_new_one_of_the_same_ink(a_seven: Drawing) -> None:
     (first,), (bens,) = kept(a_seven), kept(a_seven, visitor="ben")
     delete_corrections([first, bens])
     (again,) = kept(a_seven)
-    assert restore_corrections([first, bens]) == 1, "another visitor's correction of the same ink"
+    assert restore_corrections([first, bens]) == 1, "only another visitor's correction of the same ink"
     assert {found.id for found in find_corrections()} == {again, bens}
 
 
-def test_what_came_later_can_be_left_out(a_seven: Drawing) -> None:
+def test_corrections_after_a_given_id_can_be_left_out(a_seven: Drawing) -> None:
     first, second = kept(a_seven), kept(a_seven, 2, "ben")
     seen = latest_id()
     assert (latest_id("anna"), seen) == (first[0], second[1])
@@ -179,7 +179,7 @@ def test_what_came_later_can_be_left_out(a_seven: Drawing) -> None:
     assert latest_id("ben") == 0
 
 
-def test_when_there_are_too_many_no_more_are_kept(a_seven: Drawing, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_more_corrections_are_kept_than_there_is_room_for(a_seven: Drawing, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mnist_app.data.corrections.MAX_KEPT", 3)
     kept(a_seven, 3)
     with pytest.raises(CorrectionError, match=r"no room for more than 3 corrections. Export and delete some"):
@@ -187,7 +187,9 @@ def test_when_there_are_too_many_no_more_are_kept(a_seven: Drawing, monkeypatch:
     assert count_corrections() == 3
 
 
-def test_what_was_deleted_makes_room_the_oldest_first(a_seven: Drawing, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_new_corrections_displace_deleted_ones_the_first_deleted_first(
+    a_seven: Drawing, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("mnist_app.data.corrections.MAX_KEPT", 3)
     first, second, third = kept(a_seven, 3)
     delete_corrections([second])
@@ -199,7 +201,7 @@ def test_what_was_deleted_makes_room_the_oldest_first(a_seven: Drawing, monkeypa
         kept(a_seven)
 
 
-def test_one_visitor_leaves_room_for_the_others(a_seven: Drawing, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_limit_for_one_visitor_leaves_room_for_others(a_seven: Drawing, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mnist_app.data.corrections.MAX_OF_ONE", 2)
     first, _ = kept(a_seven, 2)
     with pytest.raises(CorrectionError, match=r"corrected 2 drawings, the most that are kept for one visitor"):
@@ -209,9 +211,7 @@ def test_one_visitor_leaves_room_for_the_others(a_seven: Drawing, monkeypatch: p
     kept(a_seven)
 
 
-def test_no_visitor_gets_more_room_by_deleting_and_thinking_better_of_it(
-    a_seven: Drawing, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_visitor_gets_more_room_by_deleting_and_restoring(a_seven: Drawing, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mnist_app.data.corrections.MAX_OF_ONE", 2)
     first, second = kept(a_seven, 2)
     (bens,) = kept(a_seven, visitor="ben")
@@ -220,12 +220,12 @@ def test_no_visitor_gets_more_room_by_deleting_and_thinking_better_of_it(
     delete_corrections([second], "anna")
     (third,) = kept(Drawing.from_points(TWO))
     assert restore_corrections([first, second, bens]) == 2, (
-        "the one that was deleted first has made room for the new one"
+        "the correction that was deleted first has made room for the new one"
     )
     assert {found.id for found in find_corrections()} == {second, third, bens}
 
 
-def test_what_is_said_anew_takes_the_place_of_what_was_said(a_seven: Drawing, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_changed_correction_replaces_the_earlier_one(a_seven: Drawing, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mnist_app.data.corrections.MAX_KEPT", 1)
     (first,) = kept(a_seven)
     second = keep(a_seven, 4, "1", "ink-cnn", "anna", instead_of=first)
@@ -236,7 +236,7 @@ def test_what_is_said_anew_takes_the_place_of_what_was_said(a_seven: Drawing, mo
     assert is_kept(second, "anna"), "nobody can replace another visitor's correction"
 
 
-def test_where_the_new_one_cannot_be_kept_the_earlier_one_stays(
+def test_the_earlier_correction_stays_if_the_new_one_cannot_be_kept(
     a_seven: Drawing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, _ = kept(a_seven, 2)
@@ -246,7 +246,7 @@ def test_where_the_new_one_cannot_be_kept_the_earlier_one_stays(
     assert is_kept(first, "anna")
 
 
-def test_what_was_deleted_long_ago_is_forgotten_when_something_is_kept(
+def test_a_correction_deleted_a_day_ago_is_gone_once_another_is_kept(
     a_seven: Drawing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (first,) = kept(a_seven)
@@ -257,7 +257,7 @@ def test_what_was_deleted_long_ago_is_forgotten_when_something_is_kept(
     assert restore_corrections([first]) == 0
 
 
-def test_a_row_that_holds_no_drawing_is_passed_over_and_stays(a_seven: Drawing, file: Path) -> None:
+def test_a_malformed_row_is_skipped_and_stays_in_the_database(a_seven: Drawing, file: Path) -> None:
     kept(a_seven, 3)
     with sqlite3.connect(file) as database:
         database.execute("update corrections set strokes = '[[[\"x\"' where id = 1")
@@ -270,7 +270,7 @@ def test_a_row_that_holds_no_drawing_is_passed_over_and_stays(a_seven: Drawing, 
 # When the database fails
 
 
-def test_a_locked_database_is_said_to_be_busy_and_loses_nothing(
+def test_a_locked_database_is_reported_as_busy_and_loses_nothing(
     a_seven: Drawing, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("mnist_app.data.corrections.PATIENCE", 0.1)
@@ -309,7 +309,7 @@ def small_disk() -> Iterator[None]:
     event.remove(Engine, "connect", limit)
 
 
-def test_a_full_disk_keeps_what_was_there(small_disk: None) -> None:
+def test_a_full_disk_loses_no_earlier_corrections(small_disk: None) -> None:
     long = Drawing.from_points([[[number / 7, number / 3] for number in range(500)]])
     with pytest.raises(CorrectionError, match=r"is full. Earlier corrections are still there"):
         for _ in range(100):
@@ -318,14 +318,14 @@ def test_a_full_disk_keeps_what_was_there(small_disk: None) -> None:
     assert len(there) >= 1 and there[0].drawing.to_points() == long.to_points()
 
 
-def test_a_home_that_cannot_be_written_is_named(a_seven: Drawing, own_home: Path) -> None:
+def test_a_home_that_cannot_be_created_is_an_error_with_the_reason(a_seven: Drawing, own_home: Path) -> None:
     own_home.write_text("a file where the folder should be")
     with pytest.raises(CorrectionError, match=r"The corrections in .* cannot be reached: File exists"):
         kept(a_seven)
 
 
 @pytest.mark.parametrize("name", ["full house", "locked", "corrupt"])
-def test_a_home_s_name_is_no_part_of_what_went_wrong(
+def test_words_in_a_homes_path_are_not_mistaken_for_the_cause_of_an_error(
     a_seven: Drawing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     (tmp_path / name).write_text("a file where the folder should be")
@@ -334,14 +334,14 @@ def test_a_home_s_name_is_no_part_of_what_went_wrong(
         kept(a_seven)
 
 
-def test_a_disk_without_room_for_the_home_is_full(a_seven: Drawing, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_space_for_the_home_is_reported_as_a_full_disk(a_seven: Drawing, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Path, "mkdir", Mock(side_effect=OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))))
     with pytest.raises(CorrectionError, match="There is no room for corrections"):
         kept(a_seven)
 
 
 @pytest.mark.parametrize("name", ["a?b", "a%20b", "a#b"])
-def test_a_home_is_a_path_and_no_url(
+def test_a_homes_path_is_not_interpreted_as_a_url(
     a_seven: Drawing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setenv("MNIST_APP_HOME", str(tmp_path / name))
@@ -359,7 +359,7 @@ def test_a_home_is_a_path_and_no_url(
         "postgresql://me:secret@x:5432x/y",
     ],
 )
-def test_a_url_that_leads_nowhere_is_told_of_without_its_password(
+def test_the_error_about_an_unusable_database_url_hides_its_password(
     a_seven: Drawing, monkeypatch: pytest.MonkeyPatch, url: str
 ) -> None:
     monkeypatch.setenv("MNIST_APP_DATABASE", url)
@@ -368,7 +368,7 @@ def test_a_url_that_leads_nowhere_is_told_of_without_its_password(
     assert "secret" not in str(raised.value)
 
 
-def test_the_url_chooses_the_database(
+def test_a_url_in_the_environment_chooses_the_database(
     a_seven: Drawing, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MNIST_APP_DATABASE", f"sqlite:///{tmp_path / 'elsewhere.sqlite'}")
@@ -376,8 +376,8 @@ def test_the_url_chooses_the_database(
     assert (tmp_path / "elsewhere.sqlite").exists() and not file.exists()
 
 
-def test_a_server_database_would_take_the_same_statements() -> None:
-    """Checked without such a server: the statements that PostgreSQL and MariaDB would receive."""
+def test_the_table_compiles_to_suitable_statements_for_postgresql_and_mariadb() -> None:
+    """Check the statements that PostgreSQL and MariaDB would receive, without such a server."""
     for dialect, text in ((postgresql.dialect(), "TEXT"), (mysql.dialect(), "MEDIUMTEXT")):
         created = str(CreateTable(corrections._CORRECTIONS, if_not_exists=True).compile(dialect=dialect))
         assert "CREATE TABLE IF NOT EXISTS corrections" in created and "PRIMARY KEY (id)" in created
@@ -385,7 +385,7 @@ def test_a_server_database_would_take_the_same_statements() -> None:
         assert f"strokes {text} NOT NULL" in created and ("SERIAL" in created or "AUTO_INCREMENT" in created)
 
 
-def test_thirty_visitors_at_once_are_all_kept(a_seven: Drawing) -> None:
+def test_corrections_of_thirty_visitors_at_once_are_all_kept(a_seven: Drawing) -> None:
     threads = [threading.Thread(target=kept, args=(a_seven, 3, f"visitor {number}")) for number in range(30)]
     for thread in threads:
         thread.start()
@@ -394,7 +394,7 @@ def test_thirty_visitors_at_once_are_all_kept(a_seven: Drawing) -> None:
     assert count_corrections() == 90
 
 
-def test_a_process_that_is_killed_while_it_keeps_loses_nothing_that_it_kept(a_seven: Drawing, file: Path) -> None:
+def test_a_killed_process_loses_no_correction_that_it_kept(a_seven: Drawing, file: Path) -> None:
     code = (
         "import os; from mnist_app.data.corrections import keep; from mnist_app.ink.strokes import Drawing\n"
         "drawing = Drawing.from_points([[[0, 0], [1, 1]]])\n"

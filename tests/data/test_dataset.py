@@ -28,7 +28,7 @@ def multiset(*parts: Digits) -> Counter[bytes]:
     )
 
 
-def test_the_splits_have_the_sizes_they_are_known_for(everything: dict[str, Digits]) -> None:
+def test_the_splits_have_55000_5000_and_10000_digits(everything: dict[str, Digits]) -> None:
     assert {split: len(digits) for split, digits in everything.items()} == {
         "train": 55_000,
         "validation": 5_000,
@@ -50,7 +50,7 @@ def test_the_embedded_sample_is_the_validation_split(everything: dict[str, Digit
     np.testing.assert_array_equal(validation.labels, everything["validation"].labels)
 
 
-def test_train_and_validation_share_nothing_and_make_up_the_60000(everything: dict[str, Digits]) -> None:
+def test_train_and_validation_are_disjoint_and_together_make_up_the_60000(everything: dict[str, Digits]) -> None:
     raw = raw_folder(full_mnist())
     labels = np.frombuffer((raw / "train-labels-idx1-ubyte").read_bytes()[8:], np.uint8)
     images = np.frombuffer((raw / "train-images-idx3-ubyte").read_bytes()[16:], np.uint8)
@@ -59,7 +59,7 @@ def test_train_and_validation_share_nothing_and_make_up_the_60000(everything: di
     assert not multiset(everything["train"]) & multiset(everything["validation"])
 
 
-def test_pictures_are_bytes_and_labels_are_what_torch_wants(validation: Digits) -> None:
+def test_images_are_bytes_and_labels_are_64_bit_integers(validation: Digits) -> None:
     assert validation.images.shape == (5000, 28, 28) and validation.images.dtype == np.uint8
     assert validation.labels.shape == (5000,) and validation.labels.dtype == np.int64
 
@@ -71,7 +71,7 @@ def test_the_sample_loads_the_same_in_two_processes_at_once(no_mnist: None) -> N
     assert sums[0] == sums[1] == f"{load_split('validation').images.sum()}\n"
 
 
-def test_a_broken_sample_is_named_with_the_way_out(no_mnist: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broken_sample_is_an_error_with_the_remedy(no_mnist: None, monkeypatch: pytest.MonkeyPatch) -> None:
     def cut_off(*_: object, **__: object) -> None:
         raise EOFError("Compressed file ended before the end-of-stream marker was reached")
 
@@ -81,17 +81,17 @@ def test_a_broken_sample_is_named_with_the_way_out(no_mnist: None, monkeypatch: 
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
-def test_the_sample_lacks_the_other_splits_and_says_how_to_get_them(split: str, no_mnist: None) -> None:
+def test_a_split_missing_from_the_sample_is_an_error_with_the_fetch_command(split: str, no_mnist: None) -> None:
     with pytest.raises(DatasetError, match=rf"The {split} split .* python -m mnist_app data fetch"):
         load_split(split)
 
 
-def test_a_split_that_is_none_is_refused() -> None:
+def test_an_unknown_split_is_an_error_that_lists_the_known_ones() -> None:
     with pytest.raises(DatasetError, match=r"no split 'tset'.*train, validation, test"):
         load_split("tset")
 
 
-def test_the_named_folder_comes_before_the_download_and_that_before_the_sample(
+def test_the_named_folder_precedes_the_download_which_precedes_the_sample(
     toy_mnist: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert (find_source().folder, find_source().splits) == (None, ("validation",))
@@ -101,7 +101,7 @@ def test_the_named_folder_comes_before_the_download_and_that_before_the_sample(
     assert (find_source().folder, find_source().splits) == (toy_mnist, SPLITS)
 
 
-def test_a_named_folder_that_is_nowhere_is_an_error_and_not_the_sample(
+def test_a_missing_named_folder_is_an_error_and_the_sample_is_not_used_instead(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("MNIST_APP_DATA", str(tmp_path / "nowhere"))
@@ -119,7 +119,7 @@ def cut_short(content: bytes) -> bytes:
 
 @pytest.mark.parametrize("broken", [bit_flipped, cut_short], ids=lambda damage: damage.__name__)
 @pytest.mark.parametrize("name", ["t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"])
-def test_a_broken_file_is_named_with_the_way_out(
+def test_a_broken_file_is_an_error_with_the_remedy(
     toy_mnist: Path, monkeypatch: pytest.MonkeyPatch, broken: Callable[[bytes], bytes], name: str
 ) -> None:
     monkeypatch.setenv("MNIST_APP_DATA", str(toy_mnist))
@@ -130,7 +130,7 @@ def test_a_broken_file_is_named_with_the_way_out(
         load_split("test")
 
 
-def test_a_broken_download_sends_to_the_fetch_command(toy_mnist: Path) -> None:
+def test_an_incomplete_download_is_an_error_with_the_fetch_command(toy_mnist: Path) -> None:
     data_folder().parent.mkdir(parents=True)
     toy_mnist.rename(data_folder())
     (raw_folder(data_folder()) / "t10k-labels-idx1-ubyte").unlink()

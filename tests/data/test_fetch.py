@@ -142,7 +142,7 @@ def nothing_in_place() -> bool:
 
 
 @pytest.mark.parametrize("manner", [well, slowly])
-def test_the_data_is_in_place_and_loads(mirror: Mirror, toy_mnist: Path, manner: Answer) -> None:
+def test_fetched_data_is_in_place_and_loads(mirror: Mirror, toy_mnist: Path, manner: Answer) -> None:
     mirror.answer(manner)
     assert fetch(mirror.url) == data_folder()
     assert not staging_folder().exists()
@@ -151,7 +151,7 @@ def test_the_data_is_in_place_and_loads(mirror: Mirror, toy_mnist: Path, manner:
     np.testing.assert_array_equal(load_split("test").images.ravel(), np.frombuffer(original, np.uint8)[16:])
 
 
-def test_what_is_there_is_not_fetched_again(mirror: Mirror) -> None:
+def test_data_that_is_there_is_not_fetched_again(mirror: Mirror) -> None:
     fetch(mirror.url)
     mirror.asked.clear()
     fetch(mirror.url)
@@ -178,7 +178,7 @@ def test_a_file_that_does_not_arrive_whole_is_an_error_and_nothing_changes(
 
 
 @pytest.mark.parametrize("manner", [never, never_to_the_end])
-def test_a_server_that_falls_silent_is_given_up(mirror: Mirror, manner: Answer) -> None:
+def test_the_download_gives_up_on_a_server_that_falls_silent(mirror: Mirror, manner: Answer) -> None:
     mirror.answer(manner, GZ[1])
     began = time.monotonic()
     with pytest.raises(DatasetError, match=r"stopped answering\. Try again"):
@@ -188,7 +188,7 @@ def test_a_server_that_falls_silent_is_given_up(mirror: Mirror, manner: Answer) 
     assert socket.getdefaulttimeout() is None
 
 
-def test_a_server_that_never_says_a_word_is_given_up(silent_server: str) -> None:
+def test_a_server_that_never_answers_counts_as_unreachable(silent_server: str) -> None:
     began = time.monotonic()
     with pytest.raises(DatasetError, match=r"cannot be reached\. Check the network"):
         fetch(silent_server, patience=0.2)
@@ -197,13 +197,13 @@ def test_a_server_that_never_says_a_word_is_given_up(silent_server: str) -> None
 
 
 @pytest.mark.parametrize("mirror_url", ["http://127.0.0.1:1/", "no URL at all", "http://[/", "http://a b/"])
-def test_no_server_at_all_is_one_sentence(mirror_url: str) -> None:
+def test_an_address_that_leads_to_no_server_is_an_error(mirror_url: str) -> None:
     with pytest.raises(DatasetError, match=r"cannot be reached\. Check the network connection\."):
         fetch(mirror_url)
     assert nothing_in_place()
 
 
-def test_the_next_run_takes_up_where_the_last_one_stopped(mirror: Mirror) -> None:
+def test_the_next_run_fetches_only_the_files_that_are_missing(mirror: Mirror) -> None:
     mirror.answer(not_found, *GZ[2:])
     with pytest.raises(DatasetError):
         fetch(mirror.url)
@@ -214,7 +214,7 @@ def test_the_next_run_takes_up_where_the_last_one_stopped(mirror: Mirror) -> Non
     assert set(mirror.asked) == set(GZ[2:])
 
 
-def test_an_archive_that_is_deleted_while_it_is_counted_counts_nothing(own_home: Path) -> None:
+def test_an_archive_deleted_during_the_count_counts_as_no_bytes(own_home: Path) -> None:
     raw = raw_folder(staging_folder())
     raw.mkdir(parents=True)
     (raw / GZ[0]).write_bytes(b"12345")
@@ -243,7 +243,9 @@ def test_a_file_whose_unpacking_was_cut_short_is_unpacked_again(mirror: Mirror) 
     assert mirror.asked == []
 
 
-def test_what_unpacks_to_something_else_is_not_put_in_place(mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_archive_with_unexpected_content_is_not_put_in_place(
+    mirror: Mirror, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(dataset.FILES, GZ[2].removesuffix(".gz"), ("0" * 32, (30, 28, 28)))
     with pytest.raises(DatasetError, match="t10k-images-idx3-ubyte is damaged"):
         fetch(mirror.url)
@@ -256,7 +258,7 @@ def test_broken_data_is_replaced(mirror: Mirror, broken_data: Path) -> None:
     assert is_fetched()
 
 
-def test_broken_data_stays_until_there_is_better(mirror: Mirror, broken_data: Path) -> None:
+def test_broken_data_stays_if_its_replacement_cannot_be_downloaded(mirror: Mirror, broken_data: Path) -> None:
     before = broken_data.read_bytes()
     mirror.answer(not_found, GZ[2])
     with pytest.raises(DatasetError):
@@ -264,7 +266,7 @@ def test_broken_data_stays_until_there_is_better(mirror: Mirror, broken_data: Pa
     assert broken_data.read_bytes() == before
 
 
-def test_two_at_once_do_not_get_in_each_others_way(mirror: Mirror) -> None:
+def test_a_second_download_at_the_same_time_is_refused_and_the_first_finishes(mirror: Mirror) -> None:
     asked, go_on = threading.Event(), threading.Event()
 
     def hesitantly(request: BaseHTTPRequestHandler, content: bytes) -> None:
@@ -284,7 +286,7 @@ def test_two_at_once_do_not_get_in_each_others_way(mirror: Mirror) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
-def test_a_full_disk_is_named_and_changes_nothing(mirror: Mirror, broken_data: Path) -> None:
+def test_a_full_disk_is_an_error_and_changes_nothing(mirror: Mirror, broken_data: Path) -> None:
     before = broken_data.read_bytes()
     raw_folder(staging_folder()).mkdir(parents=True)
     (raw_folder(staging_folder()) / GZ[0]).symlink_to("/dev/full")  # torchvision writes the download through the link
@@ -293,7 +295,7 @@ def test_a_full_disk_is_named_and_changes_nothing(mirror: Mirror, broken_data: P
     assert broken_data.read_bytes() == before
 
 
-def test_a_home_that_cannot_be_written_is_one_sentence(mirror: Mirror, own_home: Path) -> None:
+def test_a_home_that_cannot_be_written_is_an_error(mirror: Mirror, own_home: Path) -> None:
     own_home.write_text("a file where the folder should be")
     with pytest.raises(DatasetError, match="could not be downloaded"):
         fetch(mirror.url)

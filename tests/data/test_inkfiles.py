@@ -62,12 +62,12 @@ def test_without_a_path_drawings_come_from_standard_input(monkeypatch: pytest.Mo
         (b" " * LONGEST_LINE + b"1", "longer than 4 MB"),
     ],
 )
-def test_a_bad_line_is_a_record_that_says_why(line: bytes, says: str) -> None:
+def test_a_bad_line_becomes_a_record_with_the_reason(line: bytes, says: str) -> None:
     error = parse_line(line).drawing
     assert isinstance(error, DrawingError) and says in str(error)
 
 
-def test_of_a_line_that_is_too_long_no_more_is_read_at_once_than_tells(tmp_path: Path) -> None:
+def test_a_line_that_is_too_long_is_never_held_in_memory_whole(tmp_path: Path) -> None:
     long = b" " * (LONGEST_LINE // 2) + b"1" * (16 * LONGEST_LINE)
     late = b" " * (16 * LONGEST_LINE) + lines(DOT).strip()
     (tmp_path / "ink.jsonl").write_bytes(b"\n".join([lines(DOT).strip(), long, late, lines(DOT).strip()]))
@@ -94,7 +94,7 @@ def test_a_bad_line_does_not_stop_the_rest(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("label", [True, False, "3", 3.0, -1, 10, None, [3]])
-def test_what_is_no_digit_is_no_label(label: object) -> None:
+def test_a_label_that_is_not_a_digit_is_ignored(label: object) -> None:
     assert parse_line(lines({**DOT, "label": label})).label is None
 
 
@@ -107,7 +107,7 @@ def test_a_bad_drawing_keeps_its_label() -> None:
     assert parse_line(lines({"strokes": "x", "label": 4})).label == 4
 
 
-def test_a_truncated_file_gives_what_came_before(tmp_path: Path) -> None:
+def test_a_truncated_file_gives_the_drawings_before_the_cut_then_an_error(tmp_path: Path) -> None:
     path, ink = tmp_path / "ink.jsonl.gz", lines(*({"strokes": [[[i, i * i]]]} for i in range(3000)))
     path.write_bytes(gzip.compress(ink)[:-3000])
     records = []
@@ -125,7 +125,7 @@ def test_a_broken_archive_is_an_error(tmp_path: Path, content: bytes) -> None:
         list(read_records(tmp_path / "ink.jsonl.gz"))
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_missing_file_is_an_error_that_names_it(tmp_path: Path) -> None:
     with pytest.raises(InkFileError, match=r"none\.jsonl cannot be read completely: No such file or directory\."):
         list(read_records(tmp_path / "none.jsonl"))
 
@@ -142,14 +142,14 @@ def test_a_folder_without_drawings_is_an_error(tmp_path: Path) -> None:
         collections(tmp_path)
 
 
-def test_what_is_no_folder_holds_nothing_and_is_called_what_it_is(tmp_path: Path) -> None:
+def test_a_path_that_is_missing_or_not_a_folder_is_an_error_that_says_so(tmp_path: Path) -> None:
     (tmp_path / "ink.jsonl").write_bytes(lines(DOT))
     for name, what in (("nowhere", "missing"), ("ink.jsonl", "not a folder")):
         with pytest.raises(InkFileError, match=rf"{name} is {what}\. Name a folder with files that end in \.jsonl or"):
             collections(tmp_path / name)
 
 
-def test_two_files_of_one_name_are_refused(tmp_path: Path) -> None:
+def test_two_files_with_the_same_collection_name_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_bytes(lines(DOT))
     (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(lines(DOT)))
     with pytest.raises(InkFileError, match=r"a\.jsonl and a\.jsonl\.gz have the same collection name"):

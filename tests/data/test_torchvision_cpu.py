@@ -8,8 +8,8 @@ import torch
 from mnist_app.data.torchvision_cpu import make_torchvision_importable
 
 
-def test_torchvisions_datasets_import_whatever_the_build_of_torch() -> None:
-    """In a fresh Python, as imports affect the whole process."""
+def test_torchvisions_datasets_can_be_imported_with_the_installed_torch() -> None:
+    """Run in a new process, because imports affect the whole process."""
     code = """
 from mnist_app.data.torchvision_cpu import make_torchvision_importable
 make_torchvision_importable()
@@ -19,7 +19,7 @@ print(MNIST.__name__)"""
     assert subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout == "MNIST\n"
 
 
-def test_where_torchvision_imports_by_itself_nothing_is_declared(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_declared_if_torchvision_imports_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torchvision", ModuleType("torchvision"))
     monkeypatch.setattr("torch.library.define", lambda *_: pytest.fail("declared"))
     make_torchvision_importable()

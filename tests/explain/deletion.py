@@ -1,4 +1,4 @@
-"""Test by deletion whether the ink that is marked as evidence really matters."""
+"""Delete ink to test whether what is marked as evidence really matters."""
 
 import numpy as np
 import torch

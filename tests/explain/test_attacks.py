@@ -39,7 +39,7 @@ def attacked_by_hand(
 
 @pytest.mark.parametrize("steps", [1, 10])
 @pytest.mark.parametrize("is_target", [False, True])
-def test_the_attacks_are_those_of_the_papers(validation: Digits, steps: int, is_target: bool) -> None:
+def test_the_attacks_match_fgsm_and_pgd_computed_by_hand(validation: Digits, steps: int, is_target: bool) -> None:
     model, matrix = linear_model()
     images, labels = validation.images[:5000:1000], np.array([3, 1, 4, 1, 5])
     found = Attack(20, steps).run(model, images, labels, is_target)
@@ -48,8 +48,8 @@ def test_the_attacks_are_those_of_the_papers(validation: Digits, steps: int, is_
         assert np.abs(changed - by_hand).max() <= 1  # a half may round either way
 
 
-def test_the_slope_is_that_of_finite_differences(validation: Digits, shipped_model: Recogniser) -> None:
-    """In double precision, in which a difference over a tiny step approximates the slope well."""
+def test_the_loss_slope_matches_finite_differences(validation: Digits, shipped_model: Recogniser) -> None:
+    """Uses double precision, in which a difference over a tiny step approximates the slope well."""
     model = Model(copy.deepcopy(shipped_model.network).double(), shipped_model.card)
     pictures = batch_of(torch.from_numpy(validation.images[:1])).double()
 
@@ -66,13 +66,17 @@ def test_the_slope_is_that_of_finite_differences(validation: Digits, shipped_mod
 
 
 @pytest.mark.parametrize("steps", [1, 20])
-def test_no_pixel_is_changed_by_more_than_it_may(validation: Digits, shipped_model: Recogniser, steps: int) -> None:
+def test_an_attack_changes_no_pixel_by_more_than_its_limit(
+    validation: Digits, shipped_model: Recogniser, steps: int
+) -> None:
     images = validation.images[:10]
     changed = Attack(16, steps).run(shipped_model, images, validation.labels[:10])
     assert np.abs(changed.astype(int) - images).max() <= 16
 
 
-def test_many_steps_find_more_than_one(validation: Digits, shipped_model: Recogniser) -> None:
+def test_an_attack_of_many_steps_misleads_more_often_than_one_of_one_step(
+    validation: Digits, shipped_model: Recogniser
+) -> None:
     images, labels = validation.images[::250], validation.labels[::250]
     right = [
         np.mean([p.digit == label for p, label in zip(recognise(shipped_model, changed), labels, strict=True)])
@@ -81,14 +85,16 @@ def test_many_steps_find_more_than_one(validation: Digits, shipped_model: Recogn
     assert right[1] < right[0]
 
 
-def test_a_five_is_made_a_three(validation: Digits, shipped_model: Recogniser) -> None:
+def test_a_targeted_attack_makes_a_five_read_as_a_three(validation: Digits, shipped_model: Recogniser) -> None:
     five = validation.images[validation.labels == 5][:1]
     assert recognise(shipped_model, five)[0].digit == 5
     changed = Attack(40).run(shipped_model, five, np.array([3]), is_target=True)
     assert recognise(shipped_model, changed)[0].digit == 3
 
 
-def test_accuracy_under_attack_is_counted_digit_by_digit(validation: Digits, shipped_model: Recogniser) -> None:
+def test_accuracy_under_attack_agrees_with_attacking_digits_one_by_one(
+    validation: Digits, shipped_model: Recogniser
+) -> None:
     digits, attack = validation[slice(0, 5000, 80)], Attack(24, 1)
     right = [
         recognise(shipped_model, attack.run(shipped_model, pixels[None], np.array([label])))[0].digit == label
@@ -101,8 +107,8 @@ def test_accuracy_under_attack_is_counted_digit_by_digit(validation: Digits, shi
     assert accuracy_under(Attack(0, 1), shipped_model, digits) == plain
 
 
-def test_a_digit_that_any_step_makes_misread_is_lost(validation: Digits) -> None:
-    """Compares with each step done by hand, on a network of one matrix."""
+def test_a_digit_misread_after_any_step_counts_as_wrong(validation: Digits) -> None:
+    """Compares with steps computed by hand, on a network of one matrix."""
     model, matrix = linear_model()
     digits, levels, steps = validation[slice(0, 5000, 100)], 4, 5
     answers = (digits.images.reshape(-1, 784) @ matrix.T).argmax(axis=1)  # used as labels: all are right at first
@@ -121,7 +127,7 @@ def test_a_digit_that_any_step_makes_misread_is_lost(validation: Digits) -> None
     assert found == pytest.approx(right / len(digits), abs=0.03)
 
 
-def test_who_learned_under_attack_withstands_what_others_do_not(validation: Digits) -> None:
+def test_the_robust_model_withstands_an_attack_that_defeats_the_mnist_model(validation: Digits) -> None:
     digits = validation[slice(0, 5000, 50)]
     others, robust = (accuracy_under(Attack(24), load_recogniser(name), digits) for name in ("mnist-cnn", ROBUST_MODEL))
     assert robust > 0.9 and others < 0.4

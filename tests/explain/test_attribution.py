@@ -13,41 +13,41 @@ from ..linear import linear_model, softmax
 from .deletion import deletion
 
 
-def test_log_odds_are_those_of_the_probability() -> None:
+def test_log_odds_match_those_computed_from_the_probability() -> None:
     logits = torch.randn(5, 10, generator=torch.Generator().manual_seed(0)).double()
     p = logits.softmax(dim=1)[:, 3]
     assert torch.allclose(log_odds(logits, 3), (p / (1 - p)).log())
 
 
-def test_evidence_is_the_mean_slope_on_the_way_from_paper_times_the_ink(validation: Digits) -> None:
-    """Compares with a NumPy loop over the formula, with the slope of a linear network worked out by hand."""
+def test_evidence_matches_integrated_gradients_computed_by_hand(validation: Digits) -> None:
+    """Compares with a NumPy loop over the formula, with the gradient of a linear network worked out by hand."""
     model, matrix = linear_model()
     pixels, digit, steps = validation.images[0], 4, 50
     ink = pixels.ravel() / 255
     slopes = np.zeros(784)
     for step in range(steps):
-        p = softmax(matrix @ (ink * ((step**2 + (step + 1) ** 2) / 2 / steps**2)))  # parts grow by two each
+        p = softmax(matrix @ (ink * ((step**2 + (step + 1) ** 2) / 2 / steps**2)))  # lengths: 1, 3, 5, … / steps**2
         others = np.where(np.arange(10) == digit, 0, p / (1 - p[digit]))
         slopes += (matrix[digit] - others @ matrix) * (2 * step + 1) / steps**2
     [found] = integrated_gradients(model, pixels, digit, steps=steps)
     assert np.allclose(found.values.ravel(), slopes * ink, atol=1e-4)
 
 
-SMOOTH = ((STEPS, 0.028, 0.13), (3 * STEPS, 0.015, 0.04))  # steps, and the shares that may be missing: median, maximum
-MIXED = ((STEPS, 0.028, 0.2), (3 * STEPS, 0.015, 0.04))  # one member is rough: one digit of ten may lose more
+SMOOTH = ((STEPS, 0.028, 0.13), (3 * STEPS, 0.015, 0.04))  # steps, and limits of the relative gap: median, maximum
+MIXED = ((STEPS, 0.028, 0.2), (3 * STEPS, 0.015, 0.04))  # one member is rough: one digit of ten may have a larger gap
 ROUGH = ((STEPS, 0.06, 0.3), (3 * STEPS, 0.015, 0.12))
 
 
 @pytest.mark.parametrize(
     ("name", "bounds"), [("ink-cnn", SMOOTH), ("ensemble", MIXED), ("robust-cnn", SMOOTH), ("mnist-cnn", ROUGH)]
 )
-def test_the_evidence_of_all_ink_together_is_what_paper_lacks(
+def test_evidence_nearly_adds_up_to_the_log_odds_minus_those_of_blank_paper(
     validation: Digits, name: str, bounds: Sequence[tuple[int, float, float]]
 ) -> None:
     """For the number of steps that the page uses, and for three times as many."""
     model = load_recogniser(name)
     for steps, usual, worst in bounds:
-        gaps = []  # as shares of what is to be explained
+        gaps = []  # between the sum and the log-odds, relative
         for index in range(0, 5000, 500):
             pixels, digit = validation.images[index], int(validation.labels[index])
             [found] = integrated_gradients(model, pixels, digit, steps=steps)
@@ -58,7 +58,7 @@ def test_the_evidence_of_all_ink_together_is_what_paper_lacks(
         assert np.median(gaps) < usual and max(gaps) < worst
 
 
-def test_two_digits_at_once_have_the_evidence_that_each_has_alone(
+def test_evidence_for_two_digits_at_once_equals_that_for_each_alone(
     validation: Digits, shipped_model: Recogniser
 ) -> None:
     pixels = validation.images[7]
@@ -67,7 +67,7 @@ def test_two_digits_at_once_have_the_evidence_that_each_has_alone(
         assert np.allclose(found.values, alone.values, atol=1e-4)
 
 
-def test_paper_is_no_evidence(validation: Digits, shipped_model: Recogniser) -> None:
+def test_pixels_without_ink_have_no_evidence(validation: Digits, shipped_model: Recogniser) -> None:
     [found] = integrated_gradients(shipped_model, validation.images[7], 0)
     assert not found.values[validation.images[7] == 0].any()
 
@@ -80,7 +80,7 @@ def test_deleting_all_ink_leaves_the_answer_for_blank_paper(validation: Digits, 
     assert np.allclose(found, [whole.probabilities[0], blank.probabilities[0]])
 
 
-def test_deleting_what_was_marked_hurts_more_than_deleting_at_random(
+def test_deleting_the_strongest_evidence_hurts_more_than_deleting_random_ink(
     validation: Digits, shipped_model: Recogniser
 ) -> None:
     rng, shares = np.random.default_rng(0), np.array([0.3])

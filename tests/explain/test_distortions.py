@@ -27,7 +27,7 @@ RING[11:17, 11:17] = 0
 
 
 @pytest.mark.parametrize("distortion", DISTORTIONS, ids=lambda distortion: distortion.name)
-def test_the_amount_that_changes_nothing_changes_nothing(distortion: Distortion, validation: Digits) -> None:
+def test_a_sweep_spans_the_range_and_includes_the_unchanged_picture(distortion: Distortion, validation: Digits) -> None:
     amounts, pictures = distortion.sweep(validation.images[9], 21)
     assert amounts.min() == distortion.least and amounts.max() == distortion.most
     assert (pictures[np.flatnonzero(amounts == distortion.none)[0]] == validation.images[9]).all()
@@ -39,19 +39,19 @@ def test_a_quarter_turn_is_exact(validation: Digits) -> None:
     assert (turned(pixels, 90) == np.rot90(pixels, -1)).all()
 
 
-def test_whole_pixels_are_shifted_exactly(validation: Digits) -> None:
+def test_a_shift_by_whole_pixels_is_exact(validation: Digits) -> None:
     pixels = validation.images[5]
     assert (shifted(pixels, 2, -3) == np.roll(pixels, (2, -3), (0, 1))).all()
 
 
-def test_twice_the_size_is_four_times_the_ink() -> None:
+def test_doubling_the_size_quadruples_the_ink() -> None:
     assert scaled(RING, 2).sum() == pytest.approx(4 * RING.sum(), rel=0.02)
 
 
 @pytest.mark.parametrize("factor", [0.3, 0.5, 0.8, 0.99])
-def test_what_is_made_smaller_keeps_its_share_of_ink(factor: float, validation: Digits) -> None:
+def test_a_shrunk_digit_has_the_expected_amount_and_centre_of_ink(factor: float, validation: Digits) -> None:
     bar = np.zeros((28, 28), np.uint8)
-    bar[4:24, 13:15] = 255  # thinner than the steps at 0.3
+    bar[4:24, 13:15] = 255  # thinner than one pixel once scaled by 0.3
     for pixels in (RING, bar, validation.images[700]):
         small = scaled(pixels, factor)
         assert small.sum() == pytest.approx(factor**2 * pixels.sum(), rel=0.1)
@@ -60,20 +60,20 @@ def test_what_is_made_smaller_keeps_its_share_of_ink(factor: float, validation: 
         )
 
 
-def test_leaning_to_the_right_is_measured_as_that(validation: Digits) -> None:
+def test_shearing_to_the_right_increases_the_measured_slant(validation: Digits) -> None:
     ones = validation.images[600:603]
     leaned = np.stack([sheared(pixels, 20) for pixels in ones])
     assert (slant(leaned) > slant(ones) + 10).all()
 
 
 @pytest.mark.parametrize("distance", [-0.5, 0.5, 1.0])
-def test_an_outline_moved_changes_the_thickness_by_twice_as_much(distance: float) -> None:
+def test_moving_the_outline_changes_the_thickness_by_twice_the_distance(distance: float) -> None:
     bar = np.zeros((28, 28), np.uint8)
     bar[4:24, 12:16] = 255
     assert thickened(bar, distance)[14].sum() / 255 == pytest.approx(4 + 2 * distance, abs=0.01)
 
 
-def test_a_gap_is_closed_and_nothing_else() -> None:
+def test_closing_fills_a_gap_in_a_ring_but_not_its_hole() -> None:
     broken = RING.copy()
     broken[12:14, 8:11] = 0
     assert (closed(broken, 1) >= broken).all()
@@ -87,21 +87,23 @@ def test_the_cover_is_a_square_in_the_middle() -> None:
     assert not covered(black, 6)[11:17, 11:17].any()
 
 
-def test_noise_and_jitter_are_as_strong_as_they_say_and_the_same_each_time() -> None:
+def test_noise_has_the_stated_strength_and_noise_and_jitter_are_repeatable() -> None:
     grey = np.full((28, 28), 128, np.uint8)
     assert noisy(grey, 20).std() == pytest.approx(20, rel=0.1)
     assert (noisy(grey, 20) == noisy(grey, 20)).all()
     assert (shaken(RING, 2) == shaken(RING, 2)).all() and (shaken(RING, 2) != RING).any()
 
 
-def test_parts_are_shaken_as_far_as_it_says() -> None:
-    """On a slope, a pixel's level tells where it was taken from; a margin at the edges is left out."""
+def test_jitter_moves_pixels_by_the_stated_distance() -> None:
+    """On a ramp of grey levels, a pixel's level tells where it came from; a margin at the edges is left out."""
     slope = np.tile(np.arange(28, dtype=np.uint8) * 9, (28, 1))
     right, down = ((shaken(each, 1).astype(float) - each)[4:-4, 4:-4] / 9 for each in (slope, slope.T))
     assert np.sqrt((right**2 + down**2).mean()) == pytest.approx(1, rel=0.1)
 
 
-def test_a_hand_trembles_as_far_as_it_says_along_its_strokes(a_seven: Drawing, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_jitter_moves_the_points_of_strokes_by_the_stated_distance(
+    a_seven: Drawing, monkeypatch: pytest.MonkeyPatch
+) -> None:
     written = []
 
     def note(drawing: Drawing) -> np.ndarray:
@@ -109,7 +111,7 @@ def test_a_hand_trembles_as_far_as_it_says_along_its_strokes(a_seven: Drawing, m
         return pixels_of_drawing(drawing)
 
     monkeypatch.setattr("mnist_app.explain.distortions.pixels_of_drawing", note)
-    pixel = np.ptp(np.concatenate(a_seven.strokes), axis=0).max() / (20 - 2.6)  # the pen is wider than its points
+    pixel = np.ptp(np.concatenate(a_seven.strokes), axis=0).max() / (20 - 2.6)  # the pen itself is 2.6 pixels wide
     assert (trembled(a_seven, 0) == pixels_of_drawing(a_seven)).all()
     assert (trembled(a_seven, 2) == trembled(a_seven, 2)).all()
     steady = np.concatenate([resampled(stroke, pixel) for stroke in a_seven.strokes])
@@ -118,5 +120,5 @@ def test_a_hand_trembles_as_far_as_it_says_along_its_strokes(a_seven: Drawing, m
     assert [len(drawing.strokes) for drawing in written] == [2, 2, 2]
 
 
-def test_a_dot_trembles_too() -> None:
+def test_a_dot_keeps_its_ink_under_jitter() -> None:
     assert trembled(Drawing.from_points([[[5, 5]]]), 3).max() > 0

@@ -38,7 +38,7 @@ def measured(name: str, pixels: np.ndarray) -> float:
     return float(MEASURES[NAMES.index(name)].of(pixels[None].astype(np.uint8))[0])
 
 
-def test_a_frame_is_measured_as_it_is() -> None:
+def test_aspect_ink_and_enclosed_paper_of_a_frame_are_exact() -> None:
     frame = np.zeros((28, 28))
     frame[4:24, 9:19] = 255
     frame[6:22, 11:17] = 0
@@ -55,7 +55,7 @@ def test_the_spread_is_the_standard_deviation_of_the_ink() -> None:
     assert measured("size", bar) == pytest.approx(np.arange(20).std())
 
 
-def test_blank_paper_measures_nothing() -> None:
+def test_every_measure_of_blank_paper_is_0() -> None:
     assert [measured(name, np.zeros((28, 28))) for name in NAMES] == [0] * len(NAMES)
 
 
@@ -68,7 +68,7 @@ def test_a_percentile_is_the_share_of_real_digits_below(norms: Norms, validation
         assert norms.percentile(7, at, value) == pytest.approx(slow)
 
 
-def test_about_nine_in_ten_real_digits_are_usual_in_each_measure(norms: Norms, validation: Digits) -> None:
+def test_each_measure_but_closed_in_calls_about_nine_in_ten_real_digits_usual(norms: Norms, validation: Digits) -> None:
     found = [examine(norms, validation.images[index], int(validation.labels[index])) for index in range(0, 5000, 25)]
     for at in range(len(MEASURES)):
         assert (
@@ -76,7 +76,7 @@ def test_about_nine_in_ten_real_digits_are_usual_in_each_measure(norms: Norms, v
         )
 
 
-def test_the_averages_are_the_means(norms: Norms, validation: Digits) -> None:
+def test_the_average_picture_of_a_digit_is_the_mean_of_its_images(norms: Norms, validation: Digits) -> None:
     assert np.abs(norms.averages[3] - validation.images[validation.labels == 3].mean(axis=0)).max() <= 0.5
 
 
@@ -96,7 +96,7 @@ def sizes_by_hand(model: Recogniser, pixels: NDArray[np.uint8], changes: Iterabl
     return sizes
 
 
-def test_the_smallest_change_is_the_smallest(shipped_model: Recogniser, validation: Digits) -> None:
+def test_the_smallest_change_to_a_picture_is_found(shipped_model: Recogniser, validation: Digits) -> None:
     for index in (100, 700, 1300):
         pixels = validation.images[index]
         runner_up = recognise(shipped_model, pixels[None])[0].runner_up
@@ -105,7 +105,7 @@ def test_the_smallest_change_is_the_smallest(shipped_model: Recogniser, validati
         assert (found.size if found else None) == (pytest.approx(min(sizes)) if sizes else None)
 
 
-def test_of_strokes_too_the_smallest_change_is_the_smallest(shipped_model: Recogniser) -> None:
+def test_the_smallest_change_to_strokes_is_found_and_works(shipped_model: Recogniser) -> None:
     for strokes, digit in ((OPEN_SIX, 6), (BARRED_ONE, 1), (FLAGGED_ONE, 7)):
         drawing = Drawing.from_points(strokes)
         pixels = pixels_of_drawing(drawing)
@@ -119,7 +119,7 @@ def test_of_strokes_too_the_smallest_change_is_the_smallest(shipped_model: Recog
         assert again.digit == digit and again.is_digit
 
 
-def test_a_change_that_nobody_can_see_is_none(shipped_model: Recogniser, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invisible_change_is_never_suggested(shipped_model: Recogniser, monkeypatch: pytest.MonkeyPatch) -> None:
     drawing = Drawing.from_points(ONE)
     pixels = pixels_of_drawing(drawing)
     unseen = Change("lift the pen", pixels, Drawing.from_points(SEVEN))
@@ -130,14 +130,14 @@ def test_a_change_that_nobody_can_see_is_none(shipped_model: Recogniser, monkeyp
     assert found and found.change is seen
 
 
-def test_a_gap_is_closed_so_that_paper_is_enclosed() -> None:
+def test_closing_the_gap_of_an_open_six_encloses_paper() -> None:
     drawing = Drawing.from_points(OPEN_SIX)
     assert measured("closed in", pixels_of_drawing(drawing)) == 0
     changes = [change for change in changes_of_drawing(drawing) if change.what.startswith("close the gap at the end")]
     assert max(measured("closed in", change.pixels) for change in changes) > 5
 
 
-def test_a_stroke_is_shortened_and_drawn_on_by_shares_of_its_height() -> None:
+def test_stroke_ends_are_shortened_and_lengthened_by_shares_of_the_height() -> None:
     extents: dict[str, list[int]] = {}  # alternately top and bottom
     for change in changes_of_drawing(Drawing.from_points([[[50, 0], [50, 100]]])):
         assert change.drawing
@@ -149,7 +149,7 @@ def test_a_stroke_is_shortened_and_drawn_on_by_shares_of_its_height() -> None:
     assert extents["lengthen the beginning of your stroke"] == [-5, 100, -10, 100, -20, 100, -30, 100]
 
 
-def test_what_leans_is_straightened(validation: Digits) -> None:
+def test_a_leaning_digit_can_be_straightened(validation: Digits) -> None:
     pixels = validation.images[500]
     assert abs(measured("slant", pixels)) > 20
     for changes in (changes_of_picture(pixels), changes_of_drawing(Drawing.from_points([[[90, 20], [20, 300]]]))):
@@ -157,25 +157,25 @@ def test_what_leans_is_straightened(validation: Digits) -> None:
         assert abs(measured("slant", upright.pixels)) < 1
 
 
-def test_of_a_scribble_of_many_strokes_only_some_changes_are_tried() -> None:
+def test_fewer_than_200_changes_are_tried_for_a_scribble_of_40_strokes() -> None:
     rng = np.random.default_rng(0)
     scribble = Drawing.from_points([rng.uniform(0, 300, (6, 2)).tolist() for _ in range(40)])
     assert len(list(changes_of_drawing(scribble))) < 200
 
 
-def test_of_thousands_of_points_each_change_is_painted_by_fewer(a_seven: Drawing) -> None:
+def test_changes_to_a_drawing_of_thousands_of_points_use_fewer_points(a_seven: Drawing) -> None:
     dense = Drawing(tuple(resampled(stroke, 0.05) for stroke in a_seven.strokes))
     for change in changes_of_drawing(dense):
         assert change.drawing and sum(map(len, change.drawing.strokes)) < 1.2 * MAX_CHANGED_POINTS
 
 
-def test_every_change_of_a_drawing_is_one_that_can_be_drawn() -> None:
+def test_every_change_to_a_drawing_comes_with_the_strokes_that_paint_it() -> None:
     for strokes in (SEVEN, [[[5, 5]], [[9, 9]]], ONE):
         for change in changes_of_drawing(Drawing.from_points(strokes)):
             assert change.drawing is not None
             assert (pixels_of_drawing(change.drawing) == change.pixels).all()
 
 
-def test_a_dot_cannot_be_changed(shipped_model: Recogniser) -> None:
+def test_no_change_is_suggested_for_a_dot(shipped_model: Recogniser) -> None:
     dot = Drawing.from_points([[[5, 5]]])
     assert smallest_change(shipped_model, pixels_of_drawing(dot), dot, 3) is None

@@ -9,7 +9,9 @@ from mnist_app.models.networks import batch_of, build
 from mnist_app.reading.recognition import Recogniser
 
 
-def test_the_stations_have_the_shapes_that_the_network_has(validation: Digits, shipped_model: Recogniser) -> None:
+def test_layers_of_the_default_network_have_the_expected_kinds_and_shapes(
+    validation: Digits, shipped_model: Recogniser
+) -> None:
     kinds = [(station.kind, station.shape) for station in follow(shipped_model.network, validation.images[0])]
     assert kinds == [
         ("convolution", (16, 28, 28)),
@@ -24,7 +26,7 @@ def test_the_stations_have_the_shapes_that_the_network_has(validation: Digits, s
     ]
 
 
-def test_a_quick_network_has_stations_of_its_own(validation: Digits) -> None:
+def test_layers_of_a_quicknet_have_the_expected_kinds_and_shapes(validation: Digits) -> None:
     found = follow(build("quicknet").eval(), validation.images[0])
     assert [(station.kind, station.shape) for station in found] == [
         ("convolution", (16, 14, 14)),
@@ -35,8 +37,8 @@ def test_a_quick_network_has_stations_of_its_own(validation: Digits) -> None:
 
 
 @pytest.mark.parametrize("architecture", ["quicknet", "convnet", "unpadded-3", "unpadded-5"])
-def test_a_patch_is_every_pixel_that_a_value_depends_on(architecture: str) -> None:
-    """Compares with gradients: the pixels that change a value at all, in any of many pictures of noise."""
+def test_a_patch_shows_every_pixel_that_its_value_depends_on(architecture: str) -> None:
+    """Compares with gradients: which pixels change a value at all, in any of many pictures of noise."""
     torch.manual_seed(0)
     network = build(architecture).eval()
     images = np.random.default_rng(0).integers(0, 256, (40, 28, 28), dtype=np.uint8)
@@ -51,11 +53,11 @@ def test_a_patch_is_every_pixel_that_a_value_depends_on(architecture: str) -> No
         rows, columns = (np.flatnonzero(slope.abs().sum(dim=(0, axis))[0].numpy()) for axis in (3, 2))
         seen = images[which, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
         patch, field = found.patches[alive, 0], found.patches.shape[-1]
-        top, left = (-len(each) % field if each[0] == 0 else 0 for each in (rows, columns))  # beyond the edge is paper
+        top, left = (-len(each) % field if each[0] == 0 else 0 for each in (rows, columns))  # paper beyond the edge
         assert (patch[top : top + len(rows), left : left + len(columns)] == seen).all()
 
 
-def test_the_last_station_is_what_the_classifier_reads(validation: Digits, shipped_model: Recogniser) -> None:
+def test_the_last_layers_output_is_what_the_classifier_reads(validation: Digits, shipped_model: Recogniser) -> None:
     network, pixels = shipped_model.network, validation.images[3]
     classifier = dict(network.named_children())["classifier"]
     last = torch.from_numpy(follow(network, pixels)[-1].maps)
@@ -63,18 +65,18 @@ def test_the_last_station_is_what_the_classifier_reads(validation: Digits, shipp
         assert torch.allclose(classifier(last.flatten()), network(batch_of(torch.from_numpy(pixels[None])))[0])
 
 
-def test_the_strongest_maps_come_first(validation: Digits, shipped_model: Recogniser) -> None:
+def test_the_strongest_maps_are_those_that_vary_most(validation: Digits, shipped_model: Recogniser) -> None:
     station = follow(shipped_model.network, validation.images[0])[3]
     spreads = station.maps.std(axis=(1, 2))
     assert spreads[station.strongest(4)].tolist() == sorted(spreads.tolist(), reverse=True)[:4]
 
 
-def test_a_network_without_layers_has_nothing_to_show(validation: Digits) -> None:
+def test_a_network_not_built_in_layers_has_no_layer_outputs(validation: Digits) -> None:
     assert follow(nn.Sequential(nn.Flatten(), nn.Linear(784, 10)), validation.images[0]) == ()
 
 
-def test_what_a_value_sees_is_all_that_changes_it(validation: Digits, shipped_model: Recogniser) -> None:
-    """The patches are those at the strongest values, which a slow loop finds again."""
+def test_favourites_match_a_slow_search_for_the_strongest_values(validation: Digits, shipped_model: Recogniser) -> None:
+    """The patches are those that the strongest values see; a slow loop finds the same values."""
     images = validation.images[::100]
     for convolution, found in enumerate(favourites(shipped_model.network, images)):
         maps = [
@@ -94,7 +96,7 @@ def test_what_a_value_sees_is_all_that_changes_it(validation: Digits, shipped_mo
                 assert (found.patches[channel, 0] == padded[top : top + 10, left : left + 10]).all()
 
 
-def test_an_ensemble_is_not_followed(validation: Digits) -> None:
+def test_an_ensemble_has_no_layer_outputs_and_no_favourites(validation: Digits) -> None:
     network = build("trio").eval()
     assert (follow(network, validation.images[0]), convolutions(network)) == ((), 0)
     assert favourites(network, validation.images[:2]) == ()

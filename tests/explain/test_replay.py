@@ -1,3 +1,5 @@
+from unittest.mock import Mock
+
 import numpy as np
 import pytest
 
@@ -29,25 +31,34 @@ def test_every_frame_is_read_as_if_it_were_alone(shipped_model: Recogniser, a_se
     assert found.probabilities.shape == (7, 10)
 
 
-def test_the_pen_goes_as_far_in_each_frame(shipped_model: Recogniser) -> None:
-    """A line of length 100, then one of 300: half-way, 100 of the second are drawn."""
+def test_frames_are_evenly_spaced_along_the_pens_path(shipped_model: Recogniser) -> None:
+    """After a line of length 100 and half of the pen's path, 100 of the second line's 300 are drawn."""
     drawing = Drawing.from_points([[[0, 0], [100, 0]], [[0, 50], [300, 50]]])
     half = replay(shipped_model, drawing, 2).frames[0]
     assert (half.pixels == pixels_of_drawing(Drawing.from_points([[[0, 0], [100, 0]], [[0, 50], [100, 50]]]))).all()
 
 
-def test_a_drawing_of_thousands_of_points_is_replayed_by_fewer(shipped_model: Recogniser, a_seven: Drawing) -> None:
+def test_a_drawing_of_thousands_of_points_replays_like_one_of_few_points(
+    shipped_model: Recogniser, a_seven: Drawing, monkeypatch: pytest.MonkeyPatch
+) -> None:
     dense = Drawing(tuple(resampled(stroke, 0.05) for stroke in a_seven.strokes))
     assert sum(map(len, dense.strokes)) > 5 * MAX_REPLAYED_POINTS
-    assert sum(map(len, dense.subsampled(MAX_REPLAYED_POINTS).strokes)) <= MAX_REPLAYED_POINTS + len(dense.strokes)
-    assert a_seven.subsampled(MAX_REPLAYED_POINTS) is a_seven
+    painted: list[Drawing] = []
+
+    def paint(drawing: Drawing) -> Glyph:
+        painted.append(drawing)
+        return Glyph.of(drawing)
+
+    monkeypatch.setattr("mnist_app.explain.replay.Glyph", Mock(of=paint))
     whole = replay(shipped_model, dense, 8)
+    for prefix in painted[:-1]:
+        assert sum(map(len, prefix.strokes)) <= MAX_REPLAYED_POINTS + len(prefix.strokes)
     assert (whole.frames[-1].pixels == pixels_of_drawing(dense)).all()
     for frame, exact in zip(whole.frames, replay(shipped_model, a_seven, 8).frames, strict=True):
         assert np.abs(frame.pixels.astype(int) - exact.pixels).mean() < 3
 
 
-def test_dots_and_doubled_points_are_replayed(shipped_model: Recogniser) -> None:
+def test_dots_and_repeated_points_can_be_replayed(shipped_model: Recogniser) -> None:
     for strokes in ([[[5, 5]]], [[[5, 5], [5, 5]], [[9, 9]]], [SEVEN[0], [[100, 100]]]):
         assert len(replay(shipped_model, Drawing.from_points(strokes)).frames) == 48
 
@@ -83,7 +94,7 @@ def frames(*read: int | None) -> Replay:
         ((None, None, None, None), 0.25, None),
     ],
 )
-def test_it_is_known_when_it_was_decided_and_what_was_read_before(
+def test_a_replay_tells_when_the_reading_settled_and_what_was_read_before(
     read: tuple[int | None, ...], share: float, before: int | None
 ) -> None:
     found = frames(*read)

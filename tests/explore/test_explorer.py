@@ -1,4 +1,4 @@
-"""Filters select and describe; orders sort; a view can be written to an address and read from it."""
+"""Filters select and describe pictures, orders sort them, and a view can be written to a URL and read back."""
 
 import csv
 import io
@@ -54,7 +54,7 @@ digits = st.none() | st.integers(0, 9)
 
 
 @given(digits, digits, st.sampled_from([None, *VERDICTS]), st.integers(0, 100), st.integers(0, 100))
-def test_filters_select_what_a_plain_loop_does(
+def test_filters_select_the_same_pictures_as_a_plain_loop(
     readings: Readings, label: int | None, read: int | None, verdict: str | None, one: int, other: int
 ) -> None:
     filters = Filters(label, read, verdict, min(one, other), max(one, other))
@@ -76,7 +76,7 @@ SAID = {
 
 
 @pytest.mark.parametrize(("filters", "said"), SAID.items())
-def test_filters_say_what_they_show(filters: Filters, said: tuple[int, str]) -> None:
+def test_filters_describe_their_selection(filters: Filters, said: tuple[int, str]) -> None:
     assert filters.describe(said[0]) == said[1]
 
 
@@ -90,7 +90,7 @@ def test_an_empty_result_says_how_to_widen_it(readings: Readings) -> None:
     )
 
 
-def test_every_filter_that_is_set_can_be_taken_away_alone() -> None:
+def test_each_filter_that_is_set_can_be_removed_on_its_own() -> None:
     area = Area("tsne", ((0, 0), (9, 0), (9, 9)))
     everything = Filters(1, 7, "wrong", 10, 90, "thin", "right", True, area)
     assert len(everything.each()) == 8
@@ -99,7 +99,7 @@ def test_every_filter_that_is_set_can_be_taken_away_alone() -> None:
         assert len(without.each()) == 7
 
 
-def test_only_the_test_split_has_labels_in_doubt(readings: Readings) -> None:
+def test_a_split_without_the_known_pictures_has_no_labels_in_doubt(readings: Readings) -> None:
     assert not Filters(doubtful=True).mask(readings).any()
     as_test = replace(readings, split="test")
     assert not as_test.doubtful.any()  # there are 200 pictures, and the first in doubt is number 947
@@ -159,7 +159,7 @@ views = st.builds(
 
 
 @given(views)
-def test_a_view_comes_back_from_its_address(view: View) -> None:
+def test_a_view_can_be_restored_from_its_url_query(view: View) -> None:
     assert View.from_query(view.to_query(), USUAL) == (view, ())
 
 
@@ -168,13 +168,13 @@ names += ["order", "page", "open", "panel", "method", "matrix", "utm_source"]
 
 
 @given(st.dictionaries(st.sampled_from(names), st.text(max_size=12)))
-def test_an_address_of_any_kind_gives_a_view(query: dict[str, str]) -> None:
+def test_any_url_query_gives_a_valid_view(query: dict[str, str]) -> None:
     view, refused = View.from_query(query, USUAL)
     assert set(refused) <= set(query) - {"utm_source"}
     assert View.from_query(view.to_query(), USUAL)[1] == ()
 
 
-def test_what_makes_no_sense_in_an_address_is_named_and_left_out() -> None:
+def test_invalid_url_parameters_are_named_and_ignored() -> None:
     query = {"label": "12", "read": "٣", "confidence": "90-10", "area": "pca_1.2", "page": "x", "order": "loss"}
     view, refused = View.from_query(query, USUAL)
     assert refused == ("label", "read", "confidence", "area", "page")
@@ -190,4 +190,4 @@ def test_csv_has_a_line_for_each_picture_in_order(readings: Readings) -> None:
         assert int(row["read"]) == int(np.argmax(shares)) != int(row["label"])
         assert sum(shares) == pytest.approx(1, abs=1e-5)
         assert float(row["loss"]) == pytest.approx(-np.log(shares[int(row["label"])]), abs=0.05)
-        assert row["label_in_doubt"] == "", "nothing is known of these digits"
+        assert row["label_in_doubt"] == "", "doubts are known for the test split only"

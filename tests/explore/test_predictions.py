@@ -1,4 +1,4 @@
-"""A model's predictions for a split: correct, computed once, and never lost to a bad disk."""
+"""A model's predictions, neighbours, favourites and maps: correct, computed once, never lost to a bad disk."""
 
 import errno
 import os
@@ -34,7 +34,7 @@ def nothing_shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def count_predictions(monkeypatch: pytest.MonkeyPatch, seconds: float = 0.0) -> list[int]:
-    """Record every time that a network reads a split."""
+    """Return a list that gets the number of pictures each time a network reads some."""
     asked = []
 
     def counted(graph: Graph, images: np.ndarray, progress: predictions.Progress) -> Predictions:
@@ -47,7 +47,7 @@ def count_predictions(monkeypatch: pytest.MonkeyPatch, seconds: float = 0.0) -> 
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_an_architecture_s_features_are_what_its_classifier_reads(architecture: str, tiny_digits: Digits) -> None:
+def test_read_features_gives_the_logits_and_a_feature_row_per_picture(architecture: str, tiny_digits: Digits) -> None:
     network = build(architecture).eval()
     pictures = batch_of(torch.from_numpy(tiny_digits.images))
     with torch.inference_mode():
@@ -56,13 +56,13 @@ def test_an_architecture_s_features_are_what_its_classifier_reads(architecture: 
     assert features.shape[0] == 64 and features.ndim == 2
 
 
-def test_the_logits_of_a_network_without_features_are_its_features(tiny_digits: Digits) -> None:
+def test_a_network_without_features_has_its_logits_as_features(tiny_digits: Digits) -> None:
     network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(784, 10))
     found = predict(Graph(to_graph(network)), tiny_digits.images)
     assert np.allclose(found.features, found.logits, atol=0.01)
 
 
-def test_the_shipped_predictions_are_the_model_s(
+def test_the_shipped_predictions_match_the_model(
     validation: Digits,
     shipped_model: Recogniser,
     said_of_validation: Callable[[str], np.ndarray],
@@ -80,7 +80,7 @@ def test_the_shipped_predictions_are_the_model_s(
     assert np.allclose(shipped.losses(labels), -np.log(shares[np.arange(5000), labels]), atol=5e-3)
 
 
-def test_everything_is_shipped_for_the_models_to_read_with_and_all_of_it_is_small(
+def test_precomputed_results_of_the_shipped_models_are_shipped_and_small(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     full_mnist()
@@ -101,7 +101,7 @@ def test_everything_is_shipped_for_the_models_to_read_with_and_all_of_it_is_smal
     assert max(sizes) < 2e6 and sum(sizes) < 12e6
 
 
-def test_what_was_computed_is_kept_and_the_same(
+def test_predictions_are_computed_once_and_read_back_unchanged(
     own_home: Path, nothing_shipped: None, tiny_digits: Digits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = count_predictions(monkeypatch)
@@ -112,16 +112,14 @@ def test_what_was_computed_is_kept_and_the_same(
     assert len(list((own_home / "computed").glob("*.npz"))) == 1
 
 
-def test_other_data_and_other_weights_are_other_predictions(
-    tiny_digits: Digits, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_other_data_or_weights_give_another_cache_key(tiny_digits: Digits, monkeypatch: pytest.MonkeyPatch) -> None:
     origin = predictions.origin_of(DEFAULT_MODEL, "test", tiny_digits)
     assert predictions.origin_of(DEFAULT_MODEL, "test", tiny_digits[np.arange(63)]).key != origin.key
     monkeypatch.setattr("mnist_app.explore.predictions.weights_of", lambda model: b"other")
     assert predictions.origin_of(DEFAULT_MODEL, "test", tiny_digits).key != origin.key
 
 
-def test_ten_at_once_compute_it_once(
+def test_ten_simultaneous_callers_compute_the_predictions_once(
     own_home: Path, nothing_shipped: None, tiny_digits: Digits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = count_predictions(monkeypatch, seconds=0.3)
@@ -138,7 +136,7 @@ def test_ten_at_once_compute_it_once(
     assert len(found) == 10 and all(np.array_equal(each.logits, found[0].logits) for each in found)
 
 
-def test_what_was_kept_longest_ago_makes_room(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_oldest_cached_file_makes_room_for_new_ones(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(disk_cache, "MAX_KEPT", 200_000)
     numbers = {"numbers": np.random.default_rng(0).random(10_000)}  # 80 kB that cannot be compressed
     for when, model in enumerate(("first", "second", "third")):
@@ -149,7 +147,7 @@ def test_what_was_kept_longest_ago_makes_room(own_home: Path, monkeypatch: pytes
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "text", "pickle", "other shapes"])
-def test_a_broken_file_is_computed_again(
+def test_a_damaged_cache_file_is_computed_again(
     own_home: Path, nothing_shipped: None, tiny_digits: Digits, monkeypatch: pytest.MonkeyPatch, damage: str
 ) -> None:
     first, _ = predictions_of(DEFAULT_MODEL, "test", tiny_digits)
@@ -168,10 +166,10 @@ def test_a_broken_file_is_computed_again(
     assert asked == [64] and problem is None
     assert np.array_equal(first.logits, again.logits)
     predictions_of(DEFAULT_MODEL, "test", tiny_digits)
-    assert asked == [64], "it is whole again"
+    assert asked == [64], "the file should be whole again"
 
 
-def test_a_full_disk_costs_one_sentence_and_no_result(
+def test_a_full_disk_gives_one_error_sentence_and_loses_no_result(
     own_home: Path, nothing_shipped: None, tiny_digits: Digits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object, **__: object) -> None:
@@ -187,7 +185,7 @@ def test_a_full_disk_costs_one_sentence_and_no_result(
     assert list((own_home / "computed").glob("*.npz")) == list((own_home / "computed").glob(".*")) == []
 
 
-def test_what_is_interrupted_leaves_nothing_behind_and_what_is_kept_others_may_read(
+def test_a_failed_write_leaves_no_file_and_kept_files_have_the_usual_mode(
     own_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_memory(*_: object, **__: object) -> None:
@@ -204,7 +202,7 @@ def test_what_is_interrupted_leaves_nothing_behind_and_what_is_kept_others_may_r
     assert {each.name for each in own_home.iterdir()} == {"some.npz", "plain"}
 
 
-def test_many_pictures_are_read_in_turns_and_what_is_kept_waits_for_nobody(
+def test_large_splits_are_read_one_at_a_time_but_cached_results_never_wait(
     own_home: Path, nothing_shipped: None, tiny_digits: Digits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(predictions, "AT_ONCE", len(tiny_digits) - 1)
@@ -217,7 +215,7 @@ def test_many_pictures_are_read_in_turns_and_what_is_kept_waits_for_nobody(
         first, again = threading.Thread(target=ask), threading.Thread(target=ask)
         with predictions.turn_of(tiny_digits):  # as if another reading were running
             first.start()
-            first.join(30 if name == "sketch" else 0.5)  # it is made from the predictions, which are stored by then
+            first.join(30 if name == "sketch" else 0.5)  # a sketch needs only the stored predictions
             assert first.is_alive() == (name != "sketch")
         first.join()
         with predictions.turn_of(tiny_digits):
@@ -226,7 +224,7 @@ def test_many_pictures_are_read_in_turns_and_what_is_kept_waits_for_nobody(
             assert not again.is_alive()
 
 
-def test_a_home_that_cannot_be_made_costs_one_sentence(
+def test_a_home_that_cannot_be_created_gives_an_error_sentence_and_results(
     own_home: Path, nothing_shipped: None, tiny_digits: Digits
 ) -> None:
     own_home.write_text("a file where the folder should be")
@@ -235,22 +233,22 @@ def test_a_home_that_cannot_be_made_costs_one_sentence(
     assert problem and problem.startswith(f"The results could not be saved in {computed_folder()}")
 
 
-def test_a_model_that_is_not_there_is_named(tiny_digits: Digits) -> None:
+def test_a_missing_model_is_named_in_the_error(tiny_digits: Digits) -> None:
     with pytest.raises(ModelError, match="No model named 'nobody'"):
         predictions_of("nobody", "test", tiny_digits)
 
 
-def test_a_long_name_still_fits_a_file_s_name() -> None:
+def test_a_long_model_name_still_fits_into_a_file_name() -> None:
     assert len(disk_cache.Origin("m" * 255, "validation", "0" * 16).file("predictions")) < 200
 
 
-def test_progress_runs_from_first_to_last_chunk(shipped_model: Recogniser, validation: Digits) -> None:
+def test_progress_is_reported_after_each_chunk(shipped_model: Recogniser, validation: Digits) -> None:
     shares: list[float] = []
     predict(shipped_model.graph, validation.images[:250], shares.append)
     assert shares == pytest.approx([100 / 250, 200 / 250, 1])
 
 
-def test_neighbours_are_those_of_a_plain_loop() -> None:
+def test_the_nearest_neighbours_are_the_same_as_in_a_plain_loop() -> None:
     rng = np.random.default_rng(0)
     features = rng.normal(size=(300, 8)).astype(np.float32)
     found = neighbours.nearest(features[:250], features, np.arange(250))
@@ -261,7 +259,7 @@ def test_neighbours_are_those_of_a_plain_loop() -> None:
         assert np.allclose(found.distances[query], np.sort(distances)[:5], atol=1e-4)
 
 
-def test_a_sketch_finds_those_of_a_plain_loop() -> None:
+def test_a_sketch_finds_at_least_99_percent_of_the_nearest_neighbours() -> None:
     """The features vary mostly along a few axes, as those of networks do; the sketch has one byte for each axis."""
     rng = np.random.default_rng(0)
     features = (rng.normal(size=(2000, 96)) * 0.9 ** np.arange(96) @ np.linalg.qr(rng.normal(size=(96, 96)))[0]).astype(
@@ -287,7 +285,7 @@ def test_a_sketch_finds_those_of_a_plain_loop() -> None:
     assert found >= 0.99 * 500
 
 
-def test_a_sketch_of_a_handful_compares_them_all() -> None:
+def test_a_sketch_of_few_pictures_finds_the_exact_neighbours() -> None:
     features = np.random.default_rng(0).normal(size=(9, 3)).astype(np.float32)
     near = neighbours.Sketch.of(features).nearest(features[[4]], lambda rows: features[rows])
     assert np.array_equal(near.indices, neighbours.nearest(features[[4]], features).indices)
@@ -308,7 +306,7 @@ def test_the_shipped_sketch_finds_the_nearest_training_pictures() -> None:
     assert found >= 0.99 * 5 * len(some)
 
 
-def test_favourites_are_kept_and_the_same(
+def test_favourites_are_computed_once_and_read_back_unchanged(
     own_home: Path, nothing_shipped: None, tiny_digits: Digits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = favourites.favourites_of(DEFAULT_MODEL, "train", tiny_digits)
@@ -328,7 +326,7 @@ def test_no_training_picture_excites_a_map_more_than_its_shipped_favourite() -> 
             assert (found.strengths[:, 0] <= shipped.strengths[:, 0] * 1.001).all()
 
 
-def test_the_shipped_neighbours_are_the_nearest_training_pictures() -> None:
+def test_shipped_neighbours_have_the_right_distances_in_rising_order() -> None:
     full_mnist()
     train, test = load_split("train"), load_split("test")
     shipped = neighbours.known_neighbours(DEFAULT_MODEL, "test", test, train)
@@ -343,7 +341,7 @@ def test_the_shipped_neighbours_are_the_nearest_training_pictures() -> None:
     assert (np.diff(shipped.distances[index]) >= 0).all()
 
 
-def test_who_waits_for_a_map_does_not_wait_for_what_else_is_prepared(
+def test_the_map_is_prepared_before_the_sketch_and_the_favourites(
     own_home: Path, nothing_shipped: None, tiny_digits: Digits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     there = []
@@ -357,7 +355,7 @@ def test_who_waits_for_a_map_does_not_wait_for_what_else_is_prepared(
     assert there == [True, True]
 
 
-def test_pca_keeps_what_lies_in_a_plane() -> None:
+def test_pca_preserves_the_distances_within_a_plane() -> None:
     rng = np.random.default_rng(0)
     plane = rng.normal(size=(200, 2)) * [5, 2]
     features = (plane @ np.linalg.qr(rng.normal(size=(6, 6)))[0][:2]).astype(np.float32)
@@ -368,13 +366,13 @@ def test_pca_keeps_what_lies_in_a_plane() -> None:
     assert np.corrcoef(distances[0].ravel(), distances[1].ravel())[0, 1] > 0.999
 
 
-def test_a_further_picture_falls_amid_its_neighbours() -> None:
+def test_another_picture_is_placed_among_its_neighbours() -> None:
     features = np.repeat(np.eye(3, dtype=np.float32) * 10, 10, axis=0)
     places = np.repeat(np.array([[0, 0], [500, 0], [0, 500]], np.float32), 10, axis=0)
     assert np.allclose(projection.place(features[[12]] + 0.1, features, places), [[500, 0]], atol=1)
 
 
-def test_the_shipped_map_keeps_neighbours_together() -> None:
+def test_neighbours_on_the_shipped_map_mostly_share_their_label() -> None:
     digits = load_split("validation")
     places = projection.known_tsne(DEFAULT_MODEL, "validation", digits)
     assert places is not None

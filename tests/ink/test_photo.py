@@ -160,18 +160,20 @@ KINDS = [
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
-def test_the_same_digit_is_read_whatever_holds_it(kind: Callable[[int], bytes], shipped_model: Recogniser) -> None:
+def test_digits_are_read_right_from_every_kind_of_image(
+    kind: Callable[[int], bytes], shipped_model: Recogniser
+) -> None:
     pictures = np.stack([prepare_image(open_image(kind(digit))).pixels for digit in DIGITS])
     assert [prediction.digit for prediction in recognise(shipped_model, pictures)] == list(DIGITS)
 
 
 @pytest.mark.parametrize("kind", [light_on_dark, black_on_nothing, white_on_nothing, two_colours, sixteen_bits])
-def test_paper_of_any_kind_gives_the_ink_of_black_on_white(kind: Callable[[int], bytes]) -> None:
+def test_any_paper_gives_the_same_ink_as_black_on_white(kind: Callable[[int], bytes]) -> None:
     plain = ink_of_image(open_image(png(2)))
     np.testing.assert_allclose(ink_of_image(open_image(kind(2))), plain, atol=0.01)
 
 
-def test_a_large_sheet_in_two_colours_is_shrunk_by_area_as_any_other() -> None:
+def test_a_large_two_coloured_sheet_is_shrunk_like_a_grey_one() -> None:
     fine = sheet(7, pen=0.25, scale=12)
     two_colours = ink_of_image(open_image(encoded(fine.convert("1"))))
     np.testing.assert_allclose(two_colours, ink_of_image(open_image(encoded(fine))), atol=0.01)
@@ -196,7 +198,7 @@ def test_grey_levels_survive_in_sixteen_bits() -> None:
     assert ink_of_image(open_image(encoded(Image.fromarray(grey))))[:, 1].tolist() == pytest.approx([0, 1, 0.5])
 
 
-def test_a_photographs_corners_and_texture_are_no_ink() -> None:
+def test_a_photographs_corners_and_texture_are_not_taken_for_ink() -> None:
     ink = ink_of_image(open_image(photographed(7)))
     away_from_the_seven = np.ones(ink.shape, bool)
     away_from_the_seven[200:880, 240:780] = False
@@ -204,13 +206,13 @@ def test_a_photographs_corners_and_texture_are_no_ink() -> None:
     assert not ink[away_from_the_seven].any()
 
 
-def test_what_is_opened_is_upright() -> None:
+def test_an_opened_image_is_turned_upright() -> None:
     assert np.array_equal(
         np.asarray(ImageOps.grayscale(open_image(lying_on_its_side_by_exif(7)))) < 128, np.asarray(sheet(7)) < 128
     )
 
 
-def test_what_is_opened_is_no_larger_than_is_worked_with() -> None:
+def test_images_larger_than_the_working_size_are_shrunk_when_opened() -> None:
     assert open_image(huge(1)).size == (WORKING_SIDE, round(WORKING_SIDE * 4000 / 6000))
     assert open_image(encoded(Image.new("L", (9000, 1)))).size == (WORKING_SIDE, 1)
     assert open_image(png(1)).size == (340, 340)
@@ -226,12 +228,12 @@ def png_that_says_it_is(width: int, height: int) -> bytes:
 
 
 @pytest.mark.parametrize("side", [8_001, 12_000, 60_000, 2**31 - 1])
-def test_a_bomb_is_refused_by_its_header(side: int) -> None:
+def test_a_decompression_bomb_is_refused_by_its_header(side: int) -> None:
     with pytest.raises(ImageError, match="more than 64 million pixels"):
         open_image(png_that_says_it_is(side, side))
 
 
-def test_too_many_bytes_are_refused_unseen() -> None:
+def test_a_file_with_too_many_bytes_is_refused() -> None:
     with pytest.raises(ImageError, match=f"larger than {MAX_BYTES // 2**20} MB"):
         open_image(png(7) + bytes(MAX_BYTES))
 
@@ -241,7 +243,7 @@ def test_too_many_bytes_are_refused_unseen() -> None:
     [b"", b"hello", b"%PDF-1.7", encoded(sheet(7).convert("P"), "GIF"), encoded(sheet(7), "BMP"), b"<svg/>"],
     ids=["empty", "text", "pdf", "gif", "bmp", "svg"],
 )
-def test_what_is_no_png_jpeg_or_webp_is_refused(content: bytes) -> None:
+def test_a_file_that_is_not_png_jpeg_or_webp_is_refused(content: bytes) -> None:
     with pytest.raises(ImageError, match=r"not an image that can be read. Use one of: PNG, JPEG, WEBP"):
         open_image(content)
 
@@ -255,7 +257,7 @@ def test_a_truncated_file_is_refused(kind: Callable[[int], bytes], share: float)
 
 
 @pytest.mark.parametrize("is_inverted", [False, True])
-def test_a_picture_whose_paper_was_made_transparent_is_as_it_was(is_inverted: bool) -> None:
+def test_making_the_paper_transparent_hardly_changes_a_picture(is_inverted: bool) -> None:
     """Drawing programs leave a grey rim around the ink when they do so."""
     large = sheet(7).resize((1000, 1000), Image.Resampling.BICUBIC)
     image = ImageOps.invert(large) if is_inverted else large
@@ -264,7 +266,7 @@ def test_a_picture_whose_paper_was_made_transparent_is_as_it_was(is_inverted: bo
 
 
 @pytest.mark.parametrize("width", [40, 55, 100])
-def test_a_photograph_of_a_one_may_be_cut_out_as_closely_as_it_is(width: int, shipped_model: Recogniser) -> None:
+def test_a_closely_cropped_photograph_of_a_one_is_read(width: int, shipped_model: Recogniser) -> None:
     rng = np.random.default_rng(0)
     grey = np.linspace(0.9, 0.6, 1000)[:, None] + rng.normal(0, 0.02, (1000, width))
     grey[60:-60, width // 2 - 6 : width // 2 + 6] -= 0.5

@@ -46,7 +46,7 @@ def centroid(pixels: NDArray[np.uint8]) -> tuple[float, float]:
 
 
 @pytest.mark.parametrize("strokes", ALL)
-def test_a_drawing_is_made_like_an_mnist_digit(strokes: list[list[list[float]]]) -> None:
+def test_a_drawing_is_sized_and_centred_like_an_mnist_digit(strokes: list[list[list[float]]]) -> None:
     pixels = pixels_of_drawing(Drawing.from_points(strokes))
     rows, columns = np.flatnonzero(pixels.any(axis=1)), np.flatnonzero(pixels.any(axis=0))
     assert pixels.shape == (SIDE, SIDE) and pixels.dtype == np.uint8
@@ -57,12 +57,12 @@ def test_a_drawing_is_made_like_an_mnist_digit(strokes: list[list[list[float]]])
 
 @pytest.mark.parametrize("strokes", ALL)
 @pytest.mark.parametrize("share", [0.3, 0.6])
-def test_size_changes_next_to_nothing(strokes: list[list[list[float]]], share: float) -> None:
+def test_the_size_of_a_drawing_makes_almost_no_difference(strokes: list[list[list[float]]], share: float) -> None:
     assert difference(pixels_of_drawing(scaled(strokes, share)), pixels_of_drawing(scaled(strokes, 1))) < 1
 
 
 @pytest.mark.parametrize(("right", "down"), [(150, 0), (0, -40), (-3000.25, 12345.5)])
-def test_position_changes_nothing(right: float, down: float) -> None:
+def test_the_position_of_a_drawing_makes_no_difference(right: float, down: float) -> None:
     moved = pixels_of_drawing(scaled(SEVEN, 1, right, down))
     np.testing.assert_array_equal(moved, pixels_of_drawing(Drawing.from_points(SEVEN)))
 
@@ -132,7 +132,9 @@ def pasted(digit: NDArray[np.uint8], rng: np.random.Generator, dark_on_light: bo
     return Image.fromarray(255 - np.asarray(paper)) if dark_on_light else paper
 
 
-def test_mnist_digits_on_a_large_sheet_come_back(validation: Digits, shipped_model: Recogniser) -> None:
+def test_mnist_digits_on_a_large_sheet_are_recovered_and_read_as_well(
+    validation: Digits, shipped_model: Recogniser
+) -> None:
     rng = np.random.default_rng(0)
     chosen = validation[rng.choice(len(validation), 1000, replace=False)]
     back = np.stack([prepare_image(pasted(image, rng, bool(i % 2))).pixels for i, image in enumerate(chosen.images)])
@@ -157,7 +159,7 @@ def test_mnist_digits_enlarged_by_whole_factors_come_back_nearly_identical(valid
     assert np.median(off) < 1.5
 
 
-def test_a_hairline_is_redrawn_as_thick_as_a_pen() -> None:
+def test_a_hairline_is_redrawn_with_mnists_pen_and_a_thick_line_is_not() -> None:
     thin = np.full((800, 800), 255, np.uint8)
     thin[100:700, 399:402] = 0
     prepared = prepare_image(Image.fromarray(thin))
@@ -171,7 +173,7 @@ def test_a_hairline_is_redrawn_as_thick_as_a_pen() -> None:
     assert [step.name for step in prepare_image(Image.fromarray(thick)).steps] == [*names[:2], *names[3:]]
 
 
-def test_real_ink_is_read_right(shipped_model: Recogniser) -> None:
+def test_real_ink_is_read_with_more_than_97_percent_accuracy(shipped_model: Recogniser) -> None:
     """The collections are not part of the project: INK_COLLECTIONS names their folder if they are available."""
     folder = os.environ.get("INK_COLLECTIONS")
     if not folder:
@@ -183,7 +185,7 @@ def test_real_ink_is_read_right(shipped_model: Recogniser) -> None:
     assert np.mean(right) > 0.97
 
 
-def test_of_very_many_points_some_are_painted_without_a_difference(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_painting_only_some_of_very_many_points_makes_almost_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
     dense = Drawing(tuple(resampled(stroke, 0.025) for stroke in Drawing.from_points(SEVEN).strokes))
     some, count = pixels_of_drawing(dense), sum(map(len, dense.strokes))
     assert 5 * MAX_PAINTED_POINTS < count <= MAX_POINTS

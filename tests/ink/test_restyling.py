@@ -32,7 +32,7 @@ def test_the_same_seed_gives_the_same_drawing(digit: int) -> None:
     assert once.to_points() == again.to_points() != other.to_points()
 
 
-def test_what_is_switched_off_changes_nothing_but_the_sampling() -> None:
+def test_restyling_with_everything_off_leaves_the_ends_of_strokes_in_place() -> None:
     drawing = Drawing.from_points(TWO)
     for seed in range(10):
         restyled = restyle(drawing, 2, STILL, np.random.default_rng(seed))
@@ -57,7 +57,7 @@ def test_a_slash_runs_through_the_middle_of_a_zero() -> None:
         assert np.hypot(*(slash[1] - slash[0])) > 0.3
 
 
-def test_a_bar_crosses_the_stem_of_a_plain_seven_only() -> None:
+def test_a_bar_is_added_only_to_a_seven_without_one() -> None:
     plain = unit(strokes_of(7)[:1])
     barred = restyling._barred(plain, np.random.default_rng(0))
     assert len(barred) == 2
@@ -65,7 +65,7 @@ def test_a_bar_crosses_the_stem_of_a_plain_seven_only() -> None:
     assert restyling._barred(barred, np.random.default_rng(0)) == barred
 
 
-def test_a_flag_is_added_to_a_plain_line() -> None:
+def test_a_flag_is_added_only_to_a_plain_line() -> None:
     for seed in range(20):
         (flagged,) = restyling._flagged(strokes_of(1), np.random.default_rng(seed))
         assert bends(flagged) == 1
@@ -75,7 +75,7 @@ def test_a_flag_is_added_to_a_plain_line() -> None:
     assert restyling._flagged(two, np.random.default_rng(0)) is two
 
 
-def test_a_flag_takes_the_place_of_the_one_there_was() -> None:
+def test_a_new_flag_replaces_an_existing_one() -> None:
     (plain,) = strokes_of(1)
     for seed in range(20):
         (once,) = restyling._flagged([plain], np.random.default_rng(seed))
@@ -84,7 +84,7 @@ def test_a_flag_takes_the_place_of_the_one_there_was() -> None:
         assert np.array_equal(again[-len(plain) :], plain), "the stem stays as it was"
 
 
-def test_a_one_that_is_bent_keeps_its_shape() -> None:
+def test_a_bent_one_gets_no_flag() -> None:
     bent = [np.array([[0.3, -0.5], [-0.1, -0.2], [0.2, 0.0], [-0.2, 0.5]])]
     assert restyling._flagged(bent, np.random.default_rng(0)) is bent
 
@@ -100,7 +100,7 @@ def test_a_foot_lies_under_a_one() -> None:
     assert abs(foot.mean(axis=0)[1] - stem[:, 1].max()) < 0.2
 
 
-def test_strokes_are_joined_and_cut_in_order() -> None:
+def test_joining_makes_one_stroke_of_two_and_lifting_makes_two_of_one() -> None:
     seven = strokes_of(7)
     (joined,) = restyling._joined(seven, np.random.default_rng(0))
     assert len(joined) == len(seven[0]) + len(seven[1])
@@ -108,7 +108,7 @@ def test_strokes_are_joined_and_cut_in_order() -> None:
 
 
 @pytest.mark.parametrize("digit", DIGITS)
-def test_every_habit_leaves_sound_strokes_of_anything(digit: int) -> None:
+def test_every_habit_gives_valid_strokes_from_any_drawing(digit: int) -> None:
     dot = [np.array([[0.0, 0.0]])]
     for habit, _ in HABITS.get(digit, ()) + COMMON_HABITS:
         for strokes in (strokes_of(digit), dot, [*strokes_of(digit), *dot]):
@@ -119,7 +119,7 @@ def test_every_habit_leaves_sound_strokes_of_anything(digit: int) -> None:
                 assert all(stroke.ndim == 2 and len(stroke) and np.isfinite(stroke).all() for stroke in changed)
 
 
-def test_strokes_are_reordered_turned_round_and_cut_now_and_then_and_never_bent() -> None:
+def test_reordering_may_reverse_shuffle_or_cut_strokes_but_never_bends_them() -> None:
     strokes = [np.array([[0.0, 0.0], [1.0, 0.0]]), np.array([[0.0, 1.0], [1.0, 1.0]]), np.array([[5.0, 0.0]])]
     outcomes = [reordered(strokes, np.random.default_rng(seed)) for seed in range(400)]
     as_written = sum(len(outcome) == 3 and all(map(np.array_equal, outcome, strokes)) for outcome in outcomes)

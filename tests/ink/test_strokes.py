@@ -33,7 +33,7 @@ def test_a_tap_on_the_canvas_is_one_point() -> None:
     assert Drawing.from_fabric({"objects": [tap]}).to_points() == [[[99.98, 50]]]
 
 
-def test_a_tap_that_slips_by_less_than_half_a_pen_is_one_point_too() -> None:
+def test_a_tap_that_slips_by_less_than_half_the_pens_width_is_one_point() -> None:
     def spanned(length: float) -> int:
         path = [["M", 50, 50], ["Q", 50, 50 + length / 2, 50, 50 + length / 2], ["L", 50, 50 + length]]
         slip = {"type": "Path", "strokeWidth": 20, "path": path}
@@ -43,7 +43,7 @@ def test_a_tap_that_slips_by_less_than_half_a_pen_is_one_point_too() -> None:
 
 
 @pytest.mark.parametrize("width", [1e9, float("inf"), -5, None, "18"])
-def test_a_pen_that_nobody_has_makes_no_dot_of_a_stroke(width: object) -> None:
+def test_an_impossible_pen_width_is_ignored(width: object) -> None:
     drawing = Drawing.from_fabric({"objects": [{**FABRIC_PATH, "strokeWidth": width}]})
     assert len(drawing.strokes[0]) == 4 and drawing.pen_width is None
 
@@ -53,7 +53,7 @@ def test_an_empty_canvas_is_a_blank_drawing() -> None:
     assert Drawing.from_fabric({}).is_blank
 
 
-def test_strokes_without_points_are_passed_over() -> None:
+def test_strokes_without_points_are_skipped() -> None:
     assert Drawing.from_points([[], [[1, 2]], []]).to_points() == [[[1, 2]]]
 
 
@@ -82,7 +82,7 @@ def test_strokes_without_points_are_passed_over() -> None:
         ([[[0, 0]] * (MAX_POINTS // 2 + 1)] * 2, "20,000 points"),
     ],
 )
-def test_what_is_no_drawing_is_refused_with_the_reason(strokes: object, says: str) -> None:
+def test_points_that_are_not_a_drawing_are_refused_with_the_reason(strokes: object, says: str) -> None:
     with pytest.raises(DrawingError, match=says):
         Drawing.from_points(strokes)
 
@@ -111,8 +111,8 @@ def test_a_malformed_canvas_is_refused(canvas: object) -> None:
         Drawing.from_fabric(canvas)
 
 
-def test_a_long_text_among_points_takes_no_memory() -> None:
-    """NumPy would reserve its length for every number: a request of 240 kB took 18 GB."""
+def test_a_long_text_among_points_takes_little_memory() -> None:
+    """NumPy would reserve the text's length for every number: a request of 240 kB took 18 GB."""
     points = [["a" * 30_000, 0], *([[0, 0]] * 2_000)]
     tracemalloc.start()
     with pytest.raises(DrawingError, match="pair of numbers"):
@@ -122,7 +122,7 @@ def test_a_long_text_among_points_takes_no_memory() -> None:
     assert peak < 1e6
 
 
-def test_the_limits_themselves_are_allowed() -> None:
+def test_drawings_at_the_limits_are_accepted() -> None:
     assert len(Drawing.from_points([[[i, i]] for i in range(MAX_STROKES)]).strokes) == MAX_STROKES
     assert len(Drawing.from_points([[[i, i] for i in range(MAX_POINTS)]]).strokes[0]) == MAX_POINTS
 
@@ -135,7 +135,7 @@ json_values = st.recursive(
 
 
 @given(json_values)
-def test_anything_else_is_a_drawing_or_a_clear_error(value: object) -> None:
+def test_any_json_value_gives_a_drawing_or_a_drawing_error(value: object) -> None:
     for read in (Drawing.from_points, Drawing.from_fabric):
         try:
             drawing = read(value)
@@ -145,7 +145,7 @@ def test_anything_else_is_a_drawing_or_a_clear_error(value: object) -> None:
 
 
 @pytest.mark.parametrize("strokes", [[], SEVEN, ONE, [[[5, 5]]], [[[1, 2], [30, 4]], [[7, 7], [80, 8], [9, 9]]]])
-def test_what_is_put_on_the_canvas_is_what_comes_back(strokes: Strokes) -> None:
+def test_a_drawing_put_on_the_canvas_comes_back_unchanged(strokes: Strokes) -> None:
     drawing = Drawing.from_points(strokes)
     again = Drawing.from_fabric(drawing.to_fabric(18, "#000"))
     assert again.to_points() == drawing.to_points()

@@ -23,5 +23,7 @@ SMALL = [[x / 1000, y / 1000] for x, y in FLAGGED]
         (SEVEN * 5, 7, "7 in 3 strokes or more"),
     ],
 )
-def test_the_style_is_the_number_of_strokes(strokes: list[list[list[float]]], label: int, style: str) -> None:
+def test_the_style_is_the_number_of_strokes_and_for_a_one_whether_it_is_plain(
+    strokes: list[list[list[float]]], label: int, style: str
+) -> None:
     assert style_of(Drawing(tuple(np.array(stroke, float) for stroke in strokes)), label) == style

@@ -23,7 +23,7 @@ def drawing_of(picture: NDArray[np.uint8]) -> Drawing:
 
 
 @pytest.mark.parametrize("strokes", [ZERO, ONE, TWO, SEVEN])
-def test_what_is_traced_looks_like_the_picture(strokes: list[list[list[float]]]) -> None:
+def test_a_traced_drawing_looks_like_its_picture(strokes: list[list[list[float]]]) -> None:
     picture = picture_of(strokes)
     again = pixels_of_drawing(drawing_of(picture))
     inked, inked_again = (np.argwhere(pixels > 127) for pixels in (picture, again))
@@ -32,7 +32,7 @@ def test_what_is_traced_looks_like_the_picture(strokes: list[list[list[float]]])
     assert apart.min(axis=1).max() <= 3  # thinning shortens thick lines a little
 
 
-def test_lines_that_cross_squarely_are_drawn_straight_through() -> None:
+def test_lines_that_cross_at_right_angles_are_traced_straight_through() -> None:
     drawing = drawing_of(picture_of([[[50, 0], [50, 100]], [[0, 45], [95, 50]]]))
     assert len(drawing.strokes) == 2
     for stroke in drawing.strokes:
@@ -40,19 +40,19 @@ def test_lines_that_cross_squarely_are_drawn_straight_through() -> None:
         assert chord > 0.95 * np.hypot(*np.diff(stroke, axis=0).T).sum()
 
 
-def test_a_line_is_one_stroke_from_the_top() -> None:
+def test_a_line_is_traced_as_one_stroke_from_the_top() -> None:
     drawing = drawing_of(picture_of([[[20, 100], [50, 0]]]))
     (stroke,) = drawing.strokes
     assert stroke[0, 1] < stroke[-1, 1]
 
 
-def test_a_stroke_reaches_the_one_that_it_was_drawn_up_to() -> None:
+def test_a_traced_stroke_reaches_the_stroke_that_it_touched() -> None:
     stem, bar = [[50.0, 0.0], [50.0, 100.0]], [[0.0, 50.0], [50.0, 50.0]]
     first, second = sorted(drawing_of(picture_of([stem, bar])).strokes, key=len, reverse=True)
     assert min(cdist(first, second[[0, -1]]).min(axis=0)) < 2
 
 
-def test_thin_lines_join_what_was_joined() -> None:
+def test_thinning_keeps_the_number_of_pieces_and_of_holes() -> None:
     ink = np.zeros((2, 40, 40), bool)
     ink[0, 5:35, 5:35] = True
     ink[0, 12:28, 12:28] = False  # a ring
@@ -65,14 +65,14 @@ def test_thin_lines_join_what_was_joined() -> None:
     assert not (lines[:, 1:, 1:] & lines[:, 1:, :-1] & lines[:, :-1, 1:] & lines[:, :-1, :-1]).any()
 
 
-def test_a_blank_picture_is_a_blank_drawing_and_a_dot_a_stroke() -> None:
+def test_a_blank_picture_gives_a_blank_drawing_and_a_dot_gives_one_stroke() -> None:
     pictures = np.stack([np.zeros((28, 28), np.uint8), picture_of([[[5, 5]]])])
     blank, dot = traced(pictures)
     assert blank.is_blank
     assert len(dot.strokes) == 1
 
 
-def test_every_picture_has_its_drawing_in_order() -> None:
+def test_alternating_pictures_give_as_many_alternating_drawings() -> None:
     pictures = np.stack([picture_of(strokes) for strokes in (ZERO, ONE) * 150])
     drawings = list(traced(pictures))
     assert [len(drawing.strokes[0]) for drawing in drawings] == [len(d.strokes[0]) for d in drawings[:2]] * 150

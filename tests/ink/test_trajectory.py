@@ -21,7 +21,7 @@ def test_the_points_follow_the_pen_in_the_order_of_writing() -> None:
     np.testing.assert_allclose(second[:, 1], np.linspace(1, -1, POINTS // 2), atol=1e-6)
 
 
-def test_where_the_pen_was_lifted_is_told() -> None:
+def test_the_first_point_of_each_stroke_is_marked_as_reached_with_a_lifted_pen() -> None:
     way = trajectory_of(drawing([[0, 0], [100, 0]], [[50, 100], [50, 0]]))
     assert np.flatnonzero(way[:, 2] == 0).tolist() == [0, POINTS // 2]
 
@@ -49,13 +49,13 @@ def test_size_and_place_on_the_pad_make_no_difference() -> None:
     ],
     ids=["dot", "dots on one another", "smallest", "largest", "most strokes"],
 )
-def test_every_drawing_has_a_way_within_the_square(strokes: list[list[list[float]]]) -> None:
+def test_every_drawing_has_a_finite_trajectory_within_the_square(strokes: list[list[list[float]]]) -> None:
     way = trajectory_of(Drawing.from_points(strokes))
     assert way.shape == (POINTS, 3) and np.isfinite(way).all() and np.abs(way).max() <= 1
     assert painted(way).shape == (SHOWN, SHOWN)
 
 
-def test_a_picture_of_the_way_grows_stronger_and_leaves_out_where_the_pen_was_lifted() -> None:
+def test_a_trajectorys_picture_grows_darker_and_omits_moves_of_the_lifted_pen() -> None:
     picture = painted(trajectory_of(drawing([[0, 0], [0, 100]], [[100, 0], [100, 100]])))
     middle = SHOWN // 2
     first, second = picture[middle, : SHOWN // 4].max(), picture[middle, -SHOWN // 4 :].max()

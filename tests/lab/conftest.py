@@ -1,4 +1,4 @@
-"""Lessons short enough for tests."""
+"""Training data small enough for tests."""
 
 from collections.abc import Iterator
 
@@ -25,7 +25,7 @@ def few(validation: Digits) -> Digits:
 
 @pytest.fixture(scope="session")
 def others(validation: Digits) -> Digits:
-    """Three hundred other digits, which are not learned from."""
+    """Three hundred other digits, which are not trained on."""
     return validation[np.random.default_rng(0).permutation(len(validation))[300:600]]
 
 

@@ -1,4 +1,4 @@
-"""As ONNX graphs, scikit-learn's estimators give the same answers as themselves."""
+"""ONNX graphs of scikit-learn's estimators give the same answers as the estimators."""
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ CONTENDERS = {each.name: each for module in MODULES for each in module.CONTENDER
 
 
 @pytest.mark.parametrize("contender", CONTENDERS.values(), ids=CONTENDERS)
-def test_a_graph_says_what_scikit_learn_says(contender: Contender, short_data: TrainingData, others: Digits) -> None:
+def test_a_graph_answers_as_scikit_learn_does(contender: Contender, short_data: TrainingData, others: Digits) -> None:
     fitted = contender.fit(short_data)
     logits, features = Graph(fitted.graph()).read(others.images)
     rows = others.images.reshape(-1, 784) / 255
@@ -52,24 +52,26 @@ def test_a_graph_says_what_scikit_learn_says(contender: Contender, short_data: T
         ("nearest-neighbours", 300 * 784),
     ],
 )
-def test_numbers_that_were_learned_are_counted(name: str, count: int, short_data: TrainingData) -> None:
+def test_the_parameters_counted_are_the_numbers_learned(name: str, count: int, short_data: TrainingData) -> None:
     assert CONTENDERS[name].fit(short_data).parameters == count
 
 
-def test_a_tree_keeps_a_threshold_in_each_node_and_ten_shares_in_each_leaf(short_data: TrainingData) -> None:
+def test_a_tree_has_one_parameter_per_inner_node_and_ten_per_leaf(short_data: TrainingData) -> None:
     rows, labels = rows_of(short_data.digits.images), short_data.digits.labels
     tree = DecisionTreeClassifier(min_samples_leaf=2, random_state=0).fit(rows, labels)
     leaves = len(set(tree.apply(rows)))
     assert CONTENDERS["decision-tree"].fit(short_data).parameters == (leaves - 1) + 10 * leaves
 
 
-def test_no_probability_is_so_small_that_it_has_no_logarithm(short_data: TrainingData, others: Digits) -> None:
-    """Most digits do not occur among five neighbours."""
+def test_zero_probabilities_are_raised_to_a_minimum_before_the_logarithm(
+    short_data: TrainingData, others: Digits
+) -> None:
+    """Most digits do not occur among five neighbours, so their probability is zero."""
     logits, _ = Graph(CONTENDERS["nearest-neighbours"].fit(short_data).graph()).read(others.images)
     assert logits.min() == pytest.approx(np.log(MIN_PROBABILITY)) and logits.max() == 0
 
 
-def test_rows_are_the_lines_of_a_picture_one_after_another() -> None:
+def test_a_picture_becomes_one_row_of_784_values_line_by_line() -> None:
     picture = np.zeros((1, 28, 28), np.uint8)
     picture[0, 2, 3] = 51
     row = rows_of(picture)

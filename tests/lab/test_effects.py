@@ -16,13 +16,13 @@ from ..toy_lab import CURVES
 
 
 def apart(setting: Setting) -> list[str]:
-    """Return in what a setting differs from the usual one."""
+    """Return the names of what differs between a setting and the usual one."""
     usual = asdict(USUAL)
     knobs = [name for name, value in asdict(setting.config).items() if value != usual[name]]
     return [*knobs, *(["layers"] if str(setting.build()) != str(Subject()) else [])]
 
 
-def test_every_run_differs_from_the_usual_one_in_one_thing_at_most() -> None:
+def test_the_runs_of_an_effect_differ_from_the_usual_one_in_a_single_setting() -> None:
     for effect in EFFECTS:
         knobs = [apart(setting) for setting in effect.settings]
         assert knobs.count([]) == 1, effect.title
@@ -30,7 +30,7 @@ def test_every_run_differs_from_the_usual_one_in_one_thing_at_most() -> None:
 
 
 @pytest.mark.parametrize("has_norm", [True, False])
-def test_the_network_that_learns_is_halved_thrice(has_norm: bool) -> None:
+def test_the_network_has_ten_outputs_and_either_three_batch_norms_or_none(has_norm: bool) -> None:
     network = Subject(has_norm, dropout=0.5).eval()
     assert network(torch.zeros(2, 1, 28, 28)).shape == (2, 10)
     assert sum(isinstance(layer, nn.BatchNorm2d) for layer in network.modules()) == 3 * has_norm
@@ -38,7 +38,7 @@ def test_the_network_that_learns_is_halved_thrice(has_norm: bool) -> None:
 
 @pytest.fixture
 def learned(monkeypatch: pytest.MonkeyPatch, few: Digits) -> list[tuple[str, TrainConfig]]:
-    """The trained networks and configs. Training ends at once, with curves whose length is the training's number."""
+    """The networks and configs that were trained. Training itself is skipped: the n-th gives curves of n epochs."""
     found: list[tuple[str, TrainConfig]] = []
 
     def learn(network: nn.Module, config: TrainConfig, data: TrainingData) -> Fitted:
@@ -51,7 +51,7 @@ def learned(monkeypatch: pytest.MonkeyPatch, few: Digits) -> list[tuple[str, Tra
     return found
 
 
-def test_what_stands_in_several_effects_learns_once(learned: list[tuple[str, TrainConfig]]) -> None:
+def test_a_setting_shared_by_several_effects_is_trained_once(learned: list[tuple[str, TrainConfig]]) -> None:
     noted: list[float] = []
     seen = run_effects(False, noted.append)
     assert len({(built, str(config)) for built, config in learned}) == len(learned) == len(noted) == 10
@@ -67,7 +67,7 @@ def test_every_effect_has_its_runs_in_order(learned: list[tuple[str, TrainConfig
     ]
 
 
-def test_a_rehearsal_learns_for_real(monkeypatch: pytest.MonkeyPatch, few: Digits) -> None:
+def test_a_rehearsal_trains_each_run_for_one_epoch(monkeypatch: pytest.MonkeyPatch, few: Digits) -> None:
     monkeypatch.setattr(effects, "load_split", lambda split: few[:100])
     monkeypatch.setattr(effects, "EFFECTS", EFFECTS[2:3])
     [seen] = run_effects(True, lambda share: None)
@@ -76,6 +76,6 @@ def test_a_rehearsal_learns_for_real(monkeypatch: pytest.MonkeyPatch, few: Digit
 
 
 @pytest.mark.parametrize("curves", [[], [{}], [CURVES[0] | {"passes": float("nan")}], None])
-def test_a_run_that_cannot_be_drawn_is_none(curves: list[dict[str, float]]) -> None:
+def test_a_run_that_cannot_be_plotted_is_rejected(curves: list[dict[str, float]]) -> None:
     with pytest.raises((TypeError, ValueError, KeyError)):
         Run("none", curves)

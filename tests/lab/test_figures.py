@@ -1,4 +1,4 @@
-"""Figures are kept, read, shown and shipped; what cannot be read is skipped."""
+"""Figures are saved, loaded, shown and shipped; unreadable ones are skipped."""
 
 import errno
 import json
@@ -46,7 +46,7 @@ def told(found: Figures | None) -> Mapping[str, Any]:
     return json.loads(json.dumps(asdict(found)))
 
 
-def test_figures_come_back_as_they_were_kept() -> None:
+def test_figures_are_saved_and_loaded_unchanged() -> None:
     for known in (figures(), figures(expected=None, ink=None, memory=None, own=None, curves=())):
         assert told(read_figures(put(lab_folder(), known))) == told(known)
 
@@ -83,7 +83,7 @@ NO_CURVES: list[Any] = [None, 5, [5], [{}], [CURVE], [CURVE | {"seconds": NAN}]]
         *(where(curves=value) for value in NO_CURVES),
     ],
 )
-def test_figures_that_a_page_could_not_show_are_passed_over(damage: Callable[[Content], Content]) -> None:
+def test_figures_that_a_page_could_not_show_are_skipped(damage: Callable[[Content], Content]) -> None:
     put(lab_folder(), figures("whole"))
     folder = put(lab_folder(), figures("broken"))
     write_json(folder / FIGURES, damage(asdict(figures("broken"))))
@@ -92,14 +92,14 @@ def test_figures_that_a_page_could_not_show_are_passed_over(damage: Callable[[Co
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"5", b"\xff\xfe", b"null"])
-def test_what_is_no_json_or_half_of_it_is_passed_over(content: bytes) -> None:
+def test_files_that_are_not_json_objects_are_skipped(content: bytes) -> None:
     folder = put(lab_folder(), figures())
     (folder / FIGURES).write_bytes(content)
     (folder / PROBLEM).write_bytes(content)
     assert table() == [] and problems() == {}
 
 
-def test_this_machine_s_figures_go_before_those_that_came_with_the_app(shipped: Path) -> None:
+def test_figures_from_this_machine_take_precedence_over_shipped_ones(shipped: Path) -> None:
     put(shipped, figures("toy", accuracy=0.7))
     put(shipped, figures("robot", accuracy=0.6))
     own = put(lab_folder(), figures("toy", accuracy=0.8))
@@ -108,7 +108,7 @@ def test_this_machine_s_figures_go_before_those_that_came_with_the_app(shipped: 
     assert {found.name: found.accuracy for found in table()} == {"toy": 0.7, "robot": 0.6}
 
 
-def test_why_there_are_no_figures_is_known_of_those_who_have_none(shipped: Path) -> None:
+def test_problems_are_listed_only_for_contenders_without_figures(shipped: Path) -> None:
     for lab, name in ((lab_folder(), "toy"), (shipped, "toy"), (shipped, "robot"), (lab_folder(), "ball")):
         write_json(lab / name / PROBLEM, {"problem": f"{lab.name} is shut"})
     put(shipped, figures("robot"))
@@ -118,12 +118,12 @@ def test_why_there_are_no_figures_is_known_of_those_who_have_none(shipped: Path)
 
 
 @pytest.mark.parametrize(("accuracy", "short"), [(0.95, False), (0.9, False), (0.8971, False), (0.8969, True)])
-def test_more_than_three_tenths_of_a_point_below_what_is_expected_fall_short(accuracy: float, short: bool) -> None:
+def test_an_accuracy_falls_short_at_more_than_0_3_points_below_expectation(accuracy: float, short: bool) -> None:
     assert figures(accuracy=accuracy, expected=Expected(0.9, "a book")).falls_short is short
     assert not figures(accuracy=accuracy, expected=None).falls_short
 
 
-def test_figures_stand_for_their_recipe_alone_and_for_ink_where_that_was_measured() -> None:
+def test_figures_are_up_to_date_if_of_the_same_recipe_with_the_requested_ink() -> None:
     contender = Contender("toy", "Toy", NETWORK, "It plays.", "as one likes", lambda data: pytest.fail("it learned"))
     assert is_up_to_date(figures(), contender) and is_up_to_date(figures(), contender, with_ink=True)
     assert not is_up_to_date(None, contender)
@@ -132,11 +132,11 @@ def test_figures_stand_for_their_recipe_alone_and_for_ink_where_that_was_measure
         figures(ink=None), contender, with_ink=True
     )
     assert is_up_to_date(figures(ink=None), replace(contender, knows_ink=True), with_ink=True), (
-        "it cannot be measured on any"
+        "it has learned from ink, so it is not measured on ink"
     )
 
 
-def test_a_disk_that_fails_leaves_what_was_there_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_write_keeps_the_old_file_and_leaves_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     folder = put(lab_folder(), figures())
 
     def full(*_: object) -> None:
@@ -150,7 +150,7 @@ def test_a_disk_that_fails_leaves_what_was_there_and_nothing_else(monkeypatch: p
     assert told(read_figures(folder)) == told(figures())
 
 
-def test_figures_are_as_readable_as_any_file(tmp_path: Path) -> None:
+def test_a_figures_file_has_the_usual_permissions(tmp_path: Path) -> None:
     (tmp_path / "ordinary").touch()
     folder = put(lab_folder(), figures())
     assert (folder / FIGURES).stat().st_mode == (tmp_path / "ordinary").stat().st_mode
@@ -163,7 +163,7 @@ def parts_of(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
-def test_a_small_model_is_shipped_with_its_figures_and_answers_there(mean_digit: nn.Module, shipped: Path) -> None:
+def test_a_small_model_is_shipped_with_its_figures_and_can_be_found_there(mean_digit: nn.Module, shipped: Path) -> None:
     put(lab_folder(), figures(zipped=SHIPPED_UP_TO), mean_digit)
     assert ship("toy") == shipped / "toy"
     assert parts_of(shipped / "toy") == {FIGURES, CARD, GRAPH}
@@ -171,7 +171,7 @@ def test_a_small_model_is_shipped_with_its_figures_and_answers_there(mean_digit:
     assert told(table()[0]) == told(figures(zipped=SHIPPED_UP_TO)) and lab_models()["toy"] == shipped / "toy"
 
 
-def test_of_a_large_model_only_the_figures_are_shipped_and_an_older_model_goes(
+def test_only_the_figures_of_a_large_model_are_shipped_replacing_an_older_model(
     mean_digit: nn.Module, shipped: Path
 ) -> None:
     put(shipped, figures(), mean_digit)
@@ -180,7 +180,7 @@ def test_of_a_large_model_only_the_figures_are_shipped_and_an_older_model_goes(
     assert parts_of(shipped / "toy") == {FIGURES}
 
 
-def test_why_there_are_no_figures_is_shipped_where_none_were_before(shipped: Path) -> None:
+def test_a_problem_is_shipped_unless_figures_were_shipped_before(shipped: Path) -> None:
     write_json(lab_folder() / "toy" / PROBLEM, {"problem": "it rained"})
     assert ship("toy") == shipped / "toy"
     assert parts_of(shipped / "toy") == {PROBLEM} and problem_of(shipped / "toy") == "it rained"
@@ -188,7 +188,7 @@ def test_why_there_are_no_figures_is_shipped_where_none_were_before(shipped: Pat
     assert ship("toy") is None and read_figures(shipped / "toy")
 
 
-def test_a_disk_that_fills_up_leaves_what_was_shipped(shipped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_leaves_shipped_figures_as_they_were(shipped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put(shipped, figures(parameters=1))
     put(lab_folder(), figures(parameters=2))
 
@@ -203,12 +203,12 @@ def test_a_disk_that_fills_up_leaves_what_was_shipped(shipped: Path, monkeypatch
     assert [path.name for path in shipped.iterdir()] == ["toy"]
 
 
-def test_what_was_not_measured_is_not_shipped() -> None:
+def test_a_contender_that_was_not_measured_cannot_be_shipped() -> None:
     with pytest.raises(AppError, match="'toy' has not been measured yet: python -m mnist_app lab --models toy"):
         ship("toy")
 
 
-def test_weights_that_cannot_be_written_are_one_sentence(shipped: Path) -> None:
+def test_a_shipping_folder_that_cannot_be_written_is_an_error_that_names_it(shipped: Path) -> None:
     shipped.write_text("a file where the folder should be")
     put(lab_folder(), figures())
     with pytest.raises(AppError, match=r"shipped/toy could not be written: "):

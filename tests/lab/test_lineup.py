@@ -29,7 +29,7 @@ def everybody() -> Sequence[Contender]:
     return contenders()
 
 
-def test_every_file_of_a_contender_is_in_the_line_up() -> None:
+def test_every_contender_file_is_in_the_line_up() -> None:
     files = {path.stem for path in Path(folder.__path__[0]).glob("*.py")} - {"__init__"}
     assert sorted(MODULES) == sorted(files)
 
@@ -46,7 +46,7 @@ def stranger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     sys.modules.pop(f"{folder.__name__}.{name}", None)
 
 
-def test_a_stranger_adds_a_model_in_one_file_and_one_line(
+def test_the_readmes_example_adds_a_model_with_one_file_and_one_line(
     stranger: str, few: Digits, nothing_shipped: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("mnist_app.lab.measure.load_split", lambda split: few)
@@ -59,37 +59,37 @@ def test_a_stranger_adds_a_model_in_one_file_and_one_line(
     assert load_recogniser("discriminant").is_opaque
 
 
-def test_no_two_have_the_same_name_or_title(everybody: Sequence[Contender]) -> None:
+def test_no_two_contenders_share_a_name_or_title(everybody: Sequence[Contender]) -> None:
     for known in ([each.name for each in everybody], [each.title for each in everybody]):
         assert [name for name, count in Counter(known).items() if count > 1] == []
 
 
-def test_none_but_this_app_s_own_has_the_name_of_a_model_to_read_with(everybody: Sequence[Contender]) -> None:
+def test_only_this_apps_models_share_names_with_readers(everybody: Sequence[Contender]) -> None:
     shipped = {each.name for each in everybody if each.family == OWN}
     assert {each.name for each in everybody} & set(model_folders()) == shipped
 
 
-def test_who_is_made_from_others_stands_behind_them(everybody: Sequence[Contender]) -> None:
+def test_a_contender_comes_after_those_it_is_made_from(everybody: Sequence[Contender]) -> None:
     names = [each.name for each in everybody]
     for contender in everybody:
         assert all(names.index(needed) < names.index(contender.name) for needed in contender.needs)
 
 
-def test_a_recipe_is_the_same_tomorrow_and_fits_on_a_card(everybody: Sequence[Contender]) -> None:
+def test_recipes_are_stable_and_fit_on_a_card(everybody: Sequence[Contender]) -> None:
     for contender in everybody:
         assert contender.recipe and " at 0x" not in contender.recipe, "a memory address, which changes"
         assert len(contender.recipe) < LONGEST_CONFIG / 2 and len(contender.idea) < LONGEST_TEXT
     assert [each.recipe for each in contenders()] == [each.recipe for each in everybody]
 
 
-def test_what_came_with_the_app_was_measured_by_the_recipes_that_there_are(everybody: Sequence[Contender]) -> None:
+def test_shipped_figures_are_of_the_current_recipes(everybody: Sequence[Contender]) -> None:
     known = {contender.name: contender.recipe for contender in everybody}
     shipped = [found for path in SHIPPED_LAB.glob(f"*/{FIGURES}") if (found := read_figures(path.parent))]
     assert len(shipped) > 20
     assert {found.name for found in shipped if found.recipe != known[found.name]} == set()
 
 
-def test_what_the_literature_says_is_an_accuracy_with_a_source(everybody: Sequence[Contender]) -> None:
+def test_models_from_the_literature_have_an_expected_accuracy_with_a_source(everybody: Sequence[Contender]) -> None:
     for contender in everybody:
         assert contender.family in FAMILIES
         if contender.expected:

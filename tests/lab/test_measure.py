@@ -44,7 +44,7 @@ TOY = Contender("toy", "A toy", CLASSICAL, "It plays.", "ten averages", fit, Exp
 
 @pytest.fixture(autouse=True)
 def splits(monkeypatch: pytest.MonkeyPatch, nothing_shipped: Path, validation: Digits) -> Mapping[str, Digits]:
-    """The splits to learn from, choose by and measure on: three hundred digits each."""
+    """The splits for training, validation and test: three hundred digits each."""
     order = np.random.default_rng(0).permutation(len(validation))
     known = {name: validation[order[at * 300 :][:300]] for at, name in enumerate(("train", "validation", "test"))}
     monkeypatch.setattr(measure, "load_split", known.__getitem__)
@@ -64,7 +64,7 @@ def slow_calibration_error(probabilities: np.ndarray, labels: np.ndarray) -> flo
     return sum(abs(sum(gaps)) for gaps in bins.values()) / len(labels)
 
 
-def test_figures_are_those_that_others_work_out(folder: Path, splits: Mapping[str, Digits]) -> None:
+def test_figures_equal_those_of_other_implementations(folder: Path, splits: Mapping[str, Digits]) -> None:
     found = learn_and_measure(TOY, folder)
     test, logits = splits["test"], logits_of(mean_digits(splits["train"]), splits["test"].images).double()
     read = logits.argmax(dim=1).numpy()
@@ -82,7 +82,7 @@ def test_figures_are_those_that_others_work_out(folder: Path, splits: Mapping[st
     assert found.validation_accuracy == pytest.approx((known == splits["validation"].labels).mean())
 
 
-def test_the_temperature_is_the_one_that_validation_asks_for(folder: Path, splits: Mapping[str, Digits]) -> None:
+def test_the_temperature_minimises_the_loss_on_validation_digits(folder: Path, splits: Mapping[str, Digits]) -> None:
     learn_and_measure(TOY, folder)
     logits = logits_of(mean_digits(splits["train"]), splits["validation"].images).double()
     labels, best = torch.from_numpy(splits["validation"].labels), load_card(folder).temperature
@@ -90,7 +90,7 @@ def test_the_temperature_is_the_one_that_validation_asks_for(folder: Path, split
     assert min(losses) == losses[1]
 
 
-def test_what_it_costs_is_counted_and_timed(folder: Path) -> None:
+def test_size_training_time_memory_and_speed_are_measured(folder: Path) -> None:
     found = learn_and_measure(TOY, folder)
     sizes = 7850, len(load_graph(folder)), (folder / GRAPH).stat().st_size
     assert (found.parameters, found.bytes, found.zipped) == sizes
@@ -101,7 +101,7 @@ def test_what_it_costs_is_counted_and_timed(folder: Path) -> None:
     assert 0 <= found.seconds < 10
 
 
-def test_who_it_is_comes_from_the_contender_and_stays_on_the_card(folder: Path) -> None:
+def test_figures_and_card_describe_the_contender(folder: Path) -> None:
     found, card = learn_and_measure(TOY, folder), load_card(folder)
     assert (found.name, found.title, found.family, found.idea, found.recipe, found.expected) == (
         *("toy", "A toy", CLASSICAL, "It plays.", "ten averages"),
@@ -113,7 +113,9 @@ def test_who_it_is_comes_from_the_contender_and_stays_on_the_card(folder: Path) 
     assert list(found.curves) == list(card.curves) == list(CURVES)
 
 
-def test_what_was_measured_is_kept_and_its_model_reads_as_it_did(folder: Path, splits: Mapping[str, Digits]) -> None:
+def test_figures_and_model_are_saved_and_the_saved_model_reads_the_same(
+    folder: Path, splits: Mapping[str, Digits]
+) -> None:
     found, kept = learn_and_measure(TOY, folder), read_figures(folder)
     assert kept and replace(kept, expected=None, curves=()) == replace(found, expected=None, curves=())
     assert {path.name for path in folder.iterdir()} == {FIGURES, CARD, GRAPH}
@@ -121,7 +123,9 @@ def test_what_was_measured_is_kept_and_its_model_reads_as_it_did(folder: Path, s
     np.testing.assert_array_equal(confusion_matrix(splits["test"].labels, read), found.confusion)
 
 
-def test_real_ink_is_read_collection_by_collection(folder: Path, splits: Mapping[str, Digits], tmp_path: Path) -> None:
+def test_accuracy_on_real_ink_is_the_mean_over_collections(
+    folder: Path, splits: Mapping[str, Digits], tmp_path: Path
+) -> None:
     ink = {"a": [(SEVEN, 7), (ONE, 1), (ZERO, 8), (ZERO, 0)], "b": [(TWO, 2), (TWO, 3)]}
     for name, drawings in ink.items():
         lines = (json.dumps({"strokes": strokes, "label": label}) for strokes, label in drawings)
@@ -134,12 +138,12 @@ def test_real_ink_is_read_collection_by_collection(folder: Path, splits: Mapping
     assert found.ink == pytest.approx((found.ink_collections["a"] + found.ink_collections["b"]) / 2)
 
 
-def test_without_ink_nothing_is_said_of_it(folder: Path) -> None:
+def test_without_ink_there_is_no_accuracy_on_ink(folder: Path) -> None:
     found = learn_and_measure(TOY, folder)
     assert (found.ink, found.ink_collections) == (None, {})
 
 
-def test_a_rehearsal_sees_no_more_digits_than_it_must(
+def test_a_rehearsal_uses_a_small_sample_of_each_split(
     folder: Path, splits: Mapping[str, Digits], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(measure, "QUICK", 120)
@@ -157,16 +161,16 @@ def test_a_rehearsal_sees_no_more_digits_than_it_must(
     assert np.sum(found.confusion) == 120
 
 
-def test_a_model_of_this_app_stands_by_its_card_and_keeps_its_own_folder(folder: Path, tmp_path: Path) -> None:
+def test_this_apps_models_keep_their_cards_training_time_and_are_not_copied(folder: Path, tmp_path: Path) -> None:
     [contender] = [each for each in own.CONTENDERS if each.name == "ink-cnn"]
     (tmp_path / "ink.jsonl").write_text(json.dumps({"strokes": SEVEN, "label": 3}))
     found, card = learn_and_measure(contender, folder, tmp_path), load_card(find_model("ink-cnn"))
     assert (found.seconds, found.machine, found.memory) == (card.seconds, card.machine, None)
-    assert found.ink is None, "on ink that it has learned from, it would flatter"
+    assert found.ink is None, "an accuracy on ink that it has learned from would flatter it"
     assert {path.name for path in folder.iterdir()} == {FIGURES}
 
 
-def test_scores_say_nothing_of_confidence_until_they_are_calibrated(folder: Path) -> None:
+def test_scores_have_a_calibration_error_only_once_calibrated(folder: Path) -> None:
     found = learn_and_measure(replace(TOY, fit=lambda data: replace(fit(data), has_probabilities=False)), folder)
     assert found.calibration_error is None and 0 < found.calibrated_error < 0.2
     assert read_figures(folder)
@@ -176,8 +180,8 @@ def test_scores_say_nothing_of_confidence_until_they_are_calibrated(folder: Path
 
 
 def refused(contender: Contender, folder: Path) -> str:
-    """Return why it was refused, and check that nothing else is left."""
-    put(folder.parent, figures("toy"), mean_digits_of_noise())  # from an earlier recipe
+    """Return why a contender was refused, and check that its folder holds nothing else."""
+    put(folder.parent, figures("toy"), mean_digits_of_noise())  # results of an earlier recipe
     with pytest.raises(AppError) as error:
         learn_and_measure(contender, folder)
     assert problem_of(folder) == str(error.value)
@@ -190,14 +194,14 @@ def mean_digits_of_noise() -> nn.Module:
     return mean_digits(Digits(noise, np.arange(50) % 10))
 
 
-def test_a_graph_that_reads_something_else_than_its_library_is_refused(folder: Path) -> None:
+def test_a_graph_that_disagrees_with_its_original_is_refused(folder: Path) -> None:
     def other(data: TrainingData) -> Fitted:
         return replace(fit(data), graph=lambda: to_graph(mean_digits_of_noise()))
 
     assert refused(replace(TOY, fit=other), folder).startswith("Its ONNX graph agrees with the original on only ")
 
 
-def test_a_graph_may_be_wrong_once_in_a_thousand_and_not_more_often(splits: Mapping[str, Digits]) -> None:
+def test_a_graph_may_disagree_on_one_digit_in_a_thousand_but_not_on_two(splits: Mapping[str, Digits]) -> None:
     network = mean_digits(splits["train"])
     digits = Digits(np.resize(splits["test"].images, (1000, 28, 28)), np.resize(splits["test"].labels, 1000))
     graph, theirs = Graph(to_graph(network)), logits_of(network, digits.images).numpy()
@@ -212,14 +216,14 @@ def test_a_graph_may_be_wrong_once_in_a_thousand_and_not_more_often(splits: Mapp
             assert accepts
 
 
-def test_a_contender_that_gives_up_leaves_its_reason(folder: Path) -> None:
+def test_a_contender_that_fails_leaves_the_reason_in_its_folder(folder: Path) -> None:
     def give_up(data: TrainingData) -> Fitted:
         raise AppError("It rained.")
 
     assert refused(replace(TOY, fit=give_up), folder) == "It rained."
 
 
-def test_answers_that_are_no_numbers_are_refused(folder: Path) -> None:
+def test_answers_that_are_not_finite_numbers_are_refused(folder: Path) -> None:
     def astray(data: TrainingData) -> Fitted:
         network = mean_digits(data.digits)
         network[1].bias.data[3] = float("nan")  # type: ignore[index]
@@ -228,11 +232,11 @@ def test_answers_that_are_no_numbers_are_refused(folder: Path) -> None:
     assert refused(replace(TOY, fit=astray), folder) == "Some of its answers are not finite numbers."
 
 
-def test_what_is_no_graph_is_refused(folder: Path) -> None:
+def test_a_file_that_is_not_a_graph_is_refused(folder: Path) -> None:
     assert refused(replace(TOY, fit=lambda data: Fitted(lambda: b"x", None, 0)), folder).startswith("It is not a")
 
 
-def test_what_the_same_recipe_gave_before_is_not_lost_by_trying_again(folder: Path) -> None:
+def test_a_failed_retry_keeps_earlier_results_of_the_same_recipe(folder: Path) -> None:
     learn_and_measure(TOY, folder)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     with pytest.raises(AppError, match="It is not a graph"):
@@ -240,20 +244,20 @@ def test_what_the_same_recipe_gave_before_is_not_lost_by_trying_again(folder: Pa
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
-def test_a_problem_is_forgotten_once_it_is_solved(folder: Path) -> None:
+def test_a_recorded_problem_disappears_after_a_success(folder: Path) -> None:
     refused(replace(TOY, fit=lambda data: Fitted(lambda: b"", None, 0)), folder)
     learn_and_measure(TOY, folder)
     assert problem_of(folder) is None and read_figures(folder)
 
 
-def test_collections_that_cannot_be_read_are_a_problem(folder: Path, tmp_path: Path) -> None:
+def test_a_missing_ink_folder_is_recorded_as_the_problem(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(InkFileError, match="is missing"):
         learn_and_measure(TOY, folder, tmp_path / "nowhere")
     assert "is missing" in str(problem_of(folder))
 
 
 @pytest.mark.parametrize(("number", "reason"), [(28, "No space left on device"), (13, "Permission denied")])
-def test_a_disk_that_takes_nothing_is_one_sentence(
+def test_a_disk_that_cannot_be_written_is_an_error_with_the_reason(
     folder: Path, monkeypatch: pytest.MonkeyPatch, number: int, reason: str
 ) -> None:
     def refuse(path: Path, content: bytes) -> None:
@@ -264,7 +268,7 @@ def test_a_disk_that_takes_nothing_is_one_sentence(
         learn_and_measure(TOY, folder)
 
 
-def test_a_lab_that_is_no_folder_is_one_sentence(folder: Path) -> None:
+def test_a_lab_folder_that_is_a_file_is_an_error_with_the_reason(folder: Path) -> None:
     folder.parent.parent.mkdir(parents=True)
     folder.parent.write_text("a file where the folder should be")
     with pytest.raises(AppError, match="toy could not be written: Not a directory"):
@@ -285,7 +289,7 @@ def graphs_given(folder: Path, *needs: str) -> Mapping[str, bytes]:
     return given
 
 
-def test_who_is_made_from_others_is_given_their_graphs(
+def test_a_contender_made_from_others_gets_their_graphs(
     nothing_shipped: Path, folder: Path, mean_digit: nn.Module, others: Digits
 ) -> None:
     noise = mean_digits_of_noise()
@@ -299,7 +303,7 @@ def test_who_is_made_from_others_is_given_their_graphs(
     assert (read == others.labels).mean() > 0.98
 
 
-def test_a_rehearsal_takes_what_it_needs_from_the_lab_where_it_has_none(tmp_path: Path, mean_digit: nn.Module) -> None:
+def test_a_rehearsal_uses_the_labs_graphs_only_if_it_has_none_itself(tmp_path: Path, mean_digit: nn.Module) -> None:
     put(lab_folder(), figures("ball"), mean_digit)
     rehearsal = tmp_path / "rehearsal"
     assert graphs_given(rehearsal / "toy", "ball")["ball"] == load_graph(lab_folder() / "ball")
@@ -307,13 +311,13 @@ def test_a_rehearsal_takes_what_it_needs_from_the_lab_where_it_has_none(tmp_path
     assert graphs_given(rehearsal / "toy", "ball")["ball"] == load_graph(rehearsal / "ball")
 
 
-def test_what_it_is_made_from_takes_its_time_too(folder: Path, mean_digit: nn.Module) -> None:
+def test_training_time_includes_that_of_the_contenders_it_is_made_from(folder: Path, mean_digit: nn.Module) -> None:
     put(lab_folder(), figures("ball", seconds=1000.0), mean_digit)
     found = learn_and_measure(replace(TOY, needs=("ball", "mnist-cnn")), folder)
     before = 1000 + load_card(find_model("mnist-cnn")).seconds
     assert before <= found.seconds < before + 10
 
 
-def test_who_is_missing_is_named_with_the_way_to_have_it(folder: Path) -> None:
+def test_a_missing_needed_contender_is_named_with_the_command_that_measures_it(folder: Path) -> None:
     says = refused(replace(TOY, needs=("ball",)), folder)
     assert says == "It needs 'ball', which is missing. Run: python -m mnist_app lab --models ball"

@@ -38,13 +38,15 @@ TWO_EPOCHS = TrainConfig(epochs=2, batch_size=100, augmentation=STILL)
         (SmallResNet, 9 * (16 + 32 * 48 + 64 * 96) + 16 * 32 + 32 * 64 + 2 * (16 + 3 * 32 + 3 * 64) + 650),
     ],
 )
-def test_a_network_reads_pictures_with_as_many_weights_as_it_says(build: Callable[[], nn.Module], count: int) -> None:
+def test_each_network_has_the_known_number_of_weights_and_ten_outputs(
+    build: Callable[[], nn.Module], count: int
+) -> None:
     built = build().eval()
     assert count_parameters(built) == count
     assert built(torch.zeros(3, 1, 28, 28)).shape == (3, 10)
 
 
-def test_a_block_without_change_is_a_shortcut() -> None:
+def test_a_residual_block_whose_change_is_zero_passes_its_input_on() -> None:
     block = Residual(4, 4, stride=1).eval()
     nn.init.zeros_(block.change[3].weight)  # type: ignore[arg-type]
     maps = torch.rand(2, 4, 8, 8)
@@ -53,12 +55,12 @@ def test_a_block_without_change_is_a_shortcut() -> None:
 
 @pytest.fixture
 def lessons_noted(few: Digits, others: Digits) -> tuple[TrainingData, list[float]]:
-    """A whole data, and the progress that it reported."""
+    """Data for a full training, and the progress reported during it."""
     noted: list[float] = []
     return TrainingData(few, others, is_quick=False, progress=noted.append), noted
 
 
-def test_a_network_learns_by_its_config_and_its_graph_reads_as_it_does(
+def test_training_follows_the_config_and_the_graph_reads_like_the_network(
     lessons_noted: tuple[TrainingData, list[float]], others: Digits
 ) -> None:
     data, noted = lessons_noted
@@ -74,12 +76,12 @@ def test_a_network_learns_by_its_config_and_its_graph_reads_as_it_does(
     assert fitted.parameters == 61_706
 
 
-def test_a_rehearsal_is_one_epoch(short_data: TrainingData) -> None:
+def test_a_rehearsal_trains_for_one_epoch(short_data: TrainingData) -> None:
     contender = network("tiny", "Tiny", "Small.", TinyCNN, TWO_EPOCHS, Expected(0.99, "a book"))
     assert [curve["passes"] for curve in contender.fit(short_data).curves] == [1]
 
 
-def test_another_layer_or_another_rate_is_another_recipe() -> None:
+def test_another_layer_or_learning_rate_makes_another_recipe() -> None:
     def recipe(build: Callable[[], nn.Module] = LeNet5, config: TrainConfig = TWO_EPOCHS) -> str:
         return network("any", "Any", "Any.", build, config, Expected(0.9, "")).recipe
 

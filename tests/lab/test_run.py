@@ -29,12 +29,12 @@ ROOT = Path(__file__).parents[2]
 DYING = 20  # seconds that a process may take to end on a busy machine
 
 
-# Real processes, which really fail
+# Real processes that really fail
 
 
 @dataclass(frozen=True)
 class AtWork:
-    """A lab that has reached a contender that sleeps."""
+    """A running lab that has reached a contender that sleeps."""
 
     process: "subprocess.Popen[bytes]"
     home: Path
@@ -65,7 +65,7 @@ def at_work(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AtWork]:
 def until(condition: Callable[[], object], seconds: float) -> None:
     end = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < end, "it did not happen"
+        assert time.monotonic() < end, "the condition was not met in time"
         time.sleep(0.02)
 
 
@@ -76,7 +76,7 @@ def is_alive(pid: int) -> bool:
         return False
 
 
-def test_one_that_is_killed_or_gives_up_leaves_a_sentence_and_the_next_one_runs(at_work: AtWork) -> None:
+def test_a_contender_that_is_killed_or_fails_is_reported_and_the_next_one_runs(at_work: AtWork) -> None:
     first, second, third = at_work.said.splitlines()
     ended = "Its process ended unexpectedly, with exit code -9."
     assert first == f"1/4 The one that is killed: not measured. {ended}"
@@ -87,7 +87,7 @@ def test_one_that_is_killed_or_gives_up_leaves_a_sentence_and_the_next_one_runs(
     assert found and found.accuracy > 0.6 and found.memory
 
 
-def test_one_that_learns_ends_with_the_process_that_began_it(at_work: AtWork) -> None:
+def test_a_contenders_process_ends_when_the_lab_is_killed(at_work: AtWork) -> None:
     assert is_alive(at_work.sleeper)
     at_work.process.send_signal(signal.SIGKILL)
     until(lambda: not is_alive(at_work.sleeper), DYING)
@@ -120,7 +120,7 @@ def toy(name: str, recipe: str = "as one likes") -> Contender:
 
 @pytest.fixture
 def school(monkeypatch: pytest.MonkeyPatch, nothing_shipped: Path) -> School:
-    """Three toys that learn at once."""
+    """Three toys that learn immediately."""
     found = School([toy("ball"), toy("robot"), toy("kite")], [])
     monkeypatch.setattr(run_module, "contenders", lambda: found.line_up)
     monkeypatch.setattr(run_module, "_in_a_process", found.learn)
@@ -143,7 +143,7 @@ def test_a_run_goes_on_where_the_last_one_stopped(school: School) -> None:
     assert [found.name for found in table()] == ["ball", "kite", "robot"]
 
 
-def test_another_recipe_is_measured_again_and_so_is_all_that_is_asked_for_anew(school: School) -> None:
+def test_contenders_are_measured_again_if_their_recipe_changed_or_if_forced(school: School) -> None:
     ran("ball", "robot")
     school.line_up = [toy("ball", "in another way"), toy("robot")]
     assert [result.was_there for result in ran("ball", "robot")] == [False, True]
@@ -151,9 +151,7 @@ def test_another_recipe_is_measured_again_and_so_is_all_that_is_asked_for_anew(s
     assert school.learned == ["ball", "robot", "ball", "ball", "robot"]
 
 
-def test_figures_that_are_broken_or_lack_the_ink_that_is_asked_for_are_measured_again(
-    school: School, tmp_path: Path
-) -> None:
+def test_broken_figures_or_figures_without_requested_ink_are_measured_again(school: School, tmp_path: Path) -> None:
     ran("ball", "robot")
     (lab_folder() / "ball" / FIGURES).write_text("{")
     ran("ball", "robot")
@@ -163,13 +161,13 @@ def test_figures_that_are_broken_or_lack_the_ink_that_is_asked_for_are_measured_
     assert school.learned == ["ball", "robot", "ball", "robot"]
 
 
-def test_ink_that_is_not_there_is_said_before_anything_is_learned(school: School, tmp_path: Path) -> None:
+def test_missing_ink_is_an_error_before_any_training(school: School, tmp_path: Path) -> None:
     with pytest.raises(InkFileError, match="is missing"):
         ran("ball", ink=tmp_path / "nowhere")
     assert not school.learned
 
 
-def test_a_rehearsal_lies_apart_and_is_never_shown(school: School) -> None:
+def test_results_of_a_rehearsal_are_kept_apart_and_never_shown(school: School) -> None:
     ran("ball", is_quick=True)
     assert read_figures(results_folder(is_quick=True) / "ball")
     assert table() == [] and not lab_folder().exists()
@@ -177,18 +175,18 @@ def test_a_rehearsal_lies_apart_and_is_never_shown(school: School) -> None:
     assert results_folder(is_quick=True).parent == home() == results_folder(is_quick=False).parent
 
 
-def test_who_is_not_in_the_line_up_is_answered_with_who_is(school: School) -> None:
+def test_an_unknown_name_is_an_error_that_lists_the_known_ones(school: School) -> None:
     with pytest.raises(AppError, match=r"Nothing in the lab is called 'car'\. There are: ball, kite, robot, effects"):
         chosen(["ball", "car"])
 
 
-def test_names_are_taken_in_the_order_of_the_line_up_and_none_means_all(school: School) -> None:
+def test_chosen_names_follow_the_line_ups_order_and_no_name_means_all(school: School) -> None:
     assert chosen(["kite", "ball", *STUDIES]) == ["ball", "kite"]
     assert chosen([]) == ["ball", "robot", "kite"]
     assert chosen(STUDIES) == []
 
 
-def test_a_result_is_told_in_a_sentence() -> None:
+def test_a_result_is_summarised_in_a_sentence() -> None:
     known = figures(ink=None, zipped=29_499, seconds=1234.5)
     said = "A toy: 90.00%, 7,850 parameters, 29 kB, learned in 1,234 s, reads one in 0.05 ms"
     assert Result(toy("toy"), 1, 1, known, None, False).sentence == said
@@ -204,11 +202,11 @@ def a_test_split(monkeypatch: pytest.MonkeyPatch, others: Digits) -> None:
     monkeypatch.setattr(run_module, "load_split", lambda split: others)
 
 
-def test_all_that_can_answer_are_timed_and_nothing_else_about_them_changes(
+def test_timing_updates_latency_and_throughput_and_nothing_else(
     a_test_split: None, a_toy: Path, mean_digit: nn.Module
 ) -> None:
     slow = Latency(1e6, 1e6)
-    own = put(lab_folder(), figures("mnist-cnn", latency=slow))  # it has a folder of its own, with weights
+    own = put(lab_folder(), figures("mnist-cnn", latency=slow))  # its model is in another folder
     put(lab_folder(), figures("toy", latency=slow, throughput=0.001), mean_digit)
     time_all(["toy", "nobody", "mnist-cnn"], is_quick=False)
     for folder in (a_toy, own):
@@ -218,13 +216,13 @@ def test_all_that_can_answer_are_timed_and_nothing_else_about_them_changes(
         assert asdict(replace(found, curves=())) == asdict(replace(before, curves=()))
 
 
-def test_a_graph_that_was_spoilt_is_named(a_test_split: None, a_toy: Path) -> None:
+def test_a_damaged_graph_is_an_error_that_names_it(a_test_split: None, a_toy: Path) -> None:
     (a_toy / GRAPH).write_bytes((a_toy / GRAPH).read_bytes()[:-1])
     with pytest.raises(AppError, match=f"toy/{GRAPH} cannot be read: it is broken"):
         time_all(["toy"], is_quick=False)
 
 
-def test_a_disk_that_takes_nothing_is_one_sentence(
+def test_a_full_disk_is_an_error_with_the_reason(
     a_test_split: None, a_toy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:

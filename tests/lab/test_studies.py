@@ -1,4 +1,4 @@
-"""Studies are run once, kept, read and shipped."""
+"""Studies are run once, saved, loaded and shipped."""
 
 import json
 from dataclasses import asdict
@@ -27,34 +27,34 @@ def both_studies(monkeypatch: pytest.MonkeyPatch, nothing_shipped: Path) -> None
     monkeypatch.setattr(studies, "run_transfer", lambda ink, is_quick, progress: [WAY])
 
 
-def test_what_a_study_found_comes_back_as_it_was_kept(tmp_path: Path) -> None:
+def test_results_of_a_study_are_saved_and_loaded_unchanged(tmp_path: Path) -> None:
     assert not effects() and not transfer()
     run_study(EFFECTS, lab_folder(), None)
     run_study(TRANSFER, lab_folder(), tmp_path)
     assert (effects(), transfer()) == ([SEEN], [WAY])
 
 
-def test_what_this_machine_found_goes_before_what_came_with_the_app(nothing_shipped: Path) -> None:
+def test_results_from_this_machine_take_precedence_over_shipped_ones(nothing_shipped: Path) -> None:
     write_json(nothing_shipped / "effects.json", {"parts": []})
     assert effects() == []
     run_study(EFFECTS, lab_folder(), None)
     assert effects() == [SEEN]
 
 
-def test_a_study_that_needs_ink_says_so() -> None:
+def test_a_study_that_needs_ink_is_an_error_without_it() -> None:
     with pytest.raises(AppError, match="needs real ink: name its folder with --ink"):
         run_study(TRANSFER, lab_folder(), None)
     with pytest.raises(AppError, match="needs real ink: name its folder with --ink"):
         to_do([TRANSFER], lab_folder(), None, is_forced=False)
 
 
-def test_a_study_is_done_once_unless_it_is_asked_for_anew(tmp_path: Path) -> None:
+def test_a_study_is_run_only_once_unless_it_is_forced(tmp_path: Path) -> None:
     def left(*names: str, ink: Path | None = tmp_path, is_forced: bool = False) -> list[str]:
         return to_do(names, lab_folder(), ink, is_forced=is_forced)
 
     assert left() == left(EFFECTS, TRANSFER, "toy") == [EFFECTS, TRANSFER]
     assert left("toy") == []
-    assert left(ink=None) == [EFFECTS], "the other one can wait for ink"
+    assert left(ink=None) == [EFFECTS], "without ink, a study that needs it is skipped unless it was named"
     run_study(EFFECTS, lab_folder(), None)
     assert left() == [TRANSFER] and left(EFFECTS) == []
     assert left(EFFECTS, is_forced=True) == [EFFECTS]
@@ -77,7 +77,7 @@ def test_a_study_is_done_once_unless_it_is_asked_for_anew(tmp_path: Path) -> Non
         json.dumps({"parts": [{**asdict(SEEN), "runs": [{"setting": "none", "curves": [{"passes": float("nan")}]}]}]}),
     ],
 )
-def test_what_cannot_be_read_gives_way_to_what_came_with_the_app(broken: str, nothing_shipped: Path) -> None:
+def test_unreadable_results_give_way_to_shipped_ones(broken: str, nothing_shipped: Path) -> None:
     run_study(EFFECTS, nothing_shipped, None)
     lab_folder().mkdir(parents=True)
     (lab_folder() / "effects.json").write_text(broken)
@@ -86,7 +86,7 @@ def test_what_cannot_be_read_gives_way_to_what_came_with_the_app(broken: str, no
     assert effects() == []
 
 
-def test_what_was_done_is_shipped(nothing_shipped: Path, tmp_path: Path) -> None:
+def test_only_studies_that_were_run_are_shipped(nothing_shipped: Path, tmp_path: Path) -> None:
     assert ship_studies([]) == []
     run_study(EFFECTS, lab_folder(), None)
     assert ship_studies([TRANSFER]) == []
@@ -95,7 +95,7 @@ def test_what_was_done_is_shipped(nothing_shipped: Path, tmp_path: Path) -> None
     assert effects() == [SEEN]
 
 
-def test_a_disk_that_takes_nothing_is_one_sentence(nothing_shipped: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_an_error_that_names_it(nothing_shipped: Path) -> None:
     run_study(EFFECTS, lab_folder(), None)
     nothing_shipped.write_text("a file where the folder should be")
     with pytest.raises(AppError, match="shipped could not be written: "):
@@ -104,5 +104,5 @@ def test_a_disk_that_takes_nothing_is_one_sentence(nothing_shipped: Path) -> Non
         run_study(EFFECTS, nothing_shipped, None)
 
 
-def test_all_are_asked_for_where_nothing_is_named() -> None:
+def test_all_studies_are_meant_if_nothing_is_named() -> None:
     assert (asked_for([]), asked_for(["toy"]), asked_for(["toy", TRANSFER])) == ([EFFECTS, TRANSFER], [], [TRANSFER])

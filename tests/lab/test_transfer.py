@@ -47,7 +47,7 @@ def few_digits(monkeypatch: pytest.MonkeyPatch, few: Digits) -> None:
     monkeypatch.setattr(transfer, "load_split", lambda split: few)
 
 
-def test_nobody_is_measured_on_a_writer_that_was_learned_from(ink: Path) -> None:
+def test_no_network_is_measured_on_writers_it_learned_from(ink: Path) -> None:
     _, strokes = kinds(ink, 40)
     for half, writers in ((strokes.learned, (0, 2)), (strokes.measured, (1, 3))):
         drawn = {pixels_of_drawing(Drawing.from_points(bar(d, 5 * w))).tobytes() for w in writers for d in range(10)}
@@ -69,33 +69,33 @@ def no_sixes(ink: Path) -> None:
     ("damage", "problem"),
     [(one_writer, "has drawings by one writer only"), (no_sixes, "has too few labelled drawings")],
 )
-def test_too_few_drawings_are_said_at_once(ink: Path, damage: Callable[[Path], None], problem: str) -> None:
+def test_too_few_writers_or_drawings_are_an_error(ink: Path, damage: Callable[[Path], None], problem: str) -> None:
     damage(ink)
     with pytest.raises(AppError, match=problem):
         kinds(ink, 20)
 
 
-def test_as_many_of_each_digit_are_drawn_by_the_seed(few: Digits) -> None:
+def test_a_seed_always_chooses_the_same_samples_equally_many_of_each_digit(few: Digits) -> None:
     once, again, other = (_few(few, 30, seed) for seed in (1, 1, 2))
     assert Counter(once.labels.tolist()) == dict.fromkeys(range(10), 3)
     assert np.array_equal(once.images, again.images) and not np.array_equal(once.images, other.images)
 
 
 @pytest.mark.parametrize("count", COUNTS)
-def test_few_samples_are_seen_as_often_as_it_takes(count: int) -> None:
+def test_the_number_of_training_steps_hardly_depends_on_the_number_of_samples(count: int) -> None:
     config = _config(count, 0)
     steps = config.epochs * (count // config.batch_size)
     assert 0.8 * STEPS <= steps <= 1.2 * STEPS
 
 
-def test_accuracy_is_the_share_of_digits_read_right(few: Digits) -> None:
+def test_accuracy_ignores_the_class_for_not_a_digit(few: Digits) -> None:
     network = build("inknet").eval()
     network.get_parameter("classifier.bias").data[10] = 100  # its eleventh class: not a digit
     read = [int(torch.argmax(row[:10])) for row in logits_of(network, few.images)]
     assert accuracy(network, few) == pytest.approx(sum(map(int.__eq__, read, few.labels.tolist())) / len(few))
 
 
-def test_both_ways_are_gone_by_one_who_knows_something_and_one_who_does_not(
+def test_both_directions_compare_a_pretrained_with_an_untrained_network(
     ink: Path, few: Digits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(transfer, "COUNTS", (10, 20))
@@ -130,6 +130,6 @@ def test_both_ways_are_gone_by_one_who_knows_something_and_one_who_does_not(
         lambda: Direction("a", "b", 10, float("nan"), [Point(10, [0.5], [0.5])]),
     ],
 )
-def test_what_cannot_be_drawn_is_none(make: Callable[[], object]) -> None:
+def test_results_that_cannot_be_plotted_are_rejected(make: Callable[[], object]) -> None:
     with pytest.raises(ValueError):
         make()

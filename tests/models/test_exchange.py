@@ -55,7 +55,7 @@ def test_onnx_gives_the_same_logits(architecture: str, validation: Digits) -> No
 
 
 @pytest.mark.parametrize("name", ["ink-cnn", "ensemble", "mnist-cnn"])
-def test_an_onnx_file_alone_tells_how_to_come_to_what_the_app_says(name: str, validation: Digits) -> None:
+def test_an_onnx_files_notes_suffice_to_reproduce_the_apps_answers(name: str, validation: Digits) -> None:
     content, images = to_onnx(name), validation.images[::50]
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     notes, told = session.get_modelmeta().custom_metadata_map, session.get_modelmeta().description
@@ -72,19 +72,19 @@ def test_an_onnx_file_alone_tells_how_to_come_to_what_the_app_says(name: str, va
     assert "0 = paper, 1 = ink" in notes["input"] and notes["use"] in told
 
 
-def test_a_model_that_onnx_runtime_reads_otherwise_is_not_exported(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_on_which_onnx_runtime_and_pytorch_differ_is_not_exported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exchange, "AGREEMENT", 0.0)
     with pytest.raises(ModelError, match="ONNX Runtime and PyTorch differ by"):
         to_onnx("mnist-cnn")
 
 
 @pytest.mark.parametrize("export", [to_zip, to_onnx])
-def test_a_model_of_the_lab_is_not_exported(a_toy: Path, export: Callable[[str], bytes]) -> None:
+def test_a_lab_model_is_not_exported(a_toy: Path, export: Callable[[str], bytes]) -> None:
     with pytest.raises(ModelError, match="'toy' is only a graph: it answers, but cannot be taught, exported"):
         export("toy")
 
 
-def test_a_model_that_left_comes_back_under_a_free_name(validation: Digits) -> None:
+def test_an_exported_model_can_be_imported_under_a_free_name(validation: Digits) -> None:
     name = from_zip(to_zip("mnist-cnn"))
     assert name == "mnist-cnn-2"
     back, original = load_model(find_model(name)), load_model(find_model("mnist-cnn"))
@@ -93,7 +93,7 @@ def test_a_model_that_left_comes_back_under_a_free_name(validation: Digits) -> N
     assert torch.equal(logits_of(back.network, images), logits_of(original.network, images))
 
 
-def test_what_comes_twice_at_once_gets_two_names() -> None:
+def test_models_imported_at_the_same_time_get_different_names() -> None:
     content = to_zip("mnist-cnn")
     with ThreadPoolExecutor(8) as pool:
         names = list(pool.map(from_zip, [content] * 8))
@@ -102,7 +102,7 @@ def test_what_comes_twice_at_once_gets_two_names() -> None:
     assert {name: load_model(find_model(name)).card.name for name in names} == {name: name for name in names}
 
 
-def test_a_path_in_the_archive_leads_nowhere() -> None:
+def test_paths_in_an_archive_do_not_decide_where_its_model_is_saved() -> None:
     parts = {f"../../../../{name}": content for name, content in parts_of(to_zip("mnist-cnn")).items()}
     assert from_zip(packed(parts)) == "mnist-cnn-2"
     assert [path.name for path in user_models_folder().iterdir()] == ["mnist-cnn-2"]
@@ -113,7 +113,7 @@ def renamed(card: bytes, **changes: object) -> bytes:
 
 
 @pytest.mark.parametrize("name", ["../../escape", "<img src=x>", "", "x" * 500, "CON", "."])
-def test_a_name_from_outside_becomes_a_name_of_ours(name: str) -> None:
+def test_an_imported_models_name_is_turned_into_a_valid_one(name: str) -> None:
     parts = parts_of(to_zip("mnist-cnn"))
     card = "mnist-cnn/" + CARD
     given = from_zip(packed({**parts, card: renamed(parts[card], name=name)}))
@@ -121,7 +121,7 @@ def test_a_name_from_outside_becomes_a_name_of_ours(name: str) -> None:
     assert set(given) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
 
 
-def test_a_model_of_before_there_were_zip_files_goes_out() -> None:
+def test_a_model_with_files_dated_before_1980_can_be_exported() -> None:
     folder = user_models_folder() / "old"
     shutil.copytree(find_model("mnist-cnn"), folder)
     for path in folder.iterdir():
@@ -162,7 +162,7 @@ def not_a_number(parts: dict[str, bytes]) -> dict[str, bytes]:
     return {**parts, "mnist-cnn/" + WEIGHTS: save(tensors)}
 
 
-def test_what_follows_the_pen_goes_and_comes_with_its_model() -> None:
+def test_a_pen_network_is_exported_and_imported_with_its_model() -> None:
     back, original = load_model(find_model(from_zip(to_zip("ink-cnn")))), load_model(find_model("ink-cnn"))
     assert back.card.pen == original.card.pen is not None
     assert back.pen and original.pen
@@ -218,7 +218,7 @@ def with_a_pen_that_says(**changes: object) -> Callable[[dict[str, bytes]], dict
         (with_a_pen_that_says(temperature=1e9), "temperature is not between"),
     ],
 )
-def test_a_model_with_a_damaged_pen_is_not_taken_in(
+def test_a_model_with_a_damaged_pen_network_is_not_imported(
     damage: Callable[[dict[str, bytes]], dict[str, bytes]], says: str
 ) -> None:
     with pytest.raises(ModelError, match=says):
@@ -231,7 +231,7 @@ def claiming(**changes: object) -> Callable[[dict[str, bytes]], dict[str, bytes]
     return lambda parts: {**no_card(parts), CARD: renamed(parts["mnist-cnn/" + CARD], **changes)}
 
 
-def test_a_card_s_own_count_of_weights_is_not_believed() -> None:
+def test_an_imported_models_parameters_are_counted_again() -> None:
     name = from_zip(packed(claiming(parameters=7)(parts_of(to_zip("mnist-cnn")))))
     assert load_model(find_model(name)).card.parameters == 72_666
 
@@ -257,7 +257,7 @@ def test_a_card_s_own_count_of_weights_is_not_believed() -> None:
         (claiming(summary="x" * 2**19), "Its card.json is not a model card .*too long"),
     ],
 )
-def test_what_is_no_model_is_refused_and_leaves_nothing(
+def test_an_archive_without_a_valid_model_is_refused_and_leaves_nothing(
     damage: Callable[[dict[str, bytes]], dict[str, bytes]], says: str
 ) -> None:
     with pytest.raises(ModelError, match=says) as refused:
@@ -292,12 +292,12 @@ def beyond_all_files(parts: dict[str, bytes]) -> bytes:
         beyond_all_files({CARD: b"", WEIGHTS: b""}),
     ],
 )
-def test_what_is_no_zip_is_refused(content: bytes) -> None:
+def test_a_file_that_is_not_a_readable_zip_is_refused(content: bytes) -> None:
     with pytest.raises(ModelError, match="not a ZIP file that can be read"):
         from_zip(content)
 
 
-def test_a_file_that_unpacks_to_more_than_a_model_has_is_refused() -> None:
+def test_an_archive_whose_card_unpacks_to_more_than_1_mb_is_refused() -> None:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(CARD, bytes(exchange.LARGEST_CARD + 1))
@@ -306,7 +306,7 @@ def test_a_file_that_unpacks_to_more_than_a_model_has_is_refused() -> None:
         from_zip(file.getvalue())
 
 
-def test_what_unpacks_without_end_is_not_unpacked() -> None:
+def test_a_compression_method_that_unpacks_without_limit_is_refused() -> None:
     file = io.BytesIO()
     parts = parts_of(to_zip("mnist-cnn"))
     with zipfile.ZipFile(file, "w", zipfile.ZIP_BZIP2) as archive:

@@ -17,7 +17,7 @@ from mnist_app.models.networks import ARCHITECTURES, Ensemble, batch_of, build
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_a_graph_answers_what_its_network_answers(architecture: str, validation: Digits) -> None:
+def test_a_graph_gives_the_logits_and_features_of_its_network(architecture: str, validation: Digits) -> None:
     network = build(architecture).eval()
     images = validation.images[: CHUNK + 20]
     with torch.inference_mode():
@@ -26,7 +26,7 @@ def test_a_graph_answers_what_its_network_answers(architecture: str, validation:
         np.testing.assert_allclose(ours, theirs.numpy(), atol=1e-4)
 
 
-def test_an_ensembles_logits_are_its_answer_and_its_features_those_of_all_its_members(validation: Digits) -> None:
+def test_an_ensemble_has_its_own_logits_and_the_features_of_all_its_members(validation: Digits) -> None:
     network, pictures = build("trio").eval(), batch_of(torch.from_numpy(validation.images[:5]))
     assert isinstance(network, Ensemble)
     with torch.inference_mode():
@@ -36,7 +36,7 @@ def test_an_ensembles_logits_are_its_answer_and_its_features_those_of_all_its_me
 
 
 @pytest.mark.parametrize("was_learning", [True, False])
-def test_a_network_is_frozen_as_it_answers_and_answers_so_itself(was_learning: bool, validation: Digits) -> None:
+def test_a_network_is_exported_in_evaluation_mode_and_left_in_it(was_learning: bool, validation: Digits) -> None:
     network = build("convnet").train(was_learning)  # in training mode, dropout would make its answers random
     graph = Graph(to_graph(network))
     with torch.inference_mode():
@@ -44,7 +44,7 @@ def test_a_network_is_frozen_as_it_answers_and_answers_so_itself(was_learning: b
     np.testing.assert_allclose(graph.read(validation.images[:5])[0], expected.numpy(), atol=1e-4)
 
 
-def test_many_ask_at_once(validation: Digits) -> None:
+def test_a_graph_gives_the_same_answers_on_many_threads_at_once(validation: Digits) -> None:
     graph = Graph(to_graph(build("convnet").eval()))
     pictures = [validation.images[first : first + 1] for first in range(64)]
     alone = [graph.read(picture)[0] for picture in pictures]
@@ -70,12 +70,12 @@ def with_other_ends() -> bytes:
         (with_other_ends, r"It maps x to y, not pictures to logits and features\."),
     ],
 )
-def test_what_is_no_graph_of_ours_is_refused_in_a_sentence(content: Callable[[], bytes], says: str) -> None:
+def test_a_file_that_is_not_one_of_our_graphs_is_refused(content: Callable[[], bytes], says: str) -> None:
     with pytest.raises(GraphError, match=says):
         Graph(content())
 
 
-def test_a_graph_stands_in_for_its_network_but_has_nothing_to_show(validation: Digits) -> None:
+def test_an_opaque_graph_answers_like_its_network_but_has_no_layers_to_show(validation: Digits) -> None:
     network = build("quicknet").eval()
     opaque = Opaque(Graph(to_graph(network)))
     pictures = batch_of(torch.from_numpy(validation.images[:3]))

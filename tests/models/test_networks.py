@@ -17,7 +17,7 @@ from mnist_app.models.networks import (
 )
 
 
-def test_the_shipped_architecture_has_the_parameters_it_is_known_for() -> None:
+def test_the_convnet_has_72_666_parameters() -> None:
     # Six 3x3 convolutions without bias, a scale and a shift for each of their outputs, one linear layer.
     widths = [1, 16, 16, 32, 32, 64, 64]
     convolutions = sum(9 * a * b + 2 * b for a, b in itertools.pairwise(widths))
@@ -32,7 +32,7 @@ def test_a_network_gives_finite_logits_for_each_picture(architecture: str, class
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_folding_changes_the_layers_but_not_the_answers(architecture: str) -> None:
+def test_folding_batch_norms_removes_layers_but_keeps_the_answers(architecture: str) -> None:
     network, pictures = build(architecture), torch.rand(64, 1, 28, 28)
     network.train()(pictures)  # so that the norms are not trivial
     folded = fold_batch_norm(network.eval())
@@ -46,7 +46,7 @@ def test_folding_changes_the_layers_but_not_the_answers(architecture: str) -> No
                 assert not (isinstance(first, torch.nn.Conv2d) and isinstance(second, torch.nn.BatchNorm2d))
 
 
-def test_an_ensemble_s_digit_is_half_what_the_first_says_and_half_what_the_others_do_on_average() -> None:
+def test_an_ensembles_first_member_has_half_the_vote_and_alone_decides_to_refuse() -> None:
     network, pictures = build("trio").eval(), torch.rand(5, 1, 28, 28)
     assert isinstance(network, Ensemble)
     first, *others = (member(pictures).softmax(dim=1) for member in network.members)
@@ -57,16 +57,16 @@ def test_an_ensemble_s_digit_is_half_what_the_first_says_and_half_what_the_other
     torch.testing.assert_close(said.sum(dim=1), torch.ones(5))
 
 
-def test_those_that_refuse_have_a_logit_for_it() -> None:
+def test_exactly_the_refusing_architectures_have_a_logit_for_it() -> None:
     picture = torch.rand(1, 1, 28, 28)
     assert [name for name in ARCHITECTURES if build(name).eval()(picture).shape[1] > NOT_A_DIGIT] == list(REFUSING)
 
 
-def test_an_unknown_architecture_is_answered_with_those_there_are() -> None:
+def test_an_unknown_architecture_is_refused_naming_the_available_ones() -> None:
     with pytest.raises(AppError, match=r"No architecture 'perceptron'\. Available: .*convnet"):
         build("perceptron")
 
 
-def test_a_batch_is_scaled_from_bytes_to_ink() -> None:
+def test_a_batch_is_scaled_from_bytes_to_between_0_and_1() -> None:
     batch = batch_of(torch.tensor([[[0, 51], [102, 255]]], dtype=torch.uint8))
     torch.testing.assert_close(batch, torch.tensor([[[[0, 0.2], [0.4, 1]]]]))

@@ -27,7 +27,7 @@ def measured(points: list[list[float]]) -> NDArray[np.float32]:
     return measures_of(way[None])[0, :, 0].numpy()
 
 
-def test_it_says_which_way_the_pen_went_and_along_which_line() -> None:
+def test_measures_hold_the_pens_direction_and_the_line_regardless_of_direction() -> None:
     right, left = measured([[0, 0], [100, 0]]), measured([[100, 0], [0, 0]])
     assert right.shape == (MEASURES, POINTS)
     np.testing.assert_allclose(right[2:4, 5], [1, 0], atol=0.05)  # cosine and sine
@@ -37,32 +37,32 @@ def test_it_says_which_way_the_pen_went_and_along_which_line() -> None:
     np.testing.assert_allclose(down[2:6, 5], [0, 1, -1, 0], atol=0.07)
 
 
-def test_a_pen_that_stands_still_goes_no_way() -> None:
+def test_a_pen_that_stands_still_has_no_direction_or_speed() -> None:
     dot = measured([[3, 3]])
     assert not dot[2:6].any() and not dot[7].any()
 
 
-def test_it_gives_ten_digits_and_none_of_them(pen: PenNet) -> None:
+def test_the_pen_network_gives_eleven_logits_for_each_trajectory(pen: PenNet) -> None:
     assert pen(torch.zeros(4, POINTS, 3)).shape == (4, 11)
 
 
-def test_it_is_small(pen: PenNet) -> None:
+def test_the_pen_network_has_fewer_than_160_000_parameters(pen: PenNet) -> None:
     assert count_parameters(pen) < 160_000
 
 
-def test_its_graph_answers_as_it_does_for_however_many(pen: PenNet) -> None:
+def test_a_pen_graph_answers_like_its_network_beyond_one_chunk(pen: PenNet) -> None:
     ways = [trajectory_of(Drawing.from_points(strokes)) for strokes in (SEVEN, TWO)] * (CHUNK // 2 + 1)
     with torch.inference_mode():
         expected = pen(torch.from_numpy(np.stack(ways))).numpy()
     np.testing.assert_allclose(PenGraph(pen_to_graph(pen)).read(ways), expected, atol=1e-4)
 
 
-def test_another_graph_is_none_of_a_pen(mean_digit: nn.Module) -> None:
+def test_the_graph_of_an_image_network_is_refused_as_a_pen_graph(mean_digit: nn.Module) -> None:
     with pytest.raises(GraphError, match="not trajectories to logits"):
         PenGraph(to_graph(mean_digit))
 
 
-def test_it_tells_a_line_from_the_same_line_backwards(pen: PenNet) -> None:
+def test_the_pen_network_tells_a_line_from_the_same_line_backwards(pen: PenNet) -> None:
     ways = [trajectory_of(Drawing.from_points([points])) for points in ([[0, 0], [9, 9]], [[9, 9], [0, 0]])]
     with torch.inference_mode():
         there, back = pen(torch.from_numpy(np.stack(ways)))

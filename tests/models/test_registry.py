@@ -79,7 +79,7 @@ def a_pen_card() -> PenCard:
 
 @pytest.fixture
 def writing(pen: PenNet, a_card: ModelCard, a_pen_card: PenCard) -> Path:
-    """The folder of a saved model that follows the pen."""
+    """The folder of a saved model with a pen network."""
     folder = new_model_folder("writing")
     card = dataclasses.replace(a_card, name="writing", architecture="handnet", pen=a_pen_card)
     save_model(folder, build("handnet"), card, pen)
@@ -88,7 +88,7 @@ def writing(pen: PenNet, a_card: ModelCard, a_pen_card: PenCard) -> Path:
 
 @pytest.fixture
 def mine(network: nn.Module, a_card: ModelCard) -> Path:
-    """The folder of a saved model of the user's."""
+    """The folder of a user's saved model."""
     folder = new_model_folder("mine")
     save_model(folder, network, a_card)
     return folder
@@ -106,7 +106,7 @@ def test_a_model_comes_back_as_it_was_saved(
     assert torch.equal(logits_of(model.network, tiny_digits.images), logits_of(network, tiny_digits.images))
 
 
-def test_weights_that_16_bits_hold_take_no_more_and_come_back_the_same(
+def test_weights_that_fit_16_bits_are_stored_in_16_and_come_back_the_same(
     mine: Path, network: nn.Module, a_card: ModelCard, tiny_digits: Digits
 ) -> None:
     size = (mine / WEIGHTS).stat().st_size
@@ -125,12 +125,12 @@ def test_weights_beyond_16_bits_are_kept_as_they_are(mine: Path, network: nn.Mod
     assert bias[0] == 1e9 and bias[1].isnan()
 
 
-def test_nothing_but_the_pair_is_left_behind(mine: Path) -> None:
+def test_saving_leaves_only_the_card_and_the_weights_behind(mine: Path) -> None:
     assert sorted(path.name for path in mine.iterdir()) == [CARD, WEIGHTS]
     assert [path.name for path in mine.parent.iterdir()] == ["mine"]
 
 
-def test_a_saved_model_is_as_readable_as_any_folder(mine: Path, tmp_path: Path) -> None:
+def test_a_saved_models_folder_has_ordinary_permissions(mine: Path, tmp_path: Path) -> None:
     (tmp_path / "ordinary").mkdir()
     assert mine.stat().st_mode == (tmp_path / "ordinary").stat().st_mode
 
@@ -170,7 +170,9 @@ def test_a_failure_at_the_last_step_leaves_the_old_model(
     assert [path.name for path in mine.parent.iterdir()] == ["mine"]
 
 
-def test_saving_never_replaces_what_is_no_model(tmp_path: Path, network: nn.Module, a_card: ModelCard) -> None:
+def test_saving_never_replaces_a_file_or_folder_that_is_not_a_model(
+    tmp_path: Path, network: nn.Module, a_card: ModelCard
+) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
     for precious in (tmp_path, tmp_path / "thesis.txt"):
         with pytest.raises(ModelError, match="exists already and is not a model"):
@@ -197,7 +199,7 @@ def put_another(mine: Path) -> None:
 
 
 @pytest.mark.usefixtures("a_workshop")
-def test_what_a_killed_training_has_left_is_gone_a_week_later_with_the_next_model(mine: Path) -> None:
+def test_old_leftovers_of_a_killed_training_are_removed_with_the_next_model(mine: Path) -> None:
     put_another(mine)
     assert {path.name for path in mine.parent.iterdir()} == {"mine", "other"}
 
@@ -219,7 +221,7 @@ def called_otherwise(workshop: Path) -> None:
 
 
 @pytest.mark.parametrize("kept", [whole, with_a_thesis, recent, called_otherwise])
-def test_what_may_be_a_model_somebody_s_work_or_a_training_that_goes_on_stays(
+def test_leftovers_that_may_be_a_model_someones_work_or_in_use_are_kept(
     mine: Path, a_workshop: Path, kept: Callable[[Path], None]
 ) -> None:
     kept(a_workshop)
@@ -229,7 +231,7 @@ def test_what_may_be_a_model_somebody_s_work_or_a_training_that_goes_on_stays(
     assert len(list(mine.parent.iterdir())) == 3
 
 
-def test_an_unknown_name_is_answered_with_the_names_there_are(mine: Path) -> None:
+def test_an_unknown_name_is_refused_naming_the_available_models(mine: Path) -> None:
     with pytest.raises(
         ModelError, match=r"No model named 'mnist-cnn-3'\. Available: 'ink-cnn', 'ensemble', 'mnist-cnn', .*'mine'\."
     ):
@@ -359,7 +361,7 @@ def card_made_of(text: bytes) -> Callable[[Path], None]:
         (card_that_says(curves=[dict.fromkeys(CURVES, 1)] * 20_001), CARD, "more figures than"),
     ],
 )
-def test_a_damaged_model_is_refused_with_the_file_at_fault(
+def test_a_damaged_model_is_refused_naming_the_file_at_fault(
     mine: Path, damage: Callable[[Path], None], file: str, says: str
 ) -> None:
     damage(mine)
@@ -367,13 +369,13 @@ def test_a_damaged_model_is_refused_with_the_file_at_fault(
         load_model(mine)
 
 
-def test_what_follows_the_pen_comes_back_as_it_was_saved(writing: Path, pen: PenNet, a_pen_card: PenCard) -> None:
+def test_a_pen_network_comes_back_as_it_was_saved(writing: Path, pen: PenNet, a_pen_card: PenCard) -> None:
     model = load_model(writing)
     assert model.pen and model.card.pen == a_pen_card
     assert all(torch.equal(one, other) for one, other in zip(model.pen.parameters(), pen.parameters(), strict=True))
 
 
-def test_a_model_that_does_not_follow_the_pen_any_more_leaves_nothing_of_it(
+def test_saving_a_model_without_its_pen_network_removes_the_old_pen_file(
     writing: Path, network: nn.Module, a_card: ModelCard
 ) -> None:
     save_model(writing, network, a_card)
@@ -419,7 +421,7 @@ def another_pen(folder: Path) -> None:
         (card_that_says(pen=[]), CARD, "is not a model card"),
     ],
 )
-def test_a_damaged_pen_is_refused_with_the_file_at_fault(
+def test_a_damaged_pen_network_is_refused_naming_the_file_at_fault(
     writing: Path, damage: Callable[[Path], None], file: str, says: str
 ) -> None:
     damage(writing)
@@ -428,7 +430,7 @@ def test_a_damaged_pen_is_refused_with_the_file_at_fault(
 
 
 @pytest.mark.parametrize("name", ["../x", "a/b", "A", "", "a" * 65, ".hidden", "-x", "a b", "ü", "..", "x\n"])
-def test_a_name_that_is_no_name_is_refused(name: str) -> None:
+def test_an_invalid_name_is_refused(name: str) -> None:
     with pytest.raises(ModelError, match="up to 64 characters a-z, 0-9"):
         new_model_folder(name)
 
@@ -439,7 +441,7 @@ def test_a_name_that_is_taken_is_refused(mine: Path) -> None:
             new_model_folder(taken)
 
 
-def test_a_good_name_gives_a_folder_among_the_users_models() -> None:
+def test_a_valid_name_gives_a_folder_among_the_users_models() -> None:
     assert new_model_folder("a" * 64) == user_models_folder() / ("a" * 64)
 
 
@@ -456,14 +458,14 @@ def test_a_users_model_cannot_take_the_place_of_a_shipped_one(mine: Path) -> Non
     assert find_model("mnist-cnn") == SHIPPED_WEIGHTS / "mnist-cnn"
 
 
-def test_what_ships_is_small() -> None:
+def test_the_shipped_weights_folder_is_small() -> None:
     sizes = {path: path.stat().st_size for path in SHIPPED_WEIGHTS.rglob("*") if path.is_file()}
     assert sizes[SHIPPED_WEIGHTS / DEFAULT_MODEL / WEIGHTS] < 1_000_000
     assert max(sizes.values()) < 2_000_000 and sum(sizes.values()) < 12_000_000
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_a_shipped_card_says_all_there_is_to_say(name: str) -> None:
+def test_every_shipped_card_is_complete(name: str) -> None:
     card = load_card(SHIPPED_WEIGHTS / name)
     assert card.name == name
     assert card.parameters == sum(weights.numel() for weights in load_model(find_model(name)).network.parameters())
@@ -476,7 +478,7 @@ def test_a_shipped_card_says_all_there_is_to_say(name: str) -> None:
     assert card.summary and card.machine and card.seconds > 0
 
 
-def test_the_shipped_model_reads_as_well_as_its_card_says(
+def test_mnist_cnn_reads_as_well_as_its_card_says(
     validation: Digits, said_of_validation: Callable[[str], np.ndarray]
 ) -> None:
     read = said_of_validation("mnist-cnn").argmax(axis=1)
@@ -487,13 +489,13 @@ def test_the_shipped_model_reads_as_well_as_its_card_says(
 # The lab's models
 
 
-def test_a_model_of_the_lab_is_found_by_its_name_and_stands_in_no_list_to_read_with(a_toy: Path) -> None:
+def test_a_lab_model_is_found_by_name_but_not_listed_with_the_other_models(a_toy: Path) -> None:
     assert find_model("toy") == a_toy == lab_models()["toy"]
     assert answering_file(a_toy) == a_toy / GRAPH
     assert "toy" not in model_folders()
 
 
-def test_the_lab_of_this_machine_goes_before_the_one_that_came_with_the_app(a_toy: Path, nothing_shipped: Path) -> None:
+def test_lab_models_of_this_machine_take_precedence_over_shipped_ones(a_toy: Path, nothing_shipped: Path) -> None:
     shutil.copytree(a_toy, nothing_shipped / "toy")
     shutil.copytree(a_toy, nothing_shipped / "robot")
     assert lab_models() == {"toy": a_toy, "robot": nothing_shipped / "robot"}
@@ -501,14 +503,14 @@ def test_the_lab_of_this_machine_goes_before_the_one_that_came_with_the_app(a_to
     assert find_model("toy") == lab_models()["toy"] == nothing_shipped / "toy"
 
 
-def test_figures_without_a_graph_are_no_model(a_toy: Path, nothing_shipped: Path) -> None:
+def test_lab_figures_without_a_graph_do_not_count_as_a_model(a_toy: Path, nothing_shipped: Path) -> None:
     (a_toy / GRAPH).unlink()
     assert lab_models() == {}
     with pytest.raises(ModelError, match="No model named 'toy'"):
         find_model("toy")
 
 
-def test_the_folder_of_the_lab_is_no_model_itself(
+def test_the_shipped_lab_folder_does_not_count_as_a_model(
     nothing_shipped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nothing_shipped.mkdir()
@@ -518,17 +520,17 @@ def test_the_folder_of_the_lab_is_no_model_itself(
         find_model("shipped")
 
 
-def test_no_new_model_gets_the_name_of_one_of_the_lab(a_toy: Path) -> None:
+def test_a_new_model_cannot_take_a_lab_models_name(a_toy: Path) -> None:
     with pytest.raises(ModelError, match="There is a model named 'toy' already"):
         new_model_folder("toy")
     assert free_name("Toy") == "toy-2"
 
 
-def test_a_users_model_keeps_the_name_that_the_lab_has_got_since(mine: Path, a_toy: Path) -> None:
+def test_a_users_model_keeps_its_name_when_a_lab_model_has_the_same(mine: Path, a_toy: Path) -> None:
     shutil.copytree(a_toy, lab_folder() / "mine")
     assert find_model("mine") == mine and "mine" not in lab_models()
 
 
-def test_only_a_graph_is_no_network_to_be_loaded(a_toy: Path) -> None:
+def test_a_model_that_is_only_a_graph_cannot_be_loaded_as_a_network(a_toy: Path) -> None:
     with pytest.raises(ModelError, match="'toy' is only a graph: it answers, but cannot be taught, exported or made"):
         load_model(a_toy)

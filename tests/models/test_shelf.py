@@ -38,7 +38,7 @@ def test_the_shipped_model_is_the_default_until_somebody_says_otherwise() -> Non
     assert default_model() == "one"
 
 
-def test_any_earlier_default_can_be_gone_back_to() -> None:
+def test_earlier_defaults_are_remembered_and_can_be_chosen_again() -> None:
     make_default("one")
     make_default("two")
     assert read_shelf().earlier_defaults == ["one", DEFAULT_MODEL]
@@ -61,7 +61,7 @@ def test_a_default_whose_folder_is_gone_gives_way_to_the_one_before() -> None:
     assert default_model() == "one"
 
 
-def test_two_that_are_called_the_same_are_told_apart() -> None:
+def test_models_with_the_same_title_are_told_apart_by_their_names() -> None:
     label("one", "my net", "")
     delete_model("one")
     label("two", "my net", "")  # the title may be used again
@@ -74,7 +74,7 @@ def test_two_that_are_called_the_same_are_told_apart() -> None:
     assert [read_shelf().title(name) for name in ("one", "two")] == ["my net", "other"]
 
 
-def test_a_title_that_is_the_name_of_one_that_came_later_is_told_apart() -> None:
+def test_a_title_that_equals_a_later_models_name_is_told_apart_from_it() -> None:
     label("one", "three", "")
     shutil.copytree(find_model("two"), user_models_folder() / "three")
     shelf = read_shelf()
@@ -100,7 +100,7 @@ def test_a_shipped_or_default_model_is_never_deleted() -> None:
     assert {DEFAULT_MODEL, "one"} <= set(model_folders())
 
 
-def test_a_model_of_the_lab_is_neither_the_default_nor_deleted(a_toy: Path) -> None:
+def test_a_lab_model_cannot_become_the_default_or_be_deleted(a_toy: Path) -> None:
     with pytest.raises(ModelError, match="'toy' is only a graph"):
         make_default("toy")
     with pytest.raises(ModelError, match="'toy' is a lab model and cannot be deleted"):
@@ -108,7 +108,7 @@ def test_a_model_of_the_lab_is_neither_the_default_nor_deleted(a_toy: Path) -> N
     assert a_toy.is_dir() and restorable() == [] and default_model() == DEFAULT_MODEL
 
 
-def test_a_users_model_may_be_called_as_the_lab_s_folder_is(
+def test_a_users_model_named_like_the_lab_folder_can_be_deleted(
     nothing_shipped: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nothing_shipped.mkdir()
@@ -118,7 +118,7 @@ def test_a_users_model_may_be_called_as_the_lab_s_folder_is(
     assert restorable() == [nothing_shipped.name]
 
 
-def test_a_model_called_as_the_lab_s_folder_is_stands_among_the_others_and_keeps_its_name() -> None:
+def test_a_users_model_named_like_the_lab_folder_is_listed_and_keeps_its_name() -> None:
     shutil.copytree(find_model("one"), user_models_folder() / SHIPPED_LAB.name)
     assert model_folders()[SHIPPED_LAB.name] == find_model(SHIPPED_LAB.name) == user_models_folder() / SHIPPED_LAB.name
     make_default(SHIPPED_LAB.name)
@@ -155,7 +155,7 @@ def test_a_deletion_is_final_after_a_day(monkeypatch: pytest.MonkeyPatch) -> Non
     assert [path.name for path in shelf._deleted_folder().iterdir()] == ["two"]
 
 
-def test_who_gets_the_name_of_a_deleted_model_gets_its_name_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_model_inherits_nothing_from_a_deleted_one_but_the_name(monkeypatch: pytest.MonkeyPatch) -> None:
     make_default("one")
     make_default("two")
     label("one", "The best", "of all")
@@ -167,20 +167,20 @@ def test_who_gets_the_name_of_a_deleted_model_gets_its_name_alone(monkeypatch: p
     for _ in range(2):
         known = read_shelf()
         assert (known.title("one"), known.labels, known.earlier_defaults) == ("one", {}, [DEFAULT_MODEL])
-        make_default("two")  # any change removes the folder of the old one
+        make_default("two")  # any change removes the folder of the deleted one
     assert not list(shelf._deleted_folder().iterdir())
     label("one", "Another", "")
     assert read_shelf().title("one") == "Another"
 
 
 @pytest.mark.parametrize("title", ["<b>bold</b>", "../../etc/passwd", "Ünïcode — 7", "a" * 60])
-def test_a_title_is_any_text_and_touches_no_folder(title: str) -> None:
+def test_a_title_may_be_any_text_and_renames_no_folder(title: str) -> None:
     label("one", title, "a note")
     assert read_shelf().title("one") == title
     assert set(model_folders()) >= {"one", "two"}
 
 
-def test_titles_are_told_apart_and_end_somewhere() -> None:
+def test_titles_are_tidied_unique_and_limited_in_length() -> None:
     label("one", "  My\n model ", "")
     assert read_shelf().title("one") == "My model"
     for title in ("My model", "mnist-cnn"):

@@ -19,7 +19,7 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("too_bold", [0.4, 1.0, 3.0])
-def test_the_temperature_undoes_what_was_multiplied(
+def test_the_temperature_recovers_the_factor_that_logits_were_multiplied_by(
     honest_logits: tuple[np.ndarray, np.ndarray], too_bold: float
 ) -> None:
     logits, labels = honest_logits
@@ -32,7 +32,7 @@ def test_honest_confidence_has_next_to_no_calibration_error(honest_logits: tuple
     assert calibration_error(softmax(logits * 3), labels) > 0.1
 
 
-def test_the_calibration_error_is_that_of_a_slow_loop(honest_logits: tuple[np.ndarray, np.ndarray]) -> None:
+def test_the_calibration_error_matches_a_slow_loop(honest_logits: tuple[np.ndarray, np.ndarray]) -> None:
     logits, labels = honest_logits[0][:500] * 2, honest_logits[1][:500]
     probabilities = softmax(logits)
     slow = 0.0
@@ -48,11 +48,11 @@ def test_the_calibration_error_is_that_of_a_slow_loop(honest_logits: tuple[np.nd
     assert calibration_error(probabilities, labels) == pytest.approx(slow, abs=1e-9)
 
 
-def test_a_sure_and_right_network_has_no_calibration_error() -> None:
+def test_certainty_has_calibration_error_0_if_right_and_1_if_wrong() -> None:
     assert calibration_error(np.eye(10), np.arange(10)) == 0
     assert calibration_error(np.eye(10), np.roll(np.arange(10), 1)) == 1
 
 
-def test_the_threshold_refuses_the_share_asked_for() -> None:
+def test_the_refusal_threshold_refuses_the_requested_share() -> None:
     doubts = np.random.default_rng(0).random(10_000)
     assert (doubts > refusal_threshold(doubts, 0.02)).mean() == pytest.approx(0.02, abs=1e-3)

@@ -33,11 +33,11 @@ def test_a_digit_that_never_occurs_scores_0_without_a_warning() -> None:
     assert found.confusion.shape == (10, 10) and found.confusion.sum() == 2
 
 
-def test_rows_are_labels_and_columns_what_was_read() -> None:
+def test_confusion_rows_are_labels_and_columns_are_digits_read() -> None:
     assert evaluate(np.array([3]), np.array([8])).confusion[3, 8] == 1
 
 
-def test_the_macro_mean_counts_every_collection_alike() -> None:
+def test_the_macro_mean_weights_all_collections_equally() -> None:
     assert InkEvaluation({"large": 1.0, "small": 0.5, "tiny": 0.0}, (), {}, 0, 0).macro_mean == pytest.approx(0.5)
 
 
@@ -45,13 +45,15 @@ def collection(path: Path, *drawings: tuple[object, object]) -> None:
     path.write_text("".join(json.dumps({"strokes": strokes, "label": label}) + "\n" for strokes, label in drawings))
 
 
-def test_drawings_are_counted_by_collection(tmp_path: Path, shipped_model: Recogniser) -> None:
+def test_accuracy_is_reported_by_collection_without_unlabelled_drawings(
+    tmp_path: Path, shipped_model: Recogniser
+) -> None:
     collection(tmp_path / "right.jsonl", (SEVEN, 7), (TWO, 2), (ONE, None))  # unlabelled drawings are not counted
     collection(tmp_path / "half.jsonl", (ZERO, 0), (ZERO, 8))
     assert evaluate_ink(shipped_model, tmp_path).collections == {"half": 0.5, "right": 1.0}
 
 
-def test_they_are_counted_by_digit_and_style(tmp_path: Path, shipped_model: Recogniser) -> None:
+def test_accuracy_is_reported_by_digit_and_style(tmp_path: Path, shipped_model: Recogniser) -> None:
     collection(tmp_path / "ink.jsonl", (SEVEN[:1], 7), (SEVEN, 7), (SEVEN, 7), (TWO, 7), (ONE, 1))
     found = evaluate_ink(shipped_model, tmp_path)
     assert (found.per_digit[7].recall, found.per_digit[7].support, found.per_digit[0].support) == (0.75, 4, 0)
@@ -62,15 +64,13 @@ def test_they_are_counted_by_digit_and_style(tmp_path: Path, shipped_model: Reco
     }
 
 
-def test_a_folder_of_nothing_that_can_be_read_has_figures_all_the_same(
-    tmp_path: Path, shipped_model: Recogniser
-) -> None:
+def test_a_folder_without_readable_drawings_still_gets_figures(tmp_path: Path, shipped_model: Recogniser) -> None:
     collection(tmp_path / "ink.jsonl", ([], 7), ("broken", 7))
     found = evaluate_ink(shipped_model, tmp_path)
     assert (found.macro_mean, found.styles, found.per_digit[7].support) == (0, {}, 0)
 
 
-def test_what_cannot_be_read_counts_as_wrong(tmp_path: Path, shipped_model: Recogniser) -> None:
+def test_unreadable_drawings_count_as_wrong(tmp_path: Path, shipped_model: Recogniser) -> None:
     collection(tmp_path / "ink.jsonl", (SEVEN, 7), ([], 7), ("broken", 7), (TWO, 2))
     assert evaluate_ink(shipped_model, tmp_path).collections == {"ink": 0.5}
 

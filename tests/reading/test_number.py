@@ -28,7 +28,7 @@ def written(digits: str, seed: int = 0) -> Drawing:
 
 
 @pytest.mark.parametrize("digits", ["20", "72", "2027", "70712", "100", "12"])
-def test_digits_side_by_side_are_one_number(model: Recogniser, digits: str) -> None:
+def test_digits_side_by_side_are_read_as_one_number(model: Recogniser, digits: str) -> None:
     reading = read_drawing(model, written(digits))
     assert reading.text == digits
     assert reading.is_number
@@ -41,7 +41,7 @@ def test_a_single_digit_is_not_read_as_two(model: Recogniser, digit: int, stroke
 
 
 @pytest.mark.parametrize(("apart", "text"), [(300, "11"), (40, "0")])
-def test_two_digits_that_read_hardly_better_than_one_are_a_number_where_they_are_wide(
+def test_a_number_that_reads_hardly_better_wins_only_if_the_drawing_is_wide(
     model: Recogniser, monkeypatch: pytest.MonkeyPatch, apart: float, text: str
 ) -> None:
     def answers(_: Recogniser, glyphs: Sequence[Glyph]) -> list[Prediction]:
@@ -59,7 +59,7 @@ def test_the_order_of_writing_does_not_matter(model: Recogniser) -> None:
     assert read_drawing(model, Drawing(drawing.strokes[::-1])).text == "2071"
 
 
-def test_each_digit_is_boxed_from_left_to_right(model: Recogniser) -> None:
+def test_the_digits_of_a_number_have_boxes_from_left_to_right(model: Recogniser) -> None:
     drawing = written("207")
     boxes = [read.box for read in read_drawing(model, drawing).digits]
     lefts = [box[0] for box in boxes if box]
@@ -70,14 +70,14 @@ def test_each_digit_is_boxed_from_left_to_right(model: Recogniser) -> None:
     assert boxes[-1] and boxes[-1][2] == points[:, 0].max()
 
 
-def test_a_number_is_no_surer_than_its_weakest_digit(model: Recogniser) -> None:
+def test_a_number_is_as_confident_as_its_weakest_digit(model: Recogniser) -> None:
     reading = read_drawing(model, written("2027"))
     said = reading.to_json()
     assert said["confidence"] == min(read.prediction.confidence for read in reading.digits)
     assert (said["text"], said["digit"]) == ("2027", reading.weakest.digit)
 
 
-def test_a_number_is_one_whatever_is_doubted_in_it() -> None:
+def test_a_refused_digit_has_no_text_unless_it_is_part_of_a_number() -> None:
     one = Prediction((0.4, *[0.6 / 9] * 9), "any", doubt=0.7, is_digit=False)
     two = Prediction((0, 0, 1, *[0] * 7), "any")
     blank = np.zeros((28, 28), np.uint8)
@@ -88,14 +88,14 @@ def test_a_number_is_one_whatever_is_doubted_in_it() -> None:
 
 
 @pytest.mark.parametrize("kind", [heart, line_across, one_dot, scribble])
-def test_what_is_no_digit_is_refused_with_a_word_and_no_digit(model: Recogniser, kind: object) -> None:
+def test_drawings_that_are_not_digits_are_refused_in_words(model: Recogniser, kind: object) -> None:
     assert callable(kind)
     readings = [read_drawing(model, kind([], np.random.default_rng(seed))) for seed in range(20)]
     assert sum(reading.text is None for reading in readings) >= 19
     assert {reading.words for reading in readings if reading.text is None} == {"Not a digit I know"}
 
 
-def test_everything_is_read_in_its_place(model: Recogniser) -> None:
+def test_a_batch_of_drawings_pictures_and_errors_is_read_in_order(model: Recogniser) -> None:
     blank, broken = Drawing.from_points([]), DrawingError("broken")
     picture = pixels_of_drawing(Drawing.from_points(TWO))
     readings = read_each(model, [written("72"), blank, picture, broken, Drawing.from_points(SEVEN)])
@@ -103,25 +103,25 @@ def test_everything_is_read_in_its_place(model: Recogniser) -> None:
     assert texts == ["72", BlankError, "2", DrawingError, "7"]
 
 
-def test_a_picture_is_one_digit_without_a_box(model: Recogniser) -> None:
+def test_a_picture_is_read_as_one_digit_without_a_box(model: Recogniser) -> None:
     reading = read_picture(model, pixels_of_drawing(Drawing.from_points(TWO)))
     assert (reading.text, reading.digits[0].box) == ("2", None)
 
 
-def test_a_blank_drawing_is_refused(model: Recogniser) -> None:
+def test_reading_a_blank_drawing_raises_blank_error(model: Recogniser) -> None:
     with pytest.raises(BlankError):
         read_drawing(model, Drawing.from_points([]))
 
 
-def test_too_many_strokes_for_a_number_are_read_as_one_drawing(model: Recogniser) -> None:
+def test_a_drawing_of_more_than_20_strokes_is_read_as_one_digit(model: Recogniser) -> None:
     for sevens, digits in ((10, 10), (11, 1)):
         drawing = written("7" * sevens)
         assert len(drawing.strokes) == 2 * sevens
         assert len(read_drawing(model, drawing).digits) == digits
 
 
-def test_a_number_of_thousands_of_points_is_looked_for_with_fewer(model: Recogniser) -> None:
-    """Painting all of them again and again would delay everybody's live answers."""
+def test_a_number_of_thousands_of_points_is_split_using_fewer_points(model: Recogniser) -> None:
+    """Painting all of them many times would delay everybody's live answers."""
     dense = Drawing(tuple(resampled(each, 0.05) for each in written("17").strokes))
     assert sum(map(len, dense.strokes)) > 3 * MAX_PAINTED_POINTS
     reading = read_drawing(model, dense)

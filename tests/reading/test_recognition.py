@@ -41,18 +41,20 @@ def prediction(**probabilities: float) -> Prediction:
     return Prediction(tuple(shares.get(digit, rest) for digit in range(10)), "any")
 
 
-def test_how_sure_it_is_is_told_of_what_it_says() -> None:
+def test_sureness_is_the_probability_of_the_digit_or_of_the_refusal() -> None:
     probabilities = (0.6, *[0.4 / 9] * 9)
     assert Prediction(probabilities, "m", doubt=0.2).sureness == 0.6
     assert Prediction(probabilities, "m", doubt=0.9, is_digit=False).sureness == 0.9
 
 
-def test_a_drawn_digit_is_read(shipped_model: Recogniser) -> None:
+def test_drawn_digits_are_read_right_from_their_pictures(shipped_model: Recogniser) -> None:
     pictures = np.stack([pixels_of_drawing(Drawing.from_points(strokes)) for strokes in DIGITS.values()])
     assert [prediction.digit for prediction in recognise(shipped_model, pictures)] == list(DIGITS)
 
 
-def test_probabilities_sum_to_1_and_name_their_model(shipped_model: Recogniser, a_seven: Drawing) -> None:
+def test_a_prediction_has_probabilities_that_sum_to_1_and_its_models_name(
+    shipped_model: Recogniser, a_seven: Drawing
+) -> None:
     (read,) = recognise(shipped_model, pixels_of_drawing(a_seven)[None])
     assert len(read.probabilities) == 10
     assert sum(read.probabilities) == pytest.approx(1, abs=1e-12)
@@ -60,19 +62,19 @@ def test_probabilities_sum_to_1_and_name_their_model(shipped_model: Recogniser, 
     assert read.model == DEFAULT_MODEL
 
 
-def test_nothing_to_read_gives_no_answers(shipped_model: Recogniser) -> None:
+def test_an_empty_batch_gives_no_answers(shipped_model: Recogniser) -> None:
     assert recognise(shipped_model, np.empty((0, 28, 28), np.uint8)) == []
     assert recognise_each(shipped_model, []) == []
 
 
-def test_a_batch_is_read_like_one_by_one(shipped_model: Recogniser) -> None:
+def test_a_batch_is_read_like_its_pictures_one_by_one(shipped_model: Recogniser) -> None:
     pictures = np.random.default_rng(0).integers(0, 256, (7, 28, 28), np.uint8)
     together = [read.probabilities for read in recognise(shipped_model, pictures)]
     alone = [recognise(shipped_model, picture[None])[0].probabilities for picture in pictures]
     np.testing.assert_allclose(together, alone, atol=1e-5)
 
 
-def test_what_cannot_be_read_keeps_its_place(
+def test_unreadable_drawings_become_errors_in_their_place(
     shipped_model: Recogniser, a_seven: Drawing, blank_drawing: Drawing
 ) -> None:
     broken = DrawingError("broken")
@@ -92,7 +94,9 @@ def by_both(model: Recogniser, glyph: Glyph) -> list[float]:
     return list(softmax(odds))
 
 
-def test_a_drawing_is_read_by_its_look_and_by_the_way_of_the_pen(shipped_model: Recogniser, a_seven: Drawing) -> None:
+def test_drawings_are_read_by_both_networks_and_images_by_the_image_network(
+    shipped_model: Recogniser, a_seven: Drawing
+) -> None:
     glyphs = [Glyph.of(a_seven), Glyph(pixels_of_drawing(a_seven)), Glyph.of(Drawing.from_points(TWO))]
     first, image, second = recognise_glyphs(shipped_model, glyphs)
     np.testing.assert_allclose(first.probabilities, by_both(shipped_model, glyphs[0]), atol=1e-5)
@@ -101,13 +105,13 @@ def test_a_drawing_is_read_by_its_look_and_by_the_way_of_the_pen(shipped_model: 
     assert first.probabilities != image.probabilities
 
 
-def test_a_model_without_a_pen_reads_a_drawing_by_its_look(a_seven: Drawing) -> None:
+def test_a_model_without_a_pen_network_reads_only_a_drawings_picture(a_seven: Drawing) -> None:
     model, glyph = load_recogniser("mnist-cnn"), Glyph.of(a_seven)
     assert recognise_glyphs(model, [glyph]) == recognise(model, glyph.pixels[None])
     assert opinions(model, glyph) is None
 
 
-def test_look_and_pen_can_be_asked_apart(shipped_model: Recogniser, a_seven: Drawing) -> None:
+def test_image_network_and_pen_network_can_be_asked_separately(shipped_model: Recogniser, a_seven: Drawing) -> None:
     glyph = Glyph.of(a_seven)
     look, pen = opinions(shipped_model, glyph) or pytest.fail("they were not asked")
     assert [look] == recognise(shipped_model, glyph.pixels[None])
@@ -115,14 +119,16 @@ def test_look_and_pen_can_be_asked_apart(shipped_model: Recogniser, a_seven: Dra
     assert opinions(shipped_model, Glyph(glyph.pixels)) is None  # an image
 
 
-def test_what_one_of_two_rules_out_is_ruled_out() -> None:
+def test_the_product_of_experts_rules_out_what_either_rules_out() -> None:
     either, one = torch.zeros(1, 11), torch.zeros(1, 11)
     either[0, [2, 7]] = 10  # a 2 or a 7
     one[0, [1, 7]] = 10  # a 1 or a 7
     assert product_of_experts(either, one).softmax(dim=1)[0, 7] > 0.95
 
 
-def test_of_more_strokes_than_any_digit_has_the_pen_is_not_asked(shipped_model: Recogniser, a_seven: Drawing) -> None:
+def test_the_pen_network_does_not_read_drawings_of_too_many_strokes(
+    shipped_model: Recogniser, a_seven: Drawing
+) -> None:
     pieces = [piece for stroke in a_seven.strokes for piece in np.array_split(resampled(stroke, 2), 20)]
     drawing = Drawing(tuple(pieces))
     assert follows(shipped_model, a_seven) and not follows(shipped_model, drawing)
@@ -131,13 +137,13 @@ def test_of_more_strokes_than_any_digit_has_the_pen_is_not_asked(shipped_model: 
     assert opinions(shipped_model, glyph) is None
 
 
-def test_a_pen_that_went_backwards_does_not_spoil_the_reading(shipped_model: Recogniser) -> None:
+def test_digits_written_backwards_are_still_read_right(shipped_model: Recogniser) -> None:
     drawings = [Drawing.from_points(strokes) for strokes in DIGITS.values()]
     backwards = [Drawing(tuple(stroke[::-1] for stroke in drawing.strokes[::-1])) for drawing in drawings]
     assert [read.digit for read in recognise_glyphs(shipped_model, list(map(Glyph.of, backwards)))] == list(DIGITS)
 
 
-def test_only_blanks_give_only_errors(shipped_model: Recogniser, blank_drawing: Drawing) -> None:
+def test_a_batch_of_only_a_blank_drawing_gives_only_an_error(shipped_model: Recogniser, blank_drawing: Drawing) -> None:
     (answer,) = recognise_each(shipped_model, [readable(blank_drawing)])
     assert isinstance(answer, BlankError)
 
@@ -167,14 +173,14 @@ def test_the_runner_up_is_never_the_digit_itself() -> None:
     assert (prediction(_8=0.6, _3=0.3).digit, prediction(_8=0.6, _3=0.3).runner_up) == (8, 3)
 
 
-def test_warming_up_leaves_the_answers_as_they_were(shipped_model: Recogniser, a_seven: Drawing) -> None:
+def test_warming_up_does_not_change_answers(shipped_model: Recogniser, a_seven: Drawing) -> None:
     picture = pixels_of_drawing(a_seven)[None]
     before = recognise(shipped_model, picture)
     warm_up(shipped_model)
     assert recognise(shipped_model, picture) == before
 
 
-def test_a_model_that_is_only_a_graph_reads_as_its_network_did(
+def test_a_model_that_is_only_a_graph_reads_like_the_network_it_came_from(
     a_toy: Path, mean_digit: nn.Module, validation: Digits
 ) -> None:
     model, images = recogniser_in(a_toy), validation.images[::250]
@@ -184,7 +190,7 @@ def test_a_model_that_is_only_a_graph_reads_as_its_network_did(
     assert all(each.model == "toy" and each.is_digit for each in read)
 
 
-def test_only_what_is_a_graph_and_nothing_else_is_opaque(a_toy: Path, shipped_model: Recogniser) -> None:
+def test_only_a_model_that_is_just_a_graph_is_opaque(a_toy: Path, shipped_model: Recogniser) -> None:
     assert load_recogniser("toy").is_opaque
     assert not shipped_model.is_opaque
 
@@ -198,7 +204,9 @@ def test_only_what_is_a_graph_and_nothing_else_is_opaque(a_toy: Path, shipped_mo
         (None, "cannot be read: No such"),
     ],
 )
-def test_a_damaged_graph_is_refused_with_the_file_at_fault(a_toy: Path, content: bytes | None, says: str) -> None:
+def test_a_damaged_or_missing_graph_is_an_error_that_names_its_file(
+    a_toy: Path, content: bytes | None, says: str
+) -> None:
     (a_toy / GRAPH).unlink()
     if content is not None:
         (a_toy / GRAPH).write_bytes(content)

@@ -10,7 +10,7 @@ from mnist_app.training.adversary import LONG_STEP, attacked
 from ..linear import linear_model, softmax
 
 
-def test_one_long_step_from_a_start_at_random(tiny_digits: Digits) -> None:
+def test_an_attack_is_one_long_step_from_a_random_start(tiny_digits: Digits) -> None:
     """Compares with Wong, Rice and Kolter's algorithm 3 in NumPy, on a network of one matrix."""
     model, matrix = linear_model()
     matrix = matrix * model.card.temperature  # the attack sees the network without temperature
@@ -27,7 +27,7 @@ def test_one_long_step_from_a_start_at_random(tiny_digits: Digits) -> None:
 
 
 @pytest.mark.parametrize("architecture", ["quicknet", "convnet"])
-def test_the_change_is_small_harmful_and_leaves_the_network_alone(architecture: str, tiny_digits: Digits) -> None:
+def test_an_attack_is_small_and_harmful_and_leaves_the_network_alone(architecture: str, tiny_digits: Digits) -> None:
     torch.manual_seed(0)
     network = build(architecture).train()
     before = {name: value.clone() for name, value in network.state_dict().items()}

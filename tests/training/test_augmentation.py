@@ -25,7 +25,7 @@ def at_most(monkeypatch: pytest.MonkeyPatch, *, angle: float = 0, right: float =
     monkeypatch.setattr(torch, "rand", lambda count, generator, device: torch.full((count,), (next(draws) + 1) / 2))
 
 
-def test_no_augmentation_changes_nothing(pictures: Tensor) -> None:
+def test_an_augmentation_of_all_zeros_leaves_pictures_unchanged(pictures: Tensor) -> None:
     torch.testing.assert_close(augment(pictures, NOTHING, torch.Generator()), pictures, atol=1e-4, rtol=0)
 
 
@@ -40,13 +40,15 @@ def test_a_shift_by_whole_pixels_is_a_roll(
 
 
 @pytest.mark.parametrize("angle", [1, -1])
-def test_a_quarter_turn_is_a_quarter_turn(pictures: Tensor, monkeypatch: pytest.MonkeyPatch, angle: int) -> None:
+def test_a_rotation_by_90_degrees_is_an_exact_quarter_turn(
+    pictures: Tensor, monkeypatch: pytest.MonkeyPatch, angle: int
+) -> None:
     at_most(monkeypatch, angle=angle)
     turned = augment(pictures, Augmentation(rotation=90, shift=0, zoom=0, shear=0), torch.Generator())
     np.testing.assert_allclose(turned.numpy(), np.rot90(pictures.numpy(), angle, axes=(2, 3)), atol=1e-4)
 
 
-def test_every_change_stays_within_its_bounds(pictures: Tensor) -> None:
+def test_a_random_change_shifts_within_its_limit_and_keeps_ink_from_0_to_1(pictures: Tensor) -> None:
     generator = torch.Generator().manual_seed(0)
     dot = torch.zeros(500, 1, 28, 28)
     dot[:, :, 13:15, 13:15] = 1  # in the middle, which turning and zooming do not move
@@ -58,8 +60,10 @@ def test_every_change_stays_within_its_bounds(pictures: Tensor) -> None:
 
 
 @pytest.mark.parametrize("pixels", [1, 2, -1, -2])
-def test_strokes_get_as_many_pixels_thicker_or_thinner_as_is_said(monkeypatch: pytest.MonkeyPatch, pixels: int) -> None:
-    """On a bar of 6 × 20 pixels, in which the ink along a cross-section is the thickness."""
+def test_thickness_makes_strokes_wider_or_narrower_by_that_many_pixels(
+    monkeypatch: pytest.MonkeyPatch, pixels: int
+) -> None:
+    """Uses a bar of 6 × 20 pixels: the sum of the ink across it is its thickness."""
     bar = torch.zeros(1, 1, 28, 28)
     bar[:, :, 4:24, 11:17] = 1
     draws = iter([0.0] * 6 + [pixels / 2])  # six for the moves, then a share of the two pixels
@@ -70,7 +74,7 @@ def test_strokes_get_as_many_pixels_thicker_or_thinner_as_is_said(monkeypatch: p
     assert changed.min() >= 0 and changed.max() <= 1 + 1e-6
 
 
-def test_thickness_keeps_within_its_bounds_and_each_picture_its_own(pictures: Tensor) -> None:
+def test_each_picture_gets_its_own_thickness_within_the_limit(pictures: Tensor) -> None:
     alike = pictures[:1].repeat(300, 1, 1, 1)
     changed = augment(alike, dataclasses.replace(NOTHING, thickness=1), torch.Generator().manual_seed(0))
     ends = [thicken(pictures[:1], torch.tensor([by])).sum() for by in (-1.0, 1.0)]
@@ -79,7 +83,7 @@ def test_thickness_keeps_within_its_bounds_and_each_picture_its_own(pictures: Te
     assert ink.max() - ink.min() > 0.9 * (ends[1] - ends[0])
 
 
-def test_an_elastic_change_moves_parts_apart_and_none_of_them_too_far() -> None:
+def test_an_elastic_change_moves_parts_separately_and_none_too_far() -> None:
     """Uses dots far from each other and from the edges, so that each can be followed."""
     places = [(row, column) for row in (6, 14, 22) for column in (6, 14, 22)]
     dots = torch.zeros(200, 1, 28, 28)
@@ -98,7 +102,7 @@ def test_an_elastic_change_moves_parts_apart_and_none_of_them_too_far() -> None:
     assert 1 < np.abs(moved).max() < 2 * 1.3, "a bicubic field overshoots its knots a little"
     assert np.abs(moved.mean(axis=(0, 1))).max() < 0.2, "no direction is preferred"
     apart = moved - moved.mean(axis=1, keepdims=True)
-    assert np.abs(apart).max(axis=(1, 2)).min() > 0.2, "in each picture; a mere shift would move all dots equally"
+    assert np.abs(apart).max(axis=(1, 2)).min() > 0.2, "within each picture; a mere shift would move all dots equally"
     assert len({picture.tobytes() for picture in changed}) == 200
 
 
@@ -119,6 +123,6 @@ def test_the_same_seed_gives_the_same_changes(pictures: Tensor) -> None:
     ("name", "value"),
     [("rotation", 181), ("rotation", -1), ("shift", 15), ("zoom", 1.0), ("shear", 3), ("shift", float("nan"))],
 )
-def test_a_change_beyond_reason_is_refused(name: str, value: float) -> None:
+def test_an_augmentation_outside_its_limits_is_refused(name: str, value: float) -> None:
     with pytest.raises(AppError, match=f"{name} must be between 0 and .*, not {value}"):
         Augmentation(**{name: value})

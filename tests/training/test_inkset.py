@@ -39,12 +39,12 @@ def test_a_collection_can_be_kept_out(ink_folder: Path) -> None:
     assert load_ink(ink_folder, without=["first"]).labels.tolist() == [1]
 
 
-def test_keeping_out_what_is_not_there_is_refused(ink_folder: Path) -> None:
+def test_keeping_out_an_unknown_collection_is_refused(ink_folder: Path) -> None:
     with pytest.raises(InkFileError, match=r"no collection 'third'.*first, second"):
         load_ink(ink_folder, without=["third"])
 
 
-def test_ink_without_a_labelled_drawing_is_refused(ink_folder: Path) -> None:
+def test_keeping_out_every_collection_is_refused(ink_folder: Path) -> None:
     with pytest.raises(InkFileError, match="no labelled drawings to learn from"):
         load_ink(ink_folder, without=["first", "second"])
 
@@ -54,7 +54,7 @@ def epoch_of(ink: Ink, config: InkConfig, seed: int, epoch: int, workers: int = 
     return Digits(np.concatenate([part.images for part in parts]), np.concatenate([part.labels for part in parts]))
 
 
-def test_an_epoch_has_new_copies_and_drawings_that_are_no_digit(ink_folder: Path) -> None:
+def test_each_epoch_has_new_copies_and_drawings_that_are_not_digits(ink_folder: Path) -> None:
     ink, config = load_ink(ink_folder), InkConfig(copies=4, nondigits=0.5)
     epochs = [epoch_of(ink, config, *which) for which in ((0, 1), (0, 2), (1, 1))]
     assert epochs[0].labels.tolist() == [7, 0, 1] * 4 + [NOT_A_DIGIT] * 6
@@ -62,8 +62,8 @@ def test_an_epoch_has_new_copies_and_drawings_that_are_no_digit(ink_folder: Path
     assert len({picture.tobytes() for epoch in epochs for picture in epoch.images}) == 54
 
 
-@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # Python 3.12, about any fork beside threads
-def test_a_worker_paints_the_same_pictures(ink_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # Python 3.12, at any fork with threads
+def test_a_worker_process_paints_the_same_pictures(ink_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inkset, "AT_ONCE", 4)
     ink, config = load_ink(ink_folder), InkConfig(copies=4, nondigits=0.5)
     alone, together = epoch_of(ink, config, 0, 1), epoch_of(ink, config, 0, 1, workers=1)
@@ -76,7 +76,9 @@ def ways_of(ink: Ink, config: InkConfig, seed: int, epoch: int, workers: int = 0
 
 
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
-def test_the_ways_of_the_pen_are_those_of_the_same_drawings(ink_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_epoch_has_new_trajectories_and_a_worker_makes_the_same(
+    ink_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(inkset, "AT_ONCE", 4)
     ink, config = load_ink(ink_folder), InkConfig(copies=4, nondigits=0.5)
     labels = np.concatenate([labels for _, labels in fresh_trajectories(ink, config, 0, 1)])
@@ -87,14 +89,14 @@ def test_the_ways_of_the_pen_are_those_of_the_same_drawings(ink_folder: Path, mo
     assert np.array_equal(ways, ways_of(ink, config, 0, 1, workers=1))
 
 
-def test_a_drawing_looks_the_same_to_who_learns_without_the_others(ink_folder: Path) -> None:
+def test_keeping_out_a_collection_leaves_the_other_pictures_unchanged(ink_folder: Path) -> None:
     config = InkConfig(copies=2, nondigits=0)
     every = epoch_of(load_ink(ink_folder), config, 0, 1)
     some = epoch_of(load_ink(ink_folder, without=["first"]), config, 0, 1)
     assert np.array_equal(every.images[every.labels == 1], some.images)
 
 
-def test_pictures_of_digits_become_drawings_of_them(tiny_digits: Digits) -> None:
+def test_pictures_are_traced_into_drawings_and_blank_ones_left_out(tiny_digits: Digits) -> None:
     ink = traced_ink(tiny_digits)
     assert np.array_equal(ink.labels, tiny_digits.labels)
     for drawing, label in zip(ink.drawings, ink.labels, strict=True):
@@ -114,13 +116,13 @@ def test_pictures_of_digits_become_drawings_of_them(tiny_digits: Digits) -> None
         ({"nondigits": -1}, "nondigits must be between 0 and 10, not -1."),
     ],
 )
-def test_nonsense_is_refused(options: dict[str, float], sentence: str) -> None:
+def test_an_ink_config_outside_its_limits_is_refused(options: dict[str, float], sentence: str) -> None:
     with pytest.raises(AppError) as error:
         InkConfig(**options)  # type: ignore[arg-type]
     assert str(error.value) == sentence
 
 
-def test_sources_are_named_once_with_their_licence() -> None:
+def test_each_source_is_named_once_with_its_licence() -> None:
     named = sources_of(["unipen-apb", "pendigits", "unipen-val", "mine"])
     assert [source.split(",")[0].split(" train")[0] for source in named] == [
         "Pen-Based Recognition of Handwritten Digits",

@@ -100,7 +100,7 @@ def left_in(folder: Path) -> list[str]:
 
 @pytest.fixture(scope="module")
 def home_of_the_learned(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home in which the training of "mine" is done."""
+    """A home folder in which the training of "mine" has finished."""
     full_mnist()
     home = tmp_path_factory.mktemp("learned")
     with pytest.MonkeyPatch.context() as patch:
@@ -117,7 +117,7 @@ def home_of_the_learned(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def learned(home_of_the_learned: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
-    """A job that is done, for reading only."""
+    """A finished job, which tests must not change."""
     monkeypatch.setenv("MNIST_APP_HOME", str(home_of_the_learned))
     (only,) = list_jobs()
     return only
@@ -139,7 +139,9 @@ def test_a_job_becomes_a_model_with_its_curves(learned: Job) -> None:
     assert left_in(user_models_folder()) == ["mine"]
 
 
-def test_a_home_may_be_named_from_where_the_server_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_home_folder_may_be_relative_to_the_servers_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("MNIST_APP_DATA", str(full_mnist().absolute()))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MNIST_APP_HOME", "here")
@@ -154,7 +156,7 @@ def test_a_home_may_be_named_from_where_the_server_stands(tmp_path: Path, monkey
     assert left_in(tmp_path) == ["here"]
 
 
-def test_each_snapshot_is_the_network_of_its_moment(learned: Job) -> None:
+def test_each_snapshot_holds_the_network_that_its_report_measured(learned: Job) -> None:
     reports, snapshots = learned.status.reports, learned.status.snapshots
     validation, architecture = load_split("validation"), SHORT.architecture
     assert list(snapshots) == [report.passes for report in reports]
@@ -165,7 +167,7 @@ def test_each_snapshot_is_the_network_of_its_moment(learned: Job) -> None:
         assert sum(report.confusion[digit][digit] for digit in range(10)) == (read == validation.labels).sum()
 
 
-def test_one_job_runs_and_the_next_ones_wait_with_places(queue: Queue) -> None:
+def test_one_job_runs_while_the_others_wait_in_numbered_places(queue: Queue) -> None:
     first, second, third = (jobs.submit(name, LONG) for name in ("one", "two", "three"))
     until(lambda: job(first).status.state == RUNNING)
     assert [(job.name, job.status.state, job.place) for job in list_jobs()] == [
@@ -202,7 +204,7 @@ def busy_seconds(pid: int) -> dict[str, float]:
     return taken
 
 
-def test_a_child_trains_on_one_thread_and_lets_others_go_first(queue: Queue) -> None:
+def test_a_child_trains_on_one_thread_at_low_priority(queue: Queue) -> None:
     identity = jobs.submit("mine", LONG)
     until(lambda: is_learning(identity))
     child = child_of(identity)
@@ -214,7 +216,7 @@ def test_a_child_trains_on_one_thread_and_lets_others_go_first(queue: Queue) -> 
     assert sum(worked.values()) < 1.2 * max(worked.values()), "and one thread did nearly all of it"
 
 
-def test_a_killed_trainer_ends_in_a_clear_state_and_the_next_job_runs(queue: Queue) -> None:
+def test_a_killed_child_fails_its_job_with_a_reason_and_the_next_job_runs(queue: Queue) -> None:
     identity, following = jobs.submit("mine", LONG), jobs.submit("next", LONG)
     until(lambda: is_learning(identity))
     os.kill(child_of(identity), signal.SIGKILL)
@@ -246,7 +248,7 @@ def server() -> Iterator["subprocess.Popen[bytes]"]:
         process.kill()
 
 
-def test_a_killed_server_leaves_no_orphan_and_a_clear_state(server: "subprocess.Popen[bytes]") -> None:
+def test_a_killed_server_leaves_no_orphan_and_the_next_continues_its_queue(server: "subprocess.Popen[bytes]") -> None:
     identity, waiting = jobs.submit("mine", LONG), jobs.submit("next", LONG)
     until(lambda: is_learning(identity))
     child = child_of(identity)
@@ -295,7 +297,7 @@ def next_server() -> None:
 
 
 @pytest.mark.parametrize("is_stopped", [False, True])
-def test_what_is_cancelled_when_it_has_just_learned_leaves_no_model(
+def test_a_job_cancelled_just_after_it_learned_leaves_no_model(
     about_to_settle: tuple[str, Path], is_stopped: bool
 ) -> None:
     identity, made = about_to_settle
@@ -311,7 +313,7 @@ def test_what_is_cancelled_when_it_has_just_learned_leaves_no_model(
 @pytest.mark.parametrize("when", ["put_in_place", "label", "_done", "_note"])
 @pytest.mark.parametrize("is_taken", [False, True])
 @pytest.mark.parametrize("is_cancelled", [False, True])
-def test_a_server_killed_while_it_puts_a_model_in_place_leaves_no_lie(
+def test_a_server_killed_while_moving_a_model_into_place_leaves_a_true_status(
     about_to_settle: tuple[str, Path], monkeypatch: pytest.MonkeyPatch, when: str, is_taken: bool, is_cancelled: bool
 ) -> None:
     """The model may have been moved by then or not, and another may have taken its name."""
@@ -342,7 +344,7 @@ def test_a_server_killed_while_it_puts_a_model_in_place_leaves_no_lie(
     assert not made.exists() and left_in(user_models_folder()) == (["mine", "mine-2"] if is_taken else ["mine"])
 
 
-def test_a_job_leaves_the_name_of_a_deleted_model_to_its_undo(about_to_settle: tuple[str, Path]) -> None:
+def test_a_job_does_not_take_the_name_of_a_model_that_can_be_restored(about_to_settle: tuple[str, Path]) -> None:
     identity, _ = about_to_settle
     shutil.copytree(find_model("mnist-cnn"), user_models_folder() / "mine")
     delete_model("mine")
@@ -352,14 +354,14 @@ def test_a_job_leaves_the_name_of_a_deleted_model_to_its_undo(about_to_settle: t
     assert {"mine", "mine-2"} <= set(model_folders())
 
 
-def test_a_model_that_is_gone_before_it_got_its_place_is_not_claimed(about_to_settle: tuple[str, Path]) -> None:
+def test_a_job_fails_if_its_model_vanishes_before_it_is_moved_into_place(about_to_settle: tuple[str, Path]) -> None:
     identity, made = about_to_settle
     shutil.rmtree(made)
     next_server()
     assert (job(identity).status.state, job(identity).status.model) == (FAILED, "")
 
 
-def test_a_last_word_that_found_no_room_does_not_cost_the_model(
+def test_a_final_status_that_a_full_disk_refuses_does_not_cost_the_model(
     about_to_settle: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The child has succeeded, its status on disk is still "running", and the disk is full for the server, too."""
@@ -378,7 +380,7 @@ def test_a_last_word_that_found_no_room_does_not_cost_the_model(
     assert load_model(find_model("mine")).card.name == "mine"
 
 
-def test_a_model_that_the_disk_refuses_a_place_stays_where_it_was_made(
+def test_a_model_that_cannot_be_moved_into_place_stays_where_it_was_made(
     about_to_settle: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     identity, made = about_to_settle
@@ -402,7 +404,7 @@ def test_a_model_that_the_disk_refuses_a_place_stays_where_it_was_made(
 
 
 def trainers() -> list[int]:
-    """Return the processes that do a job of this home, whether they have begun or not."""
+    """Return the processes started for a job of this home, whether they have begun it or not."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):  # it has just ended
@@ -413,7 +415,7 @@ def trainers() -> list[int]:
 
 @pytest.mark.parametrize("sign", [jobs.STDERR, jobs.ALIVE])
 def test_a_server_killed_just_as_a_child_starts_leaves_no_orphan(server: "subprocess.Popen[bytes]", sign: str) -> None:
-    """Just before or after the child exists, and while it takes its lock."""
+    """The kill comes just before or after the child exists, or while it takes its lock."""
     identity = jobs.submit("mine", LONG)
     until((jobs.jobs_folder() / identity / sign).exists)
     server.kill()
@@ -456,7 +458,7 @@ def test_two_children_never_do_the_same_job(child: "subprocess.Popen[str]") -> N
     assert list_jobs()[0].status.state == WAITING
 
 
-def test_a_child_that_cannot_notice_its_servers_end_is_ended_by_the_next(server: "subprocess.Popen[bytes]") -> None:
+def test_a_frozen_child_of_a_killed_server_is_ended_by_the_next_server(server: "subprocess.Popen[bytes]") -> None:
     identity = jobs.submit("mine", LONG)
     until(lambda: is_learning(identity))
     child = child_of(identity)
@@ -486,7 +488,7 @@ HOLDING = """
 
 
 @pytest.mark.parametrize(("content", "state"), [(b"{", FAILED), (None, WAITING)])
-def test_a_leftover_child_is_ended_whatever_is_known_of_its_job(
+def test_a_leftover_child_is_ended_if_its_status_is_corrupt_or_missing(
     own_home: Path, content: bytes | None, state: str
 ) -> None:
     folder = jobs.jobs_folder() / jobs.submit("mine", SHORT)
@@ -533,7 +535,7 @@ def test_only_one_of_two_servers_runs_jobs(queue: Queue) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"[]", b'{"state": "running"}', b'{"losses": 3}'])
-def test_a_corrupt_status_is_a_clear_state_after_a_restart(content: bytes, own_home: Path) -> None:
+def test_a_job_with_a_corrupt_status_counts_as_failed_even_after_a_restart(content: bytes, own_home: Path) -> None:
     identity = jobs.submit("mine", SHORT)
     (jobs.jobs_folder() / identity / jobs.STATUS).write_bytes(content)
     assert (job(identity).status.state, job(identity).status.reason) == (
@@ -549,14 +551,14 @@ def test_a_corrupt_status_is_a_clear_state_after_a_restart(content: bytes, own_h
     assert job(identity).status.state == FAILED
 
 
-def test_a_status_that_is_corrupted_while_it_runs_is_soon_whole_again(queue: Queue) -> None:
+def test_a_running_jobs_corrupted_status_is_soon_rewritten(queue: Queue) -> None:
     identity = jobs.submit("mine", LONG)
     until(lambda: is_learning(identity))
     (jobs.jobs_folder() / identity / jobs.STATUS).write_bytes(b"{")
     until(lambda: job(identity).status.state == RUNNING)
 
 
-def test_a_request_that_cannot_be_read_fails(own_home: Path) -> None:
+def test_a_job_with_an_unreadable_request_fails(own_home: Path) -> None:
     identity = jobs.submit("mine", SHORT)
     (jobs.jobs_folder() / identity / jobs.REQUEST).write_text("{}")
     queue = Queue()
@@ -567,9 +569,7 @@ def test_a_request_that_cannot_be_read_fails(own_home: Path) -> None:
         queue.stop()
 
 
-def test_what_has_not_changed_is_parsed_once_however_many_look_on(
-    own_home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_job_files_are_parsed_again_only_after_they_change(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = jobs.jobs_folder() / jobs.submit("mine", SHORT)
     jobs.write_status(folder, JobStatus(RUNNING, passes=0.1))
     parsed = Mock(wraps=json.loads)
@@ -591,7 +591,7 @@ def small_disk(own_home: Path) -> Iterator[Path]:
     own_home.mkdir(exist_ok=True)
     mounting = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", own_home], capture_output=True)
     if mounting.returncode:
-        pytest.skip("a disk of its own takes rights that this user has not")
+        pytest.skip("mounting a disk needs rights that this user does not have")
     yield own_home
     subprocess.run(["umount", "-l", own_home], check=True)
 
@@ -605,7 +605,7 @@ def fill(disk: Path) -> None:
             return
 
 
-def test_a_full_disk_ends_a_training_in_a_clear_state(small_disk: Path, queue: Queue) -> None:
+def test_a_full_disk_fails_a_training_with_a_reason(small_disk: Path, queue: Queue) -> None:
     identity = jobs.submit("mine", SHORTEST)
     until(lambda: job(identity).status.state == RUNNING)
     os.kill(child_of(identity), signal.SIGSTOP)
@@ -628,7 +628,7 @@ def test_a_full_disk_ends_a_training_in_a_clear_state(small_disk: Path, queue: Q
     assert list(user_models_folder().glob("*")) == []
 
 
-def test_a_disk_that_is_full_when_a_training_begins_is_named(small_disk: Path) -> None:
+def test_a_disk_that_is_full_when_a_training_begins_is_given_as_the_reason(small_disk: Path) -> None:
     identity = jobs.submit("mine", SHORTEST)
     folder = jobs.jobs_folder() / identity
     for name in (jobs.ALIVE, jobs.STDERR):
@@ -644,7 +644,7 @@ def test_a_disk_that_is_full_when_a_training_begins_is_named(small_disk: Path) -
 
 
 @pytest.mark.parametrize("refusing", ["open", "Popen"])
-def test_a_job_that_cannot_be_started_says_so_and_the_next_one_is(
+def test_a_job_that_cannot_be_started_fails_and_the_next_one_starts(
     own_home: Path, monkeypatch: pytest.MonkeyPatch, refusing: str
 ) -> None:
     first, second = (jobs.submit(name, SHORT) for name in ("one", "two"))
@@ -670,7 +670,7 @@ def test_a_job_that_cannot_be_started_says_so_and_the_next_one_is(
     assert queue._running and queue._running.folder.name == second
 
 
-def test_an_error_that_nobody_foresaw_is_in_the_servers_log(own_home: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unforeseen_error_of_a_child_is_in_the_servers_log(own_home: Path, caplog: pytest.LogCaptureFixture) -> None:
     folder = jobs.jobs_folder() / jobs.submit("mine", SHORT)
     jobs.write_status(folder, JobStatus(RUNNING, passes=0.5))
     with (folder / jobs.STDERR).open("wb") as stderr:
@@ -685,7 +685,7 @@ def test_an_error_that_nobody_foresaw_is_in_the_servers_log(own_home: Path, capl
     assert len(record.getMessage()) < 5_000
 
 
-def test_a_name_that_is_taken_by_a_job_is_refused(own_home: Path) -> None:
+def test_a_name_taken_by_a_queued_job_or_a_model_is_refused(own_home: Path) -> None:
     jobs.submit("mine", SHORT)
     with pytest.raises(JobError, match="A training of 'mine' is already in the queue"):
         jobs.submit("mine", SHORT)
@@ -693,14 +693,14 @@ def test_a_name_that_is_taken_by_a_job_is_refused(own_home: Path) -> None:
         jobs.submit("mnist-cnn", SHORT)
 
 
-def test_two_trainings_under_way_have_two_titles(own_home: Path) -> None:
+def test_a_title_taken_by_a_queued_job_is_refused(own_home: Path) -> None:
     jobs.submit("mine", SHORT, "My net")
     jobs.submit("other", SHORT, "Another")
     with pytest.raises(JobError, match="A training named 'My net' is already in the queue"):
         jobs.submit("mine-2", SHORT, "My net")
 
 
-def test_a_job_that_is_forgotten_by_half_is_none_that_waits(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_half_deleted_job_is_not_listed_as_waiting(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(queue_module, "MAX_ENDED", 1)
     for name in ("mine", "next"):
         folder = jobs.jobs_folder() / jobs.submit(name, SHORT)
@@ -714,7 +714,7 @@ def test_a_job_that_is_forgotten_by_half_is_none_that_waits(own_home: Path, monk
     assert [job.name for job in list_jobs()] == ["next"]
 
 
-def test_what_there_is_something_to_see_of_is_remembered_longer(
+def test_ended_jobs_with_reports_are_kept_longer_than_those_without(
     own_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(queue_module, "MAX_ENDED", 2)
@@ -727,7 +727,7 @@ def test_what_there_is_something_to_see_of_is_remembered_longer(
     assert [job.name for job in list_jobs()] == ["second", "third", "b", "c"]
 
 
-def test_a_job_that_is_forgotten_while_it_is_looked_at_is_none(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_job_deleted_while_jobs_are_listed_is_left_out(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("mine", "next"):
         jobs.submit(name, SHORT)
     first = jobs.job_folders()[0]
@@ -742,21 +742,21 @@ def test_a_job_that_is_forgotten_while_it_is_looked_at_is_none(own_home: Path, m
     assert [(job.name, job.place) for job in list_jobs()] == [("next", 1)]
 
 
-def test_the_queue_has_an_end(own_home: Path) -> None:
+def test_a_full_queue_refuses_another_job(own_home: Path) -> None:
     for number in range(jobs.MAX_WAITING + 1):
         jobs.submit(f"m{number}", SHORT)
     with pytest.raises(JobError, match="8 trainings are already waiting"):
         jobs.submit("one-more", SHORT)
 
 
-def test_a_model_of_that_name_that_came_in_between_is_left_alone(queue: Queue) -> None:
+def test_a_model_that_took_the_jobs_name_meanwhile_is_left_alone(queue: Queue) -> None:
     identity = jobs.submit("mine", SHORTEST)
     until(lambda: job(identity).status.state == RUNNING)
     (user_models_folder() / "mine").mkdir(parents=True)
     (user_models_folder() / "mine" / "precious").touch()
     until(lambda: job(identity).status.state == DONE)
     assert "the model is called 'mine-2'" in job(identity).status.reason
-    assert job(identity).name == "mine-2", "using it by the job's name uses this one"
+    assert job(identity).name == "mine-2", "the job is listed under the name of the model that it made"
     assert (user_models_folder() / "mine" / "precious").exists()
     assert load_model(find_model("mine-2")).card.name == "mine-2"
 
@@ -769,7 +769,7 @@ def a_lesson(drawings: str) -> str:
     return jobs.submit("taught", lesson(card, 1), "", "mnist-cnn", drawings)
 
 
-def test_a_lesson_that_is_cancelled_leaves_no_model(queue: Queue) -> None:
+def test_a_cancelled_lesson_leaves_no_model(queue: Queue) -> None:
     identity = a_lesson(json.dumps({"label": 7, "strokes": SEVEN}))
     until(lambda: job(identity).status.state == RUNNING)
     jobs.cancel(identity)
@@ -777,7 +777,7 @@ def test_a_lesson_that_is_cancelled_leaves_no_model(queue: Queue) -> None:
     assert "taught" not in model_folders() and jobs.taught(job(identity)) is None
 
 
-def test_a_lesson_whose_drawings_are_spoilt_says_so(queue: Queue) -> None:
+def test_a_lesson_with_unreadable_drawings_fails_with_a_reason(queue: Queue) -> None:
     status = ended(a_lesson("no drawing at all"))
     assert status.state == FAILED and "holds no labelled drawings to learn from" in status.reason
     assert "taught" not in model_folders()

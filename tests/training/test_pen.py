@@ -55,7 +55,7 @@ def learned(ink: Ink, **changes: Any) -> tuple[PenNet, list[BatchReport]]:
     return pen, list(train_pen(config, ink, pen))
 
 
-def test_it_learns_what_was_written(ink_folder: Path) -> None:
+def test_a_pen_network_learns_the_drawings_it_is_trained_on(ink_folder: Path) -> None:
     ink = load_ink(ink_folder)
     pen, reports = learned(ink, epochs=30, average=0.9)  # a longer average would be mostly the first steps
     first, last = (np.mean([report.loss for report in reports if report.epoch == epoch]) for epoch in (1, 30))
@@ -82,7 +82,7 @@ def test_the_same_seed_gives_the_same_weights(ink_folder: Path) -> None:
     assert not torch.equal(one.classifier.weight, other.classifier.weight)
 
 
-def test_a_pen_is_taught_without_forgetting(ink_folder: Path) -> None:
+def test_a_lesson_teaches_a_pen_network_without_forgetting(ink_folder: Path) -> None:
     ink = load_ink(ink_folder)
     pen, _ = learned(ink, epochs=30, average=0.9)
     pen.eval()
@@ -101,7 +101,7 @@ def test_a_pen_is_taught_without_forgetting(ink_folder: Path) -> None:
     assert torch.equal(taught.classifier.weight, again.classifier.weight)
 
 
-def test_a_model_is_given_a_pen_that_has_learned_from_the_same_collections(a_model: Path, ink_folder: Path) -> None:
+def test_a_models_new_pen_network_learns_from_the_same_collections(a_model: Path, ink_folder: Path) -> None:
     before = (a_model / "model.safetensors").read_bytes()
     reports: list[BatchReport] = []
     given = give_pen(a_model, ink_folder, 5, reports.append, "python -m mnist_app pen …")
@@ -118,7 +118,7 @@ def test_a_model_is_given_a_pen_that_has_learned_from_the_same_collections(a_mod
     assert (a_model / "pen.safetensors").stat().st_size < 2.1 * card.pen.parameters + 20_000  # 16 bits a weight
 
 
-def test_a_card_that_names_no_collection_kept_out_has_kept_none_out(a_model: Path, ink_folder: Path) -> None:
+def test_a_pen_network_learns_from_all_collections_if_none_was_kept_out(a_model: Path, ink_folder: Path) -> None:
     model = load_model(a_model)
     config = {**model.card.config, "ink": {"copies": 2}}
     save_model(a_model, model.network, dataclasses.replace(model.card, config=config))
@@ -126,12 +126,12 @@ def test_a_card_that_names_no_collection_kept_out_has_kept_none_out(a_model: Pat
     assert card.pen and card.pen.config["ink"]["without"] == ()
 
 
-def test_who_has_learned_from_no_ink_is_given_no_pen(ink_folder: Path) -> None:
+def test_a_model_that_learned_from_no_ink_cannot_have_a_pen_network(ink_folder: Path) -> None:
     with pytest.raises(AppError, match="'mnist-cnn' cannot have a pen network"):
         give_pen(find_model("mnist-cnn"), ink_folder, 0, lambda _: None, "")
 
 
-def test_who_was_taught_or_is_made_of_others_is_given_no_pen(a_model: Path, ink_folder: Path) -> None:
+def test_a_taught_model_or_an_ensemble_cannot_be_given_a_pen_network(a_model: Path, ink_folder: Path) -> None:
     model = load_model(a_model)
     save_model(a_model, model.network, dataclasses.replace(model.card, parent="ink-cnn"))
     with pytest.raises(AppError, match=r"'mine' was taught in a lesson, .* Teach its parent again"):
@@ -140,18 +140,18 @@ def test_who_was_taught_or_is_made_of_others_is_given_no_pen(a_model: Path, ink_
         give_pen(find_model("ensemble"), ink_folder, 0, lambda _: None, "")
 
 
-def test_a_file_in_the_way_is_found_before_anything_is_learned(a_model: Path, ink_folder: Path) -> None:
+def test_a_foreign_file_in_the_models_folder_is_found_before_training(a_model: Path, ink_folder: Path) -> None:
     (a_model / "notes.txt").write_text("mine")
     with pytest.raises(AppError, match="is not a model"):
         give_pen(a_model, ink_folder, 0, lambda _: pytest.fail("it learned"), "")
 
 
-def test_a_seed_that_is_none_is_refused() -> None:
+def test_a_negative_seed_is_refused() -> None:
     with pytest.raises(AppError, match="seed must be between 0 and 4294967295, not -1"):
         PenConfig(InkConfig(), seed=-1)
 
 
-def test_a_loss_that_is_no_number_ends_the_training(ink_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_loss_that_is_not_a_finite_number_ends_training(ink_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     nothing = torch.tensor(torch.nan, requires_grad=True)
     monkeypatch.setattr("torch.nn.functional.cross_entropy", lambda *_, **__: nothing)
     ink = load_ink(ink_folder)

@@ -48,7 +48,7 @@ def three_ones(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_lesson_teaches_its_drawings_and_says_what_else_has_changed(
+def test_a_lesson_teaches_its_drawings_and_hardly_costs_accuracy(
     three_ones: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     full_mnist()
@@ -64,7 +64,7 @@ def test_a_lesson_teaches_its_drawings_and_says_what_else_has_changed(
     assert load_model(find_model("taught")).card.temperature == parent.temperature
 
 
-def test_what_follows_the_pen_is_taught_too_and_goes_half_of_the_way(
+def test_a_lesson_also_teaches_the_pen_network_but_at_most_half_of_the_way(
     three_ones: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     full_mnist()
@@ -93,7 +93,7 @@ def test_what_follows_the_pen_is_taught_too_and_goes_half_of_the_way(
     assert read_drawing(load_recogniser("taught"), drawing).text == "1"
 
 
-def test_who_follows_no_pen_or_is_taught_what_no_pen_is_asked_about_is_taught_pictures_alone(
+def test_a_lesson_skips_the_pen_network_if_there_is_none_or_no_drawing_for_it(
     tiny_digits: Digits,
 ) -> None:
     one, of_six = Drawing.from_points(FLAGGED), Drawing.from_points([[[x, 0], [x, 100]] for x in range(6)])
@@ -103,18 +103,18 @@ def test_who_follows_no_pen_or_is_taught_what_no_pen_is_asked_about_is_taught_pi
         assert _taught_pen(teacher, ink, tiny_digits, lesson(teacher.card, 1), "") is None
 
 
-def test_a_model_of_the_lab_cannot_be_taught(a_toy: Path) -> None:
+def test_a_lab_model_cannot_be_taught(a_toy: Path) -> None:
     with pytest.raises(AppError, match="'toy' is only a graph: it answers, but cannot be taught"):
         lesson(load_card(a_toy), 1)
 
 
-def test_a_drawing_that_nobody_kept_cannot_be_taught(tmp_path: Path) -> None:
+def test_a_lesson_from_a_folder_without_drawings_is_refused(tmp_path: Path) -> None:
     with pytest.raises(AppError, match="holds no drawings"):
         run("teach", "mnist-cnn", "--name", "taught", "--ink", str(tmp_path))
 
 
 @pytest.mark.parametrize("drawings", [1, 2, 10, 500])
-def test_few_drawings_come_often_and_many_seldom(drawings: int) -> None:
+def test_a_lesson_has_at_most_30_copies_of_a_drawing_and_500_in_all(drawings: int) -> None:
     for name in ("mnist-cnn", "ink-cnn"):
         config = lesson(load_card(find_model(name)), drawings)
         assert config.ink and 1 <= config.ink.copies <= 30
@@ -124,7 +124,7 @@ def test_few_drawings_come_often_and_many_seldom(drawings: int) -> None:
         assert Request.from_json(from_disk) == asked
 
 
-def test_a_lesson_without_drawings_is_no_request() -> None:
+def test_a_request_with_ink_but_no_parent_model_is_refused() -> None:
     asked = Request("m", lesson(load_card(find_model("mnist-cnn")), 10), "", None)
     with pytest.raises(ValueError):
         Request.from_json(json.loads(json.dumps(asdict(asked))))
@@ -133,18 +133,18 @@ def test_a_lesson_without_drawings_is_no_request() -> None:
 @pytest.mark.parametrize(
     ("lost", "share"), [((3, 0, 0, 0), 1.0), ((4, 3, 0, 0), 0.6), ((40, 4, -5, 0), 0.3), ((40, 9, 4, 3), 0.15)]
 )
-def test_as_much_is_learned_as_costs_no_more_than_is_allowed(lost: tuple[int, ...], share: float) -> None:
+def test_a_lesson_takes_the_largest_share_that_costs_no_more_than_allowed(lost: tuple[int, ...], share: float) -> None:
     assert affordable_share(dict(zip(SHARES, lost, strict=True)).__getitem__, 5_000) == share
 
 
-def test_a_lesson_of_which_even_a_little_costs_too_much_is_not_kept() -> None:
+def test_a_lesson_whose_smallest_share_costs_too_much_is_not_kept() -> None:
     with pytest.raises(
         AppError, match=r"Even 15% of the way .* costs 4 of 5,000 .* may cost at most 3\. Nothing was kept"
     ):
         affordable_share(lambda share: 4, 5_000)
 
 
-def test_a_blend_lies_between_its_ends() -> None:
+def test_a_blend_of_two_networks_interpolates_their_weights() -> None:
     old, new = build("convnet"), build("convnet")
     half = blend(old, new, 0.5).state_dict()
     for name, start in old.state_dict().items():
@@ -153,7 +153,7 @@ def test_a_blend_lies_between_its_ends() -> None:
     assert all(torch.equal(start, blend(old, new, 0).state_dict()[name]) for name, start in old.state_dict().items())
 
 
-def test_what_was_mended_and_broken_is_counted_as_a_slow_loop_does() -> None:
+def test_mended_and_broken_digits_match_those_that_a_slow_loop_finds() -> None:
     random = np.random.default_rng(0)
     labels, before, after = (random.integers(0, 3, 50) for _ in range(3))
     found = _change("test", labels, before, after)
@@ -164,7 +164,7 @@ def test_what_was_mended_and_broken_is_counted_as_a_slow_loop_does() -> None:
     assert found.after - found.before == len(found.mended) - len(found.broken)
 
 
-def test_what_a_lesson_has_done_survives_the_disk() -> None:
+def test_the_results_of_a_lesson_survive_a_round_trip_through_json() -> None:
     taught = Taught("mnist-cnn", (7, 1), ("1", None), ("7", "1"), (Change("test", 10, 9, 8, (), (4,), (2,)),), 0.6)
     assert Taught.from_json(taught.to_json()) == taught
     assert taught.sentence.startswith("Of 2 drawings, it reads 2 right (0 before); of the test digits, 80.00% (90.00%")
@@ -177,6 +177,6 @@ def test_what_a_lesson_has_done_survives_the_disk() -> None:
             Taught.from_json(broken)
 
 
-def test_an_unknown_parent_is_named(three_ones: Path) -> None:
+def test_an_unknown_parent_model_is_named_in_the_error(three_ones: Path) -> None:
     with pytest.raises(AppError, match="No model named 'nobody'"):
         run("teach", "nobody", "--name", "taught", "--ink", str(three_ones))

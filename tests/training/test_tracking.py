@@ -180,7 +180,7 @@ def test_a_lesson_is_a_run_that_names_its_parent(
     check_curves(server, run, card)
 
 
-def test_a_model_of_the_lab_is_a_run_with_its_figures_and_its_graph(
+def test_a_lab_model_is_a_run_with_its_figures_and_its_graph(
     server: MlflowClient, validation: Digits, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("mnist_app.lab.measure.load_split", lambda split: validation[:1000])
@@ -202,7 +202,7 @@ def test_a_model_of_the_lab_is_a_run_with_its_figures_and_its_graph(
 
 
 @pytest.mark.parametrize(("end", "status"), [(AppError("no"), "FAILED"), (KeyboardInterrupt(), "KILLED")])
-def test_a_run_ends_as_its_training_does(
+def test_a_failed_or_interrupted_training_is_a_failed_or_killed_run(
     server: MlflowClient, tiny_splits: Digits, monkeypatch: pytest.MonkeyPatch, end: BaseException, status: str
 ) -> None:
     def train_until(*arguments: Any) -> Iterator[BatchReport | EpochReport]:
@@ -219,7 +219,7 @@ def test_a_run_ends_as_its_training_does(
     assert len(curve(server, run, "train_loss")) == 1
 
 
-def test_a_job_that_is_cancelled_is_a_killed_run(server: MlflowClient) -> None:
+def test_a_cancelled_job_is_a_killed_run(server: MlflowClient) -> None:
     """Its process is killed, so it cannot report this itself."""
     full_mnist()
     queue = Queue()
@@ -248,8 +248,8 @@ def measured_in(server: MlflowClient, name: str) -> bool:
 # When MLflow cannot be reached
 
 
-def test_without_an_address_nothing_of_mlflow_is_imported_and_nobody_is_told() -> None:
-    """In an interpreter of its own, as this one has imported MLflow for the tests."""
+def test_without_a_server_address_mlflow_is_not_imported_nor_a_recorder_started() -> None:
+    """Runs in its own interpreter, because this one has imported MLflow for the tests."""
     script = """
         import subprocess, sys
         import numpy as np
@@ -272,12 +272,12 @@ def test_without_an_address_nothing_of_mlflow_is_imported_and_nobody_is_told() -
     assert done.stdout.splitlines()[-1] == "imported:"
 
 
-def test_without_mlflow_the_way_out_is_told_before_the_training(
+def test_a_missing_mlflow_package_is_reported_before_training_begins(
     tiny_splits: Digits, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv(SERVER, NOBODY)
     monkeypatch.setitem(sys.modules, "mlflow", None)  # as if it were not installed
-    monkeypatch.setattr(subprocess, "Popen", Mock(side_effect=AssertionError("it tried all the same")))
+    monkeypatch.setattr(subprocess, "Popen", Mock(side_effect=AssertionError("it started a recorder anyway")))
     said: list[str] = []
 
     def train_then(*arguments: Any) -> Iterator[BatchReport | EpochReport]:
@@ -292,10 +292,10 @@ def test_without_mlflow_the_way_out_is_told_before_the_training(
 
 
 @pytest.mark.parametrize("is_mute", [False, True])
-def test_a_server_that_does_not_answer_costs_a_sentence_and_not_the_model(
+def test_a_server_that_does_not_answer_is_reported_and_the_model_kept(
     tiny_splits: Digits, monkeypatch: pytest.MonkeyPatch, is_mute: bool
 ) -> None:
-    """Either nothing listens at the address, or the server never answers. A job reports that to all."""
+    """Either nothing listens at the address, or the server never answers. The job's result says so."""
     with socket.create_server(("127.0.0.1", 0)) as mute:
         monkeypatch.setenv(SERVER, f"http://127.0.0.1:{mute.getsockname()[1]}" if is_mute else NOBODY)
         if is_mute:  # so that it takes one second instead of 90
@@ -309,7 +309,7 @@ def test_a_server_that_does_not_answer_costs_a_sentence_and_not_the_model(
     assert load_card(jobs.made_in(Path(os.environ["MNIST_APP_HOME"]), request)).curves
 
 
-def test_what_mlflow_refuses_is_told_in_its_words_without_the_password(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_mlflow_error_is_quoted_without_the_password(monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[str] = []
     monkeypatch.setenv(SERVER, "ftp://anna:secret@127.0.0.1")
     with tracked("mine", "train", {}, told.append):
@@ -322,7 +322,7 @@ def test_what_mlflow_refuses_is_told_in_its_words_without_the_password(monkeypat
     assert "secret" not in said
 
 
-def test_a_recorder_that_never_ends_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_recorder_that_does_not_end_is_killed_and_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[str] = []
     with socket.create_server(("127.0.0.1", 0)) as mute:
         monkeypatch.setenv(SERVER, f"http://127.0.0.1:{mute.getsockname()[1]}")
@@ -333,7 +333,7 @@ def test_a_recorder_that_never_ends_is_ended(monkeypatch: pytest.MonkeyPatch) ->
     assert told == [NO_ANSWER]
 
 
-def test_who_trains_does_not_wait_for_a_server_that_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_training_does_not_wait_for_a_slow_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tracking, "LONGEST", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as mute:
         monkeypatch.setenv(SERVER, f"http://127.0.0.1:{mute.getsockname()[1]}")
@@ -342,11 +342,11 @@ def test_who_trains_does_not_wait_for_a_server_that_is_slow(monkeypatch: pytest.
             for _ in range(5_000):  # reports, far more than a pipe holds
                 run.measured(dict.fromkeys(CURVES, 0.5))
             waited = time.monotonic() - began
-    assert waited < 20, "only as long as importing MLflow takes, not until it gives up"
+    assert waited < 20, "only while MLflow is imported, not until the recorder gives up"
 
 
-def test_nobody_but_the_server_is_asked_for_anything(server: MlflowClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A proxy stands for the rest of the world; MLflow would report each run to its makers."""
+def test_tracking_contacts_nobody_but_the_mlflow_server(server: MlflowClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy stands for the rest of the world; by default, MLflow would report each run to its makers."""
     for name in ("CI", "PYTEST_CURRENT_TEST"):  # with these set, it would not report
         monkeypatch.delenv(name, raising=False)
     with socket.create_server(("127.0.0.1", 0)) as proxy:

@@ -60,29 +60,29 @@ def weights(network: nn.Module) -> Tensor:
         ("attack_levels", 128),
     ],
 )
-def test_nonsense_is_refused_with_its_limits(field: str, value: float) -> None:
+def test_a_setting_outside_its_limits_is_refused_naming_them(field: str, value: float) -> None:
     with pytest.raises(AppError, match=rf"{field} must be between \S+ and \S+, not {value}"):
         quick(**{field: value})
 
 
-def test_half_a_level_is_no_number_of_levels() -> None:
+def test_a_fractional_number_of_attack_levels_is_refused() -> None:
     with pytest.raises(AppError, match=r"attack_levels must be a whole number, not 0\.5"):
         quick(attack_levels=0.5)
 
 
-def test_an_unknown_architecture_is_refused_with_those_there_are() -> None:
+def test_an_unknown_architecture_is_refused_naming_the_available_ones() -> None:
     with pytest.raises(AppError, match=r"No architecture 'mlp'\. Available: convnet"):
         TrainConfig(architecture="mlp")
 
 
-def test_the_same_seed_gives_the_same_weights_and_another_seed_others(tiny_digits: Digits) -> None:
+def test_the_same_seed_gives_the_same_weights_and_another_seed_different_ones(tiny_digits: Digits) -> None:
     config = quick(augmentation=Augmentation())
     once, again = weights(trained(config, tiny_digits)), weights(trained(config, tiny_digits))
     assert torch.equal(once, again)
     assert not torch.allclose(once, weights(trained(quick(augmentation=Augmentation(), seed=1), tiny_digits)))
 
 
-def test_fresh_weights_depend_on_the_seed_alone_and_leave_other_random_numbers_be() -> None:
+def test_fresh_weights_depend_only_on_the_seed_and_leave_the_generator_alone() -> None:
     torch.manual_seed(1)
     first, expected = fresh_network(quick(seed=7)), torch.rand(1)
     torch.manual_seed(1)
@@ -90,15 +90,15 @@ def test_fresh_weights_depend_on_the_seed_alone_and_leave_other_random_numbers_b
     assert torch.equal(weights(first), weights(fresh_network(quick(seed=7))))
 
 
-def test_a_training_without_attacks_draws_no_luck_for_them(tiny_digits: Digits) -> None:
-    """Older cards' commands still make the same weights; attacks lead to others, which are the same each time."""
+def test_training_with_attacks_is_reproducible_and_differs_from_without(tiny_digits: Digits) -> None:
+    """The attacks start at random, but from the same seed."""
     plain, attacked = quick(), quick(attack_levels=32)
     once, again = weights(trained(attacked, tiny_digits)), weights(trained(attacked, tiny_digits))
     assert torch.equal(once, again)
     assert not torch.allclose(once, weights(trained(plain, tiny_digits)))
 
 
-def test_sgd_is_nesterovs_with_its_momentum_and_decay() -> None:
+def test_sgd_uses_nesterov_momentum_and_weight_decay() -> None:
     """Compares three steps on one batch with the formula of Sutskever et al. in PyTorch's form, in NumPy."""
     weight = nn.Parameter(torch.tensor([1.0, -2.0]))
     step = OPTIMISERS["sgd"](iter([weight]), 0.1, 0.01)
@@ -139,7 +139,7 @@ def noted_rates(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 @pytest.mark.parametrize("schedule", ["constant", "one-cycle"])
-def test_a_constant_rate_stays_and_one_cycle_rises_to_it_and_falls(
+def test_a_constant_learning_rate_stays_and_a_one_cycle_rate_rises_and_falls(
     schedule: str, noted_rates: list[float], tiny_digits: Digits
 ) -> None:
     config = quick(epochs=20, schedule=schedule, learning_rate=0.02, optimiser="sgd")
@@ -154,17 +154,17 @@ def test_a_constant_rate_stays_and_one_cycle_rises_to_it_and_falls(
     assert noted_rates == sorted(noted_rates[:top]) + sorted(noted_rates[top:], reverse=True)
 
 
-def test_an_unknown_schedule_is_refused_with_those_there_are() -> None:
+def test_an_unknown_schedule_is_refused_naming_the_available_ones() -> None:
     with pytest.raises(AppError, match=r"No schedule 'sawtooth'\. Available: one-cycle, constant\."):
         TrainConfig(schedule="sawtooth")
 
 
-def test_an_unknown_device_is_refused_with_those_there_are() -> None:
+def test_an_unknown_device_is_refused_naming_the_available_ones() -> None:
     with pytest.raises(AppError, match=r"No device 'abacus'\. Available: cpu, cuda\."):
         TrainConfig(device="abacus")
 
 
-def test_that_there_is_no_graphics_card_is_said_before_any_work(
+def test_a_missing_graphics_card_is_reported_before_training_begins(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
@@ -173,8 +173,8 @@ def test_that_there_is_no_graphics_card_is_said_before_any_work(
         train_model(tmp_path / "model", quick(device="cuda"), lambda report, network: None, "a command")
 
 
-@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # Python 3.12, about any fork beside threads
-def test_each_epoch_has_ink_of_its_own_and_workers_change_nothing(
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # Python 3.12, at any fork with threads
+def test_each_epoch_has_freshly_painted_ink_and_workers_change_nothing(
     tiny_digits: Digits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawings = tuple(Drawing.from_points(strokes) for strokes in (ZERO, ONE, SEVEN))
@@ -199,12 +199,12 @@ def test_each_epoch_has_ink_of_its_own_and_workers_change_nothing(
     assert [pictures for _, pictures in painted[:3]] == [pictures for _, pictures in painted[3:]]
 
 
-def test_an_unknown_precision_is_refused_with_those_there_are() -> None:
+def test_an_unknown_precision_is_refused_naming_the_available_ones() -> None:
     with pytest.raises(AppError, match=r"No precision 'float8'\. Available: float32, bfloat16\."):
         TrainConfig(precision="float8")
 
 
-def test_16_bits_learn_nearly_the_same_and_leave_whole_numbers(tiny_digits: Digits) -> None:
+def test_bfloat16_learns_nearly_the_same_and_leaves_float32_weights(tiny_digits: Digits) -> None:
     learned = {}
     for precision in ("float32", "bfloat16"):
         network = fresh_network(quick())
@@ -229,7 +229,7 @@ def test_reports_come_in_order(tiny_digits: Digits) -> None:
     assert reports[2].train_loss == pytest.approx((reports[0].loss + reports[1].loss) / 2)  # type: ignore[union-attr]
 
 
-def test_what_was_measured_is_what_is_left_in_the_network(tiny_digits: Digits) -> None:
+def test_an_epoch_report_measures_the_weights_the_network_then_holds(tiny_digits: Digits) -> None:
     network = fresh_network(quick(epochs=3))
     labels = torch.from_numpy(tiny_digits.labels)
     for report in train(network, quick(epochs=3), tiny_digits, tiny_digits):
@@ -239,7 +239,7 @@ def test_what_was_measured_is_what_is_left_in_the_network(tiny_digits: Digits) -
             assert (logits.argmax(dim=1) == labels).float().mean() == report.validation_accuracy
 
 
-def test_what_is_left_is_an_average_and_not_the_last_step(tiny_digits: Digits) -> None:
+def test_a_trained_network_holds_averaged_weights_not_those_of_the_last_step(tiny_digits: Digits) -> None:
     network, config = fresh_network(quick()), quick(average=0.9)
     steps = []
     for report in train(network, config, tiny_digits, tiny_digits):
@@ -253,7 +253,7 @@ def test_what_is_left_is_an_average_and_not_the_last_step(tiny_digits: Digits) -
     torch.testing.assert_close(network.get_parameter("classifier.weight"), average)
 
 
-def test_who_stops_asking_stops_the_training(tiny_digits: Digits) -> None:
+def test_closing_the_iterator_of_reports_stops_the_training(tiny_digits: Digits) -> None:
     network = fresh_network(quick())
     reports = train(network, quick(), tiny_digits, tiny_digits)
     next(reports)
@@ -264,7 +264,7 @@ def test_who_stops_asking_stops_the_training(tiny_digits: Digits) -> None:
 
 
 @pytest.mark.parametrize("steps", range(1, 7))
-def test_any_number_of_steps_is_enough_to_train(steps: int, tiny_digits: Digits) -> None:
+def test_a_training_of_only_a_few_steps_completes(steps: int, tiny_digits: Digits) -> None:
     reports = train(fresh_network(quick()), quick(epochs=steps, batch_size=64), tiny_digits, tiny_digits)
     assert sum(isinstance(report, BatchReport) for report in reports) == steps
 
@@ -274,7 +274,7 @@ def test_fewer_digits_than_a_batch_are_one_batch(tiny_digits: Digits) -> None:
     assert len(reports) == 2
 
 
-def test_the_digits_themselves_are_left_alone(tiny_digits: Digits) -> None:
+def test_training_does_not_change_the_pictures(tiny_digits: Digits) -> None:
     before = tiny_digits.images.copy()
     trained(quick(epochs=1, augmentation=Augmentation()), tiny_digits)
     np.testing.assert_array_equal(tiny_digits.images, before)
@@ -287,7 +287,7 @@ def test_logits_do_not_depend_on_how_pictures_are_batched(tiny_digits: Digits) -
     )
 
 
-def test_the_preset_of_ten_seconds_reaches_99_percent_on_test() -> None:
+def test_the_quick_preset_reaches_99_percent_on_test() -> None:
     full_mnist()
     config = PRESETS["quick"].config
     network, test = fresh_network(config), load_split("test")

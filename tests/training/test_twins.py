@@ -30,7 +30,7 @@ def ink_folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_twin_is_asked_for_what_it_has_not_seen_alone(twin: Model, ink_folder: Path) -> None:
+def test_a_twin_reads_only_the_collection_it_never_saw(twin: Model, ink_folder: Path) -> None:
     answers = unseen_ink([twin], ink_folder)
     assert list(answers) == ["held"]
     both = answers["held"].both
@@ -39,7 +39,7 @@ def test_a_twin_is_asked_for_what_it_has_not_seen_alone(twin: Model, ink_folder:
     assert not np.allclose(both.logits, answers["held"].pictures.logits)
 
 
-def test_of_a_twin_without_a_pen_pictures_are_all_there_is(twin: Model, ink_folder: Path) -> None:
+def test_twins_without_a_pen_network_cannot_calibrate_a_model_that_has_one(twin: Model, ink_folder: Path) -> None:
     blind = Model(twin.network, replace(twin.card, pen=None))
     answers = unseen_ink([blind], ink_folder)
     assert answers["held"].both is None
@@ -47,24 +47,24 @@ def test_of_a_twin_without_a_pen_pictures_are_all_there_is(twin: Model, ink_fold
         calibrated(twin.card, answers["held"].pictures, answers)
 
 
-def test_a_model_that_has_seen_all_is_no_twin(ink_folder: Path) -> None:
+def test_a_model_trained_on_every_collection_is_refused_as_a_twin(ink_folder: Path) -> None:
     with pytest.raises(AppError, match="'ink-cnn' is not a twin"):
         unseen_ink([load_model(find_model("ink-cnn"))], ink_folder)
 
 
-def test_a_twin_whose_collection_is_missing_is_told_which(twin: Model, ink_folder: Path) -> None:
+def test_a_twins_missing_collection_is_named_in_the_error(twin: Model, ink_folder: Path) -> None:
     next(ink_folder.glob("held.*")).unlink()
     with pytest.raises(InkFileError, match="There is no collection 'held'"):
         unseen_ink([twin], ink_folder)
 
 
-def test_doubts_come_from_the_eleventh_logit(twin: Model) -> None:
+def test_a_twins_answers_are_ten_logits_and_a_doubt_between_0_and_1(twin: Model) -> None:
     answers = answers_of(twin, Digits(np.zeros((2, 28, 28), np.uint8), np.array([0, 1])))
     assert answers.logits.shape == (2, 10)
     assert ((answers.doubts >= 0) & (answers.doubts <= 1)).all()
 
 
-def test_the_card_says_what_was_fitted_and_measured(twin: Model) -> None:
+def test_a_calibrated_card_says_what_was_fitted_and_measured(twin: Model) -> None:
     random = np.random.default_rng(0)
     labels = random.integers(10, size=4000)
     logits = 20 * np.eye(10)[labels] + random.normal(0, 4, (4000, 10))
@@ -85,7 +85,7 @@ def test_the_card_says_what_was_fitted_and_measured(twin: Model) -> None:
     assert blind.metrics["ink, unseen"]["accuracy"] == answers.accuracy
 
 
-def test_without_ink_validation_alone_decides_and_nothing_is_refused(twin: Model) -> None:
+def test_without_unseen_ink_only_a_temperature_is_fitted_on_validation(twin: Model) -> None:
     random = np.random.default_rng(0)
     logits = np.log(random.dirichlet(np.ones(10), 4000))
     labels = np.array([random.choice(10, p=np.exp(row)) for row in logits])  # with the probabilities of the logits

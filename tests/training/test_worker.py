@@ -54,7 +54,9 @@ def measurements(epochs: int, checks: int) -> Iterator[EpochReport]:
     return (measured((number + 1) / checks) for number in range(epochs * checks))
 
 
-def test_its_pace_and_the_time_left_are_the_clocks(tmp_path: Path, clock: list[float], network: nn.Module) -> None:
+def test_pace_and_time_left_do_not_count_the_slow_first_batch(
+    tmp_path: Path, clock: list[float], network: nn.Module
+) -> None:
     """The pace counts from the end of the first batch, which takes longer than the others."""
     writing = reporter(tmp_path)
     for batch in range(1, 12):
@@ -67,7 +69,7 @@ def test_its_pace_and_the_time_left_are_the_clocks(tmp_path: Path, clock: list[f
     assert status.doing == "Learning"
 
 
-def test_after_the_last_batch_it_measures_and_no_time_is_left(
+def test_after_its_last_batch_a_job_is_measuring_with_no_time_left(
     tmp_path: Path, clock: list[float], network: nn.Module
 ) -> None:
     writing = reporter(tmp_path, epochs=1)
@@ -94,7 +96,7 @@ def test_the_loss_curve_is_thinned_by_averaging(
 
 
 @pytest.mark.parametrize(("epochs", "checks"), [(1, 8), (13, 1), (100, 8), (1000, 1)])
-def test_of_a_long_training_few_reports_and_fewer_snapshots_are_kept(
+def test_a_long_training_keeps_few_reports_and_fewer_snapshots(
     tmp_path: Path, network: nn.Module, epochs: int, checks: int
 ) -> None:
     writing = reporter(tmp_path, epochs)
@@ -116,7 +118,7 @@ def test_of_a_long_training_few_reports_and_fewer_snapshots_are_kept(
     assert (tmp_path / jobs.STATUS).stat().st_size < 32_000
 
 
-def test_a_snapshot_that_the_disk_refuses_is_not_listed_and_leaves_nothing(
+def test_a_snapshot_that_cannot_be_written_is_not_listed_and_leaves_no_file(
     tmp_path: Path, network: nn.Module, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     writing = reporter(tmp_path)
@@ -136,7 +138,7 @@ def test_a_snapshot_that_the_disk_refuses_is_not_listed_and_leaves_nothing(
     assert len(list((tmp_path / "snapshots").iterdir())) == 2
 
 
-def test_nothing_is_written_over_the_last_word(
+def test_no_later_report_overwrites_the_final_status(
     tmp_path: Path, network: nn.Module, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The server ends while a report is being written slowly, so that the report would be written last."""
@@ -163,7 +165,7 @@ def test_nothing_is_written_over_the_last_word(
     assert status_in(tmp_path) == last
 
 
-def test_the_first_of_two_last_words_stands(tmp_path: Path) -> None:
+def test_the_first_of_two_final_statuses_stands(tmp_path: Path) -> None:
     writing = reporter(tmp_path)
     assert writing.end(LEARNED, "99.12% of the test digits are read right.")
     assert not writing.end(FAILED, jobs.SERVER_GONE)

@@ -1,4 +1,4 @@
-"""The visitor of the pages in tests without a browser."""
+"""Fixtures for tests of the pages without a browser."""
 
 from collections.abc import Iterator
 from functools import cache

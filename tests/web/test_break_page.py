@@ -1,4 +1,4 @@
-"""The page Break it on purpose."""
+"""The Break it page."""
 
 import re
 from dataclasses import replace
@@ -60,7 +60,7 @@ def test_every_distortion_is_shown_over_its_whole_range_for_two_models() -> None
         assert data["labels"][data["at"]] == f"{distortion.none:g}{distortion.unit}"
 
 
-def test_of_a_drawing_the_strokes_are_shaken() -> None:
+def test_jitter_shakes_the_strokes_of_a_drawing() -> None:
     at = open_page("break_it")
     at.session_state["pad"] = canvas.Pad(latest=ink(SEVEN))
     at.run()
@@ -72,8 +72,8 @@ def test_of_a_drawing_the_strokes_are_shaken() -> None:
     assert np.allclose(plot["probabilities"][20], read.probabilities, atol=1e-3)
 
 
-def test_the_curves_are_what_the_model_reads() -> None:
-    """Compares with a loop over the pictures, one at a time."""
+def test_the_curves_show_what_the_model_reads() -> None:
+    """Compare with a loop that reads the pictures one at a time."""
     at = open_page("break_it")
     at.session_state["pad"] = canvas.Pad(latest=ink(SEVEN))
     at.run()
@@ -85,7 +85,7 @@ def test_the_curves_are_what_the_model_reads() -> None:
         assert np.allclose(plot["probabilities"][frame], read.probabilities, atol=1e-3)
 
 
-def test_a_drawing_is_broken_by_its_look_alone_and_that_is_said() -> None:
+def test_a_caption_says_that_only_the_picture_of_a_drawing_is_read() -> None:
     at = open_page("break_it")
     at.session_state["pad"] = canvas.Pad(latest=ink(SEVEN))
     said = "only the picture of your drawing"
@@ -102,7 +102,7 @@ def test_an_attack_says_how_far_it_went_and_what_was_read() -> None:
     assert "no pixel changed by more than 0 of" in html_of(at)
 
 
-def test_a_five_is_made_a_three() -> None:
+def test_an_attack_turns_a_five_into_a_three() -> None:
     at = opened("Attack it")
     at.slider(BREAK_LEVELS).set_value(48)
     at.selectbox(BREAK_TARGET).set_value(3).run()
@@ -111,14 +111,14 @@ def test_a_five_is_made_a_three() -> None:
     assert "levels it reads a 3" in html_of(at)
 
 
-def test_a_target_that_is_what_the_digit_shows_by_now_is_given_up() -> None:
+def test_the_target_is_reset_when_the_chosen_picture_shows_that_digit() -> None:
     at = opened("Attack it")
     at.selectbox(BREAK_TARGET).set_value(3).run()
     assert not at.selectbox(BREAK_DIGIT).set_value(3).run().exception
     assert at.selectbox(BREAK_TARGET).value == ANYTHING
 
 
-def test_a_model_that_misreads_the_digit_is_led_away_from_what_it_reads() -> None:
+def test_an_attack_on_a_misread_digit_leads_away_from_the_misreading() -> None:
     model, digits = load_recogniser(ROBUST_MODEL), load_split("validation")
     read = recognise(model, digits.images)
     misread = [at for at, label in enumerate(digits.labels) if read[at].digit != label]
@@ -130,12 +130,12 @@ def test_a_model_that_misreads_the_digit_is_led_away_from_what_it_reads() -> Non
     assert recognise(model, changed[1])[0].digit == label
 
 
-def test_no_certainty_is_claimed_along_the_curves() -> None:
+def test_the_words_of_a_curve_never_round_up_to_100_percent() -> None:
     words = Plot.of("", [Prediction((share, 1 - share, *[0.0] * 8), "") for share in (0.9951, 0.9949, 1.0)]).words
     assert words == ["0, >99%", "0, 99%", "0, 100%"]
 
 
-def test_many_digits_are_attacked_once_for_everybody(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_share_still_read_right_under_attack_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shared, "ATTACKED", 20)
     at = opened("Attack it")
     at.multiselect[0].set_value(["mnist-cnn"])
@@ -149,7 +149,7 @@ def test_many_digits_are_attacked_once_for_everybody(monkeypatch: pytest.MonkeyP
     shared._under_attack.clear()
 
 
-def test_the_model_that_learned_under_attack_is_the_second_at_first() -> None:
+def test_two_models_are_preselected_the_one_in_use_first() -> None:
     at = opened("Attack it")
     assert at.multiselect[0].value == [DEFAULT_MODEL, ROBUST_MODEL]
     at = open_page("break_it")
@@ -157,14 +157,14 @@ def test_the_model_that_learned_under_attack_is_the_second_at_first() -> None:
     assert at.run().multiselect[0].value == [ROBUST_MODEL, DEFAULT_MODEL]
 
 
-def test_one_model_or_none_is_enough() -> None:
+def test_with_no_model_chosen_the_model_in_use_is_shown() -> None:
     at = opened()
     at.multiselect[0].set_value([]).run()
     assert len(component(at, "break_curves")["plots"]) == 1
     assert "No model is chosen, so ink-cnn, the model you use, is shown." in [caption.value for caption in at.caption]
 
 
-def test_a_model_is_called_what_people_call_it() -> None:
+def test_a_model_is_shown_by_its_title() -> None:
     model = load_model(find_model("mnist-cnn"))
     save_model(user_models_folder() / "network-2", model.network, replace(model.card, name="network-2"))
     label("network-2", "Моя сеть", "")
@@ -174,7 +174,7 @@ def test_a_model_is_called_what_people_call_it() -> None:
     assert "Моя сеть" in at.multiselect[0].options and "network-2" not in html_of(at)
 
 
-def test_a_change_is_shown_as_strong_as_can_be() -> None:
+def test_a_perturbation_is_shown_at_full_contrast() -> None:
     moved = np.zeros((28, 28), np.int64)
     moved[0, :2] = 8, -8
     assert perturbation(moved)[0, :3].tolist() == [255, 1, 128]

@@ -1,4 +1,4 @@
-"""The Explore page: it shows the same as an independent count, and its parts lead to each other."""
+"""The Explore page: its numbers equal an independent count, and its parts work together."""
 
 import base64
 import io
@@ -77,7 +77,7 @@ def described(at: AppTest) -> str:
 
 @pytest.fixture(scope="module")
 def read(said_of_validation: Callable[[str], np.ndarray]) -> np.ndarray:
-    """What the shipped model reads in the validation split, computed in another way."""
+    """What the shipped model reads in the validation split, computed without the page."""
     return said_of_validation(DEFAULT_MODEL)[:, :10].argmax(axis=1)
 
 
@@ -102,7 +102,7 @@ def test_the_numbers_equal_an_independent_count(no_mnist: None, validation: Digi
         assert f"</span>{support[n]:,}</td>" in row
 
 
-def test_on_a_fresh_machine_the_sample_is_shown_and_said_to_be_that(no_mnist: None, read: np.ndarray) -> None:
+def test_a_fresh_machine_shows_the_sample_and_says_so(no_mnist: None, read: np.ndarray) -> None:
     at = explore()
     assert at.info[0].value.startswith("Only the sample that comes with the app is here: the 5,000 digits")
     assert described(at) == "5,000 digits"
@@ -110,13 +110,13 @@ def test_on_a_fresh_machine_the_sample_is_shown_and_said_to_be_that(no_mnist: No
     assert component(at, "gallery")["html"].count('class="tile wrong"') == wrong
 
 
-def test_a_split_that_is_not_here_is_replaced(no_mnist: None) -> None:
+def test_a_missing_split_is_replaced_by_the_sample(no_mnist: None) -> None:
     at = explore(split="test")
     assert not at.exception
     assert "validation digits" in html_of(at)
 
 
-def test_an_address_decides_what_is_shown(no_mnist: None, validation: Digits, read: np.ndarray) -> None:
+def test_the_address_sets_the_view_and_follows_it(no_mnist: None, validation: Digits, read: np.ndarray) -> None:
     wrong = validation.labels != read
     at = explore(verdict="wrong", order="loss")
     assert described(at) == f"{int(wrong.sum())} digits misread"
@@ -128,14 +128,14 @@ def test_an_address_decides_what_is_shown(no_mnist: None, validation: Digits, re
     assert tiles == np.flatnonzero(wrong).tolist()
 
 
-def test_nonsense_in_an_address_is_one_sentence(no_mnist: None) -> None:
+def test_an_invalid_part_of_an_address_is_named_and_ignored(no_mnist: None) -> None:
     at = explore(label="12", read="3")
     assert not at.exception
     assert "(label)" in at.warning[0].value.replace("\\", "")
     assert described(at).endswith("digits read as threes")
 
 
-def test_what_an_address_asks_in_vain_is_said_until_something_is_pressed(
+def test_an_invalid_part_of_an_address_is_reported_until_the_next_press(
     no_mnist: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
@@ -149,7 +149,7 @@ def test_what_an_address_asks_in_vain_is_said_until_something_is_pressed(
     assert not at.warning
 
 
-def test_a_model_that_is_not_there_is_one_sentence(no_mnist: None) -> None:
+def test_an_unknown_model_is_reported(no_mnist: None) -> None:
     at = explore(model="nobody")
     assert not at.exception
     assert at.warning[0].value.startswith("No model named 'nobody'")
@@ -163,7 +163,7 @@ def test_an_empty_result_says_how_to_widen_it(no_mnist: None) -> None:
     assert described(at) == "5,000 digits"
 
 
-def test_filters_lead_to_each_other(no_mnist: None, validation: Digits, read: np.ndarray) -> None:
+def test_filters_combine_and_are_described(no_mnist: None, validation: Digits, read: np.ndarray) -> None:
     at = explore()
     at.selectbox("explore_label").select("5").run()
     at.selectbox("explore_verdict").select("right").run()
@@ -172,7 +172,7 @@ def test_filters_lead_to_each_other(no_mnist: None, validation: Digits, read: np
     assert "at most 50% confidence" in described(at)
 
 
-def test_pages_turn(no_mnist: None) -> None:
+def test_the_gallery_turns_to_the_next_page(no_mnist: None) -> None:
     at = explore(order="index")
     first = component(at, "gallery")["html"]
     assert at.button("page_left").disabled
@@ -183,7 +183,7 @@ def test_pages_turn(no_mnist: None) -> None:
     assert not at.button("page_left").disabled
 
 
-def test_an_opened_picture_tells_all_and_steps(no_mnist: None, validation: Digits) -> None:
+def test_an_opened_picture_shows_its_details_and_steps_both_ways(no_mnist: None, validation: Digits) -> None:
     at = explore(order="index", open="7", panel="picture")
     assert "Picture 7 of the validation split" in html_of(at)
     assert html_of(at).count('class="bar') >= 10
@@ -195,13 +195,13 @@ def test_an_opened_picture_tells_all_and_steps(no_mnist: None, validation: Digit
     assert "Picture 6 of the validation split" in html_of(at)
 
 
-def test_a_picture_that_is_not_there_is_not_opened(no_mnist: None) -> None:
+def test_a_picture_number_beyond_the_split_opens_nothing(no_mnist: None) -> None:
     at = explore(open="5000", panel="picture")
     assert not at.exception
     assert "of the validation split" not in html_of(at)
 
 
-def test_what_would_be_refused_says_so_though_it_counts(
+def test_a_picture_that_would_be_refused_says_so_and_how_it_counts(
     no_mnist: None, said_of_validation: Callable[[str], np.ndarray]
 ) -> None:
     logits = said_of_validation(DEFAULT_MODEL).astype(np.float64)
@@ -217,7 +217,7 @@ def test_what_would_be_refused_says_so_though_it_counts(
     assert "not a digit" not in html_of(at)
 
 
-def test_a_picture_is_taken_to_draw_and_read_there(no_mnist: None, validation: Digits) -> None:
+def test_a_picture_can_be_taken_to_the_draw_page_and_is_read_there(no_mnist: None, validation: Digits) -> None:
     at = explore(order="index", open="3600", panel="picture")
     at.button("take").click().run()
     there = open_page("draw")
@@ -229,7 +229,7 @@ def test_a_picture_is_taken_to_draw_and_read_there(no_mnist: None, validation: D
     assert '<p class="digit" style="--length:1">?</p>' in html_of(there)
 
 
-def test_a_drawing_falls_on_the_map_amid_its_likes(no_mnist: None, validation: Digits) -> None:
+def test_a_drawing_lands_on_the_map_among_pictures_of_its_digit(no_mnist: None, validation: Digits) -> None:
     at = open_page("explore")
     at.query_params["panel"] = "map"
     at.session_state["pad"] = canvas.Pad(latest=ink(SEVEN))
@@ -251,7 +251,7 @@ def test_the_map_holds_every_picture(no_mnist: None, method: str) -> None:
     assert np.array_equal(np.frombuffer(base64.b64decode(data["labels"]), np.uint8), load_split("validation").labels)
 
 
-def test_an_area_of_the_map_fills_the_gallery(no_mnist: None) -> None:
+def test_an_area_marked_on_the_map_is_described_above_the_gallery(no_mnist: None) -> None:
     everything = "tsne_0.0_1000.0_1000.1000_0.1000"
     assert described(explore(area=everything)) == "5,000 digits inside the area marked on the map"
     corner = described(explore(area="tsne_0.0_1.0_1.1_0.1"))
@@ -267,14 +267,14 @@ def no_maps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mnist_app.explore.disk_cache.SHIPPED_WEIGHTS", tmp_path / "shipped")
 
 
-def test_an_area_of_a_map_that_is_not_here_is_left_out_and_said_so(no_mnist: None, no_maps: None) -> None:
+def test_an_area_of_a_missing_map_is_ignored_and_reported(no_mnist: None, no_maps: None) -> None:
     at = explore(area="tsne_0.0_1.0_1.1_0.1")
     assert described(at) == "5,000 digits"
     assert any("a map that is not here" in info.value for info in at.info)
     assert "area" not in at.query_params
 
 
-def test_a_number_has_no_place_on_the_map(no_mnist: None) -> None:
+def test_a_drawing_of_a_number_is_not_placed_on_the_map(no_mnist: None) -> None:
     at = open_page("explore")
     at.query_params["panel"] = "map"
     at.session_state["pad"] = canvas.Pad(latest=ink([*small(ONE, 40), *small(SEVEN, 160)]))
@@ -285,7 +285,7 @@ def test_a_number_has_no_place_on_the_map(no_mnist: None) -> None:
     assert component(at, "digit_map")["drawn"] is None
 
 
-def test_a_map_nobody_has_is_offered_and_pca_shown_meanwhile(no_mnist: None, own_home: Path) -> None:
+def test_a_missing_tsne_map_is_offered_and_pca_is_shown_meanwhile(no_mnist: None, own_home: Path) -> None:
     (own_home / "models").mkdir(parents=True)
     shutil.copytree(find_model(DEFAULT_MODEL), own_home / "models" / "mine")
     path = own_home / "models" / "mine" / "model.safetensors"
@@ -306,7 +306,7 @@ class EndlessLayout:
     share, problem, is_running = 0.5, None, True
 
     def __init__(self, model: str, split: str) -> None:
-        time.sleep(0.05)  # a process takes as long to start, and others may ask meanwhile
+        time.sleep(0.05)  # starting a process takes as long, and others may ask meanwhile
         self.begun.append((model, split))
 
 
@@ -320,7 +320,7 @@ def begun(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, str]]]:
     shared.layouts.clear()
 
 
-def test_one_map_is_laid_out_at_a_time_whoever_asks(begun: list[tuple[str, str]]) -> None:
+def test_only_one_map_is_computed_at_a_time_however_many_ask(begun: list[tuple[str, str]]) -> None:
     asked = [(model, split) for model in ("ink-cnn", "mnist-cnn") for split in ("validation", "test")] * 3
     with ThreadPoolExecutor(len(asked)) as visitors:
         list(visitors.map(lambda each: shared.lay_out(*each), asked))
@@ -330,7 +330,7 @@ def test_one_map_is_laid_out_at_a_time_whoever_asks(begun: list[tuple[str, str]]
     assert begun[1:] == [("mnist-cnn", "train")]
 
 
-def test_who_comes_second_is_told_whose_map_is_being_laid_out(
+def test_a_second_visitor_is_told_which_map_is_being_computed(
     no_mnist: None, no_maps: None, begun: list[tuple[str, str]]
 ) -> None:
     shared.lay_out("mnist-cnn", "test")
@@ -339,7 +339,7 @@ def test_who_comes_second_is_told_whose_map_is_being_laid_out(
     assert "lay_out" not in [button.key for button in at.button]
 
 
-def test_visitors_wait_for_one_computation(no_mnist: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_visitors_share_one_computation(no_mnist: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "empty").mkdir()
     monkeypatch.setattr("mnist_app.explore.disk_cache.SHIPPED_WEIGHTS", tmp_path / "empty")
     asked: list[int] = []
@@ -362,7 +362,7 @@ def test_visitors_wait_for_one_computation(no_mnist: None, tmp_path: Path, monke
     assert asked == [5000] and len(works) == 1
 
 
-def test_work_that_fails_says_why_and_is_tried_again() -> None:
+def test_failed_work_says_why() -> None:
     def fail(progress: object) -> int:
         raise AppError("The disk is on fire.")
 
@@ -371,7 +371,7 @@ def test_work_that_fails_says_why_and_is_tried_again() -> None:
     assert work.problem == "The disk is on fire."
 
 
-def test_work_that_fails_for_no_known_reason_says_so_and_does_not_wait_for_ever() -> None:
+def test_work_that_fails_unexpectedly_says_so() -> None:
     def fail(progress: object) -> int:
         raise RuntimeError("a bug")
 
@@ -380,7 +380,7 @@ def test_work_that_fails_for_no_known_reason_says_so_and_does_not_wait_for_ever(
     assert work.problem and "unexpected reason" in work.problem
 
 
-def test_a_failed_reading_is_tried_again(no_mnist: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_reading_can_be_tried_again(no_mnist: None, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setattr("mnist_app.web.shared.evaluate", lambda *_: 1 / 0)
         at = explore(waits=False)
@@ -411,7 +411,7 @@ def pixels_of(style_or_html: str) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(content))))
 
 
-def test_a_page_of_the_gallery_is_one_picture_with_each_in_its_place() -> None:
+def test_a_gallery_page_is_one_image_with_every_picture_in_its_place() -> None:
     readings = made_up()
     shown = np.array([3, 1, 12, *range(10)])
     page = gallery_html(readings, shown, opened=12)
@@ -426,7 +426,7 @@ def test_a_page_of_the_gallery_is_one_picture_with_each_in_its_place() -> None:
     assert re.findall(r'data-pick="(\d+)" aria-current="true"', page) == ["12"]
 
 
-def test_a_download_holds_every_picture_once() -> None:
+def test_pictures_are_laid_out_in_a_square_sheet_for_download() -> None:
     images = made_up().digits.images
     sheet = np.asarray(Image.open(io.BytesIO(sheet_png(images))))
     assert sheet.shape == (4 * 28, 4 * 28)
@@ -434,7 +434,7 @@ def test_a_download_holds_every_picture_once() -> None:
     assert image_sheet(images[:0]).shape == (28, 280)
 
 
-def test_a_model_is_called_what_people_call_it(no_mnist: None) -> None:
+def test_a_model_is_listed_by_its_title(no_mnist: None) -> None:
     shutil.copytree(find_model(DEFAULT_MODEL), user_models_folder() / "network-2")
     shelf.label("network-2", "Моя сеть", "")
     at = explore(model="network-2")
@@ -447,21 +447,23 @@ def more(at: AppTest) -> str:
     return str(found)
 
 
-def test_what_is_hidden_among_more_filters_is_what_can_be_taken_away_there(no_mnist: None) -> None:
+def test_the_more_button_counts_only_the_active_filters_behind_it(no_mnist: None) -> None:
     at = explore(area="pca_100.100_900.100_900.900_100.900")
     assert more(at) == "More"
-    assert not [toggle for toggle in at.toggle if toggle.label == "Label in doubt"], "validation was not reviewed"
+    assert not [toggle for toggle in at.toggle if toggle.label == "Label in doubt"], (
+        "the labels of validation were not reviewed"
+    )
     at = explore(confidence="50-90", doubt="yes")
     assert more(at) == "More (2)"
     assert [toggle.value for toggle in at.toggle if toggle.label == "Label in doubt"] == [True]
 
 
-def test_a_picture_beyond_the_split_is_missed_aloud(no_mnist: None) -> None:
+def test_a_picture_number_beyond_the_split_is_reported(no_mnist: None) -> None:
     at = explore(open="12345", panel="picture")
     assert "This split has 5,000 pictures, and none with that number." in [info.value for info in at.info]
 
 
-def test_a_doubtful_label_has_a_badge_and_its_reason() -> None:
+def test_a_doubtful_label_has_a_badge_and_a_reason() -> None:
     full_mnist()
     digits = load_split("test")
     logits = np.zeros((10_000, 10), np.float32)
@@ -471,7 +473,7 @@ def test_a_doubtful_label_has_a_badge_and_its_reason() -> None:
     assert "in doubt" not in gallery_html(readings, np.array([0]), None)
 
 
-def test_the_matrix_mutes_the_diagonal_and_marks_what_is_chosen() -> None:
+def test_the_confusion_matrix_marks_mistakes_and_the_current_filter() -> None:
     labels, read = np.array([4, 4, 4, 9]), np.array([4, 9, 9, 9])
     counted = confusion_html(evaluate(labels, read), False, Filters(label=4, read=9))
     shared = confusion_html(evaluate(labels, read), True, Filters())
@@ -485,7 +487,7 @@ def test_the_matrix_mutes_the_diagonal_and_marks_what_is_chosen() -> None:
     )
 
 
-def test_the_matrix_rounds_a_mistake_neither_to_none_nor_to_all() -> None:
+def test_the_confusion_matrix_never_rounds_a_share_to_none_or_all() -> None:
     read = np.full(5_000, 4)
     read[0] = 9
     shared = confusion_html(evaluate(np.full(5_000, 4), read), True, Filters())
@@ -517,14 +519,14 @@ def oklab(rgb: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("sight", SIGHT)
-def test_no_two_colours_look_alike_to_anybody(sight: Any) -> None:
+def test_no_two_colours_look_alike_in_normal_or_colour_blind_vision(sight: Any) -> None:
     seen = np.array([oklab(np.array(sight) @ linear(colour)) for colour in (*DIGIT_COLOURS, READ, WRONG)])
     distances = np.linalg.norm(seen[:, None] - seen[None], axis=2) + np.eye(len(seen))
     assert distances[:10, :10].min() > 0.11
     assert distances.min() > 0.055
 
 
-def test_the_style_sheet_and_the_charts_mean_the_same_by_a_colour() -> None:
+def test_the_style_sheet_and_the_charts_use_the_same_colours() -> None:
     style = (Path(session.__file__).parent / "style.css").read_text()
     assert re.findall(r"--read: (#\w+);", style) == [READ]
     assert re.findall(r"--wrong: (#\w+);", style) == [WRONG]
@@ -546,7 +548,7 @@ def get(path: str, digits: Digits) -> httpx.Response:
         return portal.call(send)
 
 
-def test_a_thumbnail_is_the_picture(tiny_digits: Digits) -> None:
+def test_a_thumbnail_shows_its_picture_and_is_cacheable(tiny_digits: Digits) -> None:
     answer = get("/digits/test/5.png", tiny_digits)
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(answer.content))), tiny_digits.images[5])
     assert "immutable" in answer.headers["cache-control"]
@@ -561,5 +563,5 @@ def test_a_thumbnail_is_the_picture(tiny_digits: Digits) -> None:
         *("/digits/test/.png", "/digits/test/1.0.png", "/digits/test/%00.png", "/digits/%00/1.png"),
     ],
 )
-def test_a_thumbnail_that_is_not_there_is_a_404(tiny_digits: Digits, path: str) -> None:
+def test_a_thumbnail_that_does_not_exist_is_a_404(tiny_digits: Digits, path: str) -> None:
     assert get(path, tiny_digits).status_code == 404

@@ -96,7 +96,7 @@ def seen(markdown: str) -> str:
 # Compare
 
 
-def test_where_nothing_was_measured_the_page_says_how_it_is_done() -> None:
+def test_an_empty_lab_says_how_to_start_measuring() -> None:
     for part in ("Compare", "Read my drawing"):
         at = opened(part, SEVEN)
         assert [each.value for each in at.info] == [
@@ -137,7 +137,7 @@ def kept(name: str, path: str) -> Any:
     return found
 
 
-def test_the_best_come_first_with_every_figure_that_was_kept(a_lab: dict[str, Figures]) -> None:
+def test_the_table_lists_the_best_first_with_every_figure(a_lab: dict[str, Figures]) -> None:
     shown = opened().dataframe[0].value
     assert list(shown.columns) == list(COLUMNS)
     for at, name in enumerate(("mnist-cnn", "giant", "toy", "rebel")):
@@ -151,20 +151,20 @@ def test_the_best_come_first_with_every_figure_that_was_kept(a_lab: dict[str, Fi
                 assert shown[column][at] == pytest.approx(scale * value), (name, column)
 
 
-def test_who_falls_short_by_more_than_three_tenths_of_a_point_is_named(a_lab: dict[str, Figures]) -> None:
+def test_models_more_than_0_3_points_below_expectation_are_named(a_lab: dict[str, Figures]) -> None:
     put(lab_folder(), figures("close", accuracy=0.8971, expected=Expected(0.9, "a book")))
     put(lab_folder(), figures("short", accuracy=0.8969, expected=Expected(0.9, "a book")))
     [said] = [line for line in captions(opened()).splitlines() if line.startswith("More than 0.3 points below")]
     assert "A short" in said and "star" in said and "A close" not in said and "A toy" not in said
 
 
-def test_why_one_is_missing_is_told(a_lab: dict[str, Figures]) -> None:
+def test_the_reason_why_a_model_is_missing_is_shown(a_lab: dict[str, Figures]) -> None:
     write_json(lab_folder() / "kite" / PROBLEM, {"problem": "There was no *wind*."})
     [notice] = opened().warning
     assert seen(notice.value) == "kite is missing. There was no *wind*."
 
 
-def test_of_what_was_not_measured_elsewhere_the_way_to_measure_it_here_is_told(
+def test_a_model_missing_from_the_shipped_lab_says_how_to_measure_it(
     a_lab: dict[str, Figures], nothing_shipped: Path
 ) -> None:
     write_json(nothing_shipped / "kite" / PROBLEM, {"problem": "There was no wind there."})
@@ -173,13 +173,13 @@ def test_of_what_was_not_measured_elsewhere_the_way_to_measure_it_here_is_told(
     assert "kite is missing. To measure it: `python -m mnist_app lab --models kite`" in captions(at)
 
 
-def test_figures_that_are_broken_take_nobody_with_them(a_lab: dict[str, Figures]) -> None:
+def test_broken_figures_do_not_hide_the_other_models(a_lab: dict[str, Figures]) -> None:
     write_json(lab_folder() / "giant" / FIGURES, asdict(a_lab["giant"]) | {"throughput": float("nan")})
     (lab_folder() / "rebel" / FIGURES).write_text('{"name": "rebel"')
     assert list(opened().dataframe[0].value["Model"]) == ["Ours", "A toy"]
 
 
-def test_a_row_that_is_picked_shows_who_it_is_and_what_is_expected(a_lab: dict[str, Figures]) -> None:
+def test_picking_a_row_shows_the_model_and_what_is_expected_of_it(a_lab: dict[str, Figures]) -> None:
     at = opened(row=2)
     assert at.subheader[0].value == "A toy"
     assert "It plays." in [each.value for each in at.markdown]
@@ -200,7 +200,7 @@ def test_the_confusion_matrix_holds_all_test_digits(a_lab: dict[str, Figures]) -
     assert "1,000 are misread" in table
 
 
-def test_who_learned_step_by_step_has_curves(a_lab: dict[str, Figures]) -> None:
+def test_only_a_model_that_learned_step_by_step_has_curves(a_lab: dict[str, Figures]) -> None:
     shown = html_of(opened(row=2))
     right, loss = re.findall(r'<figure class="course">.*?</figure>', shown, re.S)
     assert "Read right" in right and "validation 91.00%; training 90.00%" in right
@@ -210,7 +210,7 @@ def test_who_learned_step_by_step_has_curves(a_lab: dict[str, Figures]) -> None:
     assert "course" not in html_of(at) and "there are no curves" in captions(at)
 
 
-def test_the_way_leads_to_the_mistakes_of_who_can_be_asked(a_lab: dict[str, Figures]) -> None:
+def test_models_that_can_be_run_link_to_their_mistakes_in_explore(a_lab: dict[str, Figures]) -> None:
     for row, name in ((0, "mnist-cnn"), (2, "toy"), (3, "rebel")):
         at = opened(row=row)
         at.button("lab_mistakes").click().run()
@@ -226,7 +226,7 @@ def test_the_way_leads_to_the_mistakes_of_who_can_be_asked(a_lab: dict[str, Figu
 
 
 @given(st.lists(st.tuples(st.integers(1, 6), st.integers(0, 6))))
-def test_the_line_joins_those_that_nobody_beats(points: list[tuple[float, float]]) -> None:
+def test_the_pareto_line_joins_the_points_that_no_other_beats(points: list[tuple[float, float]]) -> None:
     def is_beaten(cost: float, gain: float) -> bool:
         return any(c <= cost and g >= gain and (c, g) != (cost, gain) for c, g in points)
 
@@ -235,7 +235,9 @@ def test_the_line_joins_those_that_nobody_beats(points: list[tuple[float, float]
 
 @pytest.mark.parametrize("cost", COSTS)
 @pytest.mark.parametrize("gain", GAINS)
-def test_every_model_is_a_dot_where_its_figures_put_it(cost: str, gain: str, a_lab: dict[str, Figures]) -> None:
+def test_every_model_with_both_figures_is_a_dot_where_they_put_it(
+    cost: str, gain: str, a_lab: dict[str, Figures]
+) -> None:
     found = [*a_lab.values(), figures("perfect", accuracy=1.0, ink=1.0, family=COMPRESSED)]
     costs: dict[str, Callable[[Figures], float]] = {
         "parameters": lambda each: each.parameters,
@@ -256,14 +258,14 @@ def test_every_model_is_a_dot_where_its_figures_put_it(cost: str, gain: str, a_l
     assert [max(1 - y, 0) for _, y in pareto([(x, 1 - y) for _, x, y in expected])] == pytest.approx(list(line.y))
 
 
-def test_a_dot_says_who_it_is_and_runs_nothing(a_lab: dict[str, Figures]) -> None:
+def test_the_hover_text_of_a_dot_names_the_model_and_is_escaped(a_lab: dict[str, Figures]) -> None:
     _, *families = tradeoff([a_lab["rebel"]], COSTS["bytes"], GAINS["test"]).data
     said = "".join("".join(family.hovertext) for family in families)
     assert said.startswith(f"<b>{html.escape(TITLE)}</b><br>85.00% of test digits<br>")
     assert "29 kB compressed" in said and "7,850 numbers" in said
 
 
-def test_the_axes_are_chosen(a_lab: dict[str, Figures]) -> None:
+def test_the_visitor_can_choose_both_axes(a_lab: dict[str, Figures]) -> None:
     at = opened()
     at.segmented_control("lab_cost").set_value("seconds").run()
     at.segmented_control("lab_gain").set_value("ink").run()
@@ -283,14 +285,14 @@ def tiles(shown: str) -> dict[str, tuple[str, bool]]:
     return {html.unescape(title): (read, bool(odd)) for odd, read, title in found}
 
 
-def test_all_that_can_answer_read_what_is_on_the_pad_and_who_disagrees_is_marked(
+def test_all_available_models_read_the_drawing_and_disagreement_is_marked(
     a_lab: dict[str, Figures], mean_digit: nn.Module
 ) -> None:
     pixels = pixels_of_drawing(Drawing.from_points(ONE))
     own = load_model(find_model("mnist-cnn")).network
     networks = {"A toy": mean_digit, TITLE: OneFurther(mean_digit), "Ours": own}
     read = {title: str(int(logits_of(network, pixels[None]).argmax())) for title, network in networks.items()}
-    assert read == {"A toy": "1", TITLE: "2", "Ours": "1"}, "or it would show nothing"
+    assert read == {"A toy": "1", TITLE: "2", "Ours": "1"}, "else this test would prove nothing"
     at = opened("Read my drawing", ONE)
     assert tiles(html_of(at)) == {title: (digit, digit != "1") for title, digit in read.items()}
     assert "2 read 1, 1 does not." in html_of(at)
@@ -298,34 +300,34 @@ def test_all_that_can_answer_read_what_is_on_the_pad_and_who_disagrees_is_marked
     assert "Too large to come with the app: A giant." in captions(at)
 
 
-def test_of_a_number_the_first_digit_is_read(a_lab: dict[str, Figures]) -> None:
+def test_only_the_first_digit_of_a_number_is_read(a_lab: dict[str, Figures]) -> None:
     seventeen = [[[x / 2, y] for x, y in ONE[0]], *([[x / 2 + 120, y] for x, y in stroke] for stroke in SEVEN)]
     at = opened("Read my drawing", seventeen)
     assert "There is a number on the pad. Only its first digit is read here." in captions(at)
     assert tiles(html_of(at))["Ours"][0] == "1"
 
 
-def test_beside_no_digit_stands_how_sure_that_is() -> None:
+def test_a_refusal_shows_how_sure_the_model_is_of_it() -> None:
     refused = Prediction((0.2, *[0.8 / 9] * 9), "m", doubt=0.93, is_digit=False)
     read = Prediction((0.6, *[0.4 / 9] * 9), "m", doubt=0.1)
     shown = _answers_html(np.zeros((28, 28), np.uint8), [("One", refused), ("Other", read)])
     assert re.findall(r'<b>(.)</b><span class="sure">([^<]*)</span>', shown) == [("?", "93%"), ("0", "60%")]
 
 
-def test_a_blank_pad_is_led_to_the_page_where_one_draws(a_lab: dict[str, Figures]) -> None:
+def test_a_blank_pad_offers_to_go_to_the_draw_page(a_lab: dict[str, Figures]) -> None:
     at = opened("Read my drawing")
     assert [button.key for button in at.button] == ["lab_draw"] and not tiles(html_of(at))
     assert not at.button("lab_draw").click().run().exception
 
 
-def test_one_that_cannot_answer_says_why_and_the_others_answer(a_lab: dict[str, Figures]) -> None:
+def test_a_broken_model_says_why_and_the_others_still_answer(a_lab: dict[str, Figures]) -> None:
     (lab_folder() / "rebel" / GRAPH).write_bytes(b"broken")
     at = opened("Read my drawing", ONE)
     assert "it is broken" in at.warning[0].value
     assert tiles(html_of(at)) == {"A toy": ("1", False), "Ours": ("1", False)} and "All read 1." in html_of(at)
 
 
-def test_where_nobody_is_here_to_answer_that_is_said() -> None:
+def test_if_no_model_can_answer_the_missing_ones_are_named() -> None:
     put(lab_folder(), figures("giant"))
     at = opened("Read my drawing", SEVEN)
     assert not tiles(html_of(at)) and "Too large to come with the app: A giant." in captions(at)
@@ -345,7 +347,9 @@ def answer(digit: int, is_digit: bool = True) -> Prediction:
         ([answer(7, False), answer(1, False), answer(7)], "2 read no digit in it, 1 does not.", [2]),
     ],
 )
-def test_what_most_of_them_read_is_said(answers: Sequence[Prediction], says: str, odd: list[int]) -> None:
+def test_the_majority_reading_is_named_and_the_others_are_marked(
+    answers: Sequence[Prediction], says: str, odd: list[int]
+) -> None:
     reads = [(f"m{at}", read) for at, read in enumerate(answers)]
     shown = _answers_html(np.zeros((28, 28), np.uint8), reads)
     assert f'<p class="sentence">{says}</p>' in shown
@@ -355,7 +359,7 @@ def test_what_most_of_them_read_is_said(answers: Sequence[Prediction], says: str
 # Studies
 
 
-def test_studies_that_nobody_has_done_say_how_they_are_done() -> None:
+def test_studies_that_were_not_run_say_how_to_run_them() -> None:
     assert "Not measured yet. Run `python -m mnist_app lab --models effects`" in captions(opened("One knob at a time"))
     says = "Not measured yet. Run `python -m mnist_app lab --models transfer --ink FOLDER`"
     assert says in captions(opened("Learning from few"))
@@ -376,7 +380,7 @@ WAY = Direction("MNIST", "pens", 5000, 0.8, [Point(10, [0.8, 0.9], [0.1, 0.2]), 
 
 
 @pytest.mark.parametrize("ways", [[WAY], [WAY, Direction("pens", "MNIST", 10_000, 0.7, WAY.points)]])
-def test_what_few_samples_teach_is_shown_each_way(ways: list[Direction]) -> None:
+def test_the_transfer_study_has_a_chart_for_each_direction(ways: list[Direction]) -> None:
     write_json(lab_folder() / "transfer.json", {"parts": [asdict(way) for way in ways]})
     at = opened("Learning from few")
     assert len(at.get("plotly_chart")) == len(ways)
@@ -384,7 +388,7 @@ def test_what_few_samples_teach_is_shown_each_way(ways: list[Direction]) -> None
     assert "the mean of 2 runs" in captions(at)
 
 
-def test_shares_are_means_with_the_best_and_the_worst_run() -> None:
+def test_transfer_curves_are_means_with_the_best_and_the_worst_run() -> None:
     knowing, scratch = shares_over_samples(WAY).data
     assert list(knowing.x) == list(scratch.x) == [10, 100]
     np.testing.assert_allclose(knowing.y, [85, 96])
@@ -395,11 +399,11 @@ def test_shares_are_means_with_the_best_and_the_worst_run() -> None:
 # Made smaller
 
 
-def test_where_nothing_was_made_smaller_the_page_says_how_it_is_done(a_lab: dict[str, Figures]) -> None:
+def test_without_compressed_models_the_page_says_how_to_make_them(a_lab: dict[str, Figures]) -> None:
     assert "Not measured yet. Run `python -m mnist_app lab --models mnist-cnn …`" in captions(opened("Made smaller"))
 
 
-def test_what_is_smaller_is_held_against_the_whole_by_pytorch() -> None:
+def test_compressed_models_are_compared_with_the_whole_one_in_pytorch() -> None:
     whole = {"own": Latency(2.0, 3.0), "latency": Latency(0.5, 0.6), "zipped": 200_000, "accuracy": 0.99}
     put(lab_folder(), figures("mnist-cnn", title="Ours", family=OWN, **whole))
     less = {"latency": Latency(0.4, 0.6), "zipped": 50_000, "accuracy": 0.985}
@@ -416,13 +420,13 @@ def test_what_is_smaller_is_held_against_the_whole_by_pytorch() -> None:
 # From pixels to numbers
 
 
-def test_the_basics_show_the_very_code_that_runs_here() -> None:
+def test_the_basics_show_the_source_code_that_the_app_runs() -> None:
     shown = [each.value for each in opened("From pixels to numbers").code]
     for function in (batch_of, rows_of, load_split, augment):
         assert inspect.getsource(function).strip() in [code.strip() for code in shown], function.__name__
 
 
-def test_the_basics_show_real_numbers_before_and_after() -> None:
+def test_the_basics_show_real_pixels_and_labels_before_and_after() -> None:
     at = opened("From pixels to numbers")
     digits = load_split("validation")
     corner = digits.images[np.flatnonzero(digits.labels == 5)[2], 8:16, 8:16]
@@ -439,7 +443,7 @@ def test_the_basics_show_real_numbers_before_and_after() -> None:
 # On the other pages
 
 
-def test_a_link_to_a_model_of_the_lab_shows_what_it_misreads(a_toy: Path, mean_digit: nn.Module) -> None:
+def test_a_link_to_explore_shows_the_mistakes_of_a_lab_model(a_toy: Path, mean_digit: nn.Module) -> None:
     at = open_page("explore")
     at.query_params.update({"model": "toy", "verdict": "wrong"})
     at.run()
@@ -448,13 +452,13 @@ def test_a_link_to_a_model_of_the_lab_shows_what_it_misreads(a_toy: Path, mean_d
     assert not at.exception
     digits = load_split("validation")
     wrong = int((logits_of(mean_digit, digits.images).argmax(dim=1).numpy() != digits.labels).sum())
-    assert 500 < wrong < 1500, "or it would show nothing"
+    assert 500 < wrong < 1500, "else this test would prove nothing"
     assert f"<strong>{wrong:,}</strong> are misread" in html_of(at)
     assert re.findall(r'<h2 class="described"[^>]*>([^<]*)<', html_of(at)) == [f"{wrong:,} digits misread"]
     assert at.selectbox("explore_model").value == "toy"
 
 
-def test_a_model_of_the_lab_is_in_no_list_of_models_to_read_with(a_toy: Path) -> None:
+def test_a_lab_model_is_not_offered_on_the_other_pages(a_toy: Path) -> None:
     at = open_page("models").run()
     assert not at.exception and "toy" not in [each.value for each in at.subheader]
     assert "toy" not in at.multiselect("compared").options
@@ -476,16 +480,16 @@ def asked_in_explore(model: str, question: str | None = None) -> AppTest:
     raise AssertionError("the picture never came")
 
 
-def test_of_a_graph_only_that_is_asked_which_it_can_answer(a_toy: Path) -> None:
+def test_a_model_that_is_only_a_graph_is_asked_only_what_it_can_answer(a_toy: Path) -> None:
     at = asked_in_explore("toy", "Where did it look?")  # left open from another model
     assert at.pills[0].options == [CHANGE] and at.pills[0].value is None
     at.pills[0].set_value(CHANGE).run()
     assert not at.exception and "It is read as" in html_of(at)
 
 
-def test_a_graph_says_what_it_saw_but_not_layer_by_layer(a_toy: Path) -> None:
+def test_a_model_that_is_only_a_graph_shows_what_it_saw_but_no_layers(a_toy: Path) -> None:
     at = open_page("draw")
-    at.session_state["model"] = "toy"  # which nobody can choose on the page
+    at.session_state["model"] = "toy"  # the page does not offer it
     at.session_state["pad"] = canvas.Pad(latest=ink(SEVEN))
     at.session_state[session.WHY] = "What did it see?"
     assert shared.sketch("toy").result(60)

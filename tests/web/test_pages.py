@@ -89,7 +89,7 @@ def draw(at: AppTest, strokes: Strokes) -> AppTest:
 # Draw
 
 
-def test_draw_pages_take_turns_and_nobody_waits_for_long() -> None:
+def test_a_page_waits_a_limited_time_for_its_turn_and_frees_it_after_an_error() -> None:
     with shared.turn(), ThreadPoolExecutor(2) as pool:
         began = time.monotonic()
 
@@ -102,10 +102,10 @@ def test_draw_pages_take_turns_and_nobody_waits_for_long() -> None:
     with pytest.raises(RuntimeError), shared.turn():
         raise RuntimeError("a script that ends early")
     began = time.monotonic()
-    assert take() < shared.LONGEST_WAIT, "what ends early keeps nobody waiting"
+    assert take() < shared.LONGEST_WAIT, "a script that ends early gives its turn back"
 
 
-def test_the_draw_page_takes_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_draw_page_waits_for_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shared, "LONGEST_WAIT", 60.0)
     at = open_page("draw").run()
     with ThreadPoolExecutor(1) as pool:
@@ -116,7 +116,7 @@ def test_the_draw_page_takes_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
         assert digit_of(opened.result()) == "?"
 
 
-def test_a_class_that_asks_for_a_model_at_once_loads_it_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_requested_by_many_at_once_is_loaded_once(monkeypatch: pytest.MonkeyPatch) -> None:
     loaded = []
 
     def load(name: str) -> Recogniser:
@@ -143,7 +143,7 @@ def test_a_class_that_asks_for_a_model_at_once_loads_it_once(monkeypatch: pytest
         (1, None, "1"),
     ],
 )
-def test_ink_that_the_canvas_keeps_to_itself_is_read_in_the_run_that_pen_up_calls_for(
+def test_newer_valid_ink_sent_at_pen_up_is_read_before_the_canvas_sends_it(
     monkeypatch: pytest.MonkeyPatch, version: int, strokes: Any, read: str
 ) -> None:
     at = draw(open_page("draw").run(), [[[x / 2, y] for x, y in ONE[0]]]).run()
@@ -157,7 +157,7 @@ def test_ink_that_the_canvas_keeps_to_itself_is_read_in_the_run_that_pen_up_call
     assert digit_of(at.run()) == "1", "in any other run, the canvas's ink counts"
 
 
-def test_what_was_read_ahead_stays_what_is_read_once_the_canvas_has_told_of_it(
+def test_points_read_ahead_stay_in_use_when_the_canvas_sends_the_same_strokes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pad, blank, a_seven = canvas.Pad(), Drawing.from_points([]), Drawing.from_points(SEVEN)
@@ -176,7 +176,7 @@ def test_what_was_read_ahead_stays_what_is_read_once_the_canvas_has_told_of_it(
     said = {"version": 0, "strokes": SEVEN}
     assert ink_ahead(pad, one, 18).pen_width == 20
     pad.show(None)
-    assert ink_ahead(pad, blank, 18) is blank, "that was another canvas"
+    assert ink_ahead(pad, blank, 18) is blank, "it was drawn on another canvas"
 
 
 def come_back_with(*kept: object) -> AppTest:
@@ -195,12 +195,12 @@ def come_back_with(*kept: object) -> AppTest:
     return at
 
 
-def test_ink_that_comes_when_its_page_was_left_is_awaited_again() -> None:
+def test_ink_kept_by_the_browser_is_restored_once_even_if_it_comes_late() -> None:
     at = come_back_with(None, {"ink": ink(ONE)}, {"ink": ink(SEVEN)})
     assert len(at.session_state["pad"].strokes) == 1, "what was restored stays"
 
 
-def test_who_comes_back_is_the_same_visitor_and_what_they_said_is_known() -> None:
+def test_a_visitor_who_reloads_keeps_their_identity_and_last_correction() -> None:
     first, secret = come_back_with(), "0123456789abcdef" * 2
     again, other = (come_back_with({"secret": secret, "ink": None}) for _ in range(2))
     assert again.session_state["was"] == other.session_state["was"] != first.session_state["was"]
@@ -212,8 +212,8 @@ def test_who_comes_back_is_the_same_visitor_and_what_they_said_is_known() -> Non
     assert known.drawn == back.session_state["pad"].drawn
 
 
-def test_ink_from_before_a_reload_was_not_drawn_over_the_picture_that_is_read() -> None:
-    """The ink may arrive when a picture has already been taken to the pad."""
+def test_restored_ink_does_not_count_as_drawn_over_the_picture() -> None:
+    """The ink may arrive when the Draw page already reads a picture."""
     script = """
         import numpy as np
         import streamlit as st
@@ -231,7 +231,7 @@ def test_ink_from_before_a_reload_was_not_drawn_over_the_picture_that_is_read() 
 
 
 @pytest.mark.parametrize("kept", [5, "x", [], {}, {"secret": 5}, {"secret": "ben"}, {"secret": "g" * 32, "ink": 5}])
-def test_what_no_page_of_ours_kept_makes_nobody_somebody(kept: object) -> None:
+def test_a_visitor_with_malformed_browser_data_gets_a_new_identity(kept: object) -> None:
     at = come_back_with(kept)
     assert re.fullmatch("[0-9a-f]{32}", at.session_state["was"])
     assert at.session_state["secret"] not in str(kept)
@@ -243,7 +243,7 @@ def test_the_app_opens_on_the_draw_page() -> None:
     assert (at.title[0].value, digit_of(at)) == ("Draw a digit", "?")
 
 
-def test_what_a_page_did_not_expect_is_a_sentence_and_the_other_pages_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_on_a_page_is_shown_as_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     def turn() -> None:
         raise DatasetError("The digits are gone.")
 
@@ -252,7 +252,7 @@ def test_what_a_page_did_not_expect_is_a_sentence_and_the_other_pages_stay(monke
     assert not at.exception and [notice.value for notice in at.warning] == ["The digits are gone."]
 
 
-def test_a_blank_pad_invites_and_claims_nothing() -> None:
+def test_a_blank_pad_shows_no_answer_and_nothing_to_undo() -> None:
     at = open_page("draw").run()
     assert digit_of(at) == "?"
     assert "%" not in re.sub("<style>.*?</style>", "", html_of(at), flags=re.S)
@@ -279,27 +279,27 @@ def test_undo_takes_back_the_last_stroke() -> None:
 
 
 @pytest.mark.parametrize("nonsense", [5, {"drawing": "x"}, {"drawing": {"raw": 5}}, {"drawing": {"raw": []}}])
-def test_undo_that_comes_together_with_nonsense_is_survived(nonsense: object) -> None:
+def test_undo_survives_malformed_canvas_state_in_the_same_run(nonsense: object) -> None:
     at = draw(open_page("draw").run(), SEVEN).run()
     at.session_state[at.session_state["pad"].key] = nonsense
     assert not at.button("undo").click().run().exception
     assert digit_of(draw(at, TWO).run()) == "2"
 
 
-def test_undo_that_comes_together_with_a_stroke_takes_back_that_stroke() -> None:
+def test_undo_in_the_same_run_as_a_new_stroke_takes_back_that_stroke() -> None:
     at = draw(open_page("draw").run(), ONE).run()
     draw(at, [*ONE, [[60, 60], [280, 60]]]).button("undo").click().run()
     assert digit_of(at) == "1"
 
 
-def test_undo_brings_back_the_ink_that_something_was_put_over(a_seven: Drawing) -> None:
+def test_undo_brings_back_ink_that_was_replaced_or_cleared(a_seven: Drawing) -> None:
     pad = canvas.Pad(latest=ink(TWO))
     before = pad.drawn
     pad.put(a_seven)
     assert len(pad.strokes) == 2
     pad.accept(state([*SEVEN, [[60, 300], [280, 300]]]))
     pad.undo()
-    assert len(pad.strokes) == 2, "first what was drawn after it"
+    assert len(pad.strokes) == 2, "first the stroke drawn since"
     pad.undo()
     assert pad.drawn == before
     pad.undo()
@@ -308,14 +308,14 @@ def test_undo_brings_back_the_ink_that_something_was_put_over(a_seven: Drawing) 
     pad.clear()
     pad.accept(state(SEVEN))
     pad.undo()
-    assert len(pad.strokes) == 1, "first what was drawn after it"
+    assert len(pad.strokes) == 1, "first the stroke drawn since"
     pad.undo()
     assert pad.can_undo and not pad.strokes
     pad.undo()
-    assert pad.drawn == Drawing.from_fabric(ink(SEVEN)).to_points(), "then what was cleared"
+    assert pad.drawn == Drawing.from_fabric(ink(SEVEN)).to_points(), "then the ink that was cleared"
 
 
-def test_a_stroke_that_comes_together_with_what_is_put_over_it_comes_back() -> None:
+def test_undo_brings_back_a_stroke_sent_together_with_what_replaced_it() -> None:
     at = draw(open_page("draw").run(), [SEVEN[0]]).run()
     pad, drawing = at.session_state["pad"], Drawing.from_points(TWO)
     press = AppTest.from_string("import streamlit as st\nst.button('Put', on_click=st.session_state.put)")
@@ -327,17 +327,17 @@ def test_a_stroke_that_comes_together_with_what_is_put_over_it_comes_back() -> N
     assert pad.drawn == Drawing.from_fabric(ink(SEVEN)).to_points()
 
 
-def test_what_is_put_on_the_pad_is_on_the_pad(a_seven: Drawing) -> None:
+def test_a_drawing_put_on_the_pad_lies_within_it(a_seven: Drawing) -> None:
     for scale, shift in ((1, [-100, 0]), (1, [300, 300]), (5, [0, 0])):
         pad = canvas.Pad()
         pad.put(Drawing(tuple(stroke * scale + shift for stroke in a_seven.strokes), pen_width=20))
         points = np.concatenate(Drawing.from_fabric(pad.latest).strokes).round(6)
         assert points.min() >= 10 and points.max() <= canvas.PAD_SIDE - 10
     pad.put(a_seven)
-    assert pad.drawn == Drawing.from_fabric(ink(SEVEN)).to_points(), "what is on the pad already stays where it is"
+    assert pad.drawn == Drawing.from_fabric(ink(SEVEN)).to_points(), "a drawing that fits already stays where it is"
 
 
-def test_clear_takes_back_everything() -> None:
+def test_clear_removes_all_ink_and_can_be_undone() -> None:
     at = draw(open_page("draw").run(), SEVEN).run()
     at.button("clear").click().run()
     assert (digit_of(at), at.session_state["pad"].strokes) == ("?", [])
@@ -348,7 +348,7 @@ def test_clear_takes_back_everything() -> None:
     assert digit_of(draw(at, TWO).run()) == "2"
 
 
-def test_a_stroke_that_comes_together_with_leaving_is_kept() -> None:
+def test_a_stroke_sent_as_the_page_is_left_is_kept() -> None:
     at = draw(open_page("draw").run(), [SEVEN[0]]).run()
     draw(at, SEVEN)
     at.session_state["page"] = "models"
@@ -356,14 +356,14 @@ def test_a_stroke_that_comes_together_with_leaving_is_kept() -> None:
     assert at.session_state["pad"].drawn == Drawing.from_fabric(ink(SEVEN)).to_points()
 
 
-def test_the_pen_s_width_changes_nothing_but_the_canvas() -> None:
+def test_changing_the_pen_width_keeps_the_answer_and_the_canvas() -> None:
     at = draw(open_page("draw").run(), SEVEN).run()
     before = at.session_state["pad"].key
     assert digit_of(at.slider("pen_width").set_value(30).run()) == "7"
     assert at.session_state["pad"].key == before
 
 
-def test_ink_survives_a_visit_to_an_open_page() -> None:
+def test_ink_survives_a_visit_to_another_page() -> None:
     at = draw(open_page("draw").run(), SEVEN).run()
     at.session_state["page"] = "models"
     assert digit_of(at.run()) == "7"
@@ -414,7 +414,7 @@ NONSENSE = [
 
 
 @pytest.mark.parametrize("nonsense", NONSENSE)
-def test_nonsense_from_the_browser_is_survived(nonsense: object) -> None:
+def test_the_draw_page_survives_malformed_canvas_state(nonsense: object) -> None:
     at = open_page("draw")
     at.session_state[FIRST_PAD] = nonsense
     assert not at.run().exception
@@ -423,7 +423,7 @@ def test_nonsense_from_the_browser_is_survived(nonsense: object) -> None:
     assert not at.warning
 
 
-def test_ink_that_no_canvas_makes_is_cleared_with_a_reason() -> None:
+def test_invalid_ink_is_taken_back_with_a_reason() -> None:
     at = draw(open_page("draw").run(), SEVEN).run()
     at.session_state[at.session_state["pad"].key] = {"drawing": {"raw": {"objects": [{"type": "Circle"}]}}}
     at.run()
@@ -453,25 +453,25 @@ SAID = {0: "0%", 1e-12: "<1%", 0.00499: "<1%", 0.005: "1%", 0.125: "13%", 0.285:
 
 
 @pytest.mark.parametrize(("share", "said"), SAID.items())
-def test_a_share_is_said_in_whole_percent(share: float, said: str) -> None:
+def test_a_share_is_shown_in_whole_percent(share: float, said: str) -> None:
     assert html.unescape(percent(share)) == said
 
 
 @given(st.floats(0, 1))
-def test_no_share_is_rounded_to_certainty_or_to_none(share: float) -> None:
+def test_no_share_is_rounded_to_certainty_or_to_zero(share: float) -> None:
     said = html.unescape(percent(share))
     assert (said == "100%", said == "0%") == (share == 1, share == 0)
     assert said in ("<1%", ">99%") or abs(float(said[:-1]) - 100 * share) <= 0.5 + 1e-9
 
 
-def test_the_answer_says_digit_confidence_and_ten_bars() -> None:
+def test_the_answer_shows_the_digit_its_confidence_and_ten_bars() -> None:
     said = answer_html(reading(d7=0.8, d1=0.19))
     assert '<p class="digit" style="--length:1">7</p><p class="words">7, perhaps 1 · 80%</p>' in said
     assert re.findall('class="bar( read)?" style="--share:([0-9.]+)"', said)[7] == (" read", "0.8000")
     assert re.findall('class="share">([^<]*)<', said) == ["&lt;1%", "19%", *["&lt;1%"] * 5, "80%", *["&lt;1%"] * 2]
 
 
-def test_only_one_bar_is_the_one_that_was_read() -> None:
+def test_only_one_bar_is_marked_as_read_even_in_a_tie() -> None:
     assert answer_html(reading(d3=0.5, d5=0.5)).count("bar read") == 1
     assert "bar read" not in answer_html(None)
 
@@ -482,13 +482,13 @@ def test_steps_are_captioned_and_escaped() -> None:
     assert 'alt="a &quot;quoted&quot; &amp; b"' in shown
 
 
-def test_a_picture_s_url_holds_its_pixels() -> None:
+def test_a_picture_url_holds_its_pixels() -> None:
     pixels = np.arange(6, dtype=np.uint8).reshape(2, 3)
     content = base64.b64decode(png_url(pixels).removeprefix("data:image/png;base64,"))
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(content))), pixels)
 
 
-def test_of_more_strokes_than_a_digit_has_how_they_were_written_is_not_shown() -> None:
+def test_the_trajectory_is_not_shown_for_more_strokes_than_a_digit_has() -> None:
     at = open_page("draw")
     at.session_state[FIRST_PAD] = state([[[60.0 + 9 * at, 60.0], [62.0 + 9 * at, 260.0]] for at in range(6)])
     assert html_of(at.run()).count("<figure>") == 4
@@ -497,7 +497,7 @@ def test_of_more_strokes_than_a_digit_has_how_they_were_written_is_not_shown() -
 # Models and data
 
 
-def test_a_model_whose_pen_has_changed_is_loaded_again(own_home: Path) -> None:
+def test_a_model_is_loaded_again_when_its_pen_network_changes(own_home: Path) -> None:
     folder = own_home / "models" / "mine"
     shutil.copytree(model_folders()["ink-cnn"], folder)
     before = shared.stamp_of("mine")
@@ -507,7 +507,7 @@ def test_a_model_whose_pen_has_changed_is_loaded_again(own_home: Path) -> None:
     with torch.no_grad():
         model.pen.classifier.bias[3] += 9
     save_model(own_home / "other", model.network, model.card, model.pen)
-    shutil.copy(own_home / "other" / "pen.safetensors", folder)  # and no other file of it
+    shutil.copy(own_home / "other" / "pen.safetensors", folder)  # no other file changes
     assert shared.stamp_of("mine") != before
     assert shared.read_by("mine", drawn).probabilities[3] > told[3]
 
@@ -526,7 +526,7 @@ def test_the_models_page_shows_every_model_with_its_figures() -> None:
 
 
 @pytest.mark.parametrize("card", [None, "", "[1]", "{}", "\ud800"])
-def test_a_broken_model_is_one_sentence_beside_the_others(own_home: Path, card: str | None) -> None:
+def test_a_broken_model_shows_a_warning_and_hides_no_other(own_home: Path, card: str | None) -> None:
     folder = own_home / "models" / "broken"
     folder.mkdir(parents=True)
     if card is not None:
@@ -539,7 +539,7 @@ def test_a_broken_model_is_one_sentence_beside_the_others(own_home: Path, card: 
     assert "card.json" in at.warning[0].value and at.warning[0].value.endswith(".")
 
 
-def test_who_cannot_have_a_model_keeps_the_one_they_read_with(own_home: Path) -> None:
+def test_a_visitor_whose_choice_cannot_be_loaded_keeps_their_model(own_home: Path) -> None:
     folder = own_home / "models" / "cut"
     shutil.copytree(find_model("mnist-cnn"), folder)
     (folder / "model.safetensors").write_bytes(b"")
@@ -568,7 +568,7 @@ def wait_until(is_so: Callable[[], bool], seconds: float = 30) -> None:
         time.sleep(0.1)
 
 
-def test_a_file_name_is_shown_as_it_stands() -> None:
+def test_plain_escapes_markdown_and_html() -> None:
     assert plain("![x](a.example) $5$ <b> &lt;") == r"!\[x\](a.example) \$5\$ \<b\> \&lt;"
 
 
@@ -587,11 +587,11 @@ def test_a_file_name_is_shown_as_it_stands() -> None:
         ("  head\n---", "head :color[-]:color[-]-"),
     ],
 )
-def test_what_looks_like_a_link_an_emoji_or_a_list_is_parted(text: str, markdown: str) -> None:
+def test_plain_disarms_links_emoji_arrows_and_lists(text: str, markdown: str) -> None:
     assert plain(text) == markdown  # tests/browser/test_models.py checks how that is rendered
 
 
-def test_without_a_network_fetching_ends_in_one_sentence(no_mnist: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fetching_mnist_offline_ends_with_one_warning(no_mnist: None, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")  # nothing listens there
     at = open_page("data").run()
@@ -605,7 +605,7 @@ def test_without_a_network_fetching_ends_in_one_sentence(no_mnist: None, monkeyp
     assert at.button[0].label.startswith("Fetch")
 
 
-def test_a_broken_data_folder_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_data_folder_without_its_files_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("MNIST_APP_DATA", str(tmp_path))
     at = open_page("data").run()
     assert not at.exception and not at.info
@@ -634,7 +634,7 @@ def get(assets: httpx.ASGITransport, path: str, accepted: str = "br, gzip, defla
 
 @pytest.mark.parametrize("suffix", ["js", "css"])
 @pytest.mark.parametrize("base", ["", "/some/base"])
-def test_streamlit_s_files_come_compressed_and_whole(assets: httpx.ASGITransport, suffix: str, base: str) -> None:
+def test_streamlits_files_are_served_compressed_and_intact(assets: httpx.ASGITransport, suffix: str, base: str) -> None:
     file = max(ASSETS.glob(f"{suffix}/*.{suffix}"), key=lambda path: path.stat().st_size)
     for _ in range(2):
         answer = get(assets, f"{base}/static/{suffix}/{file.name}")
@@ -644,7 +644,7 @@ def test_streamlit_s_files_come_compressed_and_whole(assets: httpx.ASGITransport
         assert answer.num_bytes_downloaded < len(answer.content) / 2
 
 
-def test_the_canvas_s_files_come_compressed_and_are_kept(assets: httpx.ASGITransport) -> None:
+def test_the_canvas_files_are_served_compressed_and_cacheable(assets: httpx.ASGITransport) -> None:
     kept = {}
     place = "/_stcore/bidi-components/streamlit-drawable-canvas.streamlit_drawable_canvas"
     for file in CANVAS.iterdir():
@@ -656,7 +656,7 @@ def test_the_canvas_s_files_come_compressed_and_are_kept(assets: httpx.ASGITrans
 
 
 @pytest.mark.parametrize("accepted", ["", "identity", "br"])
-def test_who_does_not_take_gzip_gets_none(assets: httpx.ASGITransport, accepted: str) -> None:
+def test_a_request_that_does_not_accept_gzip_is_passed_on(assets: httpx.ASGITransport, accepted: str) -> None:
     file = next(ASSETS.glob("js/*.js"))
     assert get(assets, f"/static/js/{file.name}", accepted).text == "passed on"
 
@@ -666,5 +666,5 @@ OUTSIDE = ["/static/%2e%2e/%2e%2e/__init__.py", "/static/%2e%2e%2findex.html", "
 
 
 @pytest.mark.parametrize("path", NO_ASSETS + OUTSIDE)
-def test_everything_else_is_passed_on(assets: httpx.ASGITransport, path: str) -> None:
+def test_requests_for_other_paths_are_passed_on(assets: httpx.ASGITransport, path: str) -> None:
     assert get(assets, path).text == "passed on"

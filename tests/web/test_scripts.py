@@ -13,10 +13,12 @@ FOUND = [(path, *found) for path in sorted(WEB.rglob("*.js")) for found in REPEA
 
 
 @pytest.mark.parametrize(("path", "name", "value", "module"), FOUND, ids=[name for _, name, _, _ in FOUND])
-def test_a_number_that_a_script_repeats_is_the_same(path: Path, name: str, value: str, module: str) -> None:
+def test_a_constant_repeated_in_a_script_equals_the_one_in_python(
+    path: Path, name: str, value: str, module: str
+) -> None:
     there = importlib.import_module(f"mnist_app.{module.removesuffix('/__init__').replace('/', '.')}")
     assert float(value) == getattr(there, name), path
 
 
-def test_they_repeat_some() -> None:
+def test_constants_repeated_in_scripts_are_found() -> None:
     assert {name for _, name, _, _ in FOUND} >= {"BLOT", "MAX_CORNERS", "NEAR"}

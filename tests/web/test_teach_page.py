@@ -87,14 +87,14 @@ def sign_in(at: AppTest, password: str) -> AppTest:
 # Draw
 
 
-def test_what_is_said_of_a_drawing_is_kept_with_what_was_read() -> None:
+def test_a_correction_is_kept_with_what_was_read() -> None:
     say(drawing_page(SEVEN), "4")
     (found,) = find_corrections()
     assert (found.label, found.read, found.model) == (4, "7", "ink-cnn")
     assert len(found.drawing.strokes) == 2 and found.visitor
 
 
-def test_what_is_said_anew_of_the_same_ink_replaces_what_was_said() -> None:
+def test_a_second_correction_of_the_same_ink_replaces_the_first() -> None:
     at = say(say(drawing_page(SEVEN), "4"), "1")
     assert [found.label for found in find_corrections()] == [1]
     assert "Kept: that was a 1." in text_of(at)
@@ -103,16 +103,14 @@ def test_what_is_said_anew_of_the_same_ink_replaces_what_was_said() -> None:
 
 
 @pytest.mark.parametrize(("said", "stop", "toasts"), [("4", 6, 1), ("4", 0, 1), ("7", 6, 0), ("4", None, 0)])
-def test_who_finds_a_misread_digit_on_the_tour_is_told_where_they_say_so(
-    said: str, stop: int | None, toasts: int
-) -> None:
+def test_a_toast_announces_a_misread_digit_found_on_the_tour(said: str, stop: int | None, toasts: int) -> None:
     at = drawing_page(SEVEN)
     at.session_state[session.TOUR] = stop
     at.session_state["picked"] = said
     assert len([toast for toast in at.run().toast if "You have found one" in toast.value]) == toasts
 
 
-def test_what_is_deleted_elsewhere_is_no_longer_said_to_be_kept() -> None:
+def test_a_correction_deleted_elsewhere_is_no_longer_shown_as_kept() -> None:
     at = say(drawing_page(SEVEN), "4")
     delete_corrections([found.id for found in find_corrections()])
     assert "Kept" not in text_of(opened(at))
@@ -127,7 +125,7 @@ def question_of(at: AppTest) -> str:
     return next(e.proto.json for e in at.get("bidi_component") if "that_was" in e.proto.id)
 
 
-def test_what_was_read_as_a_number_may_have_been_one_digit() -> None:
+def test_a_drawing_read_as_a_number_can_be_corrected_to_one_digit() -> None:
     at = drawing_page(SEVENTY_SEVEN)
     assert "77" in re.sub("<[^>]*>", "", html_of(at))
     assert "It was one digit, a 4" in question_of(at) and "That was" not in question_of(at)
@@ -138,12 +136,12 @@ def test_what_was_read_as_a_number_may_have_been_one_digit() -> None:
 
 
 @pytest.mark.parametrize(("strokes", "said"), [(SEVENTY_SEVEN, "4"), (SEVEN, "whole 4")])
-def test_a_stroke_that_came_with_the_press_makes_another_question_of_it(strokes: Strokes, said: str) -> None:
+def test_an_answer_to_a_question_that_a_new_stroke_changed_is_not_kept(strokes: Strokes, said: str) -> None:
     say(drawing_page(strokes), said)
     assert count_corrections() == 0
 
 
-def test_what_the_page_has_read_is_what_was_read() -> None:
+def test_a_correction_keeps_the_reading_that_the_page_showed() -> None:
     """The pen's points and the canvas's differ slightly, and the page reads the pen's if it can."""
     at = drawing_page(SEVEN)
     pad = at.session_state["pad"]
@@ -156,7 +154,7 @@ def test_what_the_page_has_read_is_what_was_read() -> None:
     assert found.read == (None if read == "?" else read)
 
 
-def test_another_drawing_is_another_correction() -> None:
+def test_another_drawing_gets_its_own_correction() -> None:
     at = say(drawing_page(SEVEN), "4")
     draw(at, TWO).run()
     assert "Kept" not in text_of(at)
@@ -164,7 +162,7 @@ def test_another_drawing_is_another_correction() -> None:
     assert count_corrections() == 2
 
 
-def test_it_is_undone_by_a_press() -> None:
+def test_a_correction_can_be_undone() -> None:
     at = say(drawing_page(SEVEN), "8")
     assert "Kept: that was an 8." in text_of(at)
     press(at, "that_was_undo")
@@ -172,19 +170,19 @@ def test_it_is_undone_by_a_press() -> None:
 
 
 @pytest.mark.parametrize("nonsense", ["", "10", "-1", "x", "٣", "4 "])
-def test_from_the_browser_only_a_digit_counts(nonsense: str) -> None:
+def test_an_answer_that_is_not_a_digit_is_ignored(nonsense: str) -> None:
     say(drawing_page(SEVEN), nonsense)
     assert count_corrections() == 0
 
 
-def test_of_a_blank_pad_nothing_is_asked_and_nothing_kept() -> None:
+def test_a_blank_pad_asks_nothing_and_keeps_nothing() -> None:
     at = drawing_page([])
     assert not at.get("bidi_component") or "that_was" not in str([e.proto.id for e in at.get("bidi_component")])
     say(at, "4")
     assert count_corrections() == 0
 
 
-def test_where_it_cannot_be_kept_the_page_says_so_and_the_drawing_stays(own_home: Path) -> None:
+def test_a_correction_that_cannot_be_kept_is_reported_and_the_ink_stays(own_home: Path) -> None:
     at = drawing_page(SEVEN)
     own_home.mkdir(exist_ok=True)
     (own_home / "corrections.sqlite").write_bytes(b"no database at all " * 100)
@@ -201,7 +199,7 @@ def kept(count: int = 1, visitor: str = "anna") -> list[int]:
     return [keep(Drawing.from_points(SEVEN), 7, "1", "ink-cnn", who) for _ in range(count)]
 
 
-def test_corrections_are_shown_and_deleted_and_come_back() -> None:
+def test_corrections_are_counted_deleted_and_restored() -> None:
     full_mnist()
     first, second = kept(2)
     at = opened(open_page("teach"))
@@ -214,7 +212,7 @@ def test_corrections_are_shown_and_deleted_and_come_back() -> None:
     assert count_corrections() == 2
 
 
-def test_many_corrections_come_a_page_at_a_time() -> None:
+def test_many_corrections_are_shown_a_page_at_a_time() -> None:
     kept(61)
     at = opened(open_page("teach"))
     assert "Page 1 of 2" in text_of(at) and at.button(key="teach_left").disabled
@@ -225,11 +223,11 @@ def test_many_corrections_come_a_page_at_a_time() -> None:
 @pytest.mark.parametrize(
     ("page", "presses", "pages", "then"),
     [
-        (1, [1, 1], 3, 3),  # both before the page has answered
-        (3, [-1], 2, 1),  # the last page's drawings are deleted meanwhile
+        (1, [1, 1], 3, 3),  # both before the page reruns
+        (3, [-1], 2, 1),  # the last page's drawings were deleted meanwhile
     ],
 )
-def test_a_page_is_turned_as_often_as_is_pressed(page: int, presses: list[int], pages: int, then: int) -> None:
+def test_every_press_turns_one_page_from_the_page_shown(page: int, presses: list[int], pages: int, then: int) -> None:
     script = f"""
         import streamlit as st
         from mnist_app.web.pages import teach
@@ -242,7 +240,7 @@ def test_a_page_is_turned_as_often_as_is_pressed(page: int, presses: list[int], 
     assert [text.value for text in at.text] == [str(then)]
 
 
-def test_what_is_chosen_stays_chosen_on_another_page() -> None:
+def test_a_selection_survives_turning_the_page() -> None:
     ids = kept(61)
     at = opened(open_page("teach"))
     at.session_state["teach_chosen"] = {ids[-1]}
@@ -252,7 +250,7 @@ def test_what_is_chosen_stays_chosen_on_another_page() -> None:
     assert ids[-1] not in [found.id for found in find_corrections()] and count_corrections() == 60
 
 
-def test_a_whole_page_is_deleted_by_a_press() -> None:
+def test_a_whole_page_can_be_deleted_and_restored_at_once() -> None:
     ids = kept(61)
     at = press(opened(open_page("teach")), "teach_delete_shown")
     assert [found.id for found in find_corrections()] == ids[:1]
@@ -261,7 +259,7 @@ def test_a_whole_page_is_deleted_by_a_press() -> None:
     assert count_corrections() == 61
 
 
-def test_what_was_deleted_by_one_press_after_another_comes_back_so() -> None:
+def test_deletions_are_undone_one_by_one_latest_first() -> None:
     first, second, third = kept(3)
     at = opened(open_page("teach"))
     for one in (first, second):
@@ -273,7 +271,7 @@ def test_what_was_deleted_by_one_press_after_another_comes_back_so() -> None:
     assert count_corrections() == 3 and "teach_undo" not in [button.key for button in at.button]
 
 
-def test_only_what_was_really_deleted_is_said_to_be() -> None:
+def test_only_corrections_that_were_really_deleted_are_counted_and_restored() -> None:
     first, second = kept(2)
     at = opened(open_page("teach"))
     at.session_state["teach_chosen"] = {first, second}
@@ -281,7 +279,7 @@ def test_only_what_was_really_deleted_is_said_to_be() -> None:
     press(at.run(), "teach_delete")
     assert "One correction was deleted" in text_of(at) and "1 of these 2 were not deleted" in text_of(at)
     press(at, "teach_undo")
-    assert [found.id for found in find_corrections()] == [second], "the other one was somebody else's to undo"
+    assert [found.id for found in find_corrections()] == [second], "somebody else deleted the other one"
 
 
 def test_an_undo_that_fails_can_be_tried_again(own_home: Path) -> None:
@@ -308,7 +306,7 @@ def test_an_undo_that_comes_too_late_says_so(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize("part", ["teach._lessons", "train._trainings"])
-def test_what_goes_wrong_between_two_looks_is_said_by_the_page_and_stays(part: str) -> None:
+def test_a_problem_noticed_by_a_fragment_is_shown_by_the_whole_page(part: str) -> None:
     script = f"""
         import streamlit as st
         from mnist_app.web.pages import teach, train
@@ -322,7 +320,7 @@ def test_what_goes_wrong_between_two_looks_is_said_by_the_page_and_stays(part: s
     assert not at.exception and at.markdown[0].value == "Alas."
 
 
-def test_a_lesson_that_cannot_be_cancelled_says_so_here(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lesson_that_cannot_be_cancelled_says_so_on_the_teach_page(monkeypatch: pytest.MonkeyPatch) -> None:
     full_mnist()
     kept()
     at = press(opened(open_page("teach")), "teach_start")
@@ -336,7 +334,7 @@ def test_a_lesson_that_cannot_be_cancelled_says_so_here(monkeypatch: pytest.Monk
     assert "could not be cancelled:color[:] no room" in text_of(at)
 
 
-def test_without_mnist_the_page_comes_to_rest(no_mnist: None, two_models: None) -> None:
+def test_without_mnist_the_page_does_not_rerun_for_ever(no_mnist: None, two_models: None) -> None:
     at = opened(open_page("teach"))
     session_model = at.session_state["model"]
     at.session_state["teach_parent"], at.session_state["model"] = session_model, "one"
@@ -344,7 +342,7 @@ def test_without_mnist_the_page_comes_to_rest(no_mnist: None, two_models: None) 
     assert at.session_state["teach_parent"] == "one"
 
 
-def test_a_database_that_fails_costs_the_page_a_sentence(own_home: Path) -> None:
+def test_a_damaged_database_is_reported_and_no_lesson_can_start(own_home: Path) -> None:
     full_mnist()
     own_home.mkdir(exist_ok=True)
     (own_home / "corrections.sqlite").write_bytes(b"no database at all " * 100)
@@ -353,7 +351,7 @@ def test_a_database_that_fails_costs_the_page_a_sentence(own_home: Path) -> None
     assert at.button(key="teach_start").disabled
 
 
-def test_a_lesson_is_a_job_that_takes_its_drawings_along() -> None:
+def test_a_lesson_is_a_job_with_its_drawings() -> None:
     full_mnist()
     kept(3)
     press(opened(open_page("teach")), "teach_start")
@@ -362,7 +360,7 @@ def test_a_lesson_is_a_job_that_takes_its_drawings_along() -> None:
     assert jobs.drawings_of(job).labels.tolist() == [7, 7, 7]
 
 
-def test_a_lesson_is_of_the_drawings_that_the_page_showed() -> None:
+def test_a_lesson_teaches_only_the_drawings_that_the_page_showed() -> None:
     full_mnist()
     kept(2)
     at = opened(open_page("teach"))
@@ -388,7 +386,7 @@ def a_lesson_that_is_over(two_models: None) -> None:
     jobs.write_status(folder, JobStatus(DONE, "Well.", model="one"))
 
 
-def test_what_a_lesson_has_done_is_told_before_anybody_uses_it(a_lesson_that_is_over: None) -> None:
+def test_the_effect_of_a_lesson_is_shown_before_anybody_uses_its_model(a_lesson_that_is_over: None) -> None:
     at = opened(open_page("teach"))
     assert "What one does differently from ink-cnn" in [heading.value for heading in at.subheader]
     assert "It went 60% of the way to what it learned" in text_of(at)
@@ -409,7 +407,7 @@ def test_what_a_lesson_has_done_is_told_before_anybody_uses_it(a_lesson_that_is_
     assert default_model() == "one"
 
 
-def test_a_lesson_is_told_where_the_digits_are_no_longer(
+def test_the_effect_of_a_lesson_is_shown_even_if_mnist_is_gone(
     a_lesson_that_is_over: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("MNIST_APP_DATA")
@@ -417,14 +415,14 @@ def test_a_lesson_is_told_where_the_digits_are_no_longer(
     assert "misreads **2** that were read right." in text_of(at) and "on the Models page as one" in text_of(at)
 
 
-def test_what_goes_wrong_in_a_fragment_is_a_sentence_there(
+def test_an_error_in_a_fragment_is_shown_as_a_sentence(
     a_lesson_that_is_over: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("mnist_app.web.pages.teach._account", Mock(side_effect=ModelError("It is gone.")))
     assert "It is gone." in [notice.value for notice in opened(open_page("teach")).warning]
 
 
-def test_an_earlier_lesson_can_be_looked_at_again_and_a_later_one_that_failed_hides_nothing(
+def test_an_earlier_lesson_can_be_looked_at_again_and_a_failed_one_hides_none(
     a_lesson_that_is_over: None,
 ) -> None:
     (first,) = list_jobs()
@@ -443,7 +441,7 @@ def test_an_earlier_lesson_can_be_looked_at_again_and_a_later_one_that_failed_hi
     assert f"look_{third.id}" not in [button.key for button in at.button]
 
 
-def test_what_was_read_and_by_whom_is_text_and_never_markup() -> None:
+def test_markup_in_a_correction_is_escaped() -> None:
     keep(Drawing.from_points(SEVEN), 7, MARKUP, MARKUP, MARKUP)
     (found,) = find_corrections()
     html = corrections_html([found], np.zeros((1, 28, 28), np.uint8), [])
@@ -454,7 +452,7 @@ def test_what_was_read_and_by_whom_is_text_and_never_markup() -> None:
 # Permissions
 
 
-def test_without_a_password_a_line_says_that_the_app_trusts_its_user() -> None:
+def test_without_a_password_a_line_says_what_people_at_the_machine_may_do() -> None:
     full_mnist()
     for name in ("teach", "train", "models"):
         assert "You are at the machine that runs the app, so you may change what everybody shares" in text_of(
@@ -462,7 +460,7 @@ def test_without_a_password_a_line_says_that_the_app_trusts_its_user() -> None:
         )
 
 
-def test_without_a_password_who_comes_by_a_proxy_changes_nothing(
+def test_without_a_password_remote_visitors_change_nothing_unless_allowed(
     monkeypatch: pytest.MonkeyPatch, two_models: None
 ) -> None:
     monkeypatch.setattr(type(st.context), "headers", {"Host": "digits.example.org", "X-Forwarded-Proto": "https"})
@@ -475,7 +473,7 @@ def test_without_a_password_who_comes_by_a_proxy_changes_nothing(
     assert not opened(open_page("models")).button(key="default_one").disabled
 
 
-def test_who_is_no_teacher_fetches_nothing(guarded: str, no_mnist: None) -> None:
+def test_a_pupil_cannot_fetch_mnist(guarded: str, no_mnist: None) -> None:
     before = list(shared.downloads())
     at = opened(open_page("data"))
     assert at.button(key="fetch").disabled and "Only a teacher may change" in text_of(at)
@@ -483,7 +481,7 @@ def test_who_is_no_teacher_fetches_nothing(guarded: str, no_mnist: None) -> None
     assert shared.downloads() == before
 
 
-def test_who_is_no_teacher_sees_their_own_corrections_only(guarded: str) -> None:
+def test_a_pupil_sees_only_their_own_corrections(guarded: str) -> None:
     full_mnist()
     kept(2, "anna")
     at = open_page("teach")
@@ -498,9 +496,7 @@ def test_who_is_no_teacher_sees_their_own_corrections_only(guarded: str) -> None
     assert "3 drawings were corrected" in html_of(at) and not at.button(key="teach_start").disabled
 
 
-def test_who_is_no_teacher_sees_what_a_lesson_did_and_not_the_drawings_of_others(
-    a_lesson_that_is_over: None, guarded: str
-) -> None:
+def test_a_pupil_sees_what_a_lesson_did_but_not_the_drawings_taught(a_lesson_that_is_over: None, guarded: str) -> None:
     at = opened(open_page("teach"))
     assert "corrected drawings read right" in text_of(at)
     assert 'aria-label="7, read as' not in html_of(at)
@@ -518,14 +514,14 @@ def pressed_by(visitor: str, call: str, chosen: list[int]) -> None:
     assert not at.exception, at.exception
 
 
-def test_who_is_no_teacher_deletes_none_of_others_even_by_their_ids(guarded: str) -> None:
+def test_a_pupil_cannot_delete_the_corrections_of_others_by_their_ids(guarded: str) -> None:
     ids = kept(2, "anna")
     pressed_by("ben", "teach._delete()", ids)
     pressed_by("ben", f"teach._delete({ids!r})", [])
     assert count_corrections() == 2
 
 
-def test_what_the_teacher_deleted_is_not_undone_by_whose_it_was(guarded: str) -> None:
+def test_a_pupil_cannot_restore_what_was_deleted_by_somebody_else(guarded: str) -> None:
     ids = kept(2, "anna")
     delete_corrections(ids)
     pressed_by("anna", "teach._delete(); teach._restore()", ids)
@@ -546,7 +542,7 @@ ACTIONS = {
 
 
 @pytest.mark.parametrize("action", ACTIONS)
-def test_every_action_asks_for_the_teacher_itself(action: str, guarded: str, two_models: None) -> None:
+def test_every_action_itself_refuses_pupils(action: str, guarded: str, two_models: None) -> None:
     kept()
     at = AppTest.from_string(
         "import streamlit as st\nfrom mnist_app.web.pages import models, teach, train\n"
@@ -560,7 +556,7 @@ def test_every_action_asks_for_the_teacher_itself(action: str, guarded: str, two
     assert read_shelf().title("one") == "one"
 
 
-def test_the_password_makes_a_teacher_of_this_session_alone(guarded: str, two_models: None) -> None:
+def test_signing_in_makes_only_this_session_a_teacher(guarded: str, two_models: None) -> None:
     here, there = opened(open_page("models")), opened(open_page("models"))
     assert here.button(key="default_one").disabled and "delete_one" not in [button.key for button in here.button]
     sign_in(here, "wrong")
@@ -576,7 +572,7 @@ def test_the_password_makes_a_teacher_of_this_session_alone(guarded: str, two_mo
     assert here.button(key="default_two").disabled
 
 
-def test_what_a_teacher_deleted_is_no_pupil_s_to_undo(guarded: str) -> None:
+def test_signing_out_removes_the_offer_to_undo_deletions(guarded: str) -> None:
     kept(2)
     at = sign_in(opened(open_page("teach")), guarded)
     press(at, "teach_delete_shown")
@@ -584,12 +580,14 @@ def test_what_a_teacher_deleted_is_no_pupil_s_to_undo(guarded: str) -> None:
     assert "teach_undo" not in [button.key for button in at.button]
 
 
-def test_the_longest_password_can_be_typed(guarded: str) -> None:
+def test_the_password_field_has_no_length_limit(guarded: str) -> None:
     at = opened(open_page("teach"))
     assert at.text_input(key="teacher_password").proto.max_chars == 0, "no limit"
 
 
-def test_attempts_are_counted_over_all_sessions(guarded: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wrong_passwords_are_counted_per_address_over_all_sessions(
+    guarded: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(ContextProxy, "ip_address", "198.51.100.7")
     for _ in range(MAX_WRONG):
         sign_in(opened(open_page("teach")), "wrong")
@@ -601,11 +599,11 @@ def test_attempts_are_counted_over_all_sessions(guarded: str, monkeypatch: pytes
     assert "You are the teacher" not in text_of(at)
 
 
-def test_reading_with_another_model_needs_no_teacher(guarded: str, two_models: None) -> None:
+def test_a_pupil_may_use_another_model(guarded: str, two_models: None) -> None:
     at = press(opened(open_page("models")), "use_one")
     assert at.session_state["model"] == "one"
 
 
-def test_the_reason_names_the_way(guarded: str) -> None:
+def test_a_pupil_who_is_refused_is_told_where_to_sign_in(guarded: str) -> None:
     with pytest.raises(AccessError, match="Sign in on the Teach, Train, Models or Data page"):
         session.require_teacher()

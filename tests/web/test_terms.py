@@ -1,4 +1,4 @@
-"""The glossary: complete, small, and present wherever its terms are."""
+"""The glossary: small, complete, and used on the pages."""
 
 import base64
 import io
@@ -27,18 +27,18 @@ def test_the_glossary_is_small_and_every_term_has_its_picture() -> None:
     assert set(PICTURES) == set(GLOSSARY)
 
 
-def test_every_term_stands_on_a_page_and_no_other_does() -> None:
+def test_the_pages_use_every_glossary_term_and_no_other() -> None:
     calls = [call for path in WEB.rglob("*.py") for call in re.findall(r"^ +terms\(([^)]*)\)", path.read_text(), re.M)]
     assert {name for call in calls for name in re.findall(r'"([^"]+)"', call)} == set(GLOSSARY)
 
 
-def test_the_sample_is_a_seven_that_nobody_could_misread(validation: Digits) -> None:
+def test_the_sample_picture_is_a_seven_and_the_model_is_certain_of_it(validation: Digits) -> None:
     assert validation.labels[SAMPLE] == 7
     assert recognise(load_recogniser(DEFAULT_MODEL), validation.images[SAMPLE][None])[0].is_certain
 
 
 @pytest.mark.parametrize("name", sorted(GLOSSARY))
-def test_each_picture_can_be_made(name: str, no_mnist: None) -> None:
+def test_the_picture_of_each_term_can_be_made(name: str, no_mnist: None) -> None:
     script = f"""
         import streamlit as st
         from mnist_app.web.terms import PICTURES, _sample
@@ -57,7 +57,7 @@ def test_pooling_keeps_the_highest_of_every_four_values(validation: Digits) -> N
     assert np.abs(highest.astype(int) - after).max() <= 1, "both are scaled to their brightest value"
 
 
-def test_what_a_term_opens_is_worked_out_only_then(no_mnist: None) -> None:
+def test_a_term_makes_no_picture_until_it_is_opened(no_mnist: None) -> None:
     script = "from mnist_app.web.terms import terms\nterms('pixel', 'slant')"
     at = AppTest.from_string(script, default_timeout=60).run()
     assert not at.exception and not at.get("html")

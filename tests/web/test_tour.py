@@ -31,7 +31,7 @@ def test_the_tour_is_offered_and_begins_only_when_asked_for() -> None:
     assert "tour_take" not in [button.key for button in at.button]
 
 
-def test_the_tour_can_be_left_at_any_stop() -> None:
+def test_the_tour_can_be_left_at_each_of_the_first_four_stops() -> None:
     for number in range(4):
         at = opened()
         at.button("tour_take").click().run()
@@ -54,12 +54,12 @@ def test_back_and_next_go_stop_by_stop() -> None:
 
 
 @pytest.mark.parametrize(("kept", "at"), [({"tour": 3}, 3), ({"tour": 7}, None), ({"tour": "x"}, None), (5, None)])
-def test_after_a_reload_it_goes_on_where_it_was(kept: object, at: int | None) -> None:
+def test_a_reload_resumes_the_tour_if_the_kept_stop_is_valid(kept: object, at: int | None) -> None:
     app = AppTest.from_string(f"from mnist_app.web.tour import *\nresume({kept})\ntour('Draw')", default_timeout=60)
     assert text_of(app.run()) == (STOPS[at].text if at else "")
 
 
-def test_the_stop_at_explore_speaks_of_what_is_shown_there_whatever_was_looked_at_before() -> None:
+def test_the_stop_at_explore_resets_the_view() -> None:
     at = opened()
     at.session_state["view"] = View("mnist-cnn", "train", Filters(verdict="right"))
     at.button("tour_take").click().run()
@@ -68,7 +68,7 @@ def test_the_stop_at_explore_speaks_of_what_is_shown_there_whatever_was_looked_a
     assert at.session_state["view"] == View("ink-cnn", find_source().splits[-1])
 
 
-def test_the_tour_ends_with_a_misread_digit_to_be_found() -> None:
+def test_the_last_stop_asks_for_a_misread_digit_on_the_draw_page() -> None:
     assert "misreads" in STOPS[-1].text and STOPS[-1].page == "Draw"
     assert {stop.page for stop in STOPS} == set(PAGES)
 
@@ -83,7 +83,7 @@ def test_the_tour_ends_with_a_misread_digit_to_be_found() -> None:
         ),
     ],
 )
-def test_the_last_stop_knows_a_digit_that_was_misread(
+def test_the_last_stop_announces_a_misread_digit_until_it_is_taken_back(
     kept: session.KeptCorrection, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     at = opened()
@@ -92,7 +92,7 @@ def test_the_last_stop_knows_a_digit_that_was_misread(
     monkeypatch.setattr(session, "is_still_kept", lambda found: found == kept)
     assert said in text_of(at.run())
     monkeypatch.setattr(session, "kept", lambda: None)
-    assert said in text_of(at.run()), "another drawing is on the pad by now"
+    assert said in text_of(at.run()), "even with another drawing on the pad"
     assert at.button("tour_done").label == "Finish"
     with monkeypatch.context() as patch:
         patch.setattr(session, "is_still_kept", lambda _: False)
@@ -102,7 +102,7 @@ def test_the_last_stop_knows_a_digit_that_was_misread(
 
 
 @pytest.mark.parametrize("kept", [None, session.KeptCorrection(1, 4, "4", [])])
-def test_the_last_stop_can_be_left_without_having_found_one(
+def test_the_last_stop_can_be_left_without_finding_a_misread_digit(
     kept: session.KeptCorrection | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(session, "kept", lambda: kept)
@@ -113,7 +113,7 @@ def test_the_last_stop_can_be_left_without_having_found_one(
     assert at.button("tour_take")
 
 
-def test_what_the_stops_ask_to_press_is_there() -> None:
+def test_the_controls_that_the_tour_asks_to_press_exist() -> None:
     code = "".join(path.read_text() for path in (Path(MAIN).parent).rglob("*.py") if path.stem != "tour")
     panels = ("What did it see?", "Where did it look?", "When did it decide?")
     for words in (*panels, "Attack it", "That was a …", '"Undo"', '"Clear"'):

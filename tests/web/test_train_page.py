@@ -91,7 +91,7 @@ def press(at: AppTest, key: str) -> AppTest:
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_a_preset_is_a_recipe_as_it_stands(preset: str) -> None:
+def test_a_preset_trains_with_its_recipe_unchanged(preset: str) -> None:
     at = opened("train")
     at.segmented_control(key="train_preset").set_value(preset).run()
     press(at, "train_start")
@@ -117,7 +117,7 @@ def test_details_change_the_recipe() -> None:
     assert request and request.config == expected
 
 
-def test_what_was_changed_just_before_the_press_counts() -> None:
+def test_values_entered_just_before_the_press_count() -> None:
     at = opened("train")
     at.text_input(key="train_title").set_value("In haste")
     at.number_input(key="train_epochs").set_value(7)
@@ -139,11 +139,13 @@ def test_what_was_changed_just_before_the_press_counts() -> None:
         ("attack_levels", 200, "“Attacks while it learns, levels” must be between 0 and 127, not 200"),
     ],
 )
-def test_nonsense_is_refused_before_it_starts(field: str, value: float, says: str) -> None:
+def test_an_invalid_recipe_is_reported_and_cannot_be_started(field: str, value: float, says: str) -> None:
     at = opened("train")
     at.number_input(key=f"train_{field}").set_value(value).run()
     assert says in text_of(at)
-    assert not any(says in notice.value for notice in at.expander[0].warning), "it would be out of sight"
+    assert not any(says in notice.value for notice in at.expander[0].warning), (
+        "in the closed expander nobody would see it"
+    )
     assert at.button(key="train_start").disabled
 
 
@@ -169,7 +171,7 @@ def test_every_visitor_sees_the_queue_and_may_cancel() -> None:
     assert (jobs.jobs_folder() / first.id / jobs.CANCEL).exists()
 
 
-def test_the_title_of_a_training_is_text_and_never_markup() -> None:
+def test_markup_in_the_title_of_a_training_is_escaped() -> None:
     at = opened("train")
     at.text_input(key="train_title").set_value(MARKUP).run()
     press(at, "train_start")
@@ -178,7 +180,7 @@ def test_the_title_of_a_training_is_text_and_never_markup() -> None:
     assert not alive(text_of(at)) and "\\<b onclick" in text_of(at)
 
 
-def test_a_queue_that_is_full_says_so() -> None:
+def test_a_full_queue_says_so() -> None:
     for number in range(jobs.MAX_WAITING + 1):
         jobs.submit(f"m{number}", PRESETS["quick"].config)
     at = press(opened("train"), "train_start")
@@ -186,7 +188,7 @@ def test_a_queue_that_is_full_says_so() -> None:
 
 
 def a_job_that_learns(name: str = "mine", snapshots: tuple[float, ...] = ()) -> str:
-    """Submit a running training with snapshots of its network after these passes, which include 0.5."""
+    """Submit a running training with snapshots of its network after these passes: none, or 0.5 among them."""
     config = PRESETS["quick"].config
     identity = jobs.submit(name, config)
     for passes in snapshots:
@@ -211,7 +213,7 @@ def a_job_that_learns(name: str = "mine", snapshots: tuple[float, ...] = ()) -> 
     return identity
 
 
-def test_a_training_that_runs_shows_its_course() -> None:
+def test_a_running_training_shows_its_progress_and_curves() -> None:
     a_job_that_learns()
     at = opened("train")
     progress: Any = at.get("progress")
@@ -219,14 +221,14 @@ def test_a_training_that_runs_shows_its_course() -> None:
     assert html_of(at).count('<figure class="course">') == 2
 
 
-def test_the_latest_losses_and_accuracies_stand_beside_the_curves() -> None:
+def test_the_latest_losses_and_accuracies_are_shown_beside_the_curves() -> None:
     a_job_that_learns()
     said = re.sub(r"<[^>]+>", "", html_of(opened("train")))
     assert "Loss, nats training 0.300validation 0.200" in said
     assert "Read right training 90.00%validation 95.00%" in said
 
 
-def test_what_was_learned_is_listed_however_many_came_to_nothing_since() -> None:
+def test_finished_trainings_stay_listed_however_many_were_cancelled_since() -> None:
     learned = a_job_that_learns("learned", (0.5,))
     status = jobs.read_status(jobs.jobs_folder() / learned)
     jobs.write_status(jobs.jobs_folder() / learned, dataclasses.replace(status, state=jobs.DONE, reason="Well."))
@@ -235,7 +237,7 @@ def test_what_was_learned_is_listed_however_many_came_to_nothing_since() -> None
         nothing = jobs.JobStatus(jobs.CANCELLED, "It had not started.")
         jobs.write_status(jobs.jobs_folder() / identity, nothing)
     at = opened("train")
-    assert "learned" in [heading.value for heading in at.subheader], "there is something to see of it"
+    assert "learned" in [heading.value for heading in at.subheader], "it has curves to show"
     assert "**learned** is ready. Well." in text_of(at) and "**m6** was cancelled. It had not started." in text_of(at)
     assert "**m0**" not in text_of(at)
     assert "on the Models page" not in text_of(at), "its model is deleted"
@@ -243,7 +245,7 @@ def test_what_was_learned_is_listed_however_many_came_to_nothing_since() -> None
     assert "on the Models page" in text_of(at.run())
 
 
-def test_there_is_a_way_back_to_the_training_that_runs() -> None:
+def test_visitors_can_look_at_an_old_training_and_return_to_the_running_one() -> None:
     old = a_job_that_learns("old")
     status = jobs.read_status(jobs.jobs_folder() / old)
     jobs.write_status(jobs.jobs_folder() / old, dataclasses.replace(status, state=jobs.DONE, reason="Well."))
@@ -261,10 +263,10 @@ def test_there_is_a_way_back_to_the_training_that_runs() -> None:
     assert "new" in [heading.value for heading in at.subheader] and offered(at) == [f"look_{old}"]
     assert {str(button.key) for button in at.button} >= {f"cancel_{running}", f"cancel_{waiting}"}
     at.session_state["train_shown"] = waiting  # this visitor's last request
-    assert "new" in [heading.value for heading in at.run().subheader], "what waits has nothing to show yet"
+    assert "new" in [heading.value for heading in at.run().subheader], "a waiting training has nothing to show yet"
 
 
-def test_a_training_is_called_as_its_model_is_by_now() -> None:
+def test_a_training_is_shown_by_the_present_title_of_its_model() -> None:
     learned = a_job_that_learns("learned")
     status = jobs.read_status(jobs.jobs_folder() / learned)
     jobs.write_status(jobs.jobs_folder() / learned, dataclasses.replace(status, state=jobs.DONE, reason="Well."))
@@ -274,25 +276,25 @@ def test_a_training_is_called_as_its_model_is_by_now() -> None:
     assert "Our own" in [heading.value for heading in at.subheader] and "**Our own** is ready" in text_of(at)
 
 
-def test_what_a_moment_read_in_a_picture_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_snapshot_reads_a_picture_once_for_all_visitors(monkeypatch: pytest.MonkeyPatch) -> None:
     a_job_that_learns(snapshots=(0.25, 0.5))
     reading = Mock(wraps=read_with)
     monkeypatch.setattr(shared, "read_with", reading)
     at = opened("train")
     there = opened("train")
     assert html_of(at).count('class="when"') == html_of(there).count('class="when"') == 2
-    assert reading.call_count == 2, "two moments, however many look on"
+    assert reading.call_count == 2, "two snapshots, however many visitors watch"
     at.number_input(key="watch_index").set_value(3).run()
     assert reading.call_count == 4, "another picture"
 
 
-def test_no_two_moments_are_called_the_same_however_long_a_training_is() -> None:
+def test_the_moments_of_a_long_training_have_distinct_labels() -> None:
     read = Prediction(tuple(np.eye(10)[7]), "")
     html = readings_html([(passes, read) for passes in (0.125, 10.5, 147.0, 150.0)], 150.0)
     assert re.findall(r'class="when">([^<]*)<', html) == ["0.125", "10.5", "147", "150"]
 
 
-def test_of_a_number_on_the_pad_its_first_digit_is_watched() -> None:
+def test_only_the_first_digit_of_a_number_on_the_pad_is_watched() -> None:
     a_job_that_learns(snapshots=(0.25, 0.5))
     at = open_page("train")
     at.session_state["pad"] = canvas.Pad(latest=ink([*SEVEN, [[320, 60], [320, 300]]]))
@@ -304,20 +306,20 @@ def test_of_a_number_on_the_pad_its_first_digit_is_watched() -> None:
     assert said not in text_of(at) and "Test digit 247" in text_of(at)
 
 
-def test_moments_of_a_training_whose_request_is_spoilt_are_left_out() -> None:
+def test_a_training_with_a_damaged_request_shows_no_moments() -> None:
     folder = jobs.jobs_folder() / a_job_that_learns(snapshots=(0.25, 0.5))
     (folder / jobs.REQUEST).write_text("{")
     assert 'class="when"' not in html_of(opened("train"))
 
 
-def test_a_job_that_cannot_be_read_is_a_line_and_no_crash() -> None:
+def test_a_damaged_job_is_reported_as_failed() -> None:
     folder = jobs.jobs_folder() / a_job_that_learns()
     (folder / jobs.STATUS).write_text("{")
     (folder / jobs.REQUEST).write_text("{")
     assert "**A training** failed. The status of this training cannot be read" in text_of(opened("train"))
 
 
-def test_without_mnist_the_way_to_it_is_named(no_mnist: None) -> None:
+def test_without_mnist_the_page_says_where_to_fetch_it(no_mnist: None) -> None:
     at = opened("train")
     assert "You can fetch the training digits on the Data page" in text_of(at)
     assert not at.button
@@ -326,7 +328,7 @@ def test_without_mnist_the_way_to_it_is_named(no_mnist: None) -> None:
 # Models
 
 
-def test_a_model_may_have_any_name(own_home: Path) -> None:
+def test_model_names_do_not_clash_with_button_keys(own_home: Path) -> None:
     """Names are part of the buttons' keys, which must still be unique."""
     for name in ("default", "to-default", "import"):
         shutil.copytree(find_model("mnist-cnn"), user_models_folder() / name)
@@ -336,7 +338,7 @@ def test_a_model_may_have_any_name(own_home: Path) -> None:
     assert at.session_state["model"] == default_model()
 
 
-def test_a_model_for_me_is_for_me_alone(two_models: None) -> None:
+def test_choosing_a_model_affects_only_that_visitor(two_models: None) -> None:
     here, there = opened("models"), opened("models")
     press(here, "use_one")
     there.run()
@@ -345,7 +347,7 @@ def test_a_model_for_me_is_for_me_alone(two_models: None) -> None:
     assert default_model() == DEFAULT_MODEL
 
 
-def test_who_reads_with_a_model_goes_on_when_the_default_changes(two_models: None) -> None:
+def test_a_new_default_affects_only_visitors_who_come_later(two_models: None) -> None:
     before = draw(opened("draw"), SEVEN)
     before.run()
     press(opened("models"), "default_one")
@@ -356,7 +358,7 @@ def test_who_reads_with_a_model_goes_on_when_the_default_changes(two_models: Non
     assert digit_of(draw(after, SEVEN).run()) == "7"
 
 
-def test_who_reads_with_a_model_that_is_deleted_reads_with_the_default_until_it_is_back(two_models: None) -> None:
+def test_the_default_stands_in_for_a_deleted_model_until_it_is_restored(two_models: None) -> None:
     at, said = opened("draw"), "one is no longer here, so ink-cnn reads instead."
     at.session_state["model"] = "one"
     models = press(opened("models"), "delete_one")
@@ -367,13 +369,13 @@ def test_who_reads_with_a_model_that_is_deleted_reads_with_the_default_until_it_
     assert said not in [caption.value for caption in at.run().caption]
 
 
-def test_a_default_that_breaks_is_stood_in_for(two_models: None) -> None:
+def test_a_drawing_is_still_read_if_the_default_is_broken(two_models: None) -> None:
     make_default("one")
     (find_model("one") / "model.safetensors").write_bytes(b"")
     assert digit_of(draw(opened("draw"), SEVEN).run()) == "7"
 
 
-def test_an_earlier_default_is_one_press_away(two_models: None) -> None:
+def test_an_earlier_default_can_be_restored(two_models: None) -> None:
     make_default("one")
     make_default("two")
     at = opened("models")
@@ -381,14 +383,14 @@ def test_an_earlier_default_is_one_press_away(two_models: None) -> None:
     assert default_model() == "one"
 
 
-def test_a_deletion_is_undone_by_a_press(two_models: None) -> None:
+def test_a_deleted_model_can_be_restored(two_models: None) -> None:
     at = press(opened("models"), "delete_one")
     assert "one" not in model_folders() and "**one** was deleted" in text_of(at)
     press(at, "undo_one")
     assert "one" in model_folders()
 
 
-def test_an_import_leaves_a_deleted_model_its_name(two_models: None, tmp_path: Path) -> None:
+def test_an_import_does_not_take_the_name_of_a_deleted_model(two_models: None, tmp_path: Path) -> None:
     path = find_model("one") / "card.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "name": "one"}))
     (tmp_path / "one.zip").write_bytes(to_zip("one"))
@@ -414,7 +416,7 @@ def test_an_import_leaves_a_deleted_model_its_name(two_models: None, tmp_path: P
         ("teach", "teach_export", "mnist_app.web.pages.teach.to_json_lines"),
     ],
 )
-def test_why_an_export_fails_is_said_by_the_next_run(
+def test_a_failed_export_is_explained_by_the_next_run(
     two_models: None, monkeypatch: pytest.MonkeyPatch, page: str, key: str, kept_from: str
 ) -> None:
     keep(Drawing.from_points(SEVEN), 4, "7", "ink-cnn", "somebody")
@@ -438,7 +440,7 @@ def test_why_an_export_fails_is_said_by_the_next_run(
     assert not at.run().warning and not at.exception
 
 
-def test_an_export_that_fails_is_a_line_in_the_log() -> None:
+def test_an_export_stopped_by_an_app_error_is_logged_without_a_traceback() -> None:
     for cause, has_traceback in ((ModelError("It is broken."), False), (KeyError("a bug of ours"), True)):
         failed = ValueError("The callable failed")
         failed.__cause__ = cause
@@ -453,14 +455,14 @@ def test_shipped_and_default_models_offer_no_deletion(two_models: None) -> None:
     assert deletions == ["delete_two"]
 
 
-def test_what_a_lesson_cost_is_said_where_its_model_is_made_the_default(two_models: None) -> None:
+def test_the_models_page_says_what_a_lesson_cost(two_models: None) -> None:
     for name, parent, before in (("one", "ink-cnn", {BEFORE: 0.9971}), ("two", "mnist-cnn", {})):
         path = find_model(name) / "card.json"
         changes = {"parent": parent, "metrics": {"test": {"accuracy": 0.9951, **before}}}
         path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
     lessons = [caption.value for caption in opened("models").caption if "lesson" in caption.value]
     assert lessons == ["After the lesson 99.51% of the test digits are read right; before it, 99.71% by ink-cnn."], (
-        "whatever has that name now"
+        "as measured before the lesson, whatever has that name now"
     )
 
 
@@ -482,17 +484,17 @@ def test_a_model_that_cannot_be_shown_can_be_deleted(two_models: None, monkeypat
     assert "one" not in model_folders() and "cannot be shown" not in text_of(at)
 
 
-def test_a_title_and_a_note_are_text_and_never_markup(two_models: None) -> None:
+def test_markup_in_a_title_or_note_is_escaped(two_models: None) -> None:
     at = opened("models")
     at.text_input(key="title_one").set_value(MARKUP)
     at.text_area(key="note_one").set_value(MARKUP)
     next(button for button in at.button if "label_one" in str(button.form_id)).click().run()
     assert read_shelf().title("one") == MARKUP
     assert not alive(text_of(at) + "".join(heading.value for heading in at.subheader))
-    assert at.text[0].value == MARKUP, "which is no Markdown"
+    assert at.text[0].value == MARKUP, "st.text renders no Markdown"
 
 
-def test_a_card_from_elsewhere_is_text_and_never_markup(two_models: None) -> None:
+def test_markup_in_a_model_card_is_escaped(two_models: None) -> None:
     path = find_model("one") / "card.json"
     card = json.loads(path.read_text())
     told = dict.fromkeys(("summary", "data", "machine", "command", "parent"), MARKUP)
@@ -516,14 +518,14 @@ def compare(*names: str) -> AppTest:
     return at
 
 
-def test_two_models_stand_side_by_side(two_models: None, patience: None) -> None:
+def test_two_models_are_compared_side_by_side(two_models: None, patience: None) -> None:
     at = compare("mnist-cnn", "one")
     assert "mnist-cnn" in html_of(at) and "99.71%" in html_of(at)
     assert "0 that mnist-cnn reads right and one misreads" in text_of(at), "they are the same network"
     assert "For mnist-cnn and one no curves were kept." in text_of(at)
 
 
-def test_the_digits_on_which_two_models_part_are_shown(
+def test_digits_that_only_one_of_two_models_reads_right_are_shown(
     no_mnist: None, patience: None, validation: Digits, said_of_validation: Callable[[str], np.ndarray]
 ) -> None:
     names = "ink-cnn", "mnist-cnn"
@@ -545,7 +547,7 @@ def test_the_digits_on_which_two_models_part_are_shown(
     assert np.array(cells, int).reshape(10, 10).tolist() == expected.tolist()
 
 
-def test_of_three_models_any_two_can_be_told_apart(no_mnist: None, patience: None) -> None:
+def test_any_two_of_three_models_can_be_compared_in_detail(no_mnist: None, patience: None) -> None:
     at = compare("ink-cnn", "mnist-cnn", "robust-cnn")
     pair = at.selectbox(key="parted")
     assert pair.options == ["ink-cnn and mnist-cnn", "ink-cnn and robust-cnn", "mnist-cnn and robust-cnn"]
@@ -555,7 +557,7 @@ def test_of_three_models_any_two_can_be_told_apart(no_mnist: None, patience: Non
     assert html_of(at).count('class="confusion still"') == 1
 
 
-def test_a_drawing_is_read_by_all_that_are_compared(no_mnist: None, patience: None) -> None:
+def test_every_compared_model_reads_the_drawing_on_the_pad(no_mnist: None, patience: None) -> None:
     at = open_page("models")
     at.session_state["pad"] = canvas.Pad(latest=ink(SEVEN))
     at.run()
@@ -566,7 +568,7 @@ def test_a_drawing_is_read_by_all_that_are_compared(no_mnist: None, patience: No
     assert "Draw something" not in text_of(at)
 
 
-def test_beside_no_digit_stands_how_sure_a_model_is_of_that(no_mnist: None, patience: None) -> None:
+def test_a_refusal_shows_how_sure_the_model_is_of_it(no_mnist: None, patience: None) -> None:
     across: Strokes = [[[40, 170], [300, 170]]]
     doubt = recognise_glyphs(load_recogniser("ink-cnn"), [Glyph.of(Drawing.from_points(across))])[0].doubt
     at = open_page("models")
@@ -578,7 +580,7 @@ def test_beside_no_digit_stands_how_sure_a_model_is_of_that(no_mnist: None, pati
     assert sure == f"<td>{percent(doubt)}"
 
 
-def test_how_models_learned_is_drawn_measure_by_measure(two_models: None, no_mnist: None, patience: None) -> None:
+def test_compared_models_show_their_accuracy_and_loss_curves(two_models: None, no_mnist: None, patience: None) -> None:
     path = find_model("one") / "card.json"
     reports = [dict.fromkeys(CURVES, 0.5) | {"passes": passes, "train_loss": 0.25} for passes in (1, 2)]
     path.write_text(json.dumps({**json.loads(path.read_text()), "curves": reports}))
@@ -609,7 +611,7 @@ def test_curves_say_in_words_where_they_end() -> None:
     assert 'alt="Read right, final values: a 98.71%"' in html and "<bdi>a</bdi> <b>98.71%</b>" in html
 
 
-def test_what_is_off_the_axes_leaves_the_chart_instead_of_being_drawn_at_its_edge() -> None:
+def test_points_beyond_the_axes_are_clipped_not_drawn_at_the_edge() -> None:
     html = curves_html("Loss", [Curve("a", [(0, math.inf), (1, 2.0), (2, 0.5)], "red")], 2, 0, 1, is_share=False)
     svg = base64.b64decode(re.findall(r"base64,([^\"]+)", html)[0]).decode()
     heights = [float(point.split(",")[1]) for point in re.findall(r'points="([^"]+)"', svg)[0].split()]

@@ -20,7 +20,7 @@ SCRIPT = """
     """
 
 
-def test_two_that_failed_on_one_page_are_each_begun_anew() -> None:
+def test_two_failures_on_one_page_can_be_retried_separately() -> None:
     at = AppTest.from_string(textwrap.dedent(SCRIPT), default_timeout=60).run()
     assert not at.exception, at.exception
     assert [notice.value for notice in at.warning] == ["It is broken."] * 2

@@ -1,4 +1,4 @@
-"""The panel Why below an answer, on the pages that have it."""
+"""The “Why?” panel below an answer, on the pages that have it."""
 
 import re
 import time
@@ -54,7 +54,7 @@ def test_the_panel_is_closed_until_somebody_asks() -> None:
     assert at.pills[0].value is None and "sentence" not in re.sub("<style>.*?</style>", "", html_of(at), flags=re.S)
 
 
-def test_a_blank_pad_has_nothing_to_ask_about() -> None:
+def test_a_blank_pad_offers_no_questions() -> None:
     assert not open_page("draw").run().pills
 
 
@@ -63,7 +63,7 @@ def ears_of(at: AppTest) -> int:
     return sum("pen_up" in element.proto.id for element in at.get("bidi_component"))
 
 
-def test_only_an_open_question_about_ink_hears_of_the_pen() -> None:
+def test_pen_up_is_listened_for_only_while_a_question_about_ink_is_open() -> None:
     at = open_page("draw").run()
     assert ears_of(at) == 0
     assert ears_of(draw(at, SEVEN).run()) == 0
@@ -80,7 +80,7 @@ def test_only_an_open_question_about_ink_hears_of_the_pen() -> None:
 
 @pytest.fixture
 def worked_out(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The digits for which evidence was sought."""
+    """The digits for which evidence was computed."""
     sought: list[int] = []
 
     def count(model: Recogniser, pixels: NDArray[np.uint8], *digits: int) -> tuple[Evidence, ...]:
@@ -91,7 +91,9 @@ def worked_out(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return sought
 
 
-def test_what_was_shown_is_not_worked_out_again(worked_out: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_answer_is_not_computed_again_for_the_same_ink_and_model(
+    worked_out: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The whole page reruns when the canvas sends ink that the panel has already answered about."""
     at = asked(WHERE)
     before = html_of(at)
@@ -103,7 +105,7 @@ def test_what_was_shown_is_not_worked_out_again(worked_out: list[int], monkeypat
     assert len(worked_out) == 6, "the model has other weights now"
 
 
-def test_a_run_awaits_what_one_that_was_ended_is_still_at() -> None:
+def test_two_runs_that_need_the_same_answer_compute_it_once() -> None:
     answers, done = session.Answers(), list[str]()
 
     def work() -> str:
@@ -116,7 +118,7 @@ def test_a_run_awaits_what_one_that_was_ended_is_still_at() -> None:
     assert given == ["an answer"] * 2 and done == ["once"]
 
 
-def test_it_shows_what_was_seen() -> None:
+def test_the_panel_shows_what_the_network_saw() -> None:
     at = asked(SEE)
     assert digit_of(at) == "7"
     assert "the average seven" in html_of(at)
@@ -132,7 +134,7 @@ def test_it_shows_what_was_seen() -> None:
     assert "16 × 28 × 28" in html_of(at) and "96 numbers" in html_of(at) and "96 → 11 numbers" in html_of(at)
 
 
-def test_look_and_pen_are_told_apart_in_the_last_layers() -> None:
+def test_the_last_layers_show_what_the_image_and_pen_networks_read() -> None:
     at = asked(SEE)
     at.toggle(WHY_LAYERS).set_value(True).run()
     shown = html_of(at)
@@ -145,7 +147,7 @@ def test_look_and_pen_are_told_apart_in_the_last_layers() -> None:
     assert "By its look" not in shown and "how it was written" not in shown.lower()
 
 
-def test_that_look_and_pen_disagree_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disagreement_of_image_and_pen_network_is_stated(monkeypatch: pytest.MonkeyPatch) -> None:
     def apart(*_: object) -> list[Prediction]:
         return [Prediction(tuple(np.eye(10)[digit]), "any", is_digit=digit != 8) for digit in (1, 8)]
 
@@ -154,12 +156,12 @@ def test_that_look_and_pen_disagree_is_said(monkeypatch: pytest.MonkeyPatch) -> 
     assert said in html_of(asked(SEE)) and said in html_of(asked(WHERE))
 
 
-def test_where_it_looked_is_half_of_the_answer_where_the_pen_was_followed() -> None:
+def test_evidence_is_called_half_of_the_answer_only_if_the_pen_was_followed() -> None:
     assert "How it was written is half of the answer" in html_of(asked(WHERE))
     assert "half of the answer" not in html_of(opened_in_explore(WHERE))
 
 
-def test_a_training_picture_is_no_neighbour_of_its_own() -> None:
+def test_a_training_picture_is_not_its_own_neighbour() -> None:
     source = find_source()
     name = source.splits[0]
     digits = shared.split(name, source)
@@ -172,25 +174,25 @@ def test_a_training_picture_is_no_neighbour_of_its_own() -> None:
     assert len(distances) == 5 and min(distances) > 0, distances
 
 
-def test_it_shows_where_the_network_looked() -> None:
+def test_the_panel_shows_where_the_network_looked() -> None:
     at = asked(WHERE)
     assert "half of what speaks for 7 lies in" in html_of(at)
     assert "for 7</figcaption>" in html_of(at)
 
 
-def test_it_shows_when_it_was_decided() -> None:
+def test_the_panel_shows_when_the_network_decided() -> None:
     at = asked(WHEN)
     assert not at.exception
     assert "it was a 7 and stayed one" in html_of(at) or "became a 7" in html_of(at)
 
 
-def test_it_shows_what_is_unusual_and_needs_no_change_where_the_digit_is_the_one_meant() -> None:
+def test_a_digit_read_as_meant_shows_what_is_unusual_and_needs_no_change() -> None:
     at = asked(CHANGE)
     assert html_of(at).count("usually ") >= len(MEASURES)
     assert "It is read as a 7 already" in html_of(at)
 
 
-def test_what_was_said_to_be_drawn_is_what_was_meant() -> None:
+def test_a_correction_sets_the_digit_that_was_meant() -> None:
     at = asked(CHANGE)
     label, drawing = 1, at.session_state["pad"].drawing
     at.session_state["secret"] = "me"
@@ -200,8 +202,8 @@ def test_what_was_said_to_be_drawn_is_what_was_meant() -> None:
     assert [group.value for group in at.segmented_control] == [label]
 
 
-def test_another_digit_can_be_meant_and_the_change_is_put_on_the_pad() -> None:
-    """A single change leads to one of the ten digits."""
+def test_the_change_towards_another_digit_can_be_put_on_the_pad() -> None:
+    """At least one of the ten digits can be reached by a single change."""
     slashed: Strokes = [*ZERO, [[235, 95], [110, 250]]]
     at = asked(CHANGE, slashed)
     for digit in range(10):
@@ -217,7 +219,7 @@ def test_another_digit_can_be_meant_and_the_change_is_put_on_the_pad() -> None:
     assert digit_of(at) == str(digit)
 
 
-def test_of_what_is_no_digit_nothing_is_claimed() -> None:
+def test_the_panel_claims_no_digit_for_a_refused_drawing() -> None:
     lattice: Strokes = [[[60 + 45 * at, 50], [60 + 45 * at, 280]] for at in range(5)]
     lattice += [[[50, 60 + 45 * at], [260, 60 + 45 * at]] for at in range(5)]
     at = asked(SEE, lattice)
@@ -244,20 +246,20 @@ def opened_in_explore(question: str) -> AppTest:
     raise AssertionError("the picture never came")
 
 
-def test_a_picture_in_explore_is_asked_the_same_but_when() -> None:
+def test_a_picture_in_explore_is_asked_every_question_but_when() -> None:
     at = opened_in_explore(SEE)
     assert at.pills[0].options == [SEE, WHERE, CHANGE]
     assert html_of(at).count('type="radio"') == 8 * 6
     shared.maps_favourites(DEFAULT_MODEL).result(60)
 
 
-def test_a_picture_in_explore_was_meant_to_be_its_label() -> None:
+def test_a_picture_in_explore_is_meant_to_be_its_label() -> None:
     at = opened_in_explore(CHANGE)
     label = shared.split("validation", find_source()).labels[301]
     assert f"It is read as a {label} already" in html_of(at)
 
 
-def test_what_a_picture_was_meant_to_be_is_forgotten_with_it() -> None:
+def test_the_digit_chosen_as_meant_is_forgotten_with_its_picture() -> None:
     at = opened_in_explore(CHANGE)
     labels = shared.split("validation", find_source()).labels
     first, second = np.flatnonzero(labels == labels[301])[:2]
@@ -269,7 +271,7 @@ def test_what_a_picture_was_meant_to_be_is_forgotten_with_it() -> None:
         group.set_value((int(labels[301]) + 1) % 10).run()
 
 
-def test_a_changed_picture_is_taken_to_the_pad_with_the_digit_it_shows() -> None:
+def test_a_changed_picture_goes_to_the_draw_page_with_its_original_label() -> None:
     at = opened_in_explore(CHANGE)
     label = int(shared.split("validation", find_source()).labels[301])
     for digit in range(10):
@@ -285,7 +287,7 @@ def test_a_changed_picture_is_taken_to_the_pad_with_the_digit_it_shows() -> None
     assert read_picture(shared.model(DEFAULT_MODEL), taken.prepared.pixels).text == str(digit)
 
 
-def test_a_picture_of_a_known_digit_is_meant_to_be_that_one() -> None:
+def test_a_picture_with_a_known_label_is_meant_to_be_that_digit() -> None:
     at = open_page("draw")
     pixels = shared.split("validation", find_source()).images[301]
     at.session_state["picture_input"] = session.PictureInput.of(pixels, "a picture", 5)
@@ -293,7 +295,7 @@ def test_a_picture_of_a_known_digit_is_meant_to_be_that_one() -> None:
     assert [group.value for group in at.run().segmented_control] == [5]
 
 
-def test_where_most_of_what_is_marked_lies_is_said_in_words() -> None:
+def test_the_part_of_the_picture_with_most_marks_is_named_in_words() -> None:
     marked = np.zeros((28, 28), bool)
     marked[2:6, 20:24] = True
     assert _part(marked) == ", mostly at the top right"
@@ -301,7 +303,7 @@ def test_where_most_of_what_is_marked_lies_is_said_in_words() -> None:
     assert _part(marked | marked[::-1, ::-1]) == ""
 
 
-def test_of_a_number_one_digit_is_asked_about() -> None:
+def test_by_default_a_question_is_about_the_first_digit_of_a_number() -> None:
     at = asked(WHERE, THREE_AND_SEVEN)
     assert "speaks for 3" in html_of(at)
 
@@ -320,14 +322,14 @@ def replayed(*read: int | None) -> Replay:
     return Replay(tuple(Frame((at + 1) / count, np.zeros((28, 28), np.uint8), p) for at, p in enumerate(one)))
 
 
-def test_a_change_of_mind_is_a_sentence() -> None:
+def test_the_moment_of_decision_is_put_into_a_sentence() -> None:
     assert _decided(replayed(3, 3, 8, 8)) == "With 75% of the ink on paper, your 3 became an 8."
     assert _decided(replayed(7, 7)) == "From 50% of the ink on, it was a 7 and stayed one."
     assert _decided(replayed(7, 7, None, None)) == "With 75% of the ink on paper, your 7 was no longer a digit."
     assert _decided(replayed(None, None)) == "It never became a digit that the network knows."
 
 
-def test_what_is_unusual_is_a_sentence() -> None:
+def test_unusual_measures_are_put_into_a_sentence() -> None:
     thin, fat = (Finding(MEASURES[0], value, (1.5, 3.5), share) for value, share in ((1.0, 1.0), (5.0, 99.0)))
     assert _unusual([thin], 8) == "For an 8, it is unusually thin."
     assert _unusual([fat, Finding(MEASURES[1], -40, (-10, 10), 0.0)], 6).endswith(

@@ -176,7 +176,7 @@ def _percent(share: float | None) -> float | None:
 def _model(found: Figures) -> None:
     """Show what is known about the model picked, with a link to its mistakes."""
     with st.container(border=True, key="lab_model"):
-        st.subheader(plain(found.title), anchor=False)
+        st.header(plain(found.title), anchor=False)
         st.write(plain(found.idea))
         if found.expected:
             why = f": {found.expected.excuse}" if found.expected.excuse else "."
@@ -238,7 +238,7 @@ def _axis(label: str, measures: Mapping[str, Axis], usual: str, key: str) -> Axi
 
 @st.fragment
 def _costs(found: Sequence[Figures]) -> None:
-    st.subheader("What accuracy costs", anchor=False)
+    st.header("What accuracy costs", anchor=False)
     cost = _axis("Across", COSTS, "bytes", "lab_cost")
     gain = _axis("Upwards", GAINS, "test", "lab_gain")
     st.plotly_chart(

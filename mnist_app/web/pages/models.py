@@ -59,7 +59,7 @@ def page() -> None:
         access_notice()
         _deleted(shelf)
     _default(shelf, using)
-    st.subheader("All models", anchor=False)
+    st.header("All models", anchor=False)
     for name in names:
         _model(name, shelf, using)
     if session.is_teacher():
@@ -276,7 +276,7 @@ def _take_in() -> None:
 
 
 def _compare(names: list[str], shelf: Shelf) -> None:
-    st.subheader("Compare", anchor=False)
+    st.header("Compare", anchor=False)
     chosen = st.multiselect(
         "Two or more models, side by side",
         names,
@@ -403,7 +403,7 @@ def _differences(first: str, second: str, shelf: Shelf) -> None:
         explored.append(found)
     before, after = explored
     one, other = before.readings, after.readings
-    st.markdown(f"#### {plain(titles[0])} and {plain(titles[1])} on the {split} digits")
+    st.markdown(f"### {plain(titles[0])} and {plain(titles[1])} on the {split} digits")
     left, right = st.columns(2, gap="large")
     with left:
         st.html(

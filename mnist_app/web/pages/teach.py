@@ -177,7 +177,7 @@ def _restore() -> None:
 
 def _lesson(whose: str | None, count: int, latest: int) -> None:
     """Say which model would be taught what, with the button that begins."""
-    st.subheader("A lesson", anchor=False)
+    st.header("A lesson", anchor=False)
     name = st.session_state["teach_parent"] = session.using()
     if "train" not in find_source().splits:
         problem_notice("A lesson needs the training digits. Fetch them on the Data page.")

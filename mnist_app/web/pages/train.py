@@ -257,7 +257,7 @@ def _trainings() -> None:
     current = [job for job in known if not job.status.is_over]
     ended = [job for job in reversed(known) if job.status.is_over]
     learned = [job for job in ended if job.status.reports]
-    st.subheader("Trainings", anchor=False)
+    st.header("Trainings", anchor=False)
     shown = st.session_state.get(SHOWN)
     there_to_see = [job for job in known if job.status.reports or job.status.losses]
     job = next((job for job in there_to_see if job.id == shown), (*current, *learned, *ended)[0])

@@ -74,7 +74,7 @@ def left_behind() -> list[str]:
     return [path.name for path in data_folder().glob("*")]
 
 
-def test_the_layers_have_the_weights_that_were_fetched_once(
+def test_weights_are_downloaded_once_and_loaded_into_the_layers(
     mirror: Mirror, weights: Mapping[str, Tensor], content: bytes, capsys: pytest.CaptureFixture[str]
 ) -> None:
     url = mirror.url + named(content)
@@ -84,7 +84,7 @@ def test_the_layers_have_the_weights_that_were_fetched_once(
         for name, tensor in found.layers[0].state_dict().items():  # type: ignore[index]
             assert torch.equal(tensor, weights[f"features.{name}"]), name
     assert mirror.asked == left_behind() == [named(content)]
-    assert capsys.readouterr().out == "", "where the results are told"
+    assert capsys.readouterr().out == "", "standard output is for the results"
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_the_layers_have_the_weights_that_were_fetched_once(
         (never_to_the_end, "timed out"),
     ],
 )
-def test_what_does_not_arrive_whole_is_one_sentence_and_does_not_count(
+def test_a_failed_download_is_an_error_with_the_reason_and_leaves_no_file(
     mirror: Mirror, content: bytes, manner: Answer, says: str
 ) -> None:
     mirror.answer(manner, named(content))
@@ -106,7 +106,7 @@ def test_what_does_not_arrive_whole_is_one_sentence_and_does_not_count(
     assert left_behind() == []
 
 
-def test_a_server_that_cannot_be_reached_is_one_sentence() -> None:
+def test_a_server_that_refuses_connections_is_an_error_with_the_reason() -> None:
     began = time.monotonic()
     with pytest.raises(AppError, match=r"could not be downloaded from http://127\.0\.0\.1:1/.*Connection refused"):
         load_backbone("http://127.0.0.1:1/small-12345678.pth")
@@ -118,14 +118,16 @@ def other_weights() -> bytes:
 
 
 @pytest.mark.parametrize("other", [other_weights, lambda: b"<html>Please sign in.</html>"])
-def test_what_is_something_else_is_one_sentence_and_does_not_count(mirror: Mirror, other: Callable[[], bytes]) -> None:
+def test_a_download_of_something_else_is_a_short_error_and_leaves_no_file(
+    mirror: Mirror, other: Callable[[], bytes]
+) -> None:
     with pytest.raises(AppError, match="could not be downloaded from") as refused:
         load_backbone(mirror.url + named(other()))
     assert len(str(refused.value)) < 400 and "\n" not in str(refused.value)
     assert left_behind() == []
 
 
-def test_a_file_that_was_spoilt_since_is_fetched_anew_by_the_next_run(mirror: Mirror, content: bytes) -> None:
+def test_a_damaged_file_is_an_error_once_and_then_downloaded_again(mirror: Mirror, content: bytes) -> None:
     data_folder().mkdir(parents=True)
     (data_folder() / named(content)).write_bytes(content[:1000])
     with pytest.raises(AppError, match=r"Try again\."):
@@ -133,7 +135,9 @@ def test_a_file_that_was_spoilt_since_is_fetched_anew_by_the_next_run(mirror: Mi
     load_backbone(mirror.url + named(content))
 
 
-def test_a_home_that_cannot_be_written_is_one_sentence(mirror: Mirror, content: bytes, own_home: Path) -> None:
+def test_a_home_that_is_not_a_folder_is_an_error_with_the_reason(
+    mirror: Mirror, content: bytes, own_home: Path
+) -> None:
     own_home.write_text("a file where the folder should be")
     with pytest.raises(AppError, match=r"could not be downloaded from .*Not a directory"):
         load_backbone(mirror.url + named(content))
@@ -141,7 +145,7 @@ def test_a_home_that_cannot_be_written_is_one_sentence(mirror: Mirror, content: 
 
 @pytest.fixture
 def frozen(weights: Mapping[str, Tensor], monkeypatch: pytest.MonkeyPatch) -> Backbone:
-    """The layers with random weights, as no others can be downloaded."""
+    """The layers with random weights, because no others can be downloaded."""
     network = importlib.import_module("torchvision.models").mobilenet_v3_small()
     network.load_state_dict(weights)
     found = Backbone(torch.nn.Sequential(network.features, network.avgpool)).eval()
@@ -149,7 +153,7 @@ def frozen(weights: Mapping[str, Tensor], monkeypatch: pytest.MonkeyPatch) -> Ba
     return found
 
 
-def test_pictures_come_to_the_frozen_layers_as_torchvision_prepares_photographs(short_data: TrainingData) -> None:
+def test_pictures_are_resized_and_normalised_as_torchvision_would(short_data: TrainingData) -> None:
     from torchvision.transforms.functional import normalize, resize
 
     pictures = batch_of(torch.from_numpy(short_data.digits.images[:2]))
@@ -157,7 +161,9 @@ def test_pictures_come_to_the_frozen_layers_as_torchvision_prepares_photographs(
     torch.testing.assert_close(Backbone(torch.nn.Identity())(pictures), expected.flatten(1))
 
 
-def test_one_layer_reads_what_the_frozen_ones_see(frozen: Backbone, short_data: TrainingData) -> None:
+def test_the_classifier_is_logistic_regression_on_the_frozen_layers_features(
+    frozen: Backbone, short_data: TrainingData
+) -> None:
     few = short_data.digits[:60]
     fitted = CONTENDERS[0].fit(TrainingData(few, few, True, short_data.progress))
     with torch.inference_mode():

@@ -24,7 +24,7 @@ def in_a_row(tensors: Iterable[np.ndarray]) -> np.ndarray:
     return np.concatenate([tensor.ravel() for tensor in weights])
 
 
-def test_in_8_bits_it_is_smaller_and_reads_the_same_but_for_a_few(
+def test_the_8_bit_model_is_less_than_half_as_large_and_reads_almost_the_same(
     whole: bytes, validation: Digits, others: Digits
 ) -> None:
     mixed = validation[np.random.default_rng(1).permutation(len(validation))[:CALIBRATING]]
@@ -36,7 +36,7 @@ def test_in_8_bits_it_is_smaller_and_reads_the_same_but_for_a_few(
 
 
 @pytest.mark.parametrize("percent", [50, 95])
-def test_the_weights_nearest_to_0_are_removed_and_stay_so_while_the_rest_learns(
+def test_pruning_removes_the_smallest_weights_and_fine_tuning_keeps_them_at_0(
     percent: int, short_data: TrainingData
 ) -> None:
     network = load_model(find_model(WHOLE)).network

@@ -14,7 +14,7 @@ from mnist_app.models.networks import logits_of
 from mnist_app.models.registry import find_model, load_model, save_model
 
 
-def test_what_is_calibrated_anew_is_measured_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_recalibrated_model_has_another_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(find_model("mnist-cnn"), tmp_path / "mnist-cnn")
     monkeypatch.setattr(own, "find_model", lambda name: tmp_path / name)
     model = load_model(tmp_path / "mnist-cnn")
@@ -24,7 +24,7 @@ def test_what_is_calibrated_anew_is_measured_anew(tmp_path: Path, monkeypatch: p
     assert own._own("mnist-cnn", "").recipe not in (before, model.card.command)
 
 
-def test_this_app_s_own_models_stand_in_the_table_as_they_are(short_data: TrainingData, others: Digits) -> None:
+def test_this_apps_own_models_enter_the_lab_unchanged(short_data: TrainingData, others: Digits) -> None:
     for contender in CONTENDERS:
         model, fitted = load_model(find_model(contender.name)), contender.fit(short_data)
         assert (fitted.card, fitted.parameters) == (model.card, model.card.parameters)

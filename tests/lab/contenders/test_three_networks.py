@@ -20,7 +20,9 @@ def members() -> Mapping[str, nn.Module]:
     return {name: build(kind).eval() for name, kind in zip(MEMBERS, kinds, strict=True)}
 
 
-def test_an_ensemble_says_the_mean_of_what_its_members_say(members: Mapping[str, nn.Module], others: Digits) -> None:
+def test_an_ensemble_answers_with_the_mean_probabilities_of_its_members(
+    members: Mapping[str, nn.Module], others: Digits
+) -> None:
     graphs = {name: to_graph(network) for name, network in members.items()}
     fitted = CONTENDERS[0].fit(TrainingData(others, others, True, lambda share: None, graphs))
     logits, features = Graph(fitted.graph()).read(others.images)
@@ -33,6 +35,6 @@ def test_an_ensemble_says_the_mean_of_what_its_members_say(members: Mapping[str,
     assert fitted.parameters == sum(map(numbers_in, graphs.values()))
 
 
-def test_numbers_in_a_graph_are_those_of_its_network() -> None:
+def test_a_graph_holds_as_many_numbers_as_its_network_has_parameters() -> None:
     folded = fold_batch_norm(load_model(find_model("mnist-cnn")).network)
     assert numbers_in(to_graph(folded)) == count_parameters(folded)

@@ -25,10 +25,10 @@ def ten_rounds() -> Contender:
     )
 
 
-def test_the_graph_of_boosted_trees_says_what_scikit_learn_says(
+def test_the_graph_of_boosted_trees_answers_as_scikit_learn_does(
     ten_rounds: Contender, few: Digits, others: Digits
 ) -> None:
-    """It learns from even levels only, so that odd ones lie exactly on the thresholds, halfway between two levels."""
+    """Train on even grey levels only, so that odd ones lie exactly on the thresholds, halfway between two levels."""
     even, odd = few.images & np.uint8(254), others.images | np.uint8(1)
     fitted = ten_rounds.fit(TrainingData(Digits(even, few.labels), others, True, lambda share: None))
     logits, _ = Graph(fitted.graph()).read(odd)
@@ -37,6 +37,6 @@ def test_the_graph_of_boosted_trees_says_what_scikit_learn_says(
     np.testing.assert_allclose(softmax(logits.astype(np.float64)), expected, atol=1e-5)
 
 
-def test_it_is_of_the_table_but_for_the_number_of_rounds(ten_rounds: Contender) -> None:
+def test_the_boosting_tested_here_is_the_tables_with_fewer_rounds(ten_rounds: Contender) -> None:
     [boosting] = [each for each in CONTENDERS if each.name == "gradient-boosting"]
     assert boosting.recipe == ten_rounds.recipe.replace("max_iter=10, ", "")  # 100, which is scikit-learn's default
