@@ -193,6 +193,7 @@ def test_on_a_phone_a_pick_scrolls_to_its_result(phone: Page, address: str) -> N
     explorer.tiles.nth(3).tap()
     expect(explorer.picture).to_be_in_viewport()
     explorer.open()
+    expect(explorer.described).not_to_be_in_viewport()
     explorer.cell(9, 4).tap()
     expect(explorer.described).to_contain_text("nines read as fours")
     expect(explorer.described).to_be_in_viewport()
@@ -234,7 +235,7 @@ def test_moving_the_mouse_does_not_change_a_box_marked_by_keyboard(newcomer: Exp
     assert said[0] == said[1]
 
 
-def test_hovering_over_the_map_shows_a_picture_and_how_it_is_read(newcomer: Explorer) -> None:
+def test_hovering_over_the_map_shows_a_picture_and_a_click_opens_it(newcomer: Explorer) -> None:
     explorer = newcomer.open("?panel=map")
     card = explorer.page.locator(".digit-map figure")
     expect(card).to_be_hidden()
@@ -247,6 +248,9 @@ def test_hovering_over_the_map_shows_a_picture_and_how_it_is_read(newcomer: Expl
     assert Image.open(io.BytesIO(answered.value.body())).size == (28, 28)
     expect(card).to_be_visible()
     expect(card.locator("figcaption")).to_contain_text("% sure")
+    explorer.page.mouse.down()
+    explorer.page.mouse.up()
+    expect(explorer.picture).to_be_visible()
 
 
 def test_a_picture_on_the_map_can_be_opened_by_keyboard(newcomer: Explorer) -> None:

@@ -253,7 +253,7 @@ def test_a_correction_deleted_a_day_ago_is_gone_once_another_is_kept(
     delete_corrections([first])
     now = time.time()
     monkeypatch.setattr("mnist_app.data.corrections.time.time", lambda: now + corrections.KEPT_FOR + 1)
-    kept(a_seven)
+    kept(Drawing.from_points(TWO), visitor="ben")
     assert restore_corrections([first]) == 0
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mnist_app.ink.strokes import MAX_POINTS, MAX_STROKES, Drawing, DrawingError
+from mnist_app.ink.strokes import MAX_POINTS, MAX_STROKES, Drawing, DrawingError, resampled
 
 from ..conftest import ONE, SEVEN, Strokes
 
@@ -125,6 +125,15 @@ def test_a_long_text_among_points_takes_little_memory() -> None:
 def test_drawings_at_the_limits_are_accepted() -> None:
     assert len(Drawing.from_points([[[i, i]] for i in range(MAX_STROKES)]).strokes) == MAX_STROKES
     assert len(Drawing.from_points([[[i, i] for i in range(MAX_POINTS)]]).strokes[0]) == MAX_POINTS
+
+
+def test_a_subsampled_drawing_keeps_the_ends_of_its_strokes(a_seven: Drawing) -> None:
+    dense = Drawing(tuple(resampled(stroke, 0.05) for stroke in a_seven.strokes))
+    few = dense.subsampled(100)
+    assert sum(map(len, few.strokes)) <= 100 + len(few.strokes) < sum(map(len, dense.strokes))
+    for stroke, whole in zip(few.strokes, dense.strokes, strict=True):
+        assert (stroke[[0, -1]] == whole[[0, -1]]).all()
+    assert few.subsampled(1000) is few
 
 
 json_values = st.recursive(

@@ -121,7 +121,10 @@ def test_the_same_seed_gives_the_same_changes(pictures: Tensor) -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("rotation", 181), ("rotation", -1), ("shift", 15), ("zoom", 1.0), ("shear", 3), ("shift", float("nan"))],
+    [
+        *(("rotation", 181), ("rotation", -1), ("shift", 15), ("shift", float("nan")), ("zoom", 1.0), ("shear", 3)),
+        *(("thickness", 50), ("elastic", 50), ("elastic", -1)),
+    ],
 )
 def test_an_augmentation_outside_its_limits_is_refused(name: str, value: float) -> None:
     with pytest.raises(AppError, match=f"{name} must be between 0 and .*, not {value}"):

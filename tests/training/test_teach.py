@@ -119,6 +119,7 @@ def test_a_lesson_has_at_most_30_copies_of_a_drawing_and_500_in_all(drawings: in
         config = lesson(load_card(find_model(name)), drawings)
         assert config.ink and 1 <= config.ink.copies <= 30
         assert drawings * config.ink.copies <= 500
+        assert config.ink.copies > 1 or drawings == 500, "few drawings are repeated"
         asked = Request("m", config, "", name)
         from_disk = json.loads(json.dumps(asdict(asked)))
         assert Request.from_json(from_disk) == asked

@@ -347,7 +347,7 @@ def test_training_does_not_wait_for_a_slow_server(monkeypatch: pytest.MonkeyPatc
 
 def test_tracking_contacts_nobody_but_the_mlflow_server(server: MlflowClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """A proxy stands for the rest of the world; by default, MLflow would report each run to its makers."""
-    for name in ("CI", "PYTEST_CURRENT_TEST"):  # with these set, it would not report
+    for name in ("CI", "PYTEST_CURRENT_TEST", "MLFLOW_DISABLE_TELEMETRY"):  # with these set, it would not report
         monkeypatch.delenv(name, raising=False)
     with socket.create_server(("127.0.0.1", 0)) as proxy:
         for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):

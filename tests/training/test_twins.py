@@ -4,10 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from mnist_app.data.dataset import Digits
 from mnist_app.data.inkfiles import InkFileError
 from mnist_app.errors import AppError
+from mnist_app.models.networks import batch_of
 from mnist_app.models.registry import Model, find_model, load_model
 from mnist_app.reading.calibration import fit_temperature
 from mnist_app.training.twins import Answers, Unseen, answers_of, calibrated, unseen_ink
@@ -58,10 +60,14 @@ def test_a_twins_missing_collection_is_named_in_the_error(twin: Model, ink_folde
         unseen_ink([twin], ink_folder)
 
 
-def test_a_twins_answers_are_ten_logits_and_a_doubt_between_0_and_1(twin: Model) -> None:
-    answers = answers_of(twin, Digits(np.zeros((2, 28, 28), np.uint8), np.array([0, 1])))
-    assert answers.logits.shape == (2, 10)
-    assert ((answers.doubts >= 0) & (answers.doubts <= 1)).all()
+def test_a_twins_answers_are_ten_logits_and_the_probability_of_the_eleventh_as_doubt(twin: Model) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (4, 28, 28), np.uint8)
+    answers = answers_of(twin, Digits(images, np.arange(4)))
+    with torch.inference_mode():
+        logits = twin.network.eval()(batch_of(torch.from_numpy(images))).double().numpy()
+    powers = np.exp(logits)
+    np.testing.assert_allclose(answers.logits, logits[:, :10], atol=1e-4)
+    np.testing.assert_allclose(answers.doubts, powers[:, 10] / powers.sum(axis=1), atol=1e-5)
 
 
 def test_a_calibrated_card_says_what_was_fitted_and_measured(twin: Model) -> None:

@@ -181,7 +181,7 @@ def test_broken_figures_do_not_hide_the_other_models(a_lab: dict[str, Figures]) 
 
 def test_picking_a_row_shows_the_model_and_what_is_expected_of_it(a_lab: dict[str, Figures]) -> None:
     at = opened(row=2)
-    assert at.subheader[0].value == "A toy"
+    assert at.header[0].value == "A toy"
     assert "It plays." in [each.value for each in at.markdown]
     assert "Expected: 90.00% (every child knows)." in captions(at)
     assert [each.value for each in at.code] == ["as one likes", "python -m mnist_app lab --models toy"]
@@ -460,7 +460,7 @@ def test_a_link_to_explore_shows_the_mistakes_of_a_lab_model(a_toy: Path, mean_d
 
 def test_a_lab_model_is_not_offered_on_the_other_pages(a_toy: Path) -> None:
     at = open_page("models").run()
-    assert not at.exception and "toy" not in [each.value for each in at.subheader]
+    assert not at.exception and "toy" not in [each.value for each in at.header]
     assert "toy" not in at.multiselect("compared").options
     at = open_page("break_it").run()
     assert "toy" not in at.multiselect(BREAK_MODELS).options

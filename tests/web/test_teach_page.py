@@ -535,7 +535,7 @@ ACTIONS = {
     "teach._make_default('one')": "train_problem",
     "models._do(make_default, 'one')": "models_problem",
     "models._do(delete_model, 'one')": "models_problem",
-    "models._do(restore_corrections, 'one')": "models_problem",
+    "models._do(restore_model, 'one')": "models_problem",
     "models._relabel('one')": "models_problem",
     "models._take_in()": "models_problem",
 }

@@ -466,6 +466,14 @@ def test_the_models_page_says_what_a_lesson_cost(two_models: None) -> None:
     )
 
 
+def test_the_curves_of_a_taught_model_are_said_to_be_those_of_its_lesson(two_models: None) -> None:
+    path = find_model("one") / "card.json"
+    lesson = {"parent": "ink-cnn", "curves": [{**dict.fromkeys(CURVES, 0.5), "passes": at} for at in (1, 2)]}
+    path.write_text(json.dumps({**json.loads(path.read_text()), **lesson}))
+    said = [caption.value for caption in opened("models").caption if "whole lesson" in caption.value]
+    assert len(said) == 1 and said[0].startswith("The curves show the whole lesson, on ")
+
+
 def test_a_model_that_cannot_be_shown_can_be_deleted(two_models: None, monkeypatch: pytest.MonkeyPatch) -> None:
     path = find_model("one") / "card.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "machine": "unheard of"}))
@@ -551,9 +559,9 @@ def test_any_two_of_three_models_can_be_compared_in_detail(no_mnist: None, patie
     at = compare("ink-cnn", "mnist-cnn", "robust-cnn")
     pair = at.selectbox(key="parted")
     assert pair.options == ["ink-cnn and mnist-cnn", "ink-cnn and robust-cnn", "mnist-cnn and robust-cnn"]
-    assert "#### ink-cnn and mnist-cnn on the validation digits" in text_of(at)
+    assert "### ink-cnn and mnist-cnn on the validation digits" in text_of(at)
     pair.set_value(("ink-cnn", "robust-cnn")).run(timeout=120)
-    assert "#### ink-cnn and robust-cnn on the validation digits" in text_of(at)
+    assert "### ink-cnn and robust-cnn on the validation digits" in text_of(at)
     assert html_of(at).count('class="confusion still"') == 1
 
 

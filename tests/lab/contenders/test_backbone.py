@@ -132,7 +132,9 @@ def test_a_damaged_file_is_an_error_once_and_then_downloaded_again(mirror: Mirro
     (data_folder() / named(content)).write_bytes(content[:1000])
     with pytest.raises(AppError, match=r"Try again\."):
         load_backbone(mirror.url + named(content))
+    asked = len(mirror.asked)
     load_backbone(mirror.url + named(content))
+    assert len(mirror.asked) > asked
 
 
 def test_a_home_that_is_not_a_folder_is_an_error_with_the_reason(
