@@ -401,10 +401,11 @@ def test_the_effect_of_a_lesson_is_shown_before_anybody_uses_its_model(a_lesson_
     assert 'aria-label="7, read as none before, as 7 now"' in html_of(at)
     assert 'aria-label="7, read as 17 before, as 7 now"' in html_of(at)
     assert default_model() == "ink-cnn" and at.session_state["model"] == "ink-cnn"
+    assert "Everybody starts with **ink-cnn**." in text_of(at) and "You use" not in text_of(at)
     press(at, "teach_use")
-    assert at.session_state["model"] == "one"
+    assert at.session_state["model"] == "one" and "You use **one**." in text_of(at)
     press(at, "teach_default")
-    assert default_model() == "one"
+    assert default_model() == "one" and "Everybody starts with **one**." in text_of(at)
 
 
 def test_the_effect_of_a_lesson_is_shown_even_if_mnist_is_gone(

@@ -114,6 +114,7 @@ def _table(found: Sequence[Figures]) -> Figures | None:
             "Memory, MB": [figures.memory for figures in rows],
         },
         hide_index=True,
+        placeholder="–",
         on_select="rerun",
         selection_mode="single-row",
         key="lab_table",

@@ -86,13 +86,16 @@ def _deleted(shelf: Shelf) -> None:
             st.button("Undo", key=f"undo_{name}", on_click=_do, args=(restore_model, name))
 
 
+def who_uses_what(shelf: Shelf, using: str) -> str:
+    """Which model everybody starts with, and which one this visitor uses if it is another one, as Markdown."""
+    words = f"Everybody starts with **{plain(shelf.title(shelf.default))}**."
+    return words if using == shelf.default else f"{words} You use **{plain(shelf.title(using))}**."
+
+
 def _default(shelf: Shelf, using: str) -> None:
     """Say which model everybody starts with, and offer to go back to an earlier one."""
-    words = f"Everybody starts with **{plain(shelf.title(shelf.default))}**."
-    if using != shelf.default:
-        words += f" You use **{plain(shelf.title(using))}**."
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(words, width="stretch")
+        st.markdown(who_uses_what(shelf, using), width="stretch")
         if using != shelf.default:
             st.button("Use the default", key="back_to_default", on_click=_use, args=(shelf.default,))
         if shelf.earlier_defaults and session.is_teacher():

@@ -24,6 +24,7 @@ from mnist_app.web import session, shared
 from mnist_app.web.exports import made_on_press, say_failed
 from mnist_app.web.gallery import before_after_html, corrections_html, described_html
 from mnist_app.web.notice import noticing, plain, problem_notice
+from mnist_app.web.pages.models import who_uses_what
 from mnist_app.web.pages.train import POLL_EVERY, PROBLEM, called, job_line, say_problem
 from mnist_app.web.picks import picks
 from mnist_app.web.sign_in import access_notice
@@ -296,7 +297,7 @@ def _adopt(job: Job) -> None:
         st.caption("This model has been deleted since.")
         return
     with st.container(horizontal=True):
-        using, default = session.using(), read_shelf().default
+        shelf, using = read_shelf(), session.using()
         st.button(
             "Use for me",
             icon=":material/person:",
@@ -309,11 +310,14 @@ def _adopt(job: Job) -> None:
             "Make default for everyone",
             icon=":material/groups:",
             key="teach_default",
-            disabled=job.name == default or not session.is_teacher(),
+            disabled=job.name == shelf.default or not session.is_teacher(),
             on_click=_make_default,
             args=(job.name,),
         )
-    st.caption(f"It is on the Models page as {plain(job.name)}. The model it was copied from is unchanged.")
+    st.caption(
+        f"It is on the Models page as {plain(job.name)}. The model it was copied from is unchanged. "
+        + who_uses_what(shelf, using)
+    )
 
 
 def _use(name: str) -> None:
