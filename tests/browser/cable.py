@@ -24,6 +24,10 @@ class Cable:
         self._door: socket.socket | None = None
         self.put_in()
 
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
     def put_in(self) -> None:
         self._door = socket.create_server(("127.0.0.1", self.port))
         Thread(target=self._let_in, args=(self._door,), daemon=True).start()

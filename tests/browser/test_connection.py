@@ -25,7 +25,7 @@ def disconnected(page: Page, cable: Cable) -> Iterator[None]:
 
 
 def test_a_stroke_drawn_while_disconnected_is_read_after_reconnecting(page: Page, cable: Cable) -> None:
-    visitor = Visitor(page).open(f"http://127.0.0.1:{cable.port}")
+    visitor = Visitor(page).open(cable.address)
     with disconnected(page, cable):
         visitor.draw(TWO)
         visitor.page.wait_for_timeout(500)  # the canvas reports the ink, but nobody receives it
@@ -41,7 +41,7 @@ def test_a_stroke_drawn_while_disconnected_is_read_after_reconnecting(page: Page
 
 
 def test_a_correction_cannot_be_made_while_disconnected(page: Page, cable: Cable) -> None:
-    visitor = Visitor(page).open(f"http://127.0.0.1:{cable.port}")
+    visitor = Visitor(page).open(cable.address)
     visitor.draw(SEVEN)
     visitor.settle()
     that_was_a_seven = page.get_by_role("button", name="That was a 7")
@@ -54,7 +54,7 @@ def test_a_correction_cannot_be_made_while_disconnected(page: Page, cable: Cable
 
 
 def test_an_undo_whose_answer_is_lost_removes_exactly_one_stroke(page: Page, cable: Cable) -> None:
-    visitor = Visitor(page).open(f"http://127.0.0.1:{cable.port}")
+    visitor = Visitor(page).open(cable.address)
     visitor.draw(SEVEN[:1])
     visitor.settle()
     one_stroke = visitor.inked_pixels()
@@ -74,7 +74,7 @@ def test_an_undo_whose_answer_is_lost_removes_exactly_one_stroke(page: Page, cab
 
 def test_the_canvas_styles_are_fetched_over_the_network_only_once(page: Page, cable: Cable) -> None:
     """If a canvas requests its styles and they do not arrive, Streamlit shows a red error until the next reload."""
-    visitor = Visitor(page).open(f"http://127.0.0.1:{cable.port}")
+    visitor = Visitor(page).open(cable.address)
     visitor.draw(SEVEN)
     visitor.settle()
     visitor.click("Clear")
@@ -110,7 +110,7 @@ def test_a_drawing_can_be_continued_after_a_server_restart(page: Page, tmp_path:
 
 
 def test_a_page_that_loaded_in_part_reloads_once_the_network_is_back(page: Page, cable: Cable) -> None:
-    visitor = Visitor(page).open(f"http://127.0.0.1:{cable.port}")
+    visitor = Visitor(page).open(cable.address)
     visitor.draw(SEVEN)
     visitor.settle()
     ink = visitor.inked_pixels()

@@ -314,7 +314,7 @@ def test_a_stroke_waits_for_an_undo_or_clear_that_is_itself_waiting(visitor: Vis
 def test_a_stroke_begun_before_the_next_canvas_arrives_is_drawn_on_it(
     page: Page, cable: Cable, keys: str, left: int, hand: str, rest: int
 ) -> None:
-    visitor = Visitor(page).open(f"http://127.0.0.1:{cable.port}")
+    visitor = Visitor(page).open(cable.address)
     draw(visitor, hand, bar(60), 0)
     visitor.settle()
     one_bar = visitor.inked_pixels()
@@ -338,7 +338,7 @@ def test_a_stroke_begun_before_the_next_canvas_arrives_is_drawn_on_it(
 
 @pytest.mark.parametrize("wait", [350, 400, 500])  # ms
 def test_strokes_drawn_soon_after_clear_are_not_lost(page: Page, cable: Cable, wait: int) -> None:
-    visitor = Visitor(page).open(f"http://127.0.0.1:{cable.port}")
+    visitor = Visitor(page).open(cable.address)
     visitor.draw([bar(60)])
     visitor.settle()
     one_bar = visitor.inked_pixels()
@@ -383,7 +383,7 @@ def test_a_second_finger_does_not_block_a_waiting_undo(visitor: Visitor) -> None
 
 
 def test_a_palm_does_not_disturb_a_pen_stroke_that_waits(page: Page, cable: Cable) -> None:
-    visitor = Visitor(page).open(f"http://127.0.0.1:{cable.port}")
+    visitor = Visitor(page).open(cable.address)
     one_bar = two_bars(visitor)
     cable.delay = 0.2
     page.keyboard.press("Delete")
@@ -397,7 +397,7 @@ def test_a_palm_does_not_disturb_a_pen_stroke_that_waits(page: Page, cable: Cabl
 
 
 def test_leaving_the_page_during_a_waiting_stroke_lifts_the_pen(page: Page, cable: Cable) -> None:
-    visitor = Visitor(page).open(f"http://127.0.0.1:{cable.port}")
+    visitor = Visitor(page).open(cable.address)
     one_bar = two_bars(visitor)
     cable.delay = 0.3
     page.keyboard.press("Delete")
@@ -418,7 +418,7 @@ def test_leaving_the_page_during_a_waiting_stroke_lifts_the_pen(page: Page, cabl
 
 
 def test_another_mouse_button_does_not_prolong_a_waiting_stroke(page: Page, cable: Cable) -> None:
-    visitor = Visitor(page).open(f"http://127.0.0.1:{cable.port}")
+    visitor = Visitor(page).open(cable.address)
     one_bar = two_bars(visitor)
     cable.delay = 0.2
     page.keyboard.press("Delete")
@@ -435,7 +435,7 @@ def test_another_mouse_button_does_not_prolong_a_waiting_stroke(page: Page, cabl
 
 
 def test_strokes_drawn_while_undo_waits_for_the_network_appear_in_time(page: Page, cable: Cable) -> None:
-    visitor = Visitor(page).open(f"http://127.0.0.1:{cable.port}")
+    visitor = Visitor(page).open(cable.address)
     one_bar = two_bars(visitor)
     cable.pull_out()
     expect(page.get_by_role("button", name="Undo")).to_be_disabled()
@@ -449,7 +449,7 @@ def test_strokes_drawn_while_undo_waits_for_the_network_appear_in_time(page: Pag
 
 
 def test_a_stroke_that_waited_keeps_the_times_at_which_it_was_drawn(page: Page, cable: Cable) -> None:
-    visitor = Visitor(page).open(f"http://127.0.0.1:{cable.port}")
+    visitor = Visitor(page).open(cable.address)
     one_bar = two_bars(visitor)
     cable.delay = 0.2
     page.keyboard.press("Delete")
