@@ -278,7 +278,7 @@ def _warn(sentence: str) -> None:
 def pen_command(arguments: argparse.Namespace) -> None:
     """Train a pen network for a model that has learned from ink: the model then also reads how drawings were written.
 
-    The pen network learns from the same collections as the model and is saved beside it.
+    The pen network learns from the same collections as the model and is saved in the model's folder.
     """
     from tqdm import tqdm
 
@@ -331,9 +331,11 @@ def calibrate_command(arguments: argparse.Namespace) -> None:
     if arguments.twins and not arguments.ink:
         raise AppError("Twins are measured on real ink. Name its folder with --ink.")
     if arguments.ink and not arguments.twins:
-        raise AppError("--ink only applies to twins. Name them, too.")
+        raise AppError("--ink is only used with twins. Name the twins, too.")
     if "members" in model.card.config or model.card.parent:
-        raise AppError(f"{model.card.name!r} is calibrated by what it was made from. Calibrate that and make it again.")
+        raise AppError(
+            f"{model.card.name!r} takes its calibration from what it was made from. Calibrate that, then make it again."
+        )
     if model.card.config.get("ink") and not arguments.twins:
         raise AppError(f"{model.card.name!r} has learned from ink. Name its twins, trained --without some collections.")
     twins = [load_model(_folder_of(twin)) for twin in arguments.twins]

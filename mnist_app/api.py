@@ -59,9 +59,9 @@ class Batcher(Generic[Item]):
         max_batch: int,
     ) -> None:
         self._serve = serve
-        self._most_waiting = max_waiting
+        self._max_waiting = max_waiting
         self._patience = patience
-        self._most_at_once = max_batch
+        self._max_batch = max_batch
         self._served: list[_Pending[Item]] = []
         self._waiting: list[_Pending[Item]] = []  # oldest first
         self._serving: asyncio.Task[None] | None = None
@@ -71,7 +71,7 @@ class Batcher(Generic[Item]):
         """Wait for the reading of ``item``. Raises HTTPException 503 if too many wait already, or one for too long."""
         now = time.monotonic()
         line = self._served + self._waiting
-        if len(line) >= self._most_waiting or (line and now - line[0].arrived > self._patience):
+        if len(line) >= self._max_waiting or (line and now - line[0].arrived > self._patience):
             raise HTTPException(503, "Too many drawings are being read at once. Try again in a second.", RETRY)
         pending = _Pending(item, now, asyncio.get_running_loop().create_future())
         self._waiting.append(pending)
@@ -81,7 +81,7 @@ class Batcher(Generic[Item]):
 
     async def _serve_line(self) -> None:
         while self._waiting:
-            self._served, self._waiting = self._waiting[: self._most_at_once], self._waiting[self._most_at_once :]
+            self._served, self._waiting = self._waiting[: self._max_batch], self._waiting[self._max_batch :]
             items = [pending.item for pending in self._served]
             try:
                 outcomes = await asyncio.get_running_loop().run_in_executor(self._worker, self._serve, items)

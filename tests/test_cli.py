@@ -450,13 +450,13 @@ def test_calibrate_needs_twins_for_a_model_that_learned_from_ink(run: Run, tmp_p
     )
     assert run("calibrate", tmp_path / "mine", "--ink", tmp_path)[::2] == (
         1,
-        "--ink only applies to twins. Name them, too.\n",
+        "--ink is only used with twins. Name the twins, too.\n",
     )
     assert (tmp_path / "mine" / "card.json").read_bytes() == before
     shutil.copytree(find_model("ensemble"), tmp_path / "all")
     assert run("calibrate", tmp_path / "all")[::2] == (
         1,
-        "'ensemble' is calibrated by what it was made from. Calibrate that and make it again.\n",
+        "'ensemble' takes its calibration from what it was made from. Calibrate that, then make it again.\n",
     )
 
 

@@ -111,9 +111,8 @@ def _answers(mirror: str, within: float) -> bool:
 
 
 def _download(staging: Path, mirror: str, patience: float) -> None:
-    from mnist_app.data.torchvision_cpu import (
-        make_torchvision_importable,  # takes seconds, which an offline machine saves
-    )
+    # Imported here because it takes seconds, and an offline machine never gets this far.
+    from mnist_app.data.torchvision_cpu import make_torchvision_importable
 
     make_torchvision_importable()
     from torchvision.datasets import MNIST

@@ -35,7 +35,7 @@ class Attack:
     def run(
         self, model: Model, images: NDArray[np.uint8], labels: NDArray[np.int64], is_target: bool = False
     ) -> NDArray[np.uint8]:
-        """Change pictures (N, 28, 28) so that they are not read as their labels (N,), or are if these are targets."""
+        """Change pictures (N, 28, 28) so that they are not read as ``labels`` (N,), or, with ``is_target``, are."""
         pictures = at = batch_of(torch.from_numpy(images.copy()))
         digits, logits = torch.from_numpy(labels.copy()), partial(digit_logits, model)
         stride = -self.stride if is_target else self.stride

@@ -12,7 +12,7 @@ from mnist_app.models.networks import batch_of
 
 CHUNK = 250  # pictures at once: their maps in the first layer take 20 MB
 PATCHES = 4  # picture parts that show what a map responds to
-CONVOLUTIONS = ("convolution", "halving")  # kinds of stations with learned patterns
+CONVOLUTIONS = ("convolution", "halving")  # kinds of layers with learned patterns
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +79,7 @@ def favourites(
 
 
 def _walk(network: nn.Module, pictures: Tensor) -> Iterator[tuple[str, Tensor, int, int, int]]:
-    """Each station's kind, output (B, C, H, W), field, step and start.
+    """Each layer's kind, output (B, C, H, W), field, step and start.
 
     The field is the side of the square of pixels that one value sees, the step is how many pixels two neighbouring
     values are apart, and the start is the first pixel that the first value sees, negative beyond the edge. A

@@ -35,7 +35,7 @@ class Replay:
 
     @property
     def decided(self) -> Frame:
-        """The first frame from which the reading no longer changes."""
+        """The first frame from which the digit read stays that of the last frame."""
         last = self.frames[-1].prediction
         at = len(self.frames) - 1
         while at and _is_like(self.frames[at - 1].prediction, last):

@@ -41,7 +41,7 @@ def trajectory_of(drawing: Drawing) -> Trajectory:
 
 
 def painted(trajectory: Trajectory) -> NDArray[np.float32]:
-    """A picture (SHOWN, SHOWN) of a trajectory, 0 = paper, 1 = ink; later points are darker.
+    """A picture (SHOWN, SHOWN) of a trajectory, 0 = paper, 1 = ink; later points have more ink.
 
     A dot marks the beginning of each stroke. Nothing is drawn where the pen was lifted.
     """

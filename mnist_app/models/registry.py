@@ -56,7 +56,7 @@ class PenCard:
     """The part of a model's card about its pen network."""
 
     parameters: int
-    command: str  # that makes it again
+    command: str  # makes the same network again
     config: Mapping[str, Any]  # the whole PenConfig, or the whole PenLesson if a lesson taught it
     seconds: float  # of training
     machine: str
@@ -83,7 +83,7 @@ class ModelCard:
     parameters: int
     preprocessing: int  # preprocessing.VERSION that it learned with
     data: str  # what it learned from, with the licence
-    command: str  # that makes it again
+    command: str  # makes the same model again
     config: Mapping[str, Any]  # the whole TrainConfig; for an ensemble, its members' commands and ink
     seconds: float  # of training
     machine: str

@@ -242,7 +242,7 @@ def _name_in_place(folder: Path, made: Path, learned: JobStatus) -> str | None:
         return learned.model if learned.model and _is_model(user_models_folder() / learned.model) else None
     if not _is_model(made) or (folder / CANCEL).exists():
         return None
-    taken = restorable()  # a deleted model can be brought back only under its own name
+    taken = restorable()  # a deleted model can be restored only under its own name
     if (name := name_in_place(made, taken)) != learned.model:
         with contextlib.suppress(OSError):  # a folder can be moved even on a full disk
             write_status(folder, dataclasses.replace(learned, model=name))

@@ -53,7 +53,7 @@ from mnist_app.training.train import EpochReport, TrainConfig, train
 from mnist_app.training.trainer import Watch, machine_with
 
 BEFORE = "before the lesson"  # on a card, the share of a split that the parent reads right
-PICTURES, MAX_COPIES = 300, 30  # changed copies in a lesson, and at most of one drawing: enough for ten drawings
+PICTURES, MAX_COPIES = 300, 30  # changed copies in a lesson, and the most of one drawing: ten drawings give 300
 PLAIN, MAX_PLAIN = 100, 10  # the same for unchanged copies: exactly what the visitor who corrected them tries again
 REPLAYED = 1_200  # digits of the train split, from which most models have learned
 SHARES = (1.0, 0.6, 0.3, 0.15)  # of the way to what was learned: the largest that costs at most ALLOWED is taken

@@ -26,7 +26,7 @@ DIGIT_COLOURS = (
 )
 TRAINING, VALIDATION = "#8a8a8a", "#009e73"  # curves: the digits learned from, the digits measured on
 COMPARED = ("#009e73", "#cc79a7", "#a08c00", "#8a8a8a")  # models side by side, in the order they were chosen
-COURSES = {"accuracy": "Read right", "loss": "Loss, nats"}  # measured during training
+CURVE_TITLES = {"accuracy": "Read right", "loss": "Loss, nats"}  # measured during training
 MAX_LOSS = 2.5  # nats, where the axis ends: a bad start or a divergence must not flatten the rest
 ANY = "any"  # in place of a digit in LABEL-READ: the whole row or column
 # For a chart's text, as style.css does not apply inside an image. TRAINING on white has 3.45 to 1; 4.5 is required.
@@ -154,14 +154,14 @@ def _value(value: float, is_share: bool) -> str:
     return _two_places(value) if is_share else f"{value:.3f}"
 
 
-def course_html(measure: str, lines: Sequence[Curve]) -> str:
-    """A chart of one measure of COURSES during trainings, with axes that fit its interesting range."""
+def training_curve_html(measure: str, lines: Sequence[Curve]) -> str:
+    """A chart of one measure of CURVE_TITLES during trainings, with axes that fit its interesting range."""
     passes = max(at for line in lines for at, _ in line.points)
     values = [value for line in lines for _, value in line.points]
     if measure == "loss":
-        return curves_html(COURSES[measure], lines, passes, 0, min(MAX_LOSS, max(values)), is_share=False)
+        return curves_html(CURVE_TITLES[measure], lines, passes, 0, min(MAX_LOSS, max(values)), is_share=False)
     return curves_html(
-        COURSES[measure], lines, passes, max(0.0, float(np.floor(min(0.98, *values) * 50) / 50)), 1, True
+        CURVE_TITLES[measure], lines, passes, max(0.0, float(np.floor(min(0.98, *values) * 50) / 50)), 1, True
     )
 
 
@@ -214,8 +214,8 @@ def curves_html(
     url = f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}"  # Streamlit removes inline SVG
     said = "; ".join(f"{curve.name} {_value(curve.points[-1][1], is_share)}" for curve in curves if curve.points)
     return (
-        f'<figure class="course"><figcaption><b>{html.escape(title)}</b> {names}</figcaption>'
-        f'<img src="{url}" alt="{html.escape(title)}, final values: {html.escape(said)}"></figure>'
+        f'<figure class="training-curve"><figcaption><b>{html.escape(title)}</b> {names}</figcaption>'
+        f'<img src="{url}" alt="{html.escape(title)}, latest values: {html.escape(said)}"></figure>'
     )
 
 

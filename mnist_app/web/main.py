@@ -43,8 +43,8 @@ outlast_reloads()
 
 @st.fragment(run_every=3600)
 def _ask_for_a_run_when_connected_again() -> None:
-    """Does nothing, but a page asks for a rerun after a lost connection is back only if it has a fragment that runs
-    periodically. Otherwise what was drawn or pressed meanwhile, or after a restart of the server, would be lost."""
+    """Does nothing itself. After a lost connection Streamlit asks for a rerun only if the page has a fragment that runs
+    periodically; without one, what was drawn or pressed meanwhile, or before a server restart, would be lost."""
 
 
 _ask_for_a_run_when_connected_again()

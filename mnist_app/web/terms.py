@@ -52,7 +52,7 @@ def _sample() -> Pixels:
     return shared.split("validation", find_source()).images[SAMPLE]
 
 
-def _stations(pixels: Pixels) -> tuple[LayerOutput, ...]:
+def _layer_outputs(pixels: Pixels) -> tuple[LayerOutput, ...]:
     return follow(shared.model(DEFAULT_MODEL).network, pixels)
 
 
@@ -133,7 +133,7 @@ def _projection(_: Pixels) -> str:
 def _convolution(pixels: Pixels) -> str:
     layers = shared.model(DEFAULT_MODEL).network.modules()
     layer = next(part for part in layers if isinstance(part, nn.Conv2d))
-    first = _stations(pixels)[0]
+    first = _layer_outputs(pixels)[0]
     channel = int(first.strongest(3)[2])
     weights = layer.weight[channel, 0].detach().numpy()
     pattern = np.round(128 + 127 * weights / np.abs(weights).max()).astype(np.uint8)
@@ -147,19 +147,19 @@ def _convolution(pixels: Pixels) -> str:
 
 
 def _maps(pixels: Pixels) -> str:
-    first = _stations(pixels)[0]
+    first = _layer_outputs(pixels)[0]
     return row_html([(_grey(first.maps[channel]), f"map {channel}") for channel in first.strongest(4).tolist()])
 
 
 def _pooling(pixels: Pixels) -> str:
-    first = _stations(pixels)[0]
+    first = _layer_outputs(pixels)[0]
     before = first.maps[int(first.strongest(1)[0])]
     after = before.reshape(14, 2, 14, 2).max(axis=(1, 3))
     return row_html([(_grey(before), "28 × 28"), (_grey(after), "14 × 14")])
 
 
 def _features(pixels: Pixels) -> str:
-    values = _stations(pixels)[-1].maps[:, 0, 0]
+    values = _layer_outputs(pixels)[-1].maps[:, 0, 0]
     return row_html([(_grey(values.reshape(8, -1)), f"the {len(values)} features of a seven")])
 
 

@@ -217,8 +217,8 @@ def _plural(digit: int) -> str:
 def _layers(read: ReadDigit, model: str) -> None:
     """The way through the network, with the shapes, the strongest feature maps, and what those respond to."""
     recogniser = shared.model(model)
-    stations = follow(recogniser.network, read.pixels)
-    if not stations:
+    layers = follow(recogniser.network, read.pixels)
+    if not layers:
         st.caption("This network has no layers that can be shown.")
         return
     work = shared.maps_favourites(model)
@@ -232,7 +232,7 @@ def _layers(read: ReadDigit, model: str) -> None:
     )
     linear = [part for part in recogniser.network.modules() if isinstance(part, nn.Linear)]
     sizes = [(layer.in_features, layer.out_features) for layer in linear]
-    st.html(layers_html(read, stations, liked, sizes, opinions(recogniser, read.glyph)))
+    st.html(layers_html(read, layers, liked, sizes, opinions(recogniser, read.glyph)))
     terms("convolution", "feature map", "pooling", "softmax")
     if liked is None:
         doing = "Finding what each map responds to most, once for everybody"
@@ -241,7 +241,7 @@ def _layers(read: ReadDigit, model: str) -> None:
 
 def layers_html(
     read: ReadDigit,
-    stations: Sequence[LayerOutput],
+    layers: Sequence[LayerOutput],
     liked: Sequence[Favourites] | None,
     linear: Sequence[tuple[int, int]],
     apart: tuple[Prediction, Prediction] | None,
@@ -252,26 +252,26 @@ def layers_html(
     pen network each read, if both read the drawing.
     """
     picture = f'<img class="map" src="{png_url(read.pixels)}" alt="The picture">'
-    rows = _station("The picture", "28 × 28 pixels", picture)
+    rows = _layer_row("The picture", "28 × 28 pixels", picture)
     favourites, strongest = iter(liked or ()), list[int]()
-    for number, station in enumerate(stations, 1):
-        shape = " × ".join(map(str, station.shape))
-        if station.kind == "pooling":
-            rows += _station("Halved", shape, _maps(station, strongest, None, number))
-        elif station.kind == "average":
-            rows += _station("Averaged", f"{shape} numbers", _strip(station))
+    for number, layer in enumerate(layers, 1):
+        shape = " × ".join(map(str, layer.shape))
+        if layer.kind == "pooling":
+            rows += _layer_row("Halved", shape, _maps(layer, strongest, None, number))
+        elif layer.kind == "average":
+            rows += _layer_row("Averaged", f"{shape} numbers", _strip(layer))
         else:
             found = next(favourites, None)
-            strongest = station.strongest(MAPS).tolist()
-            name = "Convolution" if station.kind == "convolution" else "Convolution, halved"
-            rows += _station(name, shape, _maps(station, strongest, found, number))
+            strongest = layer.strongest(MAPS).tolist()
+            name = "Convolution" if layer.kind == "convolution" else "Convolution, halved"
+            rows += _layer_row(name, shape, _maps(layer, strongest, found, number))
     for inputs, outputs in linear:
-        rows += _station("Fully connected", f"{inputs} → {outputs} numbers", "")
+        rows += _layer_row("Fully connected", f"{inputs} → {outputs} numbers", "")
     if apart:
-        rows += _station("By its look", "10 probabilities", _answered(apart[0]))
+        rows += _layer_row("By its look", "10 probabilities", _answered(apart[0]))
         pen = "no digit" if not apart[1].is_digit else f'<span class="reads">{apart[1].digit}</span>'
-        rows += _station("By how it was written", f"{POINTS} points, a second network", pen)
-    rows += _station(
+        rows += _layer_row("By how it was written", f"{POINTS} points, a second network", pen)
+    rows += _layer_row(
         "The answer", "10 probabilities, from both" if apart else "10 probabilities", _answered(read.prediction)
     )
     return f'<ol class="network" aria-label="The network, layer by layer">{rows}</ol>'
@@ -283,17 +283,17 @@ def _answered(prediction: Prediction) -> str:
     return f'<span class="reads">{prediction.digit}</span> {percent(prediction.sureness)}'
 
 
-def _station(name: str, shape: str, content: str) -> str:
+def _layer_row(name: str, shape: str, content: str) -> str:
     return f'<li><span><strong>{name}</strong><br>{shape}</span><span class="out">{content}</span></li>'
 
 
-def _maps(station: LayerOutput, channels: Sequence[int], found: Favourites | None, number: int) -> str:
+def _maps(layer: LayerOutput, channels: Sequence[int], found: Favourites | None, number: int) -> str:
     """Feature maps side by side, with what excites each most below it. Each of these two rows is one image.
 
     They are radio buttons for the keyboard: one stop for the Tab key, and the arrow keys go from map to map.
     """
-    bright = max(float(np.percentile(station.maps, 99)), 1e-9)  # the layer's few highest values may all be white
-    pixels = np.round(np.clip(station.maps[channels] / bright, 0, 1) * 255).astype(np.uint8)
+    bright = max(float(np.percentile(layer.maps, 99)), 1e-9)  # the layer's few highest values may all be white
+    pixels = np.round(np.clip(layer.maps[channels] / bright, 0, 1) * 255).astype(np.uint8)
     sheets = f"--maps:url({png_url(image_sheet(pixels, len(channels)))})"
     if found is not None:
         patches = np.concatenate(found.patches[channels])
@@ -310,9 +310,9 @@ def _maps(station: LayerOutput, channels: Sequence[int], found: Favourites | Non
     )
 
 
-def _strip(station: LayerOutput) -> str:
+def _strip(layer: LayerOutput) -> str:
     """The averages of all maps as a row of grey cells."""
-    values = station.maps[:, 0, 0]
+    values = layer.maps[:, 0, 0]
     cells = np.round(values / max(float(values.max()), 1e-9) * 255).astype(np.uint8)
     return f'<img class="strip" src="{png_url(cells[None])}" alt="The averages of all maps">'
 

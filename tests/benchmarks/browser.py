@@ -25,7 +25,7 @@ BETWEEN = 700  # ms from an answer to the next stroke, in which canvas and scrip
 STROKES_A_SHEET = 4  # before the canvas is cleared: a stroke over much ink may change no bar, so no change is seen
 ANSWERS = 40  # to each question
 SOON = 300  # ms
-WEIGHED = 10  # loads whose bytes are counted, as they are always the same
+WEIGHED = 10  # loads whose bytes are counted; few, because the number is the same each time
 TWO_ONES: Strokes = [[[170, 60], [170, 170], [170, 285]], [[60, 60], [60, 170], [60, 285]]]
 # Streamlit's default settings except for the address, the browser window and usage statistics.
 STOCK = ["-m", "streamlit", "run", "tests/benchmarks/stock_page.py", "--server.address", "127.0.0.1"]

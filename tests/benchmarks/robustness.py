@@ -2,8 +2,8 @@
 
 ``python -m tests.benchmarks.robustness --ink FOLDER [--models MODEL …]`` prints shares in percent and the number of
 drawings behind each. Shares are macro means over collections, except for single digits, which are counted together. A
-twin is measured on the collections that it was trained without. For a model that has learned from all collections, the
-figures say little.
+twin, trained with ``--name``, is measured on the collections that it was trained without. For a model that has learned
+from all collections, the figures say little.
 """
 
 import argparse
@@ -93,7 +93,7 @@ STRAINS: dict[str, Strain] = {
 
 
 def accuracy(model: Recogniser, ink: Ink, strain: Strain) -> tuple[float, float]:
-    """Return the shares of drawings read as their label: those not refused, and all, even if refused."""
+    """Return two shares of all drawings: read as their label and not refused, and read as their label either way."""
     random = np.random.default_rng(SEED)
     chosen = random.permutation(len(ink))[:DRAWINGS]
     strained = [strain(ink.drawings[at], random) for at in chosen]

@@ -123,7 +123,9 @@ def test_models_are_compared(keeper: Visitor) -> None:
     page = keeper.page
     compare(keeper, "ink-cnn", "mnist-cnn", "robust-cnn")
     expect(page.get_by_text("For mnist-cnn no curves were kept.")).to_be_visible()
-    expect(page.locator("figure.course:visible")).to_have_text([re.compile("Read right"), re.compile("Loss, nats")])
+    expect(page.locator("figure.training-curve:visible")).to_have_text(
+        [re.compile("Read right"), re.compile("Loss, nats")]
+    )
     expect(page.get_by_role("heading", level=4)).to_have_text("ink-cnn and mnist-cnn on the validation digits")
     expect(page.locator("img.parted")).to_have_count(2)
     before = page.locator("img.parted").first.get_attribute("alt")

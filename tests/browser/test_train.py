@@ -133,7 +133,7 @@ def test_visitors_share_the_queue_of_trainings_and_the_trained_model(chromium: B
     # The network reads the visitor's own drawing repeatedly while it learns.
     expect(page.locator(".readings li").first).to_contain_text("%", timeout=PATIENCE)
     expect(page.get_by_text("Your drawing, and what it was read as")).to_be_visible()
-    expect(page.locator(".course img")).to_have_count(2)
+    expect(page.locator(".training-curve img")).to_have_count(2)
     assert pupil.errors == []
     page.context.close()  # closing the browser stops nothing
     expect(line(other, "Ours")).to_contain_text("is ready", timeout=PATIENCE)

@@ -12,7 +12,7 @@ from mnist_app.reading.recognition import Recogniser
 def test_layers_of_the_default_network_have_the_expected_kinds_and_shapes(
     validation: Digits, shipped_model: Recogniser
 ) -> None:
-    kinds = [(station.kind, station.shape) for station in follow(shipped_model.network, validation.images[0])]
+    kinds = [(layer.kind, layer.shape) for layer in follow(shipped_model.network, validation.images[0])]
     assert kinds == [
         ("convolution", (16, 28, 28)),
         ("halving", (16, 14, 14)),
@@ -28,12 +28,12 @@ def test_layers_of_the_default_network_have_the_expected_kinds_and_shapes(
 
 def test_layers_of_a_quicknet_have_the_expected_kinds_and_shapes(validation: Digits) -> None:
     found = follow(build("quicknet").eval(), validation.images[0])
-    assert [(station.kind, station.shape) for station in found] == [
+    assert [(layer.kind, layer.shape) for layer in found] == [
         ("convolution", (16, 14, 14)),
         ("halving", (32, 7, 7)),
         ("halving", (64, 3, 3)),
     ]
-    assert all((station.maps >= 0).all() for station in found)
+    assert all((layer.maps >= 0).all() for layer in found)
 
 
 @pytest.mark.parametrize("architecture", ["quicknet", "convnet", "unpadded-3", "unpadded-5"])
@@ -66,9 +66,9 @@ def test_the_last_layers_output_is_what_the_classifier_reads(validation: Digits,
 
 
 def test_the_strongest_maps_are_those_that_vary_most(validation: Digits, shipped_model: Recogniser) -> None:
-    station = follow(shipped_model.network, validation.images[0])[3]
-    spreads = station.maps.std(axis=(1, 2))
-    assert spreads[station.strongest(4)].tolist() == sorted(spreads.tolist(), reverse=True)[:4]
+    layer = follow(shipped_model.network, validation.images[0])[3]
+    spreads = layer.maps.std(axis=(1, 2))
+    assert spreads[layer.strongest(4)].tolist() == sorted(spreads.tolist(), reverse=True)[:4]
 
 
 def test_a_network_not_built_in_layers_has_no_layer_outputs(validation: Digits) -> None:
@@ -80,9 +80,7 @@ def test_favourites_match_a_slow_search_for_the_strongest_values(validation: Dig
     images = validation.images[::100]
     for convolution, found in enumerate(favourites(shipped_model.network, images)):
         maps = [
-            [station for station in follow(shipped_model.network, pixels) if station.kind in CONVOLUTIONS][
-                convolution
-            ].maps
+            [layer for layer in follow(shipped_model.network, pixels) if layer.kind in CONVOLUTIONS][convolution].maps
             for pixels in images
         ]
         strengths = np.stack([each.max(axis=(1, 2)) for each in maps])  # (N, C), by a slow loop

@@ -202,12 +202,12 @@ def test_the_confusion_matrix_holds_all_test_digits(a_lab: dict[str, Figures]) -
 
 def test_only_a_model_that_learned_step_by_step_has_curves(a_lab: dict[str, Figures]) -> None:
     shown = html_of(opened(row=2))
-    right, loss = re.findall(r'<figure class="course">.*?</figure>', shown, re.S)
+    right, loss = re.findall(r'<figure class="training-curve">.*?</figure>', shown, re.S)
     assert "Read right" in right and "validation 91.00%; training 90.00%" in right
     assert "Loss, nats" in loss and "validation 0.300; training 0.400" in loss
     assert "made harder on purpose" in captions(opened(row=2))
     at = opened(row=3)
-    assert "course" not in html_of(at) and "there are no curves" in captions(at)
+    assert "training-curve" not in html_of(at) and "there are no curves" in captions(at)
 
 
 def test_models_that_can_be_run_link_to_their_mistakes_in_explore(a_lab: dict[str, Figures]) -> None:
@@ -370,7 +370,7 @@ def test_every_run_of_an_effect_has_its_curve() -> None:
     write_json(lab_folder() / "effects.json", {"parts": [asdict(EffectResult("Noise", "It hurts.", runs))]})
     at = opened("One knob at a time")
     assert "**Noise.** It hurts." in [each.value for each in at.markdown]
-    first, second = re.findall(r'<figure class="course">.*?</figure>', html_of(at), re.S)
+    first, second = re.findall(r'<figure class="training-curve">.*?</figure>', html_of(at), re.S)
     assert "Loss, none" in first and "validation 0.300; training 0.400" in first
     assert "Loss, &lt;b&gt;much&lt;/b&gt;" in second and "validation 0.600; training 0.900" in second
     assert "In the end 91.00% of validation digits are read right." in captions(at)

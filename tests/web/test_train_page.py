@@ -218,7 +218,7 @@ def test_a_running_training_shows_its_progress_and_curves() -> None:
     at = opened("train")
     progress: Any = at.get("progress")
     assert progress[0].proto.text.endswith("**mine** · epoch 1 · 5,000 digits a second · 4 s left")
-    assert html_of(at).count('<figure class="course">') == 2
+    assert html_of(at).count('<figure class="training-curve">') == 2
 
 
 def test_the_latest_losses_and_accuracies_are_shown_beside_the_curves() -> None:
@@ -602,7 +602,7 @@ def test_compared_models_show_their_accuracy_and_loss_curves(two_models: None, n
         last = [f"{100 * value:.2f}%" if measure == "accuracy" else f"{value:.3f}" for value in theirs]
         names = [f"{name}, {what}" for name in ("one", "robust-cnn") for what in models.CURVED.values()]
         ends = [f"{name} {value}" for name, value in zip(names, [*ours, *last], strict=True)]
-        said = [f"{title}, final values: {ends[0]}", *ends[1:]]
+        said = [f"{title}, latest values: {ends[0]}", *ends[1:]]
         assert f'alt="{"; ".join(said)}"' in html
     assert "for two no curves" in text_of(compare("one", "two")).lower()
 
@@ -612,11 +612,11 @@ def test_compared_models_show_their_accuracy_and_loss_curves(two_models: None, n
 
 def test_curves_say_in_words_where_they_end() -> None:
     html = curves_html("Loss", [Curve("a<b", [(0, 1), (1, 0.25)], "red")], 1, 0, 1, is_share=False)
-    assert 'alt="Loss, final values: a&lt;b 0.250"' in html and "<bdi>a&lt;b</bdi> <b>0.250</b>" in html
+    assert 'alt="Loss, latest values: a&lt;b 0.250"' in html and "<bdi>a&lt;b</bdi> <b>0.250</b>" in html
     html = curves_html(
         "Read right", [Curve("a", [(0, 1), (1, 0.9871)], "red"), Curve("b", [], "red")], 1, 0, 1, is_share=True
     )
-    assert 'alt="Read right, final values: a 98.71%"' in html and "<bdi>a</bdi> <b>98.71%</b>" in html
+    assert 'alt="Read right, latest values: a 98.71%"' in html and "<bdi>a</bdi> <b>98.71%</b>" in html
 
 
 def test_points_beyond_the_axes_are_clipped_not_drawn_at_the_edge() -> None:

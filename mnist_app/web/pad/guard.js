@@ -234,7 +234,7 @@ function holdPress(event) {
 }
 
 function wait(what) {
-  if (waiting.push(what) > 1) return; // or continued drawing would postpone for ever giving up the first
+  if (waiting.push(what) > 1) return; // each new item would restart the timer, and the first would never be given up
   clearTimeout(look);
   look = setTimeout(release); // not within a click, which would ignore another click on the same button
 }

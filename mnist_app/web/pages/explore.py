@@ -510,7 +510,7 @@ def _lay_out(view: View, readings: Readings) -> None:
 @st.fragment(run_every=0.5)
 @noticing
 def _wait_for_layout(layout: Layout, view: View, readings: Readings) -> None:
-    # The process runs on when the map is done. Looking for the map is too slow for each poll: only at a share of 1.
+    # The process goes on after the map is done, so its end is no sign. Looking for the map is slow: only at share 1.
     if not layout.is_running or (layout.share == 1 and shared.places(view.model, readings, "tsne") is not None):
         st.rerun()
     st.progress(layout.share, f"Computing the map: {layout.share:.0%}. Until then, here is PCA:")

@@ -22,14 +22,14 @@ from mnist_app.web import session, shared
 from mnist_app.web.answer import percent
 from mnist_app.web.basics import basics
 from mnist_app.web.charts import (
-    COURSES,
+    CURVE_TITLES,
     TRAINING,
     VALIDATION,
     Curve,
     comparison_html,
     counts_html,
-    course_html,
     curves_html,
+    training_curve_html,
 )
 from mnist_app.web.notice import plain, problem_notice
 from mnist_app.web.own_digit import own_digit
@@ -186,8 +186,8 @@ def _model(found: Figures) -> None:
         curves, confusion = st.columns(2, gap="large")
         with curves:
             if found.curves:
-                for measure in COURSES:
-                    st.html(course_html(measure, _course(found.curves, measure)))
+                for measure in CURVE_TITLES:
+                    st.html(training_curve_html(measure, _curves_of(found.curves, measure)))
                 if found.curves[-1]["train_loss"] > found.curves[-1]["validation_loss"]:
                     st.caption(
                         "The loss is higher in training than on validation digits, because training is made harder on "
@@ -215,7 +215,7 @@ def _model(found: Figures) -> None:
                 st.caption(f"Too large to come with the app. To look at its mistakes: `{COMMAND.format(found.name)}`")
 
 
-def _course(reports: Sequence[Mapping[str, float]], measure: str) -> list[Curve]:
+def _curves_of(reports: Sequence[Mapping[str, float]], measure: str) -> list[Curve]:
     """The curves of one measure during a training: on validation, and on the training digits."""
     return [
         Curve("validation", [(each["passes"], each[f"validation_{measure}"]) for each in reports], VALIDATION),
@@ -356,7 +356,7 @@ def _effects(seen: Sequence[EffectResult]) -> None:
         st.markdown(f"**{plain(effect.title)}.** {plain(effect.what)}")
         for column, run in zip(st.columns(max(3, len(effect.runs))), effect.runs, strict=False):  # two stay narrow
             last = run.curves[-1]
-            lines = _course(run.curves, "loss")
+            lines = _curves_of(run.curves, "loss")
             with column:
                 st.html(curves_html(f"Loss, {run.setting}", lines, last["passes"], 0, HIGHEST_LOSS, is_share=False))
                 st.caption(f"In the end {last['validation_accuracy']:.2%} of validation digits are read right.")

@@ -32,7 +32,7 @@ from mnist_app.models.shelf import (
 from mnist_app.training.teach import BEFORE, MEASURED
 from mnist_app.web import session, shared
 from mnist_app.web.answer import percent
-from mnist_app.web.charts import COMPARED, COURSES, Curve, comparison_html, counts_html, course_html
+from mnist_app.web.charts import COMPARED, CURVE_TITLES, Curve, comparison_html, counts_html, training_curve_html
 from mnist_app.web.exports import made_on_press, say_failed
 from mnist_app.web.gallery import image_sheet
 from mnist_app.web.notice import plain, problem_notice
@@ -79,7 +79,7 @@ def _say() -> None:
 
 
 def _deleted(shelf: Shelf) -> None:
-    """Offer to bring back deleted models."""
+    """Offer to restore deleted models."""
     for name in restorable() if session.is_teacher() else ():
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f":material/delete: **{plain(shelf.title(name))}** was deleted.", width="stretch")
@@ -326,7 +326,7 @@ def _curves(cards: dict[str, ModelCard]) -> None:
     """Show how the models learned, one chart per measure, and say which of them have no curves."""
     silent = [plain(title) for title, card in cards.items() if not card.curves]
     if len(silent) < len(cards):
-        for column, measure in zip(st.columns(2), COURSES, strict=True):
+        for column, measure in zip(st.columns(2), CURVE_TITLES, strict=True):
             column.html(_curves_html(cards, measure))
     if silent:
         st.caption(f"For {' and '.join(silent)} no curves were kept.")
@@ -351,7 +351,7 @@ def _curves_html(cards: dict[str, ModelCard], measure: str) -> str:
         for split, digits in CURVED.items()
         if card.curves
     ]
-    return course_html(measure, lines)
+    return training_curve_html(measure, lines)
 
 
 def _own_drawing(chosen: list[str], shelf: Shelf) -> None:

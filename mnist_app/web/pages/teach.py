@@ -188,8 +188,8 @@ def _lesson(whose: str | None, count: int, latest: int) -> None:
     what = f"{which} above" if taught else "the corrected drawings"
     st.write(
         f"A copy of **{plain(read_shelf().title(name))}**, the model you use, learns {what}, mixed with "
-        f"{REPLAYED:,} training digits. That takes half a minute, or three times as long for an ensemble. Everybody "
-        "stays with their model: first see what the copy has got better and worse at."
+        f"{REPLAYED:,} training digits. That takes half a minute, or three times as long for an ensemble. Nobody is "
+        "switched to the copy: first see where it got better and where it got worse."
     )
     st.button(
         "Teach it",

@@ -264,7 +264,7 @@ def _trainings() -> None:
     for each in (*current, *(job for job in ended if job in ended[:SHOWN_ENDED] or job in learned[:SHOWN_ENDED])):
         job_line(each, SHOWN if each.status.reports and each.id != job.id else None)
     if job.status.reports or job.status.losses:
-        _course(job)
+        _training(job)
 
 
 def say_problem() -> None:
@@ -325,7 +325,7 @@ def _look_at(key: str, identity: str) -> None:
     st.session_state[key] = identity
 
 
-def _course(job: Job) -> None:
+def _training(job: Job) -> None:
     """Show the curves, and what the network read in a picture at one moment after another."""
     status = job.status
     st.subheader(plain(called(job)), anchor=False)
