@@ -8,8 +8,8 @@ GLOSSARY = {
     "kept back, to see how it reads digits that it has never seen.",
     "validation": "Labelled digits that the network does not learn from. How many of them it reads right decides "
     "between networks. The test digits are kept back from that choice, too, and give the final figure.",
-    "loss": "How surprised the network is by the right answer: 0 if it gave that all its confidence, 2.3 if it "
-    "guessed among all ten. Learning makes the average over all training pictures smaller.",
+    "loss": "How surprised the network is by the right answer, in nats: 0 if it gave that all its confidence, 2.3 if "
+    "it guessed among all ten. Learning makes the average over all training pictures smaller.",
     "augmentation": "Turning, moving and bending the training pictures a little, differently each time, so that the "
     "network learns what a digit may look like instead of learning these pictures by heart.",
     "precision and recall": "Precision: of all digits read as a 7, the share that are sevens. Recall: of all sevens, "

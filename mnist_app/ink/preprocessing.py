@@ -84,7 +84,7 @@ def crop(ink: Ink) -> Ink:
     """The smallest rectangle that holds all ink above FAINTEST of the peak. Raises BlankError."""
     peak = ink.max(initial=0)
     if peak <= 0:
-        raise BlankError("There is no ink to read.")
+        raise BlankError("This picture looks empty: there is no ink in it.")
     marked = ink > FAINTEST * peak
     rows, columns = np.flatnonzero(marked.any(axis=1)), np.flatnonzero(marked.any(axis=0))
     return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
@@ -168,7 +168,9 @@ def prepare_drawing(drawing: Drawing) -> Prepared:
     steps = (
         Step("Your ink", "The strokes as you drew them.", paint(drawing, _share_of_pen(drawing))),
         Step("MNIST's pen", "Redrawn as thick as the pens that MNIST was written with.", repainted),
-        Step("20 × 20", "Shrunk so that the longer side is 20 pixels, each as dark as its share of ink.", fitted),
+        Step(
+            "20 × 20", "Shrunk until the longer side is 20 pixels. The more ink in a pixel, the brighter it is.", fitted
+        ),
         Step("28 × 28", "Moved so that the centre of mass is in the middle: the picture the network reads.", centred),
     )
     return Prepared(quantise(centred), steps)
@@ -193,7 +195,9 @@ def prepare_image(image: Image.Image) -> Prepared:
         Step("Your ink", "The picture with its paper removed.", ink),
         Step("Cropped", "Cut down to the ink.", cropped),
         *([redrawn] if is_redrawn else []),
-        Step("20 × 20", "Shrunk so that the longer side is 20 pixels, each as dark as its share of ink.", fitted),
+        Step(
+            "20 × 20", "Shrunk until the longer side is 20 pixels. The more ink in a pixel, the brighter it is.", fitted
+        ),
         Step("28 × 28", "Moved so that the centre of mass is in the middle: all that the network sees.", centred),
     )
     return Prepared(quantise(centred), steps)

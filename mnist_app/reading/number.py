@@ -69,7 +69,9 @@ class Reading:
     def words(self) -> str:
         """The confidence as a person would say it."""
         weakest = self.weakest
-        return weakest.words if not self.is_number or weakest.is_certain else f"Least sure of the {weakest.digit}"
+        if not self.is_number:
+            return weakest.words
+        return f"{'I am sure, even' if weakest.is_certain else 'Least sure'} of the {weakest.digit}"
 
     def to_json(self) -> dict[str, object]:
         """The answer for the API, the command line and the page's scripts: the weakest digit, then all digits."""

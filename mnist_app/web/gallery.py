@@ -13,7 +13,7 @@ from mnist_app.data.corrections import Correction
 from mnist_app.data.label_errors import DOUBTS
 from mnist_app.explore.explorer import NAMES, Order, Readings
 from mnist_app.explore.neighbours import Neighbours
-from mnist_app.reading.recognition import Prediction
+from mnist_app.reading.recognition import RIVAL, Prediction
 from mnist_app.web.answer import bars_html, percent
 from mnist_app.web.pictures import png_url
 
@@ -86,7 +86,7 @@ def _said(correction: Correction) -> str:
 def before_after_html(
     images: NDArray[np.uint8], labels: Sequence[int], before: Sequence[str | None], after: Sequence[str | None]
 ) -> str:
-    """Pictures (N, 28, 28), each with what was read in it before and what is read now."""
+    """Pictures (N, 28, 28), each with its label, what was read in it before and what is read now."""
     tiles = ""
     for at, (label, was, is_now) in enumerate(zip(labels, before, after, strict=True)):
         first, then = (html.escape(read or "none") for read in (was, is_now))
@@ -94,7 +94,7 @@ def before_after_html(
             f'<span class="tile{" wrong" if is_now != str(label) else ""}" role="img" '
             f'aria-label="{label}, read as {first} before, as {then} now">'
             f'<span class="ink" style="{_position(at, len(images))}"></span>'
-            f'<span class="caption"><b>{first}<span class="to">→</span>{then}</b></span></span>'
+            f'<span class="caption">{label}: <b>{first}<span class="to">→</span>{then}</b></span></span>'
         )
     return f'<div class="gallery" style="--sheet:url({png_url(image_sheet(images))});--across:{ACROSS}">{tiles}</div>'
 
@@ -130,7 +130,7 @@ def picture_html(readings: Readings, index: int) -> str:
     return (
         f'<section class="picture{" wrong" if wrong else ""}" aria-label="Picture {index}">'
         f'<img class="large" src="{png_url(readings.digits.images[index])}" alt="A handwritten {NAMES[label]}">'
-        f'<div class="told"><h3>{verdict}</h3><p>{certainty_sentence(prediction)}</p>{bars}</div>{badge}'
+        f'<div class="told"><h2>{verdict}</h2><p>{certainty_sentence(prediction)}</p>{bars}</div>{badge}'
         f'<div class="averages">{pictures}<p class="facts">{facts}</p></div></section>'
     )
 
@@ -139,9 +139,10 @@ def certainty_sentence(prediction: Prediction) -> str:
     """How sure the network was, and of which digits, in a sentence."""
     second = prediction.runner_up
     sure, other = percent(prediction.confidence), percent(prediction.probabilities[second])
-    if prediction.is_certain:
-        return f"Sure of {prediction.digit} ({sure}); next comes {second} ({other})."
-    return f"Torn between {prediction.digit} ({sure}) and {second} ({other})."
+    if prediction.probabilities[second] >= RIVAL:
+        return f"Torn between {prediction.digit} ({sure}) and {second} ({other})."
+    how = "Sure" if prediction.is_certain else "Fairly sure"
+    return f"{how} of {prediction.digit} ({sure}); next comes {second} ({other})."
 
 
 def _lean(degrees: float) -> str:

@@ -37,7 +37,9 @@ def steps_html(steps: Sequence[Step]) -> str:
 def pen_step(drawing: Drawing) -> Step:
     """The additional step of a model with a pen network: a picture of the pen's trajectory."""
     return Step(
-        "The pen", "How it was written, from dark to bright. This is read, too.", painted(trajectory_of(drawing))
+        "The pen",
+        "The order in which you drew it, from dark to bright. A second network reads this.",
+        painted(trajectory_of(drawing)),
     )
 
 

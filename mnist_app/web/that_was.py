@@ -10,6 +10,7 @@ from mnist_app.web.answer import a_digit
 from mnist_app.web.live_ink import ink_ahead
 from mnist_app.web.notice import problem_notice
 from mnist_app.web.picks import picks
+from mnist_app.web.tour import STOPS
 
 _KEY, _PROBLEM = "that_was", "that_was_problem"
 DIGITS = {str(digit): digit for digit in range(10)}
@@ -26,7 +27,9 @@ def that_was(is_number: bool) -> None:
         with st.container(horizontal=True, vertical_alignment="center", key="that_was_kept"):
             st.caption(f"Kept: that was {a_digit(kept.label)}.", width="content")
             st.button("Undo", key="that_was_undo", type="tertiary", on_click=_take_back)
-            teach = st.button("Teach it", key="that_was_teach", type="tertiary", icon=":material/school:")
+            teach = session.is_teacher() and st.button(
+                "Teach it", key="that_was_teach", type="tertiary", icon=":material/school:"
+            )
         if teach:
             session.go_to("Teach")
 
@@ -59,7 +62,7 @@ def _keep(picked: str) -> None:
         earlier = before.id if before else None
         identity = keep(drawing, label, reading.text, session.using(), session.visitor(), instead_of=earlier)
         session.note_correction(session.KeptCorrection(identity, label, reading.text, pad.drawn))
-        if st.session_state.get(session.TOUR) is not None and reading.text != str(label):
+        if st.session_state.get(session.TOUR) in range(len(STOPS) - 1) and reading.text != str(label):
             st.toast("You have found one that the network misreads: the last task of the tour.", icon=":material/tour:")
     except AppError as error:
         st.session_state[_PROBLEM] = str(error)

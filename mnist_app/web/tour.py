@@ -88,9 +88,10 @@ def _found() -> str | None:
     if not found or not session.is_still_kept(found):
         return None
     read = f"read {found.read}" if found.read else "saw no digit in it"
+    who = "you" if session.is_teacher() else "your teacher"
     return (
         f"**You have found one:** you drew {a_digit(found.label)}, and the network {read}. On the Draw page "
-        "you can ask what would change its mind; on the Teach page you can teach it."
+        f"you can ask what would change its mind; on the Teach page {who} can teach it."
     )
 
 

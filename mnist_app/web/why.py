@@ -266,7 +266,8 @@ def layers_html(
             name = "Convolution" if layer.kind == "convolution" else "Convolution, halved"
             rows += _layer_row(name, shape, _maps(layer, strongest, found, number))
     for inputs, outputs in linear:
-        rows += _layer_row("Fully connected", f"{inputs} → {outputs} numbers", "")
+        what = ": ten digits and “no digit”" if outputs > CLASSES else ""
+        rows += _layer_row("Fully connected", f"{inputs} → {outputs} numbers{what}", "")
     if apart:
         rows += _layer_row("By its look", "10 probabilities", _answered(apart[0]))
         pen = "no digit" if not apart[1].is_digit else f'<span class="reads">{apart[1].digit}</span>'
@@ -436,7 +437,10 @@ def _change(read: ReadDigit, digits: Sequence[ReadDigit], model: str, meant: int
         lambda: smallest_change(shared.model(model), read.pixels, read.drawing, digit),
     )
     if remedy is None:
-        same = " Thickness, size and position are the same for every drawing by the time the network sees it."
+        same = (
+            " Drawing it thicker, larger or elsewhere changes nothing: the network sees every drawing equally thick, "
+            "equally large and centred."
+        )
         tried = f"No single change that was tried makes it {a_digit(digit)}.{same if read.drawing else ''}"
         st.html(f'<p class="sentence">{tried}</p>')
         return

@@ -85,7 +85,7 @@ def test_a_pupil_corrects_and_the_teacher_teaches(chromium: Browser, guarded: st
     page.locator(".st-key-teach_start button").click()
     account = page.locator(".st-key-teach_account")
     account.wait_for(timeout=PATIENCE)
-    expect(account).to_contain_text(f"final figure: test, {tested['accuracy']:.2%} before")
+    expect(account).to_contain_text(f"test digits read right (before: {tested['accuracy']:.2%})")
     expect(account.get_by_role("button", name="Use for me")).to_be_enabled()
     page.locator(".st-key-teach_use button").click()
     expect(page.get_by_text("A copy of ink-cnn-taught, the model you use")).to_be_visible()

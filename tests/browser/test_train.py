@@ -141,7 +141,7 @@ def test_visitors_share_the_queue_of_trainings_and_the_trained_model(chromium: B
     line(other, "Theirs").get_by_role("button", name="Cancel").click()
     expect(line(other, "Theirs")).to_contain_text("was cancelled", timeout=4000)
     until(lambda: not server.trainers, 2)
-    line(other, "Ours").get_by_role("button", name="Look").click()
+    line(other, "Ours").get_by_role("button", name="Show").click()
     slider = other.get_by_role("slider")
     expect(other.locator("table.confusion")).to_contain_text("after 1 of 1 passes")
     slider.press("Home")

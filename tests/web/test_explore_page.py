@@ -203,7 +203,7 @@ def test_a_picture_that_would_be_refused_says_so_and_how_it_counts(
     at = explore(open=str(doubts.argmax()), panel="picture")
     said = f"The network would answer “not a digit”, {doubts.max():.0%} sure."
     assert any(written.value.startswith(said) for written in at.markdown)
-    assert "Where it answers “not a digit”, its likeliest digit counts." in html_of(at)
+    assert "If it says “not a digit”, the digit it finds likeliest counts." in html_of(at)
     at = explore(open=str(doubts.argmin()), panel="picture")
     assert not any("not a digit" in written.value for written in at.markdown)
     at = explore(open=str(doubts.argmax()), panel="picture", model="mnist-cnn")
@@ -233,7 +233,7 @@ def test_a_drawing_lands_on_the_map_among_pictures_of_its_digit(no_mnist: None, 
     drawn = component(at, "digit_map")["drawn"]
     assert len(drawn["near"]) == 5
     assert (validation.labels[drawn["near"]] == 7).all()
-    assert any("Your drawing is read as 7." in caption.value for caption in at.caption)
+    assert any("Your drawing: Sure of 7" in caption.value for caption in at.caption)
 
 
 @pytest.mark.parametrize("method", ["pca", "tsne"])

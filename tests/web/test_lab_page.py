@@ -373,7 +373,7 @@ def test_every_run_of_an_effect_has_its_curve() -> None:
     first, second = re.findall(r'<figure class="training-curve">.*?</figure>', html_of(at), re.S)
     assert "Loss, none" in first and "validation 0.300; training 0.400" in first
     assert "Loss, &lt;b&gt;much&lt;/b&gt;" in second and "validation 0.600; training 0.900" in second
-    assert "In the end 91.00% of validation digits are read right." in captions(at)
+    assert "In the end, it reads 91.00% of the validation digits right." in captions(at)
 
 
 WAY = Direction("MNIST", "pens", 5000, 0.8, [Point(10, [0.8, 0.9], [0.1, 0.2]), Point(100, [0.95, 0.97], [0.5, 0.9])])

@@ -556,7 +556,7 @@ def test_the_data_page_shows_the_sample_and_says_what_is_missing(no_mnist: None)
         "Only the sample that comes with the app is here: 5,000 digits. The splits train and test are missing."
     )
     assert at.button[0].label == "Fetch all of MNIST (11 MB)"
-    assert "5,000 digits of the validation split, from the embedded sample." in at.caption[-1].value
+    assert "The validation split has 5,000 digits, from the embedded sample." in at.caption[-1].value
     assert 'class="sheet"' in html_of(at)
 
 

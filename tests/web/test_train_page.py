@@ -253,7 +253,7 @@ def test_visitors_can_look_at_an_old_training_and_return_to_the_running_one() ->
     waiting = jobs.submit("waits", PRESETS["quick"].config)
 
     def offered(at: AppTest) -> list[str]:
-        return [str(button.key) for button in at.button if button.label == "Look"]
+        return [str(button.key) for button in at.button if button.label == "Show"]
 
     at = opened("train")
     assert offered(at) == [f"look_{old}"], "the running one is shown; the waiting one has nothing to show"
@@ -559,9 +559,9 @@ def test_any_two_of_three_models_can_be_compared_in_detail(no_mnist: None, patie
     at = compare("ink-cnn", "mnist-cnn", "robust-cnn")
     pair = at.selectbox(key="parted")
     assert pair.options == ["ink-cnn and mnist-cnn", "ink-cnn and robust-cnn", "mnist-cnn and robust-cnn"]
-    assert "### ink-cnn and mnist-cnn on the validation digits" in text_of(at)
+    assert "ink-cnn and mnist-cnn on the validation digits" in [heading.value for heading in at.subheader]
     pair.set_value(("ink-cnn", "robust-cnn")).run(timeout=120)
-    assert "### ink-cnn and robust-cnn on the validation digits" in text_of(at)
+    assert "ink-cnn and robust-cnn on the validation digits" in [heading.value for heading in at.subheader]
     assert html_of(at).count('class="confusion still"') == 1
 
 

@@ -46,7 +46,7 @@ class Subject:
 
 def page() -> None:
     st.title("Break it on purpose", anchor=False)
-    st.write("Every network can be fooled. Find out how far you can push this one, and what it takes.")
+    st.write("Every network can be fooled. How far can you push a digit before it is misread?")
     try:
         with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
             subject = _subject()
@@ -141,29 +141,29 @@ def _limits(model: Recogniser, read: list[Prediction], amounts: NDArray[np.float
     """How far the picture can be pushed either way before the reading changes, in a sentence."""
     name, first = html.escape(_title(model)), read[usual]
     if not first.is_digit:
-        return f"{name} reads no digit even in the unchanged picture."
+        return f"{name} sees no digit even in the unchanged picture."
     ends = []
     for way in (-1, 1):
         along = range(usual + way, -1 if way < 0 else len(read), way)
         lost = next((at for at in along if not read[at].is_digit or read[at].digit != first.digit), None)
         if lost is not None:
-            what = a_digit(read[lost].digit) if read[lost].is_digit else "no digit"
-            ends.append(f"at {_number(amounts[lost])}{unit} it reads {what}")
+            what = f"reads {a_digit(read[lost].digit)}" if read[lost].is_digit else "sees no digit"
+            ends.append(f"at {_number(amounts[lost])}{unit} it {what}")
     if not ends:
-        return f"{name} reads {first.digit} over the whole range."
-    return f"{name} reads {first.digit}; {' and '.join(ends)}."
+        return f"{name} reads {a_digit(first.digit)} over the whole range."
+    return f"{name} reads {a_digit(first.digit)}; {' and '.join(ends)}."
 
 
 def _number(amount: float) -> str:
     """With at most two decimals, and no minus sign before a zero."""
-    return f"{round(amount, 2) + 0.0:g}"
+    return f"{round(amount, 2) + 0.0:g}".replace("-", "−")
 
 
 def _attack(subject: Subject, models: list[Recogniser]) -> None:
     """Attack each model with the picture, and make the change visible."""
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         levels = st.slider(
-            "Levels a pixel may change by, of 255",
+            "Largest change of a pixel, in grey levels",
             *(0, MAX_LEVELS, 24, STEP),
             key=BREAK_LEVELS,
             persist_state="session",
@@ -176,7 +176,7 @@ def _attack(subject: Subject, models: list[Recogniser]) -> None:
         if st.session_state.get(BREAK_TARGET) not in targets:  # the picture shows that digit by now
             st.session_state[BREAK_TARGET] = ANYTHING
         target = st.selectbox(
-            "Make it",
+            "Make it look like",
             targets,
             format_func=lambda digit: "anything else" if digit == ANYTHING else a_digit(digit),
             key=BREAK_TARGET,
@@ -192,7 +192,7 @@ def _attack(subject: Subject, models: list[Recogniser]) -> None:
         "FGSM takes one step and moves each pixel the way that hurts most; PGD takes twenty small steps. Both look "
         "into the network that they attack: the change is made for that one, and the other is only shown the result."
     )
-    label = f"Attack {shared.ATTACKED:,} digits, aiming at no digit in particular: {method}, {levels} levels"
+    label = f"Attack {shared.ATTACKED:,} digits with {method}, {levels} levels"
     if levels and st.toggle(label, key=f"{BREAK_ALL}_{method}_{levels}"):
         _attack_many(attack, [model.card.name for model in models])
 
@@ -213,7 +213,7 @@ def _attack_many(attack: Attack, names: list[str]) -> None:
         elif share is not None:
             st.write(
                 f"**{plain(read_shelf().title(name))}** still reads **{share:.1%}** of {shared.ATTACKED:,} digits "
-                "right. Where it answers “not a digit”, its likeliest digit counts."
+                "right. If it says “not a digit”, the digit it finds likeliest counts."
             )
     running = {name: work for name, work in works.items() if work.is_running}
     if running:

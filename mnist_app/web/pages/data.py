@@ -36,7 +36,10 @@ def page() -> None:
             access_notice()
             _download()
         return
-    st.caption(f"{len(digits):,} digits of the {split} split, from {source.name}. The first {PER_DIGIT} of each:")
+    st.caption(
+        f"The first {PER_DIGIT} pictures of each digit. The {split} split has {len(digits):,} digits, from "
+        f"{source.name}."
+    )
     st.html(_sheet_html(digits))
 
 

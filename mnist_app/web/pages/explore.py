@@ -166,7 +166,7 @@ def _reads(view: View, split: str) -> str:
 def _summary(view: View, readings: Readings) -> str:
     right, count = int(readings.right.sum()), len(readings)
     refuses = load_card(find_model(view.model)).refusal < 1
-    counted = " Where it answers “not a digit”, its likeliest digit counts." if refuses else ""
+    counted = " If it says “not a digit”, the digit it finds likeliest counts." if refuses else ""
     return (
         f'<p class="summary"><strong>{right / count:.2%}</strong> of the {count:,} {readings.split} digits are read '
         f"right, <strong>{count - right:,}</strong> are misread.{counted}</p>"
@@ -479,7 +479,7 @@ def _drawn(
     at = pca(known, features)[1] if method == "pca" else place(features, known, places)
     [read] = reading.digits
     if read.prediction.is_digit:
-        st.caption(f"Your drawing is read as {read.prediction.digit}. {certainty_sentence(read.prediction)}")
+        st.caption(f"Your drawing: {certainty_sentence(read.prediction)}")
     else:
         st.caption(f"Your drawing: {read.prediction.words}. On the map it lies near the pictures most like it.")
     return Drawn(at[0], png_url(pixels), tuple(near.indices[0].tolist())), near

@@ -325,7 +325,7 @@ def _smaller(found: Sequence[Figures]) -> None:
         f"{whole.title}, by ONNX Runtime": (whole.accuracy, whole.zipped, whole.latency.median),
         **{each.title: (each.accuracy, each.zipped, each.latency.median) for each in smaller},
     }
-    heads = ("test digits", "costs, points", "kB, compressed", "saves", "µs a drawing", "saves")
+    heads = ("test digits", "points lost", "kB, compressed", "smaller by", "µs a drawing", "faster by")
     rows = {
         title: (
             f"{accuracy:.2%}",
@@ -359,7 +359,7 @@ def _effects(seen: Sequence[EffectResult]) -> None:
             lines = _curves_of(run.curves, "loss")
             with column:
                 st.html(curves_html(f"Loss, {run.setting}", lines, last["passes"], 0, HIGHEST_LOSS, is_share=False))
-                st.caption(f"In the end {last['validation_accuracy']:.2%} of validation digits are read right.")
+                st.caption(f"In the end, it reads {last['validation_accuracy']:.2%} of the validation digits right.")
 
 
 def _transfer(directions: Sequence[Direction]) -> None:

@@ -30,6 +30,7 @@ from mnist_app.models.shelf import (
     restore_model,
 )
 from mnist_app.training.teach import BEFORE, MEASURED
+from mnist_app.training.twins import UNSEEN
 from mnist_app.web import session, shared
 from mnist_app.web.answer import percent
 from mnist_app.web.charts import COMPARED, CURVE_TITLES, Curve, comparison_html, counts_html, training_curve_html
@@ -42,7 +43,8 @@ from mnist_app.web.sign_in import access_notice
 from mnist_app.web.terms import terms
 from mnist_app.web.waiting import wait_for
 
-SPLITS = {"validation": "5,000 validation digits", "test": "10,000 test digits"}
+STRANGERS = "ink" + UNSEEN  # the metric of all drawings by people whose collection the model has not learned from
+SPLITS = {"validation": "5,000 validation digits", "test": "10,000 test digits", STRANGERS: "strangers' pen strokes"}
 CURVED = {"validation": "validation", "train": "training"}
 MAX_COMPARED = len(COMPARED)
 PATIENCE = 0.7  # seconds that the page waits for a result before it shows a progress bar
@@ -132,13 +134,15 @@ def _model(name: str, shelf: Shelf, using: str) -> None:
 def _show(card: ModelCard) -> None:
     st.write(plain(card.summary) + (" Drawings are also read by a network that follows the pen." if card.pen else ""))
     with st.container(horizontal=True, gap="large"):
-        for split, measures in card.metrics.items():
-            st.metric(
-                f"read right of {SPLITS.get(split) or plain(split)}", f"{measures['accuracy']:.2%}", width="content"
-            )
+        for split in [split for split in SPLITS if split in card.metrics]:
+            st.metric(f"read right of {SPLITS[split]}", _share(card, split), width="content")
         st.metric("parameters", f"{card.parameters:,}", width="content")
         if card.pen:
             st.metric("parameters of the pen network", f"{card.pen.parameters:,}", width="content")
+    collections = [name for name in card.metrics if name.endswith(UNSEEN) and name != STRANGERS]
+    if collections:
+        each = ", ".join(f"{plain(name.removesuffix(UNSEEN))} {_share(card, name)}" for name in collections)
+        st.caption(f"Strangers' pen strokes by collection: {each}.")
     parent = f" It started as a copy of {plain(card.parent)}." if card.parent else ""
     seed = f" Seed {plain(str(card.config['seed']))}." if "seed" in card.config else ""
     pen = ""
@@ -305,9 +309,7 @@ def _compare(names: list[str], shelf: Shelf) -> None:
 
 def _table_html(cards: dict[str, ModelCard], shelf: Shelf) -> str:
     rows = {
-        "validation": [_share(card, "validation") for card in cards.values()],
-        "test": [_share(card, "test") for card in cards.values()],
-        "ink, unseen": [_share(card, "ink, unseen") for card in cards.values()],
+        **{name: [_share(card, split) for card in cards.values()] for split, name in SPLITS.items()},
         "parameters": [f"{card.parameters:,}" for card in cards.values()],
         "parameters, pen network": [f"{card.pen.parameters:,}" if card.pen else "" for card in cards.values()],
         "seconds of training": [f"{card.seconds:,.0f}" for card in cards.values()],
@@ -406,7 +408,7 @@ def _differences(first: str, second: str, shelf: Shelf) -> None:
         explored.append(found)
     before, after = explored
     one, other = before.readings, after.readings
-    st.markdown(f"### {plain(titles[0])} and {plain(titles[1])} on the {split} digits")
+    st.subheader(f"{plain(titles[0])} and {plain(titles[1])} on the {split} digits", anchor=False)
     left, right = st.columns(2, gap="large")
     with left:
         st.html(

@@ -188,7 +188,7 @@ def _lesson(whose: str | None, count: int, latest: int) -> None:
     what = f"{which} above" if taught else "the corrected drawings"
     st.write(
         f"A copy of **{plain(read_shelf().title(name))}**, the model you use, learns {what}, mixed with "
-        f"{REPLAYED:,} training digits. That takes half a minute, or three times as long for an ensemble. Nobody is "
+        f"{REPLAYED:,} training digits. That takes half a minute (an ensemble: a minute and a half). Nobody is "
         "switched to the copy: first see where it got better and where it got worse."
     )
     st.button(
@@ -250,9 +250,8 @@ def _account(job: Job, taught: Taught) -> None:
                 f"{right - before:+d}" if right != before else None,
             )
             for change in taught.changes:
-                said = "final figure: " if change.split == "test" else ""
                 st.metric(
-                    f"{said}{change.split}, {change.before / change.count:.2%} before",
+                    f"{change.split} digits read right (before: {change.before / change.count:.2%})",
                     f"{change.after / change.count:.2%}",
                     f"{change.points:+.2f} points" if change.after != change.before else None,
                 )

@@ -78,7 +78,10 @@ STATES = {
 
 def page() -> None:
     st.title("Train a network", anchor=False)
-    st.write("It trains on this server, and all can watch. Drawing stays as fast as before. You may leave this page.")
+    st.write(
+        "Your network trains on this server, and everybody can watch. Drawing stays as fast as before. You may leave "
+        "this page."
+    )
     if "train" not in find_source().splits:
         problem_notice(
             "Only the sample that comes with the app is here. You can fetch the training digits on the Data page."
@@ -289,7 +292,7 @@ def job_line(job: Job, look_key: str | None) -> None:
         if not job.status.is_over and session.is_teacher():
             st.button("Cancel", key=f"cancel_{job.id}", on_click=_cancel, args=(job.id,))
         if look_key:
-            st.button("Look", key=f"look_{job.id}", on_click=_look_at, args=(look_key, job.id))
+            st.button("Show", key=f"look_{job.id}", on_click=_look_at, args=(look_key, job.id))
 
 
 def called(job: Job) -> str:
@@ -340,7 +343,7 @@ def _training(job: Job) -> None:
     moment = status.snapshots[-1]
     if status.is_over and len(status.snapshots) > 1:
         moment = st.select_slider(
-            "Go back to a moment of the training: passes over the digits",
+            "Go back in the training (passes over the digits)",
             status.snapshots,
             value=moment,
             format_func=lambda passes: f"{passes:.4g}",
