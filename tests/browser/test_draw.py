@@ -571,6 +571,32 @@ def test_the_tour_starts_in_view_and_focused_wherever_it_is_requested(phone_visi
     expect(box).to_be_focused()
 
 
+def test_the_menu_closes_on_a_phone_once_a_page_is_chosen(phone_visitor: Visitor) -> None:
+    page = phone_visitor.page
+    menu = page.get_by_test_id("stSidebar")
+    for title in ("Train", "Draw"):
+        page.get_by_test_id("stExpandSidebarButton").tap()
+        expect(menu).to_have_attribute("data-collapsed", "false")
+        phone_visitor.visit(title)
+        expect(menu).to_have_attribute("data-collapsed", "true")
+
+
+def test_the_page_does_not_scroll_while_an_answer_appears(page: Page, address: str) -> None:
+    page.set_viewport_size({"width": 1280, "height": 900})
+    visitor = Visitor(page).open(address)
+    visitor.draw(SEVEN)
+    visitor.settle()
+    page.get_by_test_id("stMain").evaluate("(main) => main.scrollTo(0, 200)")
+    page.keyboard.press("Delete")  # the blank page is too short to stay scrolled as far
+    expect(visitor.digit).to_have_text("?")
+    visitor.settle()
+    pad = page.locator(".st-key-pad").bounding_box()
+    visitor.draw(SEVEN)
+    visitor.settle()
+    expect(page.locator(".steps")).to_be_visible()
+    assert page.locator(".st-key-pad").bounding_box() == pad
+
+
 def test_controls_have_accessible_names(visitor: Visitor) -> None:
     page = visitor.page
     for role, name in [("button", "Undo"), ("button", "Clear"), ("slider", "Pen width"), ("link", "Draw")]:

@@ -34,11 +34,12 @@ def page() -> None:
 def _drawn_and_read() -> tuple[DeltaGenerator, Reading | None, int | None]:
     """Show pad and answer. Returns the answer's container, the reading and the digit meant, if known."""
     st.title("Draw a digit", anchor=False)
-    with st.container(horizontal=True, gap="large"):
+    with st.container(horizontal=True, gap="large", key="draw"):
         with st.container(width=canvas.PAD_SIDE + 2):
             drawing, boxes = _pad()
         answer = st.container(width="stretch", key="answer")
-    given = _controls()
+        with st.container(key="controls"):  # below the pad, and on a phone below the answer, see style.css
+            given = _controls()
     picture = None if given and session.is_drawn_over(given) else given
     with answer:
         known = drawing
@@ -109,29 +110,27 @@ def _pad() -> tuple[Drawing, DeltaGenerator]:
 
 def _controls() -> Prepared | None:
     """Show pen width and upload. Returns the picture to read instead of the pad, prepared, or None."""
-    pen, picture = st.columns(2, gap="large")
-    pen.slider(
+    st.slider(
         "Pen width",
         *canvas.PEN_WIDTHS,
         key=session.PEN_WIDTH,
         help="Changes only what you see: the network always sees strokes as thick as MNIST's. But a stroke shorter "
         "than half the pen width counts as a dot.",
     )
-    with picture:
-        upload = st.file_uploader(
-            "Or read a picture of a digit: upload or paste it",
-            PICTURES,
-            key=session.UPLOAD,
-            on_change=session.scroll_to,
-            args=(".answer",),
-        )
-        if not upload:
-            session.forget_upload()
-        elif not session.picture_input():
-            try:
-                return session.prepared_upload(upload)
-            except AppError as error:
-                problem_notice(f"{upload.name}: {error} The pad is read instead.")
+    upload = st.file_uploader(
+        "Or read a picture of a digit: upload or paste it",
+        PICTURES,
+        key=session.UPLOAD,
+        on_change=session.scroll_to,
+        args=(".answer",),
+    )
+    if not upload:
+        session.forget_upload()
+    elif not session.picture_input():
+        try:
+            return session.prepared_upload(upload)
+        except AppError as error:
+            problem_notice(f"{upload.name}: {error} The pad is read instead.")
     source = session.picture_input()
     return source.prepared if source else None
 

@@ -1,4 +1,4 @@
-"""Scrolls to what a visitor asked for, elsewhere on the page or on another one."""
+"""Shows what a visitor asked for, elsewhere on the page or on another one: scrolls there, closes the menu of pages."""
 
 from pathlib import Path
 
@@ -11,6 +11,6 @@ _element = st.components.v2.component(
 )
 
 
-def scroll() -> None:
+def scroll(page: str) -> None:
     """Call this at the end of every page, once everything that session.scroll_to() may name is there."""
-    _element(data=session.scroll_target(), key="scroll")
+    _element(data={"page": page, **session.scroll_target()}, key="scroll")
