@@ -71,7 +71,10 @@ class Reading:
         weakest = self.weakest
         if not self.is_number:
             return weakest.words
-        return f"{'I am sure, even' if weakest.is_certain else 'Least sure'} of the {weakest.digit}"
+        if not weakest.is_certain:
+            return f"Least sure of the {weakest.digit}"
+        is_only = sum(digit.prediction.digit == weakest.digit for digit in self.digits) == 1
+        return f"I am sure, even of the {weakest.digit}" if is_only else "I am sure"
 
     def to_json(self) -> dict[str, object]:
         """The answer for the API, the command line and the page's scripts: the weakest digit, then all digits."""

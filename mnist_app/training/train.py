@@ -102,7 +102,8 @@ class Preset:
 PRESETS = {
     "quick": Preset(
         "10 seconds",
-        "A very small network sees every digit once. It then reads about 99.2% right. Takes 10 to 20 seconds.",
+        "A very small network sees every digit once. It then reads about 99.2% right. Takes 10 to 20 seconds if the "
+        "server is quiet.",
         TrainConfig("quicknet", epochs=1, augmentation=STILL, checks=8),
     ),
     "minute": Preset(

@@ -13,7 +13,7 @@ from mnist_app.data.corrections import Correction
 from mnist_app.data.label_errors import DOUBTS
 from mnist_app.explore.explorer import NAMES, Order, Readings
 from mnist_app.explore.neighbours import Neighbours
-from mnist_app.reading.recognition import RIVAL, Prediction
+from mnist_app.reading.recognition import CONFIDENT, RIVAL, Prediction
 from mnist_app.web.answer import bars_html, percent
 from mnist_app.web.pictures import png_url
 
@@ -86,15 +86,16 @@ def _said(correction: Correction) -> str:
 def before_after_html(
     images: NDArray[np.uint8], labels: Sequence[int], before: Sequence[str | None], after: Sequence[str | None]
 ) -> str:
-    """Pictures (N, 28, 28), each with its label, what was read in it before and what is read now."""
+    """Pictures (N, 28, 28), each with what was read before and what is read now, and its label if not read before."""
     tiles = ""
     for at, (label, was, is_now) in enumerate(zip(labels, before, after, strict=True)):
         first, then = (html.escape(read or "none") for read in (was, is_now))
+        shown_label = "" if was == str(label) else f"{label}: "
         tiles += (
             f'<span class="tile{" wrong" if is_now != str(label) else ""}" role="img" '
             f'aria-label="{label}, read as {first} before, as {then} now">'
             f'<span class="ink" style="{_position(at, len(images))}"></span>'
-            f'<span class="caption">{label}: <b>{first}<span class="to">→</span>{then}</b></span></span>'
+            f'<span class="caption">{shown_label}<b>{first}<span class="to">→</span>{then}</b></span></span>'
         )
     return f'<div class="gallery" style="--sheet:url({png_url(image_sheet(images))});--across:{ACROSS}">{tiles}</div>'
 
@@ -141,7 +142,7 @@ def certainty_sentence(prediction: Prediction) -> str:
     sure, other = percent(prediction.confidence), percent(prediction.probabilities[second])
     if prediction.probabilities[second] >= RIVAL:
         return f"Torn between {prediction.digit} ({sure}) and {second} ({other})."
-    how = "Sure" if prediction.is_certain else "Fairly sure"
+    how = "Sure" if prediction.is_certain else "Fairly sure" if prediction.confidence >= CONFIDENT else "Hardly sure"
     return f"{how} of {prediction.digit} ({sure}); next comes {second} ({other})."
 
 

@@ -37,7 +37,7 @@ try:
 except AppError as error:  # such as for a file deleted meanwhile; fragments report their own errors
     problem_notice(str(error))
 offer_tour()
-scroll(page.url_path)
+scroll()
 outlast_reloads()
 
 

@@ -21,6 +21,7 @@ from mnist_app.explore.explorer import NAMES
 from mnist_app.explore.neighbours import Neighbours, Sketch
 from mnist_app.ink.strokes import Drawing
 from mnist_app.ink.trajectory import POINTS, painted, trajectory_of
+from mnist_app.models.networks import NOT_A_DIGIT
 from mnist_app.models.shelf import read_shelf
 from mnist_app.reading.number import ReadDigit, read_drawing
 from mnist_app.reading.recognition import Prediction, follows, opinions
@@ -265,8 +266,8 @@ def layers_html(
             strongest = layer.strongest(MAPS).tolist()
             name = "Convolution" if layer.kind == "convolution" else "Convolution, halved"
             rows += _layer_row(name, shape, _maps(layer, strongest, found, number))
-    for inputs, outputs in linear:
-        what = ": ten digits and “no digit”" if outputs > CLASSES else ""
+    for at, (inputs, outputs) in enumerate(linear, 1):
+        what = ": ten digits and “no digit”" if at == len(linear) and outputs > NOT_A_DIGIT else ""
         rows += _layer_row("Fully connected", f"{inputs} → {outputs} numbers{what}", "")
     if apart:
         rows += _layer_row("By its look", "10 probabilities", _answered(apart[0]))

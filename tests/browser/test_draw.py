@@ -573,12 +573,30 @@ def test_the_tour_starts_in_view_and_focused_wherever_it_is_requested(phone_visi
 
 def test_the_menu_closes_on_a_phone_once_a_page_is_chosen(phone_visitor: Visitor) -> None:
     page = phone_visitor.page
-    menu = page.get_by_test_id("stSidebar")
-    for title in ("Train", "Draw"):
-        page.get_by_test_id("stExpandSidebarButton").tap()
+    menu, opener = page.get_by_test_id("stSidebar"), page.get_by_test_id("stExpandSidebarButton")
+    for title in ("Train", "Train", "Draw"):  # even if it is the page that is shown
+        opener.tap()
         expect(menu).to_have_attribute("data-collapsed", "false")
         phone_visitor.visit(title)
         expect(menu).to_have_attribute("data-collapsed", "true")
+        expect(opener.or_(opener.locator("button")).first).to_be_focused()
+
+
+@pytest.mark.parametrize(("width", "is_beside"), [(1280, True), (960, True), (940, False), (768, False), (390, False)])
+def test_the_answer_stands_beside_the_pad_or_below_it_and_above_the_controls(
+    page: Page, address: str, width: int, is_beside: bool
+) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    Visitor(page).open(address)
+    names = (".st-key-pad", ".answer", "[data-testid=stSlider]")
+    pad, answer, slider = (page.locator(name).bounding_box() for name in names)
+    assert pad and answer and slider
+    if is_beside:
+        assert answer["x"] >= pad["x"] + pad["width"] and answer["width"] > 300
+        assert slider["x"] < answer["x"] and slider["y"] > pad["y"] + pad["height"]
+    else:
+        assert pad["y"] + pad["height"] <= answer["y"] < answer["y"] + answer["height"] <= slider["y"]
+    assert slider["width"] > 300
 
 
 def test_the_page_does_not_scroll_while_an_answer_appears(page: Page, address: str) -> None:

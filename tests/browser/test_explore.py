@@ -313,7 +313,7 @@ def test_a_drawing_is_taken_to_the_map_with_its_five_nearest_pictures(visitor: V
     visitor.settle()
     visitor.page.get_by_role("button", name="See it on the map").click()
     expect(visitor.page.locator(".digit-map canvas")).to_be_visible()
-    expect(visitor.page.get_by_text("Your drawing: Sure of 7")).to_be_visible()
+    expect(visitor.page.get_by_text("How your drawing is read: sure of 7")).to_be_visible()
     near = visitor.page.locator(".st-key-near_drawing .tile")
     expect(near).to_have_count(5)
     near.first.click()

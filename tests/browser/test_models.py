@@ -126,13 +126,15 @@ def test_models_are_compared(keeper: Visitor) -> None:
     expect(page.locator("figure.training-curve:visible")).to_have_text(
         [re.compile("Read right"), re.compile("Loss, nats")]
     )
-    expect(page.get_by_role("heading", level=4)).to_have_text("ink-cnn and mnist-cnn on the validation digits")
+    expect(page.get_by_role("heading", level=3, name="ink-cnn and mnist-cnn on the validation digits")).to_be_visible()
     expect(page.locator("img.parted")).to_have_count(2)
     before = page.locator("img.parted").first.get_attribute("alt")
     page.locator(".st-key-parted").get_by_role("combobox").click()
     page.get_by_role("option", name="mnist-cnn and robust-cnn").click()
     keeper.settle()
-    expect(page.get_by_role("heading", level=4)).to_have_text("mnist-cnn and robust-cnn on the validation digits")
+    expect(
+        page.get_by_role("heading", level=3, name="mnist-cnn and robust-cnn on the validation digits")
+    ).to_be_visible()
     assert page.locator("img.parted").first.get_attribute("alt") != before
     expect(page.locator("table.confusion.still")).to_have_count(1)
     # The comparison is still there after a visit to the Draw page.
@@ -140,7 +142,9 @@ def test_models_are_compared(keeper: Visitor) -> None:
     keeper.draw([*SEVEN, [[320, 60], [320, 300]]])
     keeper.settle()
     keeper.visit("Models")
-    expect(page.get_by_role("heading", level=4)).to_have_text("mnist-cnn and robust-cnn on the validation digits")
+    expect(
+        page.get_by_role("heading", level=3, name="mnist-cnn and robust-cnn on the validation digits")
+    ).to_be_visible()
     expect(page.get_by_text("There is a number on the pad. Only its first digit is read here.")).to_be_visible()
     read = page.locator("table.compared").nth(1).get_by_role("row", name="reads your drawing as")
     expect(read.get_by_role("cell")).to_have_text(["7", "7", "7"])

@@ -87,6 +87,23 @@ def test_a_refused_digit_has_no_text_unless_it_is_part_of_a_number() -> None:
     assert isinstance(digits, list) and [digit["is_digit"] for digit in digits] == [False, True]
 
 
+@pytest.mark.parametrize(
+    ("read", "words"),
+    [
+        ([(2, 0.99), (7, 0.97)], "I am sure, even of the 7"),
+        ([(1, 0.99), (1, 0.97)], "I am sure"),
+        ([(2, 0.6), (7, 0.97)], "Least sure of the 2"),
+    ],
+)
+def test_a_numbers_words_name_its_least_sure_digit(read: list[tuple[int, float]], words: str) -> None:
+    pixels = np.zeros((28, 28), np.uint8)
+    digits = [
+        ReadDigit(Prediction(tuple(sure if at == digit else (1 - sure) / 9 for at in range(10)), "a model"), pixels)
+        for digit, sure in read
+    ]
+    assert Reading(tuple(digits)).words == words
+
+
 @pytest.mark.parametrize("kind", [heart, line_across, one_dot, scribble])
 def test_drawings_that_are_not_digits_are_refused_in_words(model: Recogniser, kind: object) -> None:
     assert callable(kind)

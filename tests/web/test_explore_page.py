@@ -28,10 +28,11 @@ from mnist_app.explore.predictions import Predictions, predict
 from mnist_app.models import shelf
 from mnist_app.models.registry import DEFAULT_MODEL, find_model
 from mnist_app.reading.evaluation import evaluate
+from mnist_app.reading.recognition import Prediction
 from mnist_app.storage import SHIPPED_WEIGHTS, user_models_folder
 from mnist_app.web import canvas, session, shared
 from mnist_app.web.charts import DIGIT_COLOURS, READ, WRONG, confusion_html
-from mnist_app.web.gallery import gallery_html, image_sheet, picture_html, sheet_png
+from mnist_app.web.gallery import certainty_sentence, gallery_html, image_sheet, picture_html, sheet_png
 from mnist_app.web.thumbnails import thumbnail_routes
 from mnist_app.work import Work
 
@@ -233,7 +234,7 @@ def test_a_drawing_lands_on_the_map_among_pictures_of_its_digit(no_mnist: None, 
     drawn = component(at, "digit_map")["drawn"]
     assert len(drawn["near"]) == 5
     assert (validation.labels[drawn["near"]] == 7).all()
-    assert any("Your drawing: Sure of 7" in caption.value for caption in at.caption)
+    assert any("How your drawing is read: sure of 7" in caption.value for caption in at.caption)
 
 
 @pytest.mark.parametrize("method", ["pca", "tsne"])
@@ -450,6 +451,21 @@ def test_the_more_button_counts_only_the_active_filters_behind_it(no_mnist: None
     at = explore(confidence="50-90", doubt="yes")
     assert more(at) == "More (2)"
     assert [toggle.value for toggle in at.toggle if toggle.label == "Label in doubt"] == [True]
+
+
+@pytest.mark.parametrize(
+    ("seven", "one", "words"),
+    [
+        (0.97, 0.01, "Sure of 7 (97%); next comes 1 (1%)."),
+        (0.8, 0.12, "Fairly sure of 7 (80%); next comes 1 (12%)."),
+        (0.8, 0.16, "Torn between 7 (80%) and 1 (16%)."),
+        (0.3, 0.14, "Hardly sure of 7 (30%); next comes 1 (14%)."),
+    ],
+)
+def test_the_words_for_certainty_follow_the_probabilities(seven: float, one: float, words: str) -> None:
+    rest = (1 - seven - one) / 8
+    probabilities = tuple({7: seven, 1: one}.get(digit, rest) for digit in range(10))
+    assert certainty_sentence(Prediction(probabilities, "a model")) == words
 
 
 def test_a_picture_number_beyond_the_split_is_reported_and_opens_nothing(no_mnist: None) -> None:

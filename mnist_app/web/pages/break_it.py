@@ -163,7 +163,7 @@ def _attack(subject: Subject, models: list[Recogniser]) -> None:
     """Attack each model with the picture, and make the change visible."""
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         levels = st.slider(
-            "Largest change of a pixel, in grey levels",
+            "Largest change of a pixel, of 255 grey levels",
             *(0, MAX_LEVELS, 24, STEP),
             key=BREAK_LEVELS,
             persist_state="session",
@@ -192,7 +192,7 @@ def _attack(subject: Subject, models: list[Recogniser]) -> None:
         "FGSM takes one step and moves each pixel the way that hurts most; PGD takes twenty small steps. Both look "
         "into the network that they attack: the change is made for that one, and the other is only shown the result."
     )
-    label = f"Attack {shared.ATTACKED:,} digits with {method}, {levels} levels"
+    label = f"Attack {shared.ATTACKED:,} digits with {method}, {levels} levels, to be read as anything else"
     if levels and st.toggle(label, key=f"{BREAK_ALL}_{method}_{levels}"):
         _attack_many(attack, [model.card.name for model in models])
 

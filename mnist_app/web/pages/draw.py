@@ -37,9 +37,9 @@ def _drawn_and_read() -> tuple[DeltaGenerator, Reading | None, int | None]:
     with st.container(horizontal=True, gap="large", key="draw"):
         with st.container(width=canvas.PAD_SIDE + 2):
             drawing, boxes = _pad()
-        answer = st.container(width="stretch", key="answer")
-        with st.container(key="controls"):  # below the pad, and on a phone below the answer, see style.css
+        with st.container(key="controls"):  # below the pad; below the answer, too, if that has no room beside the pad
             given = _controls()
+        answer = st.container(width="stretch", key="answer")
     picture = None if given and session.is_drawn_over(given) else given
     with answer:
         known = drawing

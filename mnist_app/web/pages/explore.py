@@ -479,7 +479,8 @@ def _drawn(
     at = pca(known, features)[1] if method == "pca" else place(features, known, places)
     [read] = reading.digits
     if read.prediction.is_digit:
-        st.caption(f"Your drawing: {certainty_sentence(read.prediction)}")
+        sentence = certainty_sentence(read.prediction)
+        st.caption(f"How your drawing is read: {sentence[0].lower()}{sentence[1:]}")
     else:
         st.caption(f"Your drawing: {read.prediction.words}. On the map it lies near the pictures most like it.")
     return Drawn(at[0], png_url(pixels), tuple(near.indices[0].tolist())), near

@@ -43,7 +43,7 @@ from mnist_app.web.sign_in import access_notice
 from mnist_app.web.terms import terms
 from mnist_app.web.waiting import wait_for
 
-STRANGERS = "ink" + UNSEEN  # the metric of all drawings by people whose collection the model has not learned from
+STRANGERS = "ink" + UNSEEN  # the mean over the collections, each read by a twin that has not learned from it
 SPLITS = {"validation": "5,000 validation digits", "test": "10,000 test digits", STRANGERS: "strangers' pen strokes"}
 CURVED = {"validation": "validation", "train": "training"}
 MAX_COMPARED = len(COMPARED)
@@ -133,16 +133,17 @@ def _model(name: str, shelf: Shelf, using: str) -> None:
 
 def _show(card: ModelCard) -> None:
     st.write(plain(card.summary) + (" Drawings are also read by a network that follows the pen." if card.pen else ""))
+    collections = [name for name in card.metrics if name.endswith(UNSEEN) and name != STRANGERS]
     with st.container(horizontal=True, gap="large"):
-        for split in [split for split in SPLITS if split in card.metrics]:
-            st.metric(f"read right of {SPLITS[split]}", _share(card, split), width="content")
+        for split in card.metrics:
+            if split not in collections:
+                st.metric(f"read right of {SPLITS.get(split) or plain(split)}", _share(card, split), width="content")
         st.metric("parameters", f"{card.parameters:,}", width="content")
         if card.pen:
             st.metric("parameters of the pen network", f"{card.pen.parameters:,}", width="content")
-    collections = [name for name in card.metrics if name.endswith(UNSEEN) and name != STRANGERS]
     if collections:
         each = ", ".join(f"{plain(name.removesuffix(UNSEEN))} {_share(card, name)}" for name in collections)
-        st.caption(f"Strangers' pen strokes by collection: {each}.")
+        st.caption(f"Strangers' pen strokes: the mean of {each}.")
     parent = f" It started as a copy of {plain(card.parent)}." if card.parent else ""
     seed = f" Seed {plain(str(card.config['seed']))}." if "seed" in card.config else ""
     pen = ""

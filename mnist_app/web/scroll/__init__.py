@@ -11,6 +11,6 @@ _element = st.components.v2.component(
 )
 
 
-def scroll(page: str) -> None:
+def scroll() -> None:
     """Call this at the end of every page, once everything that session.scroll_to() may name is there."""
-    _element(data={"page": page, **session.scroll_target()}, key="scroll")
+    _element(data=session.scroll_target(), key="scroll")

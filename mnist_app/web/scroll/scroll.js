@@ -1,12 +1,10 @@
 // Scrolls once to the element that the script names. Streamlit keeps the scroll position when a script switches pages,
-// so a new page would start in the middle; and on a phone, what a press changes may be above or below the screen. There
-// the menu of pages covers the page that was chosen in it, and Streamlit leaves it open.
+// so a new page would start in the middle; and on a phone, what a press changes may be above or below the screen.
+// Also closes the menu of pages where it covers the page that was chosen in it: Streamlit leaves it open.
 
 const NARROW = matchMedia("(max-width: 640px)"); // where columns are stacked
 const COVERED = matchMedia("(max-width: 768px)"); // where the menu lies over the page
-const MENU = '[data-testid="stSidebar"]:not([data-collapsed="true"]) [data-testid="stSidebarCollapseButton"] button';
 
-let lastPage = null;
 let lastScroll = null; // the number of the last request; it outlives this element, as every page has its own
 
 /** Whether all of it is on the screen. */
@@ -15,9 +13,16 @@ function isSeen(element) {
   return top >= 0 && bottom <= innerHeight;
 }
 
-export default function ({ data: { page, to, number, isArrival } }) {
-  if (COVERED.matches && lastPage !== page) document.querySelector(MENU)?.click();
-  lastPage = page;
+/** Close the menu of pages once one is chosen, and give the focus back to the button that opened it. */
+function closeMenu({ target }) {
+  if (!COVERED.matches || !target.closest?.('[data-testid="stSidebarNavLink"]')) return;
+  setTimeout(() => document.querySelector('[data-testid="stSidebarCollapseButton"] button')?.click()); // after Streamlit
+  setTimeout(() => document.querySelector('[data-testid="stExpandSidebarButton"]')?.focus(), 100); // it comes back
+}
+
+document.addEventListener("click", closeMenu);
+
+export default function ({ data: { to, number, isArrival } }) {
   if (!to || lastScroll === number) return;
   lastScroll = number;
   const element = document.querySelector(to);
