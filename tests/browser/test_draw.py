@@ -297,18 +297,19 @@ def test_the_pad_fits_a_small_phone_and_ink_appears_under_the_finger(phone_visit
     assert abs(left - (60 - 9)) < 4 and abs(right - (280 + 9)) < 4
 
 
-@pytest.mark.parametrize("width", [320, 360, 390])
-def test_the_pad_keeps_the_size_of_its_canvas_while_there_is_none(phone_visitor: Visitor, width: int) -> None:
+def test_the_pad_keeps_the_size_of_its_canvas_while_there_is_none(phone_visitor: Visitor) -> None:
     """The boxes around digits lie over the pad, and strokes that begin on the pad must be noticed."""
     page = phone_visitor.page
-    page.set_viewport_size({"width": width, "height": 740})
-    canvas = phone_visitor.canvas.bounding_box()
-    assert canvas
     pad = page.locator(".st-key-pad")
-    assert pad.bounding_box() == pytest.approx(canvas, abs=0.1)
-    page.add_style_tag(content="[class*='st-key-pad-'] { display: none }")
-    expect(phone_visitor.canvas).to_be_hidden()
-    assert pad.bounding_box() == pytest.approx(canvas, abs=0.1)
+    for width in (320, 360, 390):
+        page.set_viewport_size({"width": width, "height": 740})
+        canvas = phone_visitor.canvas.bounding_box()
+        assert canvas
+        assert pad.bounding_box() == pytest.approx(canvas, abs=0.1)
+        hiding = page.add_style_tag(content="[class*='st-key-pad-'] { display: none }")
+        expect(phone_visitor.canvas).to_be_hidden()
+        assert pad.bounding_box() == pytest.approx(canvas, abs=0.1)
+        hiding.evaluate("(style) => style.remove()")
 
 
 def test_a_finger_on_a_phone_draws_without_scrolling(phone_visitor: Visitor) -> None:
@@ -582,21 +583,19 @@ def test_the_menu_closes_on_a_phone_once_a_page_is_chosen(phone_visitor: Visitor
         expect(opener.or_(opener.locator("button")).first).to_be_focused()
 
 
-@pytest.mark.parametrize(("width", "is_beside"), [(1280, True), (960, True), (940, False), (768, False), (390, False)])
-def test_the_answer_stands_beside_the_pad_or_below_it_and_above_the_controls(
-    page: Page, address: str, width: int, is_beside: bool
-) -> None:
-    page.set_viewport_size({"width": width, "height": 900})
-    Visitor(page).open(address)
-    names = (".st-key-pad", ".answer", "[data-testid=stSlider]")
-    pad, answer, slider = (page.locator(name).bounding_box() for name in names)
-    assert pad and answer and slider
-    if is_beside:
-        assert answer["x"] >= pad["x"] + pad["width"] and answer["width"] > 300
-        assert slider["x"] < answer["x"] and slider["y"] > pad["y"] + pad["height"]
-    else:
-        assert pad["y"] + pad["height"] <= answer["y"] < answer["y"] + answer["height"] <= slider["y"]
-    assert slider["width"] > 300
+def test_the_answer_stands_beside_the_pad_or_below_it_and_above_the_controls(visitor: Visitor) -> None:
+    page = visitor.page
+    for width, is_beside in ((1280, True), (960, True), (940, False), (768, False), (390, False)):
+        page.set_viewport_size({"width": width, "height": 900})
+        names = (".st-key-pad", ".answer", "[data-testid=stSlider]")
+        pad, answer, slider = (page.locator(name).bounding_box() for name in names)
+        assert pad and answer and slider
+        if is_beside:
+            assert answer["x"] >= pad["x"] + pad["width"] and answer["width"] > 300
+            assert slider["x"] < answer["x"] and slider["y"] > pad["y"] + pad["height"]
+        else:
+            assert pad["y"] + pad["height"] <= answer["y"] < answer["y"] + answer["height"] <= slider["y"]
+        assert slider["width"] > 300
 
 
 def test_the_page_does_not_scroll_while_an_answer_appears(page: Page, address: str) -> None:
