@@ -336,7 +336,7 @@ def test_a_stroke_begun_before_the_next_canvas_arrives_is_drawn_on_it(
     assert not visitor.errors
 
 
-@pytest.mark.parametrize("wait", [350, 500])  # ms
+@pytest.mark.parametrize("wait", [350, 400, 500])  # ms
 def test_strokes_drawn_soon_after_clear_are_not_lost(page: Page, cable: Cable, wait: int) -> None:
     visitor = Visitor(page).open(cable.address)
     visitor.draw([bar(60)])
