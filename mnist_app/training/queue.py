@@ -273,7 +273,7 @@ def _end_leftover(folder: Path) -> None:
         return
     with contextlib.suppress(OSError, ValueError):
         os.kill(int((folder / PID).read_text()), signal.SIGKILL)  # it holds the lock, so the id is its own
-    _has_ended(folder, within=60)  # before the next job starts, or both would train at once
+    _has_ended(folder, within=10)  # before the next job starts, or both would train at once
 
 
 def _has_ended(folder: Path, within: float) -> bool:

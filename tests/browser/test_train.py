@@ -5,8 +5,7 @@ import re
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -17,11 +16,11 @@ from mnist_app.training.jobs import list_jobs
 from mnist_app.training.queue import SERVER_STOPPED
 
 from ..conftest import SEVEN, full_mnist
+from ..processes import DYING, freeze, is_alive, until
 from .cable import free_port
 from .conftest import ROOT, wait_for
 from .visitor import Visitor
 
-DYING = 20  # seconds that a killed process may take to end on a busy machine
 PATIENCE = 240_000  # ms: a training beside other tests on two cores
 
 
@@ -47,20 +46,6 @@ class Server:
     def trainers(self) -> list[int]:
         """Return the processes that train for this home."""
         return [int(path.read_text()) for path in self.home.glob("jobs/*/pid") if is_alive(int(path.read_text()))]
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
-def until(condition: Callable[[], object], seconds: float) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.05)
 
 
 @pytest.fixture
@@ -123,7 +108,7 @@ def test_visitors_share_the_queue_of_trainings_and_the_trained_model(chromium: B
     train(pupil, "Ours")
     expect(line(page, "Ours")).to_contain_text("digits a second", timeout=PATIENCE)
     (trainer,) = server.trainers
-    os.kill(trainer, signal.SIGSTOP)  # so that it is still learning when the other visitor arrives
+    freeze(trainer)  # so that it is still learning when the other visitor arrives
     onlooker = opened(chromium, server)
     train(onlooker, "Theirs", "Best")
     other = onlooker.page

@@ -4,8 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -23,10 +22,10 @@ from mnist_app.lab.studies import STUDIES
 from mnist_app.models.registry import GRAPH
 from mnist_app.storage import home, lab_folder
 
+from ..processes import DYING, is_alive, until
 from ..toy_lab import figures, put
 
 ROOT = Path(__file__).parents[2]
-DYING = 20  # seconds that a process may take to end on a busy machine
 
 
 # Real processes that really fail
@@ -60,20 +59,6 @@ def at_work(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AtWork]:
             yield AtWork(process, folder, (folder / "said").read_text())
         finally:
             process.kill()
-
-
-def until(condition: Callable[[], object], seconds: float) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "the condition was not met in time"
-        time.sleep(0.02)
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 def test_a_contender_that_is_killed_or_fails_is_reported_and_the_next_one_runs(at_work: AtWork) -> None:

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -45,10 +45,10 @@ from mnist_app.training.teach import lesson
 from mnist_app.training.train import EpochReport, TrainConfig
 
 from ..conftest import SEVEN, full_mnist
+from ..processes import DYING, freeze, is_alive, until
 
 ROOT = Path(__file__).parents[2]
 SHORT = TrainConfig("quicknet", epochs=2, digits=2_000, augmentation=STILL, checks=2)
-DYING = 20  # seconds that a killed process may take to end on a busy machine
 SHORTEST = dataclasses.replace(SHORT, epochs=1, checks=1)  # for tests in which a training only has to end
 LONG = dataclasses.replace(SHORT, epochs=1000, digits=None)
 
@@ -60,14 +60,6 @@ def queue() -> Iterator[Queue]:
     queue.start()
     yield queue
     queue.stop()
-
-
-def until(condition: Callable[[], object], seconds: float = 240) -> None:
-    """Wait until a condition holds: a low-priority child may take long on a busy machine."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.02)
 
 
 def job(identity: str) -> Job:
@@ -85,13 +77,6 @@ def ended(identity: str) -> JobStatus:
 
 def child_of(identity: str) -> int:
     return int((jobs.jobs_folder() / identity / jobs.PID).read_text())
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 def left_in(folder: Path) -> list[str]:
@@ -462,7 +447,7 @@ def test_a_frozen_child_of_a_killed_server_is_ended_by_the_next_server(server: "
     identity = jobs.submit("mine", LONG)
     until(lambda: is_learning(identity))
     child = child_of(identity)
-    os.kill(child, signal.SIGSTOP)
+    freeze(child)
     server.kill()
     after = Queue()
     after.start()
@@ -519,7 +504,7 @@ def test_a_server_that_stops_before_its_child_has_begun_leaves_the_job_waiting(q
     until(lambda: queue._running)
     assert queue._running
     child = queue._running.process
-    os.kill(child.pid, signal.SIGSTOP)  # the child is slow
+    freeze(child.pid)  # the child is slow
     queue.stop()
     assert child.returncode is not None
     assert job(identity).status.state == WAITING
@@ -608,7 +593,7 @@ def fill(disk: Path) -> None:
 def test_a_full_disk_fails_a_training_with_a_reason(small_disk: Path, queue: Queue) -> None:
     identity = jobs.submit("mine", SHORTEST)
     until(lambda: job(identity).status.state == RUNNING)
-    os.kill(child_of(identity), signal.SIGSTOP)
+    freeze(child_of(identity))
     fill(small_disk)
     os.kill(child_of(identity), signal.SIGCONT)
     until(lambda: any(job.status.is_over for job in queue.jobs()))

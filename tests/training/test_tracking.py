@@ -10,7 +10,7 @@ import sys
 import textwrap
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -37,6 +37,7 @@ from mnist_app.training.tracking import NOT_INSTALLED, tracked
 from mnist_app.training.train import BatchReport, EpochReport, TrainConfig, train
 
 from ..conftest import ONE, full_mnist
+from ..processes import until
 
 ROOT = Path(__file__).parents[2]
 NOBODY = "http://anna:secret@127.0.0.1:1"  # where no server listens
@@ -81,13 +82,6 @@ def is_up(url: str) -> bool:
     with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=1) as answer:
         return bool(answer.status == 200)
     return False
-
-
-def until(condition: Callable[[], object], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.05)
 
 
 @pytest.fixture
