@@ -124,13 +124,19 @@ def is_teacher() -> bool:
     return is_open() or is_from_here(st.context.headers)
 
 
+def why_not() -> str | None:
+    """Why this visitor may not change what everybody shares; None if they may."""
+    if is_teacher():
+        return None
+    if has_password():
+        return "Only a teacher may do that. Sign in on the Teach, Train, Models or Data page."
+    return "No teacher password is set, so this can be done only on the machine that runs the app."
+
+
 def require_teacher() -> None:
     """Guard a callback that changes what everybody shares, whatever the page shows. Raises AccessError."""
-    if is_teacher():
-        return
-    if has_password():
-        raise AccessError("Only a teacher may do that. Sign in on the Teach, Train, Models or Data page.")
-    raise AccessError("No teacher password is set, so this can be done only on the machine that runs the app.")
+    if reason := why_not():
+        raise AccessError(reason)
 
 
 def sign_in(password: str) -> None:

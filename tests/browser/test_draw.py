@@ -618,5 +618,5 @@ def test_controls_have_accessible_names(visitor: Visitor) -> None:
     page = visitor.page
     for role, name in [("button", "Undo"), ("button", "Clear"), ("slider", "Pen width"), ("link", "Draw")]:
         expect(page.get_by_role(role, name=name)).to_be_visible()  # type: ignore[arg-type]
-    expect(page.get_by_role("img", name="Drawing pad")).to_be_visible()
+    expect(page.get_by_role("application", name="Drawing pad")).to_be_visible()
     expect(page.locator(".st-key-live_ink .spoken")).to_have_text("")

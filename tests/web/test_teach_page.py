@@ -470,6 +470,7 @@ def test_without_a_password_remote_visitors_change_nothing_unless_allowed(
     at = opened(open_page("models"))
     assert "Only people at the machine that runs the app" in text_of(at)
     assert at.button(key="default_one").disabled
+    assert "only on the machine that runs the app" in at.button(key="default_one").help
     with pytest.raises(AccessError, match="only on the machine that runs the app"):
         session.require_teacher()
     monkeypatch.setenv(OPEN, "1")
@@ -480,6 +481,7 @@ def test_a_pupil_cannot_fetch_mnist(guarded: str, no_mnist: None) -> None:
     before = list(shared.downloads())
     at = opened(open_page("data"))
     assert at.button(key="fetch").disabled and "Only a teacher may change" in text_of(at)
+    assert at.button(key="fetch").help.startswith("Only a teacher may do that")
     data._fetch()
     assert shared.downloads() == before
 
@@ -491,7 +493,7 @@ def test_a_pupil_sees_only_their_own_corrections(guarded: str) -> None:
     at.session_state["secret"] = "ben"
     opened(at)
     assert "You have not corrected anything yet" in text_of(at)
-    assert at.button(key="teach_start").disabled
+    assert at.button(key="teach_start").disabled and "Sign in" in at.button(key="teach_start").help
     kept(1, "ben")
     opened(at)
     assert "One drawing was corrected" in html_of(at)
@@ -569,6 +571,7 @@ def test_signing_in_makes_only_this_session_a_teacher(guarded: str, two_models: 
     assert guarded not in str(here.session_state)
     there.run()
     assert "Only a teacher may change" in text_of(there)
+    assert not here.button(key="default_one").help
     press(here, "default_one")
     assert default_model() == "one"
     press(here, "sign_out")

@@ -15,9 +15,8 @@ PAPER = "#ffffff"  # the same in both themes: another background would wipe the 
 SENDING = 0.02  # seconds to send what a panel has just answered: a page rerun drops what is not sent yet
 _GUARD = "pad_guard"
 
-_guard = st.components.v2.component(
-    "pad_guard", js=(Path(__file__).parent / "guard.js").read_text(), isolate_styles=False
-)
+_guard = st.components.v2.component(_GUARD, js=(Path(__file__).parent / "guard.js").read_text(), isolate_styles=False)
+_keys = st.components.v2.component("pad_keys", js=(Path(__file__).parent / "keys.js").read_text(), isolate_styles=False)
 
 
 def drawing_pad(pad: Pad, pen_width: int) -> tuple[str | None, DeltaGenerator]:
@@ -62,6 +61,7 @@ def _canvas(pad: Pad, pen_width: int, known: object) -> None:
         key=_GUARD,
         on_remounted_change=lambda: _put_back(pad),
     )
+    _keys(key="pad_keys")
 
 
 def _put_back(pad: Pad) -> None:

@@ -8,7 +8,11 @@ const STYLES = `
   .dc-container { position: relative; }
   .dc-background-canvas, .dc-canvas { position: absolute; top: 0; left: 0; }
   canvas { touch-action: none; }
+  .upper-canvas:focus-visible { outline: 3px solid #0072b2; outline-offset: -3px; }
 `;
+const NAME =
+  "Drawing pad: draw a digit with mouse, pen or finger, or upload a picture of one below. " +
+  "By keyboard, arrow keys move the pen, and Space puts it down and lifts it";
 const PATIENCE = 8000; // ms after which no word from the canvas or the script is expected
 const LOOK_EVERY = 20; // ms
 const TELL_EVERY = 1000; // ms
@@ -25,7 +29,7 @@ let since = -Infinity; // when the pen was lifted or a button pressed
 let waiting = []; // what is still to be done, in order: names of buttons to press, events of strokes to draw
 let held = null; // {id, type, events} of the pointer whose stroke waits, or waited when it began
 let look = 0;
-let isReplayed = false;
+let isReplayed = false; // what is dispatched now has waited
 let lastSeen = { canvas: null, name: null }; // the canvas seen last
 let tell = () => {}; // sends to the script
 let telling = 0; // timer that reports lost ink again
@@ -48,8 +52,9 @@ function findCanvas() {
   }
   watcher?.observe(root, { childList: true, subtree: true }); // an observer outside a shadow root does not see into it
   if (canvas === lastSeen.canvas) return;
-  canvas.setAttribute("role", "img");
-  canvas.setAttribute("aria-label", "Drawing pad: draw a digit with mouse, pen or finger, or upload a picture of one below");
+  canvas.tabIndex = 0; // for keys.js
+  canvas.setAttribute("role", "application"); // so that screen readers pass on the arrow keys
+  canvas.setAttribute("aria-label", NAME);
   if (!root.querySelector("style.pad-guard")) {
     const style = document.createElement("style");
     style.className = "pad-guard";
@@ -60,6 +65,7 @@ function findCanvas() {
   // When script runs interrupt each other, a canvas may be remounted with the ink that it began with.
   if (name === lastSeen.name) tellOfLoss(name);
   lastSeen = { canvas, name };
+  document.dispatchEvent(new CustomEvent("canvas-found", { detail: canvas }));
 }
 
 /** Repeat until the script has made a new canvas for the ink: runs that are interrupted may miss a message. */
@@ -95,7 +101,7 @@ function oneFinger(event) {
  * That canvas gets mouse events, whatever draws: a finger that was put on a canvas now gone only sends pointer events.
  */
 function holdStroke(event) {
-  if (!event.isTrusted) return;
+  if (isReplayed) return;
   if (event.type === "pointerdown") {
     if (!event.target.closest?.(".st-key-pad") || event.button > 0) return;
     if (!held && waiting.length === 0 && !isAwaited() && canvasInPlace()) return;
@@ -129,12 +135,14 @@ function drawn(events) {
   const canvas = canvasInPlace();
   const isTooEarly = pendingPress || followed !== known.version; // live_ink.js would drop the stroke with the old ink
   if (!canvas || (isTooEarly && performance.now() < since + PATIENCE)) return false;
+  isReplayed = true;
   for (const event of events) {
     const again = new PointerEvent(event.type, event);
     Object.defineProperty(again, "timeStamp", { value: event.timeStamp }); // live_ink.js notes when it was written
     canvas.dispatchEvent(again);
     canvas.dispatchEvent(asOfMouse(event));
   }
+  isReplayed = false;
   return true;
 }
 

@@ -54,8 +54,10 @@ def _download() -> None:
         st.rerun()
     if downloads and downloads[-1].problem:
         problem_notice(downloads[-1].problem)
-    label, may = "Fetch all of MNIST (11 MB)", session.is_teacher()
-    st.button(label, icon=":material/download:", key="fetch", on_click=_fetch, disabled=not may)
+    label, why_not = "Fetch all of MNIST (11 MB)", session.why_not()
+    st.button(
+        label, icon=":material/download:", key="fetch", on_click=_fetch, disabled=why_not is not None, help=why_not
+    )
 
 
 def _fetch() -> None:

@@ -197,6 +197,7 @@ def _actions(name: str, shelf: Shelf, using: str) -> None:
             icon=":material/groups:",
             key=f"default_{name}",
             disabled=is_default or not session.is_teacher(),
+            help=session.why_not(),
             on_click=_do,
             args=(make_default, name),
         )

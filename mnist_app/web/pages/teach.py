@@ -197,6 +197,7 @@ def _lesson(whose: str | None, count: int, latest: int) -> None:
         icon=":material/school:",
         key="teach_start",
         disabled=not count or not session.is_teacher(),
+        help=session.why_not(),
         on_click=_start,
         args=(name, whose, latest),
     )
@@ -310,6 +311,7 @@ def _adopt(job: Job) -> None:
             icon=":material/groups:",
             key="teach_default",
             disabled=job.name == shelf.default or not session.is_teacher(),
+            help=session.why_not(),
             on_click=_make_default,
             args=(job.name,),
         )

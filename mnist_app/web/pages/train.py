@@ -104,6 +104,7 @@ def page() -> None:
         type="primary",
         key="train_start",
         disabled=config is None or not session.is_teacher(),
+        help=session.why_not(),
     )
     if is_pressed and config:
         _start(config, title)
