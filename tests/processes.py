@@ -27,7 +27,14 @@ def is_alive(pid: int) -> bool:
 def freeze(pid: int) -> None:
     """Stop a process until it receives SIGCONT or SIGKILL, and wait until none of its threads runs any more."""
     os.kill(pid, signal.SIGSTOP)  # returns while the threads still run: a busy one may stop only much later
-    until(lambda: all(_state(thread) == "T" for thread in Path(f"/proc/{pid}/task").iterdir()), 60)
+    until(lambda: _is_frozen(pid), 60)
+
+
+def _is_frozen(pid: int) -> bool:
+    try:
+        return all(_state(thread) == "T" for thread in Path(f"/proc/{pid}/task").iterdir())
+    except OSError:  # a thread has just ended
+        return False
 
 
 def _state(process: Path) -> str:

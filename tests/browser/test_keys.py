@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from ..conftest import ONE
 from .visitor import Visitor
 
 START = [170, 85]  # canvas pixels
-STEP, FINE = 10, 2
+STEP, FINE, RADIUS = 10, 2, 9
 SCROLLING = 500  # ms that the page may go on scrolling after a key
 
 
@@ -85,9 +85,9 @@ def test_the_pen_moves_by_steps_and_stays_on_the_pad(typist: Typist) -> None:
     typist.diagonally("ArrowUp", "ArrowLeft")
     typist.expect_pen_at(x + FINE - STEP, y - 2 * STEP)
     typist.press("ArrowUp", 10)
-    typist.expect_pen_at(x + FINE - STEP, 0)
+    typist.expect_pen_at(x + FINE - STEP, RADIUS)
     typist.press("ArrowRight", 20)
-    typist.expect_pen_at(340, 0)
+    typist.expect_pen_at(340 - RADIUS, RADIUS)
     assert typist.visitor.inked_pixels() == 0
 
 
@@ -111,27 +111,91 @@ def test_undo_leaves_the_focus_on_the_pad_and_the_next_stroke_may_begin_at_once(
     expect(typist.pen).to_have_count(1)
 
 
-@pytest.mark.parametrize("key", ["Tab", "Control+z"])
-def test_another_key_ends_the_stroke(typist: Typist, key: str) -> None:
+@pytest.mark.parametrize("key", ["Tab", "Control+z", "Delete"])
+def test_leaving_the_pad_undo_and_clear_end_the_stroke(typist: Typist, key: str) -> None:
     visitor = typist.visitor
     typist.focus()
     typist.press(" ")
     typist.press("ArrowDown", 15)
     expect(visitor.digit).to_have_text("1")
+    typist.press("Control")
+    expect(typist.pen).to_have_class("keyboard-pen down")
     typist.press(key)
     visitor.settle()
     expect(visitor.digit).to_have_text("1" if key == "Tab" else "?")
-    expect(typist.pen).to_have_count(0 if key == "Tab" else 1)
+    if key == "Tab":
+        expect(typist.pen).to_have_count(0)
+    else:
+        expect(typist.pen).to_have_class("keyboard-pen")
 
 
-def test_after_a_click_on_the_pad_the_arrow_keys_scroll_the_page(page: Page, address: str) -> None:
+def test_a_mouse_that_moves_while_the_keyboard_draws_leaves_no_ink(typist: Typist) -> None:
+    visitor = typist.visitor
+    typist.focus()
+    typist.press(" ")
+    typist.press("ArrowDown", 15)
+    visitor.move([300, 300])
+    typist.press("ArrowDown", 5)
+    typist.press(" ")
+    visitor.settle()
+    expect(visitor.digit).to_have_text("1")
+
+
+def test_a_mouse_that_draws_after_an_unfinished_stroke_of_the_keyboard_ends_it(typist: Typist) -> None:
+    visitor = typist.visitor
+    visitor.draw([[[60, 40], [280, 40]], [[60, 120], [280, 120]]])
+    visitor.settle()
+    two_bars = visitor.inked_pixels()
+    typist.focus()
+    typist.press("Control+z")
+    typist.press(" ")  # so early that the stroke is held
+    typist.press("ArrowDown", 5)
+    visitor.settle()
+    visitor.draw([[[60, 300], [280, 300]]])
+    visitor.settle()
+    expect(typist.pen).to_have_count(0)
+    three_strokes = visitor.inked_pixels()
+    assert three_strokes > two_bars
+    visitor.click("Undo")
+    visitor.settle()
+    assert two_bars > visitor.inked_pixels() > two_bars / 2
+
+
+def test_leaving_the_page_with_the_pen_down_leaves_nothing_behind(typist: Typist) -> None:
+    visitor = typist.visitor
+    visitor.visit("Models")
+    visitor.visit("Draw")
+    visitor.wait_for_pad()
+    visitor.settle()
+    typist.focus()
+    typist.press(" ")
+    typist.press("ArrowDown", 5)
+    typist.page.go_back()
+    expect(typist.page.get_by_role("heading", level=1)).to_have_text("Models")
+    typist.page.go_forward()
+    visitor.wait_for_pad()
+    visitor.settle()
+    expect(typist.pen).to_have_count(0)
+    assert not typist.is_on_pad()
+
+
+def test_an_arrow_key_whose_release_went_unreported_is_forgotten(typist: Typist) -> None:
+    typist.focus()
+    typist.page.keyboard.down("ArrowDown")
+    typist.press("Meta")
+    typist.press("ArrowRight")
+    typist.expect_pen_at(START[0] + STEP, START[1] + STEP)
+
+
+def test_after_a_click_on_the_pad_the_arrow_keys_scroll_the_page(typist: Typist) -> None:
+    page = typist.page
     page.set_viewport_size({"width": 1280, "height": 500})
-    typist = Typist(Visitor(page).open(address))
     typist.visitor.draw(ONE)
     typist.visitor.settle()
     main = page.get_by_test_id("stMain")
     typist.press("ArrowDown", 3)
     expect(typist.pen).to_have_count(0)
+    assert typist.visitor.canvas.evaluate("(canvas) => getComputedStyle(canvas).outlineWidth") == "1px"
     page.wait_for_function("(main) => main.scrollTop > 0", arg=main.element_handle())
     typist.focus()
     page.wait_for_timeout(SCROLLING)
@@ -140,3 +204,4 @@ def test_after_a_click_on_the_pad_the_arrow_keys_scroll_the_page(page: Page, add
     page.wait_for_timeout(SCROLLING)
     assert main.evaluate("(main) => main.scrollTop") == before
     expect(typist.pen).to_have_count(1)
+    assert typist.visitor.canvas.evaluate("(canvas) => getComputedStyle(canvas).outlineWidth") == "3px"

@@ -102,7 +102,10 @@ def test_a_pupil_corrects_and_the_teacher_teaches(chromium: Browser, guarded: st
     pupil.settle()  # the drawing is back: the page's own requests must not overtake the press
     pupil.page.get_by_role("link", name="Models").click()
     expect(pupil.page.get_by_text("Everybody starts with ink-cnn.")).to_be_visible()
-    expect(pupil.page.locator(".st-key-default_ink-cnn-taught button")).to_be_disabled()
+    make_default = pupil.page.locator(".st-key-default_ink-cnn-taught").get_by_role("button")
+    expect(make_default).to_be_disabled()
+    make_default.hover(force=True)
+    expect(pupil.page.get_by_text("Only a teacher may do that")).to_be_visible()
     assert pupil.errors == other.errors == []
 
 

@@ -1,4 +1,5 @@
-// Looks after the canvas beside it. Hides its toolbar, names it for screen readers and lets one finger draw at a time.
+// Looks after the canvas beside it. Hides its toolbar, names it for screen readers, lets the keyboard come to it, and
+// lets one finger draw at a time.
 // Holds Undo and Clear until the script has handled what came before them, and strokes until the canvas that follows
 // Undo or Clear is there. Passes pasted pictures to the uploader, and tells the script if a canvas has lost its ink.
 
@@ -8,11 +9,9 @@ const STYLES = `
   .dc-container { position: relative; }
   .dc-background-canvas, .dc-canvas { position: absolute; top: 0; left: 0; }
   canvas { touch-action: none; }
-  .upper-canvas:focus-visible { outline: 3px solid #0072b2; outline-offset: -3px; }
 `;
-const NAME =
-  "Drawing pad: draw a digit with mouse, pen or finger, or upload a picture of one below. " +
-  "By keyboard, arrow keys move the pen, and Space puts it down and lifts it";
+const NAME = "Drawing pad: draw a digit with mouse, pen, finger or keyboard, or upload a picture of one below";
+const KEYS = "Arrow keys move the pen, two at once diagonally, with Shift in small steps. Space puts it down and lifts it.";
 const PATIENCE = 8000; // ms after which no word from the canvas or the script is expected
 const LOOK_EVERY = 20; // ms
 const TELL_EVERY = 1000; // ms
@@ -52,9 +51,10 @@ function findCanvas() {
   }
   watcher?.observe(root, { childList: true, subtree: true }); // an observer outside a shadow root does not see into it
   if (canvas === lastSeen.canvas) return;
-  canvas.tabIndex = 0; // for keys.js
+  canvas.tabIndex = 0; // keys.js draws with the keyboard
   canvas.setAttribute("role", "application"); // so that screen readers pass on the arrow keys
   canvas.setAttribute("aria-label", NAME);
+  canvas.setAttribute("aria-description", KEYS);
   if (!root.querySelector("style.pad-guard")) {
     const style = document.createElement("style");
     style.className = "pad-guard";
@@ -103,6 +103,7 @@ function oneFinger(event) {
 function holdStroke(event) {
   if (isReplayed) return;
   if (event.type === "pointerdown") {
+    if (event.isTrusted) document.dispatchEvent(new Event("other-pen")); // no longer the keyboard's
     if (!event.target.closest?.(".st-key-pad") || event.button > 0) return;
     if (!held && waiting.length === 0 && !isAwaited() && canvasInPlace()) return;
     event.stopImmediatePropagation();
@@ -233,6 +234,7 @@ function shortcutOf(event) {
 /** Hold a press until its turn. Clear drops the Undos that wait before it, as it blanks the pad anyway. */
 function holdPress(event) {
   const name = isReplayed ? undefined : pressedBy(event);
+  if (name) document.dispatchEvent(new Event("lift-pen")); // the keyboard's, which nothing else would lift
   while (name === "clear" && typeof waiting.at(-1) === "string") waiting.pop();
   if (!name || (waiting.length === 0 && !isBehind() && !hasEffect(name))) return;
   event.preventDefault();

@@ -182,7 +182,7 @@ def _lesson(card: ModelCard) -> str:
 
 
 def _actions(name: str, shelf: Shelf, using: str) -> None:
-    is_default = name == shelf.default
+    is_default, why_not = name == shelf.default, session.why_not()
     with st.container(horizontal=True):
         st.button(
             "Use for me",
@@ -196,8 +196,8 @@ def _actions(name: str, shelf: Shelf, using: str) -> None:
             "Make default for everyone",
             icon=":material/groups:",
             key=f"default_{name}",
-            disabled=is_default or not session.is_teacher(),
-            help=session.why_not(),
+            disabled=is_default or why_not is not None,
+            help=why_not,
             on_click=_do,
             args=(make_default, name),
         )

@@ -191,13 +191,14 @@ def _lesson(whose: str | None, count: int, latest: int) -> None:
         f"{REPLAYED:,} training digits. That takes half a minute (an ensemble: a minute and a half). Nobody is "
         "switched to the copy: first see where it got better and where it got worse."
     )
+    why_not = session.why_not()
     st.button(
         "Teach it",
         type="primary",
         icon=":material/school:",
         key="teach_start",
-        disabled=not count or not session.is_teacher(),
-        help=session.why_not(),
+        disabled=not count or why_not is not None,
+        help=why_not,
         on_click=_start,
         args=(name, whose, latest),
     )
@@ -297,7 +298,7 @@ def _adopt(job: Job) -> None:
         st.caption("This model has been deleted since.")
         return
     with st.container(horizontal=True):
-        shelf, using = read_shelf(), session.using()
+        shelf, using, why_not = read_shelf(), session.using(), session.why_not()
         st.button(
             "Use for me",
             icon=":material/person:",
@@ -310,8 +311,8 @@ def _adopt(job: Job) -> None:
             "Make default for everyone",
             icon=":material/groups:",
             key="teach_default",
-            disabled=job.name == shelf.default or not session.is_teacher(),
-            help=session.why_not(),
+            disabled=job.name == shelf.default or why_not is not None,
+            help=why_not,
             on_click=_make_default,
             args=(job.name,),
         )

@@ -97,14 +97,15 @@ def page() -> None:
         width=400,
         persist_state="session",
     )
+    why_not = session.why_not()
     # No callback: it would get the name and recipe of the last run, and a visitor may have typed one just now.
     is_pressed = st.button(
         "Train",
         icon=":material/play_arrow:",
         type="primary",
         key="train_start",
-        disabled=config is None or not session.is_teacher(),
-        help=session.why_not(),
+        disabled=config is None or why_not is not None,
+        help=why_not,
     )
     if is_pressed and config:
         _start(config, title)
