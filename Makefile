@@ -3,6 +3,8 @@
 PYTHON ?= python3
 PY := .venv/bin/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Even where it is set: the hundred processes that the tests start would each compile the code again.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: run test browser clean
 

@@ -456,7 +456,7 @@ def test_drawing_takes_over_from_a_picture_which_can_be_read_again(visitor: Visi
     visitor.upload("two.png", picture_of(TWO))
     expect(visitor.digit).to_have_text("2")
     visitor.settle()
-    visitor.draw([[[200, 40], [300, 40], [240, 300]]])  # a seven beside the one
+    visitor.draw([[[200, 40], [250, 40], [300, 40], [270, 170], [240, 300]]])  # a seven beside the one
     expect(visitor.digit).to_have_text("17")
     expect(visitor.page.get_by_text("Reading the pad again, because you drew on it.")).to_be_visible()
     visitor.page.get_by_role("button", name="Read the picture").click()

@@ -59,7 +59,7 @@ class Visitor:
             self.page.mouse.move(*first)
             self.page.mouse.down()
             for place in others:
-                self.page.mouse.move(*place, steps=2)  # a quick hand: each step takes a frame
+                self.page.mouse.move(*place)  # a quick hand: each move takes a frame
             self.page.mouse.up()
 
     def upload(self, name: str, content: bytes) -> None:

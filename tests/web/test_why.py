@@ -28,7 +28,7 @@ from .test_pages import FIRST_PAD, digit_of, draw, html_of, open_page, state
 
 THREE_AND_SEVEN: Strokes = [
     [[40, 80], [90, 60], [120, 100], [80, 150], [125, 200], [90, 260], [40, 250]],
-    [[190, 70], [290, 70], [230, 270]],
+    [[190, 70], [240, 70], [290, 70], [260, 170], [230, 270]],
 ]
 
 
