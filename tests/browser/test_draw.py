@@ -140,6 +140,24 @@ def test_the_canvas_toolbar_cannot_erase_the_drawing(visitor: Visitor) -> None:
     assert visitor.inked_pixels() > 2000
 
 
+@pytest.mark.parametrize("delay", [0, 180])  # ms; the canvas reports a stroke after 200
+def test_a_link_followed_right_after_pen_up_leads_on_and_loses_no_stroke(visitor: Visitor, delay: int) -> None:
+    link = visitor.page.get_by_role("link", name="Models").bounding_box()
+    assert link
+    visitor.draw(ONE)
+    visitor.settle()
+    one = visitor.inked_pixels()
+    visitor.draw([[[60, 320], [180, 320], [300, 320]]])
+    visitor.page.wait_for_timeout(delay)
+    visitor.page.mouse.click(link["x"] + link["width"] / 2, link["y"] + link["height"] / 2)
+    expect(visitor.page.get_by_role("heading", level=1)).to_have_text("Models")
+    visitor.visit("Draw")
+    visitor.wait_for_pad()
+    visitor.settle()
+    assert visitor.inked_pixels() > 1.3 * one
+    assert visitor.errors == []
+
+
 def test_the_drawing_survives_a_visit_to_another_page(visitor: Visitor) -> None:
     visitor.draw(SEVEN)
     visitor.settle()

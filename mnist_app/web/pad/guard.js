@@ -1,7 +1,7 @@
 // Looks after the canvas beside it. Hides its toolbar, names it for screen readers, lets the keyboard come to it, and
-// lets one finger draw at a time.
-// Holds Undo and Clear until the script has handled what came before them, and strokes until the canvas that follows
-// Undo or Clear is there. Passes pasted pictures to the uploader, and tells the script if a canvas has lost its ink.
+// lets one finger draw at a time. Holds Undo, Clear and links until the script has handled what came before them, and
+// strokes until the canvas that follows Undo or Clear is there. Passes pasted pictures to the uploader, and tells the
+// script if a canvas has lost its ink.
 
 // The canvas's own styles arrive a round trip later: until then it would lie below the pad, and ink beside the pen.
 const STYLES = `
@@ -11,7 +11,8 @@ const STYLES = `
   canvas { touch-action: none; }
 `;
 const NAME = "Drawing pad: draw a digit with mouse, pen, finger or keyboard, or upload a picture of one below";
-const KEYS = "Arrow keys move the pen, two at once diagonally, with Shift in small steps. Space puts it down and lifts it.";
+const KEYS =
+  "Arrow keys move the pen, two at once diagonally, with Shift in small steps. Space puts it down and lifts it.";
 const PATIENCE = 8000; // ms after which no word from the canvas or the script is expected
 const LOOK_EVERY = 20; // ms
 const TELL_EVERY = 1000; // ms
@@ -25,7 +26,7 @@ let known = { version: null, canvas: null, strokes: 0, canUndo: false }; // what
 let followed = null; // version of the ink that live_ink.js follows
 let pendingPress = null; // "undo" or "clear": pressed, but the script has not reported the result yet
 let since = -Infinity; // when the pen was lifted or a button pressed
-let waiting = []; // what is still to be done, in order: names of buttons to press, events of strokes to draw
+let waiting = []; // what is still to be done, in order: names of buttons to press, events of strokes, links to follow
 let held = null; // {id, type, events} of the pointer whose stroke waits, or waited when it began
 let look = 0;
 let isReplayed = false; // what is dispatched now has waited
@@ -243,6 +244,17 @@ function holdPress(event) {
   wait(name);
 }
 
+/** Hold a click on a page's link: the canvas reports a stroke late, and the report would be lost, or the click. */
+function holdLink(event) {
+  const link = event.target.closest?.("a[href]:not([target=_blank])");
+  const isPlain = event.button === 0 && !(event.ctrlKey || event.metaKey || event.shiftKey || event.altKey);
+  if (!link || !isPlain || isReplayed || !isBehind()) return;
+  event.preventDefault();
+  event.stopImmediatePropagation();
+  waiting = waiting.filter((what) => !(what instanceof Element)); // the last link counts
+  wait(link);
+}
+
 function wait(what) {
   if (waiting.push(what) > 1) return; // each new item would restart the timer, and the first would never be given up
   clearTimeout(look);
@@ -253,13 +265,25 @@ function wait(what) {
 function release(until = performance.now() + PATIENCE) {
   const [next] = waiting;
   if (!next) return; // dropped meanwhile
-  if (typeof next === "string" ? pressed(next) : drawn(next)) {
+  if (done(next)) {
     waiting.shift();
     until = performance.now() + PATIENCE;
   } else if (performance.now() > until) {
     waiting = waiting.filter((what) => typeof what !== "string" && document.querySelector(".st-key-pad"));
   }
   if (waiting.length > 0) look = setTimeout(() => release(until), LOOK_EVERY);
+}
+
+/** Do one of the things that wait. Returns whether it was possible. */
+function done(next) {
+  if (typeof next === "string") return pressed(next);
+  return next instanceof Element ? visited(next) : drawn(next);
+}
+
+function visited(link) {
+  if (isBehind()) return false;
+  press(link);
+  return true;
 }
 
 /** Press a button if that is possible now. Returns whether it was pressed or has nothing to do. */
@@ -274,9 +298,9 @@ function pressed(name) {
   return true;
 }
 
-function press(button) {
+function press(element) {
   isReplayed = true;
-  button.click();
+  element.click();
   isReplayed = false;
 }
 
@@ -301,6 +325,7 @@ const LISTENERS = [
   ["pointerup", penUp],
   ["pointercancel", penUp],
   ["click", holdPress],
+  ["click", holdLink],
   ["keydown", holdPress],
 ];
 
@@ -316,7 +341,8 @@ export default function ({ data, setTriggerValue }) {
   for (const [name, listener] of LISTENERS) window.addEventListener(name, listener, { capture: true, passive: false });
   document.addEventListener("paste", paste);
   return () => {
-    waiting = waiting.filter((what) => what !== held?.events); // a stroke whose end will not be heard
+    // Links lead away from a page that is left already, and the end of a held stroke will not be heard.
+    waiting = waiting.filter((what) => what !== held?.events && !(what instanceof Element));
     held = null;
     clearTimeout(telling);
     cancelAnimationFrame(retry);
