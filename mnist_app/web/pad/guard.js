@@ -14,6 +14,7 @@ const NAME = "Drawing pad: draw a digit with mouse, pen, finger or keyboard, or 
 const KEYS =
   "Arrow keys move the pen, two at once diagonally, with Shift in small steps. Space puts it down and lifts it.";
 const PATIENCE = 8000; // ms after which no word from the canvas or the script is expected
+const LINK_PATIENCE = 1500; // ms after pen-up or a press for which a link waits
 const LOOK_EVERY = 20; // ms
 const TELL_EVERY = 1000; // ms
 
@@ -187,6 +188,11 @@ function isBehind() {
   return isAwaited() || (known.strokes < strokes && performance.now() < since + PATIENCE);
 }
 
+/** Whether ink is on its way that a page change would lose. Not for long: a double click counts here as two strokes. */
+function isInkExpected() {
+  return isBehind() && performance.now() < since + LINK_PATIENCE;
+}
+
 /** Whether the canvas that follows a press may still arrive. */
 function isAwaited() {
   return pendingPress && performance.now() < since + PATIENCE;
@@ -248,7 +254,7 @@ function holdPress(event) {
 function holdLink(event) {
   const link = event.target.closest?.("a[href]:not([target=_blank])");
   const isPlain = event.button === 0 && !(event.ctrlKey || event.metaKey || event.shiftKey || event.altKey);
-  if (!link || !isPlain || isReplayed || !isBehind()) return;
+  if (!link || !isPlain || isReplayed || !isInkExpected()) return;
   event.preventDefault();
   event.stopImmediatePropagation();
   waiting = waiting.filter((what) => !(what instanceof Element)); // the last link counts
@@ -281,7 +287,7 @@ function done(next) {
 }
 
 function visited(link) {
-  if (isBehind()) return false;
+  if (isInkExpected()) return false;
   press(link);
   return true;
 }
