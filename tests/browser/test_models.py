@@ -139,6 +139,7 @@ def test_models_are_compared(keeper: Visitor) -> None:
     expect(page.locator("table.confusion.still")).to_have_count(1)
     # The comparison is still there after a visit to the Draw page.
     keeper.visit("Draw")
+    keeper.wait_for_pad()
     keeper.draw([*SEVEN, [[320, 60], [320, 300]]])
     keeper.settle()
     keeper.visit("Models")

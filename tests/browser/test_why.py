@@ -64,6 +64,7 @@ def test_a_digit_of_a_number_is_replayed_as_it_was_written(visitor: Visitor) -> 
     label = visitor.page.locator(".curves .label-at")
     for digit, stroke in zip("37", THREE_AND_SEVEN, strict=True):
         visitor.page.get_by_role("radio", name=f"the {digit}, ").click()
+        visitor.settle()
         whole = seconds_of(visitor.page, [stroke])
         expect(label).to_contain_text(f" of {whole:.1f} s")
         visitor.page.get_by_role("button", name="Replay as drawn").click()
