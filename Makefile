@@ -15,7 +15,7 @@ test: .venv/test.ok browser
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
-	$(PY) -m pytest -n 3 --dist worksteal
+	$(PY) -m pytest -n 2 --dist worksteal
 
 # Try to download MNIST once: without a network the app starts on the embedded sample and offers the download later.
 .venv/run.ok: .venv/installed.ok
