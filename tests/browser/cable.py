@@ -3,7 +3,7 @@
 import socket
 import time
 from contextlib import closing, suppress
-from threading import Thread
+from threading import Lock, Thread
 
 
 def free_port() -> int:
@@ -22,6 +22,7 @@ class Cable:
         self._server = server
         self._ends: list[socket.socket] = []
         self._door: socket.socket | None = None
+        self._hand = Lock()  # or a connection that is just being made would stay when the cable is pulled out
         self.put_in()
 
     @property
@@ -33,18 +34,24 @@ class Cable:
         Thread(target=self._let_in, args=(self._door,), daemon=True).start()
 
     def pull_out(self) -> None:
-        for each in (self._door, *self._ends):
-            if each:
-                with suppress(OSError):
-                    each.shutdown(socket.SHUT_RDWR)
-                each.close()
-        self._ends.clear()
+        with self._hand:
+            parts = [self._door, *self._ends] if self._door else self._ends
+            self._door, self._ends = None, []
+        for part in parts:
+            with suppress(OSError):
+                part.shutdown(socket.SHUT_RDWR)
+            part.close()
 
     def _let_in(self, door: socket.socket) -> None:
         with suppress(OSError):  # pulled out
             while True:
                 ends = door.accept()[0], socket.create_connection(("127.0.0.1", self._server))
-                self._ends += ends
+                with self._hand:
+                    if self._door is not door:
+                        for end in ends:
+                            end.close()
+                        return
+                    self._ends += ends
                 for one, other in (ends, ends[::-1]):
                     Thread(target=self._carry, args=(one, other), daemon=True).start()
 
