@@ -57,7 +57,7 @@ class Cable:
 
     def _carry(self, one: socket.socket, other: socket.socket) -> None:
         with suppress(OSError), closing(one), closing(other):
-            while some := one.recv(65_536):
+            while (some := one.recv(65_536)) and self._door:  # else it is pulled out, and this is not closed yet
                 time.sleep(self.delay)
                 if not (self.is_one_way and one.getpeername()[1] == self._server):
                     other.sendall(some)
