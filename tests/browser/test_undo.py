@@ -94,7 +94,9 @@ def test_clear_drops_undos_that_are_still_waiting(visitor: Visitor) -> None:
     expect(visitor.digit).to_have_text("?")
 
 
-@pytest.mark.parametrize(("name", "keys"), [("Undo", "Control+z"), ("Clear", None)])
+@pytest.mark.parametrize(
+    ("name", "keys"), [("Undo", None), ("Undo", "Control+z"), ("Clear", None), ("Clear", "Delete")]
+)
 def test_undo_or_clear_waits_until_the_script_knows_the_first_stroke(
     visitor: Visitor, name: str, keys: str | None
 ) -> None:
@@ -301,7 +303,13 @@ def test_a_stroke_waits_for_an_undo_or_clear_that_is_itself_waiting(visitor: Vis
 
 @pytest.mark.parametrize(
     ("keys", "left", "hand", "rest"),
-    [("Delete", 0, "mouse", 0), ("Control+z", 1, "finger", 1500), ("Control+z", 1, "pen", 0)],
+    [
+        ("Delete", 0, "mouse", 0),
+        ("Control+z", 1, "mouse", 1500),
+        ("Control+z", 1, "finger", 0),
+        ("Delete", 0, "finger", 1500),
+        ("Control+z", 1, "pen", 0),
+    ],
 )
 def test_a_stroke_begun_before_the_next_canvas_arrives_is_drawn_on_it(
     page: Page, cable: Cable, keys: str, left: int, hand: str, rest: int
@@ -328,7 +336,7 @@ def test_a_stroke_begun_before_the_next_canvas_arrives_is_drawn_on_it(
     assert not visitor.errors
 
 
-@pytest.mark.parametrize("wait", [350, 500])  # ms
+@pytest.mark.parametrize("wait", [350, 400, 500])  # ms
 def test_strokes_drawn_soon_after_clear_are_not_lost(page: Page, cable: Cable, wait: int) -> None:
     visitor = Visitor(page).open(cable.address)
     visitor.draw([bar(60)])
